@@ -1,0 +1,109 @@
+"""The command line, ``wsi``: thin verbs over the library.
+
+Exit codes: 0 all well, 1 an unexpected failure, 2 wrong usage, 3 some slide or result is bad,
+130 interrupted.
+"""
+
+import importlib
+import logging
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from wsi_pipeline.errors import PackageError, UsageError, WsiError
+
+EXIT_OK, EXIT_USAGE, EXIT_BAD, EXIT_INTERRUPTED = 0, 2, 3, 130
+
+#: Verb -> module, function and what it does. Imported when used, so that `wsi --help` is instant.
+_VERBS = {
+    "demo": ("demo", "demo", "The whole of it on a synthetic slide, start to finish."),
+    "info": ("info", "info", "Show a slide's format, levels and resolution."),
+    "run": ("run", "run", "Analyse slides: one, or a directory of thousands."),
+    "export": ("export", "export", "Turn a result into pictures, regions, tables and masks."),
+    "verify": ("verify", "verify", "Hash results again and name what is damaged."),
+    "synth": ("synth", "synth", "Draw synthetic slides with planted tumour and exact truth."),
+    "models": ("models", "app", "Show and verify model packages."),
+}
+
+
+class _LazyGroup(TyperGroup):
+    """Loads a verb's module when it is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - click's signature
+        if cmd_name not in _VERBS:
+            return None
+        # For the list of verbs; `resolve_command` loads the one that is called.
+        stub = typer.Typer(add_completion=False)
+        stub.command(cmd_name, help=_VERBS[cmd_name][2])(lambda: None)
+        return typer.main.get_command(stub)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, self._load(name) if name in _VERBS else command, rest
+
+    def _load(self, cmd_name: str) -> Any:
+        module, attribute, _ = _VERBS[cmd_name]
+        target: Any = getattr(importlib.import_module(f"wsi_pipeline.cli.{module}"), attribute)
+        if isinstance(target, typer.Typer):
+            group = typer.main.get_command(target)
+            group.name = cmd_name
+            return group
+        single = typer.Typer(rich_markup_mode="rich", add_completion=False)
+        single.command(cmd_name)(target)
+        return typer.main.get_command(single)
+
+
+app = typer.Typer(
+    cls=_LazyGroup, rich_markup_mode="rich", no_args_is_help=True, pretty_exceptions_enable=False
+)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the flag
+    if wanted:
+        from importlib import metadata  # noqa: PLC0415 - only for this flag
+
+        sys.stdout.write(metadata.version("wsi-pipeline") + "\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[  # noqa: ARG001 - its callback does it
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """From a gigapixel pathology slide to a verified tumour mask.
+
+    Start with [bold]wsi demo[/], then [bold]wsi run --help[/]. Research software, not a medical
+    device.
+
+    Exit codes: 0 all well, 2 wrong usage, 3 some slide or result is bad, 130 interrupted.
+    """
+
+
+def main() -> None:
+    """Run the command line; the program ``wsi``."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        app()
+    except (UsageError, PackageError) as error:
+        _say(error)
+        sys.exit(EXIT_USAGE)
+    except WsiError as error:
+        _say(error)
+        sys.exit(EXIT_BAD)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _say(error: WsiError) -> None:
+    sys.stderr.write(f"wsi: {error}\n")

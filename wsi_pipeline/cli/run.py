@@ -1,0 +1,210 @@
+"""``wsi run``: one slide or thousands, resumable, with one table at the end."""
+
+import json as json_format
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from pydantic import ValidationError
+
+from wsi_pipeline.cli import EXIT_BAD, EXIT_OK
+from wsi_pipeline.cli.console import RunDisplay, console
+from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.demo import find_or_build
+from wsi_pipeline.errors import UsageError
+from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
+from wsi_pipeline.pipeline import Work
+from wsi_pipeline.run.batch import run_batch
+from wsi_pipeline.run.inputs import expand
+from wsi_pipeline.run.scheduler import connect, default_workers
+from wsi_pipeline.run.summary import Outcome, summary_json, write_summary
+from wsi_pipeline.settings import Settings
+
+_WHERE = "Resolution and tiles"
+_HOW = "Computing"
+
+
+def run(
+    slides: Annotated[
+        list[str],
+        typer.Argument(help="Slide files, folders (searched through) or glob patterns."),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")],
+    model: Annotated[
+        str, typer.Option(help="Model package: its folder, or a name such as [bold]demo[/].")
+    ],
+    mpp: Annotated[
+        float | None,
+        typer.Option(
+            help="Analyse at this many µm per px. [dim]\\[default: the model's][/]",
+            rich_help_panel=_WHERE,
+        ),
+    ] = None,
+    level: Annotated[
+        int | None,
+        typer.Option(help="Analyse this pyramid level as it is.", rich_help_panel=_WHERE),
+    ] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(
+            help="Distance between tiles in analysis px. [dim]\\[default: the patch's side][/]",
+            rich_help_panel=_WHERE,
+        ),
+    ] = None,
+    min_tissue: Annotated[
+        float,
+        typer.Option(help="Least share of tissue in a tile, 0-1.", rich_help_panel=_WHERE),
+    ] = 0.3,
+    tissue: Annotated[
+        Literal["fast", "exact"],
+        typer.Option(
+            help="Find tissue from a coarse level, or from every tile's own px.",
+            rich_help_panel=_WHERE,
+        ),
+    ] = "fast",
+    slide_mpp: Annotated[
+        float | None,
+        typer.Option(
+            help="µm per level-0 px, where the file states none or a wrong one.",
+            rich_help_panel=_WHERE,
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Probability from which a cell is tumour. [dim]\\[default: the model's][/]",
+            rich_help_panel=_WHERE,
+        ),
+    ] = None,
+    allow_unreadable: Annotated[
+        float,
+        typer.Option(
+            help="Share of the tissue tiles that may be unreadable, 0-1.", rich_help_panel=_WHERE
+        ),
+    ] = 0.0,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu or cuda:N.", rich_help_panel=_HOW)
+    ] = "auto",
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "fp16", "int8"],
+        typer.Option(
+            help="auto: the fastest whose decisions agree with fp32.", rich_help_panel=_HOW
+        ),
+    ] = "auto",
+    runtime: Annotated[
+        Literal["auto", "openvino", "torch"],
+        typer.Option(help="torch on the CPU is the slow reference.", rich_help_panel=_HOW),
+    ] = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Regions computed at once.", min=1, rich_help_panel=_HOW),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a Dask scheduler, tcp://HOST:PORT; its workers must see the slides "
+            "and the model under the same paths. Use TLS or a private network.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that are there.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as JSON on standard output.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no lines.")] = False,
+) -> None:
+    """Analyse slides: find tissue, classify its tiles, leave a verified tumour mask.
+
+    Each slide becomes [bold]OUT/NAME.zarr[/] (OME-Zarr), and [bold]OUT/summary.csv[/] says what
+    became of all: done, skipped (a valid result was there) or failed with the reason. One bad
+    slide never stops the others. Started again it goes on where it was stopped or killed.
+
+    [bold]Examples[/]
+
+    One slide, with the demo model:
+
+        wsi run slide.svs -o results --model demo
+
+    A directory over night, at 0.5 µm/px with half-overlapping tiles:
+
+        wsi run /slides -o results --model lab-model --mpp 0.5 --stride 150
+
+    A slide whose file states no resolution, on the first GPU:
+
+        wsi run old.tiff -o results --model demo --slide-mpp 0.25 --device cuda:0
+
+    Exit codes: 0 all well, 3 some slide failed, 2 wrong usage.
+    """
+    try:
+        config = AnalysisConfig(
+            mpp=mpp,
+            level=level,
+            stride=stride,
+            min_tissue=min_tissue,
+            tissue=tissue,
+            slide_mpp=slide_mpp,
+            threshold=threshold,
+            allow_unreadable=allow_unreadable,
+            device=device,
+            precision=precision,
+            runtime=runtime,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-")
+        raise UsageError(f"--{option}: {first['msg']}") from error
+    if mpp is not None and level is not None:
+        raise UsageError("give --mpp or --level, not both")
+    resolved = resolve_device(device)
+    settings = Settings()
+    inputs = expand(slides)
+    with ExitStack() as stack:
+        status = stack.enter_context(console.status("loading the model")) if not quiet else None
+        package = find_or_build(
+            model,
+            settings,
+            lambda what: status.update(f"building the demo model: {what}") if status else None,
+        )
+        if stride is not None and stride > package.description.patch_px:
+            raise UsageError(
+                f"--stride {stride} is larger than the model's patch of "
+                f"{package.description.patch_px} px and would leave tissue unseen"
+            )
+    out.mkdir(parents=True, exist_ok=True)
+    outcomes = [Outcome(str(path), "failed", f"{path}: {why}") for path, why in inputs.problems]
+    request = RuntimeRequest(device, precision, settings.cache_dir, runtime=runtime)
+    with (
+        RunDisplay(len(inputs.slides), quiet=quiet) as display,
+        connect(scheduler, workers or default_workers(resolved)) as dask,
+    ):
+        for outcome in outcomes:
+            display.ended(outcome)
+        work = Work(package, config, request, dask)
+        for outcome in run_batch(inputs.slides, out, work, display, overwrite=overwrite):
+            outcomes.append(outcome)
+            write_summary(out, outcomes, inputs.ignored)
+    write_summary(out, outcomes, inputs.ignored)
+    _conclude(outcomes, inputs.ignored, out, json=json, quiet=quiet)
+
+
+def _conclude(
+    outcomes: list[Outcome], ignored: tuple[Path, ...], out: Path, *, json: bool, quiet: bool
+) -> None:
+    failed = sum(outcome.status == "failed" for outcome in outcomes)
+    if json:
+        sys.stdout.write(json_format.dumps(summary_json(outcomes, ignored)) + "\n")
+    if not quiet:
+        counts = {
+            status: sum(o.status == status for o in outcomes)
+            for status in ("done", "skipped", "failed")
+        }
+        text = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+        extra = f"; {len(ignored)} files are no slides (named in summary.json)" if ignored else ""
+        console.print(
+            f"{text or 'nothing to do'}{extra}. Table: {out / 'summary.csv'}", soft_wrap=True
+        )
+    raise typer.Exit(EXIT_BAD if failed else EXIT_OK)

@@ -1,0 +1,102 @@
+"""Every error the pipeline raises on purpose, under one root.
+
+A message names the file or value at fault, the cause and what to do about it, in one line: it is
+what a user finds in ``summary.csv``. Classes carry their facts as fields so that a service can
+turn them into problem details without parsing text.
+"""
+
+from pathlib import Path
+
+
+class WsiError(Exception):
+    """The root: catch this to catch everything the pipeline raises on purpose."""
+
+    def __str__(self) -> str:
+        """The message on one line, so that it fits a table cell and a log record."""
+        return " ".join(super().__str__().split())
+
+
+class UsageError(WsiError):
+    """The request cannot be met as asked: an option is wrong or two contradict each other."""
+
+
+class SlideError(WsiError):
+    """Something is wrong with one slide.
+
+    Attributes:
+        path: The slide's file or folder.
+        cause: What is wrong, and the remedy where there is one.
+    """
+
+    def __init__(self, path: Path | str, cause: str) -> None:
+        super().__init__(f"{path}: {cause}")
+        self.path = Path(path)
+        self.cause = cause
+
+    def __reduce__(self) -> tuple[type["SlideError"], tuple[Path, str]]:
+        """Pickle by fields: these errors cross process borders."""
+        return type(self), (self.path, self.cause)
+
+
+class UnsupportedSlideError(SlideError):
+    """The file is not a slide this program can read, though it may be a sound file."""
+
+
+class DamagedSlideError(SlideError):
+    """The file is a slide but part of it is missing or cannot be decoded."""
+
+
+class SlideMetadataError(SlideError):
+    """The slide's resolution is missing, implausible or does not allow what was asked."""
+
+
+class SlideContentError(SlideError):
+    """The slide's pixels are not what a brightfield model can judge (fluorescence, say)."""
+
+
+class PackageError(WsiError):
+    """A model package is incomplete, altered or unusable on this machine.
+
+    Attributes:
+        package: The package's folder or name.
+        cause: What is wrong, and the remedy where there is one.
+    """
+
+    def __init__(self, package: Path | str, cause: str) -> None:
+        super().__init__(f"model package {package}: {cause}")
+        self.package = str(package)
+        self.cause = cause
+
+    def __reduce__(self) -> tuple[type["PackageError"], tuple[str, str]]:
+        """Pickle by fields: these errors cross process borders."""
+        return type(self), (self.package, self.cause)
+
+
+class RuntimeRejectedError(PackageError):
+    """A runtime did not reproduce the package's reference probabilities within its tolerance."""
+
+
+class ResultError(WsiError):
+    """A result store is missing, incomplete, damaged or belongs to another analysis.
+
+    Attributes:
+        path: The result store.
+        cause: What is wrong, and the remedy where there is one.
+    """
+
+    def __init__(self, path: Path | str, cause: str) -> None:
+        super().__init__(f"{path}: {cause}")
+        self.path = Path(path)
+        self.cause = cause
+
+    def __reduce__(self) -> tuple[type["ResultError"], tuple[Path, str]]:
+        """Pickle by fields: these errors cross process borders."""
+        return type(self), (self.path, self.cause)
+
+
+class ResultBusyError(ResultError):
+    """Another process is writing this result right now."""
+
+
+class StoppedError(WsiError):
+    """The analysis was asked to stop; what was finished is kept and will be resumed."""

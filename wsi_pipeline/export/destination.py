@@ -1,0 +1,65 @@
+"""Where an export goes: names beside the result, and files that appear whole or not at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wsi_pipeline.errors import UsageError
+from wsi_pipeline.stitch.layout import SUFFIX
+
+#: What is added to the slide's name, by export.
+SUFFIXES = {
+    "heatmap": ".heatmap.png",
+    "geojson": ".geojson",
+    "csv": ".tiles.csv",
+    "parquet": ".tiles.parquet",
+    "tiff": ".mask.tiff",
+    "zip": f"{SUFFIX}.zip",
+}
+
+
+def default_path(result: Path, export: str, folder: Path | None = None) -> Path:
+    """The file an export goes to if none is named: ``NAME.zarr`` gives ``NAME.geojson``.
+
+    Args:
+        result: The result store.
+        export: A key of :data:`SUFFIXES`.
+        folder: Where to put it; None: beside the result.
+    """
+    # "." and "a/.." name no file, yet the folder they mean has a name.
+    whole = result if result.name not in {"", ".."} else result.resolve()
+    return (folder or whole.parent) / (whole.name.removesuffix(SUFFIX) + SUFFIXES[export])
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Refuse a destination that cannot be written to.
+
+    Raises:
+        UsageError: a file is there and may not be replaced, a folder is there, or its own folder
+            is missing.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} already exists; pass --overwrite to replace it")
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent} to write {path.name} to")
+
+
+@contextmanager
+def draft(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A file ``.NAME.new`` that takes its final name when the block ends without an error.
+
+    Raises:
+        UsageError: see :func:`check_free`.
+    """
+    check_free(path, overwrite=overwrite)
+    new = path.with_name(f".{path.name}.new")
+    try:
+        yield new
+        with new.open("rb") as file:
+            os.fsync(file.fileno())
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)

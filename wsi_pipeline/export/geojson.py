@@ -1,0 +1,138 @@
+"""GeoJSON as QuPath reads and writes it: tumour regions as annotations, cells as tiles."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from wsi_pipeline.export.decision import Decision, decide
+from wsi_pipeline.export.destination import draft
+from wsi_pipeline.export.outlines import Outline, tumour_regions
+from wsi_pipeline.stitch.result import Result
+
+#: QuPath's own class for tumour, by its name and colour there.
+TUMOR_CLASS = {"name": "Tumor", "color": [200, 0, 0]}
+
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "wsi_pipeline")
+
+
+def write_geojson(
+    result: Result,
+    path: Path,
+    *,
+    threshold: float | None = None,
+    tiles: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Write the tumour regions as a FeatureCollection in level-0 px.
+
+    Regions come with the most suspicious first, see
+    :func:`~wsi_pipeline.export.outlines.tumour_regions`; without tumour there are none. A region's
+    ``id`` depends on slide, model and threshold only. One feature a line; memory does not grow
+    with the number of tiles.
+
+    Args:
+        result: The result.
+        path: The file.
+        threshold: Probability (0-1) at and above which a cell is tumour; None takes the result's.
+        tiles: Also write each classified cell as a ``tile`` object with its stitched probability.
+        overwrite: Whether a file there may be replaced.
+
+    Raises:
+        UsageError: the threshold is no probability, or a file is in the way.
+        ResultError: the result is damaged.
+    """
+    decision = decide(result, threshold)
+    attributes = result.attributes
+    about = {
+        "slide": {key: attributes["slide"][key] for key in ("name", "sha256", "width", "height")},
+        "model": {key: attributes["model"][key] for key in ("name", "version", "sha256")},
+        "threshold": decision.threshold,
+        "notice": "research use only - not for diagnosis",
+    }
+    seed = f"{attributes['slide']['sha256']}/{attributes['model']['sha256']}"
+    with draft(path, overwrite=overwrite) as new, new.open("w", encoding="utf-8") as file:
+        file.write(f'{{"type": "FeatureCollection", "wsi_pipeline": {_json(about)}, "features": [')
+        separator = "\n"
+        for feature in _features(decision, seed, tiles=tiles):
+            file.write(separator + _json(feature))
+            separator = ",\n"
+        file.write("\n]}\n")
+
+
+def _features(decision: Decision, seed: str, *, tiles: bool) -> Iterator[dict[str, Any]]:
+    for index, region in enumerate(tumour_regions(decision)):
+        yield {
+            "type": "Feature",
+            "id": str(uuid.uuid5(_NAMESPACE, f"{seed}/{decision.threshold!r}/region/{index}")),
+            "geometry": _geometry(region.outline),
+            "properties": {
+                "objectType": "annotation",
+                "name": f"Tumor {index + 1}",
+                "classification": TUMOR_CLASS,
+                "measurements": {
+                    "Area mm2": round(region.area_mm2, 6),
+                    "Max probability": _rounded(region.largest),
+                    "Mean probability": _rounded(region.mean),
+                },
+                "isLocked": False,
+            },
+        }
+    if tiles:
+        yield from _tiles(decision, seed)
+
+
+def _tiles(decision: Decision, seed: str) -> Iterator[dict[str, Any]]:
+    """Each classified cell, row by row."""
+    x, y = decision.column_edges, decision.row_edges
+    for row, column in np.argwhere(~np.isnan(decision.probability)):
+        left, right = _number(x[column]), _number(x[column + 1])
+        top, bottom = _number(y[row]), _number(y[row + 1])
+        box = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
+        yield {
+            "type": "Feature",
+            "id": str(uuid.uuid5(_NAMESPACE, f"{seed}/tile/{column},{row}")),
+            "geometry": {"type": "Polygon", "coordinates": [box]},
+            "properties": {
+                "objectType": "tile",
+                "measurements": {"prob_tumour": _rounded(float(decision.probability[row, column]))},
+                "isLocked": True,
+            },
+        }
+
+
+def _geometry(outline: Outline) -> dict[str, Any]:
+    if isinstance(outline, shapely.Polygon):
+        return {"type": "Polygon", "coordinates": _rings(outline)}
+    return {"type": "MultiPolygon", "coordinates": [_rings(part) for part in outline.geoms]}
+
+
+def _rings(polygon: shapely.Polygon) -> list[list[list[int | float]]]:
+    rings = (polygon.exterior, *polygon.interiors)
+    return [_points(shapely.get_coordinates(ring)) for ring in rings]
+
+
+def _points(points: NDArray[np.float64]) -> list[list[int | float]]:
+    whole = np.rint(points)
+    if np.array_equal(whole, points):
+        return [[int(x), int(y)] for x, y in whole]
+    return [[_number(x), _number(y)] for x, y in points]
+
+
+def _number(value: float) -> int | float:
+    """A coordinate without a needless fraction; thousandths of a px are kept."""
+    return int(value) if value == int(value) else round(float(value), 3)
+
+
+def _rounded(probability: float) -> float:
+    # All that float32 holds; more digits would be noise.
+    return round(probability, 7)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,102 @@
+"""OpenVINO on the CPU: the fastest way to run the network without a GPU."""
+
+import os
+from concurrent.futures import Future
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_pipeline.model.conversion import converted_model
+from wsi_pipeline.model.openvino_library import ov
+from wsi_pipeline.model.package import ModelPackage, Precision
+from wsi_pipeline.model.predictor import RuntimeInfo
+from wsi_pipeline.model.slots import SlotPool
+
+#: Patches per request: larger ones are no faster and cost memory (``make bench`` shows it).
+BATCH_SIZE = 8
+#: Up to here every core gets a stream of its own, which is fastest; beyond, OpenVINO decides.
+_STREAMS_BY_CORE = 4
+
+
+class OpenVinoPredictor:
+    """A :class:`~wsi_pipeline.model.predictor.Predictor` over one compiled model.
+
+    Args:
+        package: The model.
+        precision: ``fp32``, ``bf16`` or ``int8``.
+        cache: Folder for converted and compiled models.
+        threads: CPU threads to use; None for all this process may.
+        batch_size: Patches per request.
+    """
+
+    def __init__(
+        self,
+        package: ModelPackage,
+        precision: Precision,
+        cache: Path,
+        *,
+        threads: int | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> None:
+        self._batch_size = batch_size
+        self._patch_px = package.description.patch_px
+        core = ov.Core()
+        core.set_property({"CACHE_DIR": str(cache / "openvino" / "compiled")})
+        path = converted_model(package, quantised=precision == "int8", cache=cache)
+        model = core.read_model(path)
+        model.reshape([batch_size, self._patch_px, self._patch_px, 3])
+        threads = threads or len(os.sched_getaffinity(0))
+        config: dict[str, str | int] = {
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            "INFERENCE_NUM_THREADS": threads,
+            # Layers int8 does not cover run in fp32, so that int8 means the same on every CPU.
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        }
+        if threads <= _STREAMS_BY_CORE:
+            config["NUM_STREAMS"] = threads
+        compiled = core.compile_model(model, "CPU", config)
+        # One more than can run: it waits filled, so that no core idles between two batches.
+        requests = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")) + 1
+        slots = [compiled.create_infer_request() for _ in range(requests)]
+        self._pool = SlotPool(slots, _infer, batch_size)
+        name = str(core.get_property("CPU", "FULL_DEVICE_NAME")).strip()
+        version = ov.__version__.split("-")[0]
+        self._info = RuntimeInfo(f"openvino {version}", f"cpu {name}", precision)
+
+    @property
+    def batch_size(self) -> int:
+        """Patches per request."""
+        return self._batch_size
+
+    @property
+    def patch_px(self) -> int:
+        """Side of a patch."""
+        return self._patch_px
+
+    @property
+    def info(self) -> RuntimeInfo:
+        """What computes."""
+        return self._info
+
+    def submit(self, patches: NDArray[np.uint8]) -> "Future[NDArray[np.float32]]":
+        """See :meth:`Predictor.submit`."""
+        return self._pool.submit(patches)
+
+    def close(self) -> None:
+        """Wait for what runs and free the model."""
+        self._pool.close()
+
+
+def cpu_precisions() -> frozenset[Precision]:
+    """The precisions this CPU computes faster than fp32, and fp32."""
+    stated = set(ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    names: dict[str, Precision] = {"FP32": "fp32", "BF16": "bf16", "INT8": "int8"}
+    return frozenset(names[name] for name in stated & set(names)) | {"fp32"}
+
+
+def _infer(request: ov.InferRequest, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+    # Shared, not copied: the pool keeps the batch alive until the call returns.
+    request.infer({0: np.ascontiguousarray(patches)}, share_inputs=True)
+    values: NDArray[np.float32] = request.get_output_tensor(0).data
+    return values.reshape(-1)

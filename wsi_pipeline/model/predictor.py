@@ -1,0 +1,79 @@
+"""The interface of every runtime: uint8 patches in, probabilities out."""
+
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeInfo:
+    """What computed the probabilities: part of a result's provenance.
+
+    Attributes:
+        runtime: Library and version, e.g. ``openvino 2026.4.1``.
+        device: ``cpu`` or ``cuda:0`` with the hardware's name.
+        precision: ``fp32``, ``bf16``, … or the stages of a cascade, ``int8>bf16>fp32``.
+    """
+
+    runtime: str
+    device: str
+    precision: str
+
+    @property
+    def kind(self) -> str:
+        """What results have to share to be interchangeable: not the hardware's name."""
+        return f"{self.runtime.split()[0]}/{self.device.split(':')[0].split()[0]}/{self.precision}"
+
+    def to_json(self) -> dict[str, str]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+class Predictor(Protocol):
+    """A loaded model. Safe to share between threads.
+
+    A patch's probability does not depend on the batch it shares: batches shorter than
+    ``batch_size`` are padded to it, and callers cut batches by plan index.
+    """
+
+    @property
+    def batch_size(self) -> int:
+        """Largest number of patches :meth:`submit` takes."""
+        ...
+
+    @property
+    def patch_px(self) -> int:
+        """Side of a patch."""
+        ...
+
+    @property
+    def info(self) -> RuntimeInfo:
+        """What computes."""
+        ...
+
+    def submit(self, patches: NDArray[np.uint8]) -> "Future[NDArray[np.float32]]":
+        """Queue a batch; waits while the runtime has as many batches as it can use.
+
+        Args:
+            patches: ``(n, patch_px, patch_px, 3)`` RGB, 1 ≤ n ≤ ``batch_size``. Must not be
+                changed before the future is done.
+
+        Returns:
+            A future of the positive class's probabilities, ``(n,)``, 0-1.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the model. No other call may be running or follow."""
+        ...
+
+
+def predict_all(predictor: Predictor, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Probabilities ``(n,)`` of any number of patches ``(n, patch_px, patch_px, 3)``, in order."""
+    step = predictor.batch_size
+    futures = [predictor.submit(patches[i : i + step]) for i in range(0, len(patches), step)]
+    done = [future.result() for future in futures]
+    return np.concatenate(done) if done else np.empty(0, np.float32)

@@ -1,0 +1,178 @@
+"""Torch: the reference on the CPU, and the way to use a CUDA GPU."""
+
+import os
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wsi_pipeline.errors import PackageError
+from wsi_pipeline.model.network import Classifier, load_classifier
+from wsi_pipeline.model.package import ModelPackage, Precision
+from wsi_pipeline.model.predictor import RuntimeInfo
+from wsi_pipeline.model.slots import SlotPool
+
+CPU_BATCH_SIZE = 8
+CUDA_BATCH_SIZE = 128
+#: Batches in flight on a GPU: one computes while the next is copied and the last is fetched.
+_CUDA_SLOTS = 3
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class TorchCpuPredictor:
+    """Eager fp32 on the CPU: slow, simple, and what the others are measured by."""
+
+    def __init__(self, package: ModelPackage, *, batch_size: int = CPU_BATCH_SIZE) -> None:
+        self._batch_size = batch_size
+        self._patch_px = package.description.patch_px
+        self._classifier = load_classifier(package)
+        self._pool = SlotPool([self._classifier], _forward, batch_size)
+        threads = len(os.sched_getaffinity(0))
+        self._info = RuntimeInfo(f"torch {torch.__version__}", f"cpu {threads} threads", "fp32")
+
+    @property
+    def batch_size(self) -> int:
+        """Patches per batch."""
+        return self._batch_size
+
+    @property
+    def patch_px(self) -> int:
+        """Side of a patch."""
+        return self._patch_px
+
+    @property
+    def info(self) -> RuntimeInfo:
+        """What computes."""
+        return self._info
+
+    def submit(self, patches: NDArray[np.uint8]) -> "Future[NDArray[np.float32]]":
+        """See :meth:`Predictor.submit`."""
+        return self._pool.submit(patches)
+
+    def close(self) -> None:
+        """Wait for what runs and free the model."""
+        self._pool.close()
+
+
+class TorchCudaPredictor:
+    """One CUDA GPU: pinned buffers, a captured graph per slot, normalisation on the device.
+
+    uint8 batches cross the bus (a quarter of the bytes), each slot on a stream of its own, so
+    that copies overlap computing.
+
+    Args:
+        package: The model.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        device: ``cuda:0`` and so on.
+        batch_size: Patches per batch.
+
+    Raises:
+        PackageError: there is no such GPU, or no such precision on it.
+    """
+
+    def __init__(
+        self,
+        package: ModelPackage,
+        precision: Precision,
+        device: str,
+        *,
+        batch_size: int = CUDA_BATCH_SIZE,
+    ) -> None:
+        if precision not in _DTYPES:
+            raise PackageError(package.name, f"{precision} is not available on a GPU; use bf16")
+        try:
+            self._device = torch.device(device)
+            name = torch.cuda.get_device_name(self._device)
+        except (RuntimeError, AssertionError, ValueError) as error:
+            raise PackageError(package.name, f"no device {device}: {error}") from error
+        self._batch_size = batch_size
+        self._patch_px = package.description.patch_px
+        classifier = load_classifier(package).to(self._device)
+        classifier.network.to(dtype=_DTYPES[precision])
+        classifier.network.to(memory_format=torch.channels_last)
+        shape = (batch_size, self._patch_px, self._patch_px, 3)
+        slots = [_CudaSlot.capture(classifier, shape, self._device) for _ in range(_CUDA_SLOTS)]
+        self._pool = SlotPool(slots, _replay, batch_size)
+        self._info = RuntimeInfo(f"torch {torch.__version__}", f"{device} {name}", precision)
+
+    @property
+    def batch_size(self) -> int:
+        """Patches per batch."""
+        return self._batch_size
+
+    @property
+    def patch_px(self) -> int:
+        """Side of a patch."""
+        return self._patch_px
+
+    @property
+    def info(self) -> RuntimeInfo:
+        """What computes."""
+        return self._info
+
+    def submit(self, patches: NDArray[np.uint8]) -> "Future[NDArray[np.float32]]":
+        """See :meth:`Predictor.submit`."""
+        return self._pool.submit(patches)
+
+    def close(self) -> None:
+        """Wait for what runs and free the model."""
+        self._pool.close()
+        torch.cuda.empty_cache()
+
+
+@dataclass(frozen=True, slots=True)
+class _CudaSlot:
+    """Buffers and a captured graph for one batch in flight."""
+
+    stream: torch.cuda.Stream
+    graph: torch.cuda.CUDAGraph
+    host_in: torch.Tensor
+    device_in: torch.Tensor
+    device_out: torch.Tensor
+    host_out: torch.Tensor
+
+    @classmethod
+    def capture(
+        cls, classifier: Classifier, shape: tuple[int, int, int, int], device: torch.device
+    ) -> "_CudaSlot":
+        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch types it not
+        graph = torch.cuda.CUDAGraph()
+        host_in = torch.zeros(shape, dtype=torch.uint8).pin_memory()
+        device_in = torch.zeros(shape, dtype=torch.uint8, device=device)
+        with torch.inference_mode(), torch.cuda.device(device), torch.cuda.stream(stream):
+            # Warming up lets cuDNN choose its algorithms before they are captured.
+            for _ in range(3):
+                _device_forward(classifier, device_in)
+            stream.synchronize()
+            with torch.cuda.graph(graph, stream=stream):
+                device_out = _device_forward(classifier, device_in)
+        host_out = torch.zeros(shape[0], dtype=torch.float32).pin_memory()
+        return cls(stream, graph, host_in, device_in, device_out, host_out)
+
+
+def _device_forward(classifier: Classifier, patches: torch.Tensor) -> torch.Tensor:
+    # NHWC seen as NCHW is channels-last already: no copy.
+    pixels = patches.permute(0, 3, 1, 2).float()
+    dtype = next(classifier.network.parameters()).dtype
+    normalised = ((pixels - classifier.mean) / classifier.std).to(dtype)
+    logits = classifier.network(normalised).float().flatten()
+    return torch.sigmoid(logits / classifier.temperature)
+
+
+def _replay(slot: _CudaSlot, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+    slot.host_in.numpy()[:] = patches
+    with torch.cuda.stream(slot.stream):
+        slot.device_in.copy_(slot.host_in, non_blocking=True)
+        slot.graph.replay()
+        slot.host_out.copy_(slot.device_out, non_blocking=True)
+    slot.stream.synchronize()
+    return slot.host_out.numpy()
+
+
+def _forward(classifier: Classifier, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        pixels = torch.from_numpy(patches).permute(0, 3, 1, 2).float()
+        values: NDArray[np.float32] = classifier(pixels.contiguous()).numpy()
+    return values

@@ -1,0 +1,113 @@
+"""The library's front door: analyse a slide in one call, or look at its probabilities lazily."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.runtime import RuntimeRequest
+from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.run.observer import Observer
+from wsi_pipeline.run.preparation import prepare, resolve_grid, slide_name
+from wsi_pipeline.run.regions import RESOURCES, classify_region
+from wsi_pipeline.run.scheduler import connect
+from wsi_pipeline.settings import Settings
+from wsi_pipeline.slide import open_slide
+from wsi_pipeline.stitch.layout import SUFFIX
+from wsi_pipeline.stitch.result import Result
+
+
+def analyse(
+    slide: Path | str,
+    model: Path | str,
+    out: Path | str = ".",
+    *,
+    config: AnalysisConfig | None = None,
+    overwrite: bool = False,
+    workers: int = 2,
+    observer: Observer | None = None,
+) -> Result:
+    """Analyse one slide and return its result.
+
+    Args:
+        slide: A slide file, or a folder of DICOM files.
+        model: A model package's folder, or the name of an installed one.
+        out: Folder for the result, ``<slide>.zarr``.
+        config: Settings; None takes the package's defaults.
+        overwrite: Replace a result that is there.
+        workers: Regions computed at once.
+        observer: Told of progress.
+
+    Returns:
+        The result: ``probability`` float32 ``(rows, columns)`` with NaN where not classified,
+        ``coverage``, ``tumour(level)`` and ``attributes``.
+
+    Raises:
+        WsiError: the slide, the package or the settings are at fault; the message says which.
+    """
+    config = config or AnalysisConfig()
+    package = _package(model)
+    prepared = prepare(Path(slide), package, config)
+    final = Path(out) / f"{slide_name(Path(slide))}{SUFFIX}"
+    with connect(None, workers) as scheduler:
+        work = Work(package, config, _runtime(config), scheduler)
+        return analyse_slide(prepared, final, work, overwrite=overwrite, observer=observer)
+
+
+def probability_array(
+    slide: Path | str,
+    model: Path | str,
+    *,
+    config: AnalysisConfig | None = None,
+    chunk: int = 16,
+) -> Any:
+    """Probabilities of a slide's tiles as a lazy Dask array: computed where you look.
+
+    Every tile of a chunk you touch is read and classified, tissue or not: the tissue rule belongs
+    to :func:`analyse`.
+
+    Args:
+        slide: A slide file, or a folder of DICOM files.
+        model: A model package's folder, or the name of an installed one.
+        config: Settings; resolution, stride, device and precision count here.
+        chunk: Side of a chunk in tiles.
+
+    Returns:
+        ``dask.array.Array``, float32 ``(rows, columns)``: one value per tile of the grid, that of
+        the patch at the tile's corner, not averaged over overlaps; NaN where unreadable.
+
+    Raises:
+        WsiError: the slide, the package or the settings are at fault; the message says which.
+    """
+    import dask.array as da  # noqa: PLC0415 - costs most of a second
+
+    config = config or AnalysisConfig()
+    package, path = _package(model), Path(slide).resolve()
+    _, grid = resolve_grid(open_slide(path).info, package, config)
+    threshold = config.threshold or package.description.threshold.value
+    facts = (package.folder.resolve(), package.sha256, _runtime(config), threshold)
+
+    def classify(block_info: Any) -> NDArray[np.float32]:
+        (top, bottom), (left, right) = block_info[None]["array-location"]
+        rows, columns = np.mgrid[top:bottom, left:right]
+        cells = np.stack([columns.ravel(), rows.ravel()], axis=1)
+        done = classify_region(RESOURCES.reader(path), RESOURCES.predictor(*facts), grid, cells)
+        return done.probabilities.reshape(bottom - top, right - left)
+
+    rows = da.core.normalize_chunks(chunk, (grid.size.height, grid.size.width))
+    return da.map_blocks(classify, chunks=rows, dtype=np.float32, meta=np.empty((0, 0), np.float32))
+
+
+def _package(model: Path | str) -> ModelPackage:
+    from wsi_pipeline.demo import find_or_build  # noqa: PLC0415 - only this path needs the demo
+
+    return find_or_build(str(model), Settings())
+
+
+def _runtime(config: AnalysisConfig) -> RuntimeRequest:
+    return RuntimeRequest(
+        config.device, config.precision, Settings().cache_dir, runtime=config.runtime
+    )

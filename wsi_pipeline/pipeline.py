@@ -1,0 +1,207 @@
+"""The whole flow for one slide, on one screen: check, plan, classify, stitch, publish."""
+
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.errors import DamagedSlideError, ResultError, UsageError
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.predictor import RuntimeInfo
+from wsi_pipeline.model.runtime import RuntimeRequest
+from wsi_pipeline.run.checkpoint import Checkpoint
+from wsi_pipeline.run.observer import Observer, SilentObserver
+from wsi_pipeline.run.preparation import Preparation
+from wsi_pipeline.run.provenance import describe
+from wsi_pipeline.run.regions import RESOURCES, RegionResult, RegionTask, cut_regions
+from wsi_pipeline.run.scheduler import Scheduler
+from wsi_pipeline.stitch.cells import stitch_cells
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.writer import publish, write_store
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What all slides of a run share.
+
+    Attributes:
+        package: The model.
+        config: The settings.
+        runtime: What to compute with.
+        scheduler: Where regions run.
+    """
+
+    package: ModelPackage
+    config: AnalysisConfig
+    runtime: RuntimeRequest
+    scheduler: Scheduler
+
+    @property
+    def threshold(self) -> float:
+        """Probability at and above which a cell is tumour."""
+        return self.config.threshold or self.package.description.threshold.value
+
+
+def analyse_slide(
+    prepared: Preparation,
+    final: Path,
+    work: Work,
+    *,
+    overwrite: bool = False,
+    observer: Observer | None = None,
+) -> Result:
+    """Analyse a prepared slide and leave a complete, verified-by-hash result at ``final``.
+
+    Regions an earlier, killed run finished are not computed again.
+
+    Args:
+        prepared: The slide.
+        final: Where the result goes; its folder is made.
+        work: Model, settings and scheduler.
+        overwrite: Replace a result that is there.
+        observer: Told of progress.
+
+    Raises:
+        DamagedSlideError: more tissue is unreadable than the settings allow.
+        ResultError: there is a result already, or another process is making it.
+        StoppedError: the analysis was asked to stop.
+    """
+    observer = observer or SilentObserver()
+    if final.exists() and not overwrite:
+        raise ResultError(final, "exists already; remove it or use --overwrite")
+    final.parent.mkdir(parents=True, exist_ok=True)
+    plan = prepared.plan
+    began = time.perf_counter()
+    runtime = work.scheduler.describe(work.package, work.runtime, work.threshold)
+    key = {
+        "slide": prepared.sha256.result(),
+        "model": work.package.sha256,
+        "fingerprint": work.config.fingerprint,
+        "plan": plan.sha256,
+        "runtime": runtime.kind,
+    }
+    with Checkpoint(final, key) as checkpoint:
+        probabilities = np.full(len(plan), np.nan, np.float32)
+        missing: list[tuple[int, slice]] = []
+        losses = _Losses(prepared, work.config)
+        losses.add(len(plan.unreadable), "found when looking for tissue")
+        resumed = 0
+        for index, part in enumerate(cut_regions(plan)):
+            earlier = checkpoint.load(index, part.stop - part.start)
+            if earlier is None:
+                missing.append((index, part))
+            else:
+                probabilities[part] = earlier
+                losses.add(int(np.isnan(earlier).sum()), "")
+                resumed += len(earlier)
+        observer.planned(plan, resumed)
+        observer.stage("classifying")
+        regions = dict(missing)
+        read = wait = 0.0
+        for done in _classify(prepared, work, missing, runtime):
+            losses.add(int(np.isnan(done.probabilities).sum()), done.unreadable)
+            checkpoint.save(done.index, done.probabilities)
+            probabilities[regions[done.index]] = done.probabilities
+            read, wait = read + done.read_seconds, wait + done.wait_seconds
+            observer.advanced(len(done.probabilities), done.bytes_read)
+        classified = time.perf_counter()
+        observer.stage("writing")
+        cells = stitch_cells(plan, probabilities)
+        attributes = describe(prepared, work.package, work.config, runtime, cells)
+        attributes["timings"] = {
+            "classify_seconds": round(classified - began, 3),
+            "read_thread_seconds": round(read, 3),
+            "model_wait_seconds": round(wait, 3),
+            "resumed_tiles": resumed,
+        }
+        write_store(
+            checkpoint.store,
+            name=attributes["slide"]["name"],
+            plan=plan,
+            probabilities=probabilities,
+            cells=cells,
+            threshold=work.threshold,
+            levels=prepared.info.levels,
+            attributes=attributes,
+        )
+        _put_in_place(checkpoint.store, final)
+        checkpoint.discard()
+    return Result(final)
+
+
+def _classify(
+    prepared: Preparation,
+    work: Work,
+    missing: list[tuple[int, slice]],
+    runtime: RuntimeInfo,
+) -> Iterator[RegionResult]:
+    """Run the missing regions; they arrive in any order."""
+    slide, stop = prepared.path.resolve(), uuid.uuid4().hex
+    tasks = (
+        RegionTask(
+            index=index,
+            slide=slide,
+            grid=prepared.plan.grid,
+            cells=prepared.plan.cells[part],
+            package=work.package.folder.resolve(),
+            package_sha256=work.package.sha256,
+            runtime=work.runtime,
+            threshold=work.threshold,
+            stop=stop,
+        )
+        for index, part in missing
+    )
+    try:
+        for done in work.scheduler.run(tasks):
+            if done.runtime_kind != runtime.kind:
+                raise UsageError(
+                    f"one worker computes with {done.runtime_kind}, another with {runtime.kind}; "
+                    "choose one kind with --device and --precision"
+                )
+            yield done
+    finally:
+        # Regions still running, if any, are of no use to anybody now.
+        RESOURCES.stop(stop)
+        RESOURCES.forget(slide)
+
+
+class _Losses:
+    """Counts tissue tiles that cannot be read, and gives up when they are too many."""
+
+    def __init__(self, prepared: Preparation, config: AnalysisConfig) -> None:
+        self._path = prepared.path
+        self._tissue = len(prepared.plan) + len(prepared.plan.unreadable)
+        self._allowed = config.allow_unreadable
+        self._lost = 0
+
+    def add(self, lost: int, reason: str) -> None:
+        """Count tiles.
+
+        Raises:
+            DamagedSlideError: more are lost than the settings allow.
+        """
+        self._lost += lost
+        if self._lost > self._allowed * self._tissue:
+            share = self._lost / self._tissue
+            raise DamagedSlideError(
+                self._path,
+                f"tissue cannot be read ({reason or 'undecodable tile'}); at least "
+                f"{self._lost:,} of {self._tissue:,} tissue tiles are lost, --allow-unreadable "
+                f"{share:.2g} or more would accept that",
+            )
+
+
+def _put_in_place(store: Path, final: Path) -> None:
+    """Publish a store, replacing an older result only once the new one is complete."""
+    if not final.exists():
+        publish(store, final)
+        return
+    old = store.with_name("replaced")
+    final.rename(old)
+    publish(store, final)
+    shutil.rmtree(old)

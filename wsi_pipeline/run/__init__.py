@@ -1,0 +1,1 @@
+"""Running analyses: regions on Dask, checkpoints, and directories of slides."""

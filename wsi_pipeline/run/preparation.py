@@ -1,0 +1,120 @@
+"""Everything that is settled about an analysis before its first tile is classified."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.errors import SlideMetadataError
+from wsi_pipeline.grid import Grid, make_grid
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.slide import SlideInfo, SlideReader, open_slide
+from wsi_pipeline.slide.files import slide_files, slide_sha256
+from wsi_pipeline.slide.probe import Probe, probe
+from wsi_pipeline.slide.resolution import Resolution, choose_resolution
+from wsi_pipeline.tiles.plan import Plan, make_plan
+from wsi_pipeline.tissue.overview import check_brightfield
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """A slide ready to be classified.
+
+    Attributes:
+        path: As the user gave it.
+        reader: The open slide.
+        sha256: Identifies the slide; a future, because hashing gigabytes overlaps with the rest.
+        resolution: Level and scale that are analysed.
+        plan: The tiles.
+        warnings: What a person should know of the slide.
+    """
+
+    path: Path
+    reader: SlideReader
+    sha256: "Future[str]"
+    resolution: Resolution
+    plan: Plan
+    warnings: tuple[str, ...]
+
+    @property
+    def info(self) -> SlideInfo:
+        """Facts of the slide."""
+        return self.reader.info
+
+
+def slide_name(path: Path) -> str:
+    """What a slide is called: its file's name without suffix, or its folder's."""
+    return path.name if path.is_dir() else path.stem
+
+
+def resolve_grid(
+    info: SlideInfo, package: ModelPackage, config: AnalysisConfig
+) -> tuple[Resolution, Grid]:
+    """The resolution and grid an analysis will use.
+
+    Raises:
+        SlideMetadataError: the slide does not allow what is asked.
+        UsageError: the settings contradict themselves.
+    """
+    description = package.description
+    level = config.level
+    if level is None and config.mpp is None:
+        level = description.level
+    resolution = choose_resolution(
+        info, mpp=config.mpp or description.mpp, level=level, override=config.slide_mpp
+    )
+    stride = config.stride or description.patch_px
+    return resolution, make_grid(info, resolution, patch=description.patch_px, stride=stride)
+
+
+def prepare(
+    path: Path,
+    package: ModelPackage,
+    config: AnalysisConfig,
+    *,
+    probed: Probe | None = None,
+    threads: int = 2,
+) -> Preparation:
+    """Check a slide, choose its level and find its tissue.
+
+    Args:
+        path: A slide file, or a folder of DICOM files.
+        package: The model, whose patch and resolution decide the grid.
+        config: The settings.
+        probed: What an earlier :func:`~wsi_pipeline.slide.probe.probe` found.
+        threads: Threads that read patches whose tissue the coarse level leaves open.
+
+    Raises:
+        SlideError: something is wrong with the slide.
+        UsageError: the settings contradict themselves.
+    """
+    probed = probed or probe(path)
+    reader = open_slide(path)
+    if reader.info.levels != probed.info.levels:
+        raise SlideMetadataError(path, "changed while it was being opened; try again")
+    resolution, grid = resolve_grid(reader.info, package, config)
+    hashing = _in_background(path)
+    dark = check_brightfield(reader)
+    plan = make_plan(
+        reader,
+        grid,
+        min_tissue=config.min_tissue,
+        exact=config.tissue == "exact",
+        threads=threads,
+    )
+    warnings = (*reader.info.warnings, *resolution.warnings, *dark)
+    if probed.unreadable:
+        warnings += (
+            f"{probed.unreadable} of {probed.sampled} sampled places cannot be decoded "
+            f"({probed.reason})",
+        )
+    if len(plan) == 0:
+        warnings += ("no tile holds enough tissue: nothing was classified",)
+    return Preparation(path, reader, hashing, resolution, plan, warnings)
+
+
+def _in_background(path: Path) -> "Future[str]":
+    with_one = ThreadPoolExecutor(1, thread_name_prefix="hash")
+    future = with_one.submit(lambda: slide_sha256(slide_files(path)))
+    with_one.shutdown(wait=False)
+    return future

@@ -1,0 +1,219 @@
+"""Regions: contiguous runs of the plan, the unit of distribution, retry and resume.
+
+A region task opens the slide and loads the model where it runs, keeps both for the next region,
+and returns only probabilities. Reading overlaps with the model because a runtime takes batches
+ahead of those it computes and several regions run at once.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_pipeline.errors import DamagedSlideError, StoppedError
+from wsi_pipeline.grid import Grid
+from wsi_pipeline.model.package import load_package
+from wsi_pipeline.model.predictor import Predictor, RuntimeInfo
+from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.slide import SlideReader, open_slide
+from wsi_pipeline.tiles.patches import read_patch
+from wsi_pipeline.tiles.plan import Plan
+
+#: Tiles in a region: some seconds of work, so that little is lost and little overhead paid. A
+#: multiple of every runtime's batch size, so that batches fall alike wherever a region runs.
+REGION_TILES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class RegionTask:
+    """Everything a worker on any host needs to compute one region.
+
+    Attributes:
+        index: Which region of the plan.
+        slide: Path of the slide, the same on every host.
+        grid: The grid.
+        cells: Column and row of its tiles in plan order, ``(n, 2)`` int64.
+        package: Folder of the model package, the same on every host.
+        package_sha256: What must be found there.
+        runtime: What to compute with.
+        threshold: The decision a cascade preserves.
+        stop: Key under which :func:`request_stop` can stop it, in this process.
+    """
+
+    index: int
+    slide: Path
+    grid: Grid
+    cells: NDArray[np.int64]
+    package: Path
+    package_sha256: str
+    runtime: RuntimeRequest
+    threshold: float
+    stop: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegionResult:
+    """What a region gives back.
+
+    Attributes:
+        index: Which region of the plan.
+        probabilities: float32 ``(n,)`` in plan order; NaN = unreadable.
+        runtime_kind: Of the predictor that computed them.
+        read_seconds: Thread time spent reading and decoding.
+        wait_seconds: Time spent waiting for the model.
+        bytes_read: Compressed bytes fetched.
+        unreadable: The first reason why a tile could not be read; empty if all could.
+    """
+
+    index: int
+    probabilities: NDArray[np.float32]
+    runtime_kind: str
+    read_seconds: float
+    wait_seconds: float
+    bytes_read: int
+    unreadable: str
+
+
+def cut_regions(plan: Plan) -> Iterator[slice]:
+    """Cut a plan into regions of :data:`REGION_TILES`, the last one shorter."""
+    for start in range(0, len(plan), REGION_TILES):
+        yield slice(start, min(start + REGION_TILES, len(plan)))
+
+
+def classify_region(
+    reader: SlideReader,
+    predictor: Predictor,
+    grid: Grid,
+    cells: NDArray[np.int64],
+    *,
+    index: int = 0,
+    stopped: Callable[[], bool] = lambda: False,
+) -> RegionResult:
+    """Read and classify the tiles of a region.
+
+    Raises:
+        StoppedError: ``stopped`` became true.
+    """
+    read_seconds = wait_seconds = 0.0
+    before = reader.bytes_read
+    unreadable: list[str] = []
+    lost: list[int] = []
+    futures: list[Future[NDArray[np.float32]]] = []
+    step = predictor.batch_size
+    for start in range(0, len(cells), step):
+        if stopped():
+            raise StoppedError("stopped; what was finished is kept")
+        began = time.thread_time()
+        part = cells[start : start + step]
+        batch = np.empty((len(part), grid.patch, grid.patch, 3), np.uint8)
+        for i, (column, row) in enumerate(part):
+            try:
+                batch[i] = read_patch(reader, grid, int(column), int(row))
+            except DamagedSlideError as error:
+                batch[i] = 255
+                lost.append(start + i)
+                unreadable.append(error.cause)
+        read_seconds += time.thread_time() - began
+        waited = time.perf_counter()
+        futures.append(predictor.submit(batch))
+        wait_seconds += time.perf_counter() - waited
+    waited = time.perf_counter()
+    probabilities = np.concatenate([future.result() for future in futures])
+    wait_seconds += time.perf_counter() - waited
+    probabilities[lost] = np.nan
+    return RegionResult(
+        index=index,
+        probabilities=probabilities,
+        runtime_kind=predictor.info.kind,
+        read_seconds=read_seconds,
+        wait_seconds=wait_seconds,
+        bytes_read=reader.bytes_read - before,
+        unreadable=unreadable[0] if unreadable else "",
+    )
+
+
+def run_region(task: RegionTask) -> RegionResult:
+    """Compute a region with this process's readers and predictors; what Dask workers call."""
+    reader = RESOURCES.reader(task.slide)
+    predictor = RESOURCES.predictor(task.package, task.package_sha256, task.runtime, task.threshold)
+    return classify_region(
+        reader,
+        predictor,
+        task.grid,
+        task.cells,
+        index=task.index,
+        stopped=lambda: RESOURCES.is_stopped(task.stop),
+    )
+
+
+def describe_runtime(
+    package: Path, package_sha256: str, runtime: RuntimeRequest, threshold: float
+) -> RuntimeInfo:
+    """Load the model in this process, hold it to its reference and say what computes.
+
+    Raises:
+        PackageError: the package is not usable here.
+    """
+    return RESOURCES.predictor(package, package_sha256, runtime, threshold).info
+
+
+class Resources:
+    """What a worker process keeps between regions: the model in use and the last few slides."""
+
+    _SLIDES = 4
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._readers: dict[Path, SlideReader] = {}
+        self._predictors: dict[tuple[str, RuntimeRequest, float], Predictor] = {}
+        self._stopped: set[str] = set()
+
+    def reader(self, path: Path) -> SlideReader:
+        """The open slide at ``path``."""
+        with self._lock:
+            reader = self._readers.pop(path, None) or open_slide(path)
+            self._readers[path] = reader
+            while len(self._readers) > self._SLIDES:
+                # Not closed: a region may still read it. It is freed with its last user.
+                self._readers.pop(next(iter(self._readers)))
+            return reader
+
+    def forget(self, path: Path) -> None:
+        """Let go of a slide."""
+        with self._lock:
+            self._readers.pop(path, None)
+
+    def predictor(
+        self, package: Path, sha256: str, runtime: RuntimeRequest, threshold: float
+    ) -> Predictor:
+        """The loaded, admitted model.
+
+        Raises:
+            PackageError: the package is not usable here.
+        """
+        with self._lock:
+            key = (sha256, runtime, threshold)
+            if key not in self._predictors:
+                for old in list(self._predictors):
+                    self._predictors.pop(old).close()
+                self._predictors[key] = load_predictor(
+                    load_package(package, expect=sha256), runtime, threshold=threshold
+                )
+            return self._predictors[key]
+
+    def stop(self, key: str) -> None:
+        """Make the regions of ``key`` in this process stop at their next batch."""
+        self._stopped.add(key)
+
+    def is_stopped(self, key: str) -> bool:
+        """Whether :meth:`stop` was called for ``key``."""
+        return key in self._stopped
+
+
+#: Of this process. A Dask task has no other place to keep a model from one call to the next.
+RESOURCES = Resources()

@@ -1,0 +1,126 @@
+"""Dask: regions on threads of this process, or on a cluster."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from wsi_pipeline.errors import UsageError
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.predictor import RuntimeInfo
+from wsi_pipeline.model.runtime import RuntimeRequest
+from wsi_pipeline.run.regions import RegionResult, RegionTask, describe_runtime, run_region
+
+#: How long to wait for a scheduler to answer.
+_CONNECT_SECONDS = 20
+
+
+class Scheduler:
+    """Runs region tasks and gives back results as they finish.
+
+    Args:
+        client: A connected Dask client.
+        workers: How many regions run at once; about twice that are queued ahead.
+        remote: Whether the workers are other processes.
+    """
+
+    def __init__(self, client: Any, workers: int, *, remote: bool) -> None:
+        self._client = client
+        self._workers = workers
+        self.remote = remote
+
+    def run(
+        self,
+        tasks: Iterable[RegionTask],
+        run: Callable[[RegionTask], RegionResult] = run_region,
+    ) -> Iterator[RegionResult]:
+        """Results in the order in which regions finish.
+
+        Raises what a task raises; the tasks not yet started are then dropped.
+        """
+        from distributed import as_completed  # noqa: PLC0415 - costs most of a second
+
+        waiting = iter(tasks)
+        ahead = 2 * self._workers
+        # On a cluster one worker per GPU declares the resource; on CPUs nothing is asked for.
+        first = [self._submit(run, task) for _, task in zip(range(ahead), waiting, strict=False)]
+        completed = as_completed(first, loop=self._client.loop)
+        pending = set(first)
+        try:
+            for future in completed:
+                pending.discard(future)
+                result: RegionResult = future.result()
+                following = next(waiting, None)
+                if following is not None:
+                    submitted = self._submit(run, following)
+                    pending.add(submitted)
+                    completed.add(submitted)
+                future.release()
+                yield result
+        finally:
+            if pending:
+                self._client.cancel(list(pending), force=True)
+
+    def describe(
+        self, package: ModelPackage, runtime: RuntimeRequest, threshold: float
+    ) -> RuntimeInfo:
+        """What computes, after loading the model where it will run.
+
+        Raises:
+            PackageError: the package is not usable there.
+        """
+        facts = (package.folder.resolve(), package.sha256, runtime, threshold)
+        if not self.remote:
+            return describe_runtime(*facts)
+        info: RuntimeInfo = self._client.submit(describe_runtime, *facts, pure=False).result()
+        return info
+
+    def _submit(self, run: Callable[[RegionTask], RegionResult], task: RegionTask) -> Any:
+        resources = {"GPU": 1} if self.remote and task.runtime.device.startswith("cuda") else None
+        return self._client.submit(run, task, pure=False, retries=0, resources=resources)
+
+
+def default_workers(device: str) -> int:
+    """Regions to run at once in this process for a device, ``cpu`` or ``cuda:N``.
+
+    A CPU model takes the cores itself: two regions keep it fed while one is between batches. A
+    GPU wants every core to read.
+    """
+    return 2 if device == "cpu" else max(2, len(os.sched_getaffinity(0)))
+
+
+@contextlib.contextmanager
+def connect(address: str | None, workers: int) -> Iterator[Scheduler]:
+    """A scheduler at an address, or one of this process with ``workers`` threads.
+
+    The in-process one opens no socket.
+
+    Raises:
+        UsageError: nobody answers at ``address``.
+    """
+    from distributed import Client, LocalCluster  # noqa: PLC0415 - costs most of a second
+
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    if address is not None:
+        try:
+            client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"no Dask scheduler answers at {address}: {error}") from error
+        with client:
+            threads = sum(client.nthreads().values())
+            if threads == 0:
+                raise UsageError(f"the Dask scheduler at {address} has no workers")
+            yield Scheduler(client, threads, remote=True)
+        return
+    with (
+        LocalCluster(
+            processes=False,
+            n_workers=1,
+            threads_per_worker=workers,
+            dashboard_address=None,
+            memory_limit=0,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield Scheduler(client, workers, remote=False)

@@ -1,0 +1,107 @@
+"""The table of a run: what became of each slide, as CSV for people and JSON for machines."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from wsi_pipeline.stitch.result import Result
+
+Status = Literal["done", "skipped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one slide.
+
+    Attributes:
+        slide: As found.
+        status: ``done``, ``skipped`` (a valid result was there) or ``failed``.
+        reason: Why it failed; empty otherwise.
+        result: The result store, relative to the output folder.
+        slide_score: Largest cell probability, 0-1.
+        tumour_area_mm2: Area called tumour.
+        tumour_percent: Share of the classified area called tumour.
+        tiles: Tiles classified.
+        resumed_tiles: How many of them an earlier, interrupted run had finished.
+        reads_saved: Full-resolution reads the tissue overview made unnecessary.
+        glass: Cells below the tissue rule.
+        empty: Cells not scanned.
+        unreadable: Cells of tissue that could not be decoded.
+        seconds: Time spent on the slide in this run.
+        warnings: What a person should look at, ``; `` between.
+    """
+
+    slide: str
+    status: Status
+    reason: str = ""
+    result: str = ""
+    slide_score: float | None = None
+    tumour_area_mm2: float | None = None
+    tumour_percent: float | None = None
+    tiles: int | None = None
+    resumed_tiles: int | None = None
+    reads_saved: int | None = None
+    glass: int | None = None
+    empty: int | None = None
+    unreadable: int | None = None
+    seconds: float | None = None
+    warnings: str = ""
+
+
+def outcome_of(slide: Path, result: Result, out: Path, status: Status, seconds: float) -> Outcome:
+    """The row of a slide that has a result."""
+    facts = result.attributes
+    counts = facts["counts"]
+    return Outcome(
+        slide=str(slide),
+        status=status,
+        result=str(result.path.relative_to(out)),
+        slide_score=facts["slide_score"],
+        tumour_area_mm2=facts["tumour_area_mm2"],
+        tumour_percent=facts["tumour_percent"],
+        tiles=facts["tiles"],
+        resumed_tiles=facts["timings"]["resumed_tiles"] if status == "done" else None,
+        reads_saved=facts["tissue"]["full_resolution_reads_saved"],
+        glass=counts["glass"],
+        empty=counts["empty"],
+        unreadable=counts["unreadable"],
+        seconds=round(seconds, 2),
+        warnings="; ".join((*facts["alarms"], *facts["warnings"])),
+    )
+
+
+def write_summary(out: Path, outcomes: Sequence[Outcome], ignored: Sequence[Path]) -> None:
+    """Write ``summary.csv`` and ``summary.json``; each is whole at any time."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [field.name for field in fields(Outcome)])
+    writer.writeheader()
+    writer.writerows(asdict(outcome) for outcome in outcomes)
+    _replace(out / "summary.csv", text.getvalue())
+    _replace(out / "summary.json", json.dumps(summary_json(outcomes, ignored), indent=1) + "\n")
+
+
+def summary_json(outcomes: Sequence[Outcome], ignored: Sequence[Path]) -> dict[str, object]:
+    """The run as plain JSON values."""
+    counts = {
+        status: sum(o.status == status for o in outcomes)
+        for status in ("done", "skipped", "failed")
+    }
+    return {
+        **counts,
+        "slides": [asdict(outcome) for outcome in outcomes],
+        "ignored": [str(path) for path in ignored],
+    }
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

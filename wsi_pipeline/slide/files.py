@@ -1,0 +1,79 @@
+"""Which files make up one slide, and the hash that identifies it."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import pydicom
+
+from wsi_pipeline.errors import UnsupportedSlideError
+from wsi_pipeline.slide.integrity import is_dicom
+
+_BLOCK = 8 * 2**20
+#: Formats whose data lie in a folder named like the file.
+_COMPANION_FOLDER_SUFFIXES = {".mrxs"}
+
+
+def slide_files(path: Path) -> tuple[Path, ...]:
+    """The files of a slide, the one to open first.
+
+    A DICOM slide is every ``.dcm`` of the same series in its folder; an MRXS slide is its index
+    and the folder beside it; a folder is a slide if it holds DICOM files.
+
+    Raises:
+        UnsupportedSlideError: there is nothing at ``path``, or it is a folder without DICOM files.
+    """
+    if path.is_dir():
+        first = next((file for file in sorted(path.iterdir()) if _is_dicom_file(file)), None)
+        if first is None:
+            raise UnsupportedSlideError(path, "is a folder, not a slide, and holds no DICOM files")
+        return slide_files(first)
+    if not path.is_file():
+        raise UnsupportedSlideError(path, "no such file")
+    if path.suffix.lower() in _COMPANION_FOLDER_SUFFIXES:
+        folder = path.with_suffix("")
+        inside = sorted(f for f in folder.rglob("*") if f.is_file()) if folder.is_dir() else []
+        if not inside:
+            raise UnsupportedSlideError(path, f"its folder {folder.name}/ is missing beside it")
+        return (path, *inside)
+    if is_dicom(path):
+        series = dicom_series(path)
+        same = [f for f in sorted(path.parent.iterdir()) if f != path and _is_dicom_file(f)]
+        return (path, *(f for f in same if series is not None and dicom_series(f) == series))
+    return (path,)
+
+
+def dicom_series(path: Path) -> str | None:
+    """The series a DICOM file belongs to (tag 0020,000E), None if it cannot be told."""
+    try:
+        tags = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
+    except Exception:  # damage is reported where the slide is checked, not here
+        return None
+    series = tags.get("SeriesInstanceUID")
+    return None if series is None else str(series)
+
+
+def slide_sha256(files: Iterable[Path]) -> str:
+    """SHA-256 (hex) that identifies a slide.
+
+    Of one file: of its bytes. Of several: of the lines ``<sha256>  <name>`` of each, sorted by
+    name, with the names relative to the common folder.
+    """
+    several = sorted(files)
+    if len(several) == 1:
+        return _file_sha256(several[0])
+    folder = min((file.parent for file in several), key=lambda parent: len(parent.parts))
+    lines = (f"{_file_sha256(file)}  {file.relative_to(folder)}\n" for file in several)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _file_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _is_dicom_file(path: Path) -> bool:
+    return path.is_file() and is_dicom(path)

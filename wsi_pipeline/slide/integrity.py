@@ -1,0 +1,129 @@
+"""Structural checks that find a truncated file before any of its pixels is trusted.
+
+OpenSlide opens a truncated slide gladly when its directory came first; the loss would show as
+unreadable tissue hours later, or not at all where the lost part is glass.
+"""
+
+import logging
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pydicom
+import tifffile
+
+from wsi_pipeline.errors import DamagedSlideError
+
+# Values out of their legal range are pydicom's business to warn of; here only the structure counts.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_DICOM_PREAMBLE = 128
+_DICOM_MAGIC = b"DICM"
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+_SEQUENCE_END = (0xFFFE, 0xE0DD)
+_LOST_OFFSET = re.compile(r"invalid (value offset|page offset|offset to first page)")
+
+
+def is_tiff(path: Path) -> bool:
+    """Whether a file starts as classic or Big TIFF does."""
+    with path.open("rb") as file:
+        return file.read(4) in _TIFF_MAGIC
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file carries DICOM's magic number."""
+    with path.open("rb") as file:
+        return file.read(_DICOM_PREAMBLE + 4)[_DICOM_PREAMBLE:] == _DICOM_MAGIC
+
+
+def check_integrity(files: tuple[Path, ...]) -> None:
+    """Check that every part the files of one slide refer to is there.
+
+    TIFF (all vendors' variants): every directory, tag value, tile and strip. DICOM: the pixel
+    data to its end. Other formats pass; OpenSlide checks what it reads of them.
+
+    Raises:
+        DamagedSlideError: a file is empty, or refers to bytes beyond its end.
+    """
+    for path in files:
+        if path.stat().st_size == 0:
+            raise DamagedSlideError(path, "the file is empty; copy or upload it again")
+        if is_tiff(path):
+            _check_tiff(path)
+        elif is_dicom(path):
+            _check_dicom(path)
+
+
+def _check_tiff(path: Path) -> None:
+    length = path.stat().st_size
+    complaints = _Complaints()
+    logger = logging.getLogger("tifffile")
+    logger.addHandler(complaints)
+    furthest = 0
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            for page in _pages(tiff):
+                ends = zip(page.dataoffsets, page.databytecounts, strict=False)
+                last = max((offset + count for offset, count in ends if count), default=0)
+                furthest = max(furthest, last)
+    except Exception as error:  # tifffile meets damage with many kinds of error
+        raise DamagedSlideError(path, f"its TIFF directory is damaged: {error}") from error
+    finally:
+        logger.removeHandler(complaints)
+    if furthest > length:
+        raise _truncated(path, f"a tile ends at byte {furthest:,} of {length:,}")
+    lost = next((text for text in complaints.texts if _LOST_OFFSET.search(text)), None)
+    if lost is not None:
+        raise _truncated(path, f"part of its directory is beyond byte {length:,}")
+
+
+def _pages(tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
+    for page in tiff.pages:
+        full = page.aspage()
+        yield full
+        yield from (sub.aspage() for sub in full.pages or ())
+
+
+def _check_dicom(path: Path) -> None:
+    """Walk the pixel data element: PS3.5, A.4 (encapsulated) or its stated length (native)."""
+    length = path.stat().st_size
+    with path.open("rb") as file:
+        try:
+            dataset = pydicom.dcmread(file, stop_before_pixels=True)
+        except Exception as error:  # pydicom meets damage with many kinds of error
+            raise DamagedSlideError(path, f"its DICOM header is damaged: {error}") from error
+        little = dataset.file_meta.get("TransferSyntaxUID") != "1.2.840.10008.1.2.2"
+        order = "<" if little else ">"
+        head = file.read(12)
+        if len(head) < 12 or struct.unpack_from(order + "H", head)[0] != 0x7FE0:
+            raise _truncated(path, "its pixel data are missing")
+        stated = struct.unpack_from(order + "I", head, 8)[0]
+        if stated != _UNDEFINED_LENGTH:
+            if file.tell() + stated > length:
+                raise _truncated(path, f"its pixel data end at byte {file.tell() + stated:,}")
+            return
+        while True:
+            item = file.read(8)
+            if len(item) < 8:
+                raise _truncated(path, "its pixel data have no end")
+            group, element, size = struct.unpack(order + "HHI", item)
+            if (group, element) == _SEQUENCE_END:
+                return
+            file.seek(size, 1)
+
+
+def _truncated(path: Path, detail: str) -> DamagedSlideError:
+    return DamagedSlideError(path, f"the file is truncated: {detail}; copy or upload it again")
+
+
+class _Complaints(logging.Handler):
+    """Keeps what tifffile only logs: it drops a directory it cannot reach and carries on."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())

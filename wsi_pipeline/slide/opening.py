@@ -1,0 +1,55 @@
+"""Choosing the reader for a file."""
+
+import logging
+from pathlib import Path
+
+from wsi_pipeline.errors import DamagedSlideError, UnsupportedSlideError
+from wsi_pipeline.slide.files import slide_files
+from wsi_pipeline.slide.integrity import is_tiff
+from wsi_pipeline.slide.openslide_reader import OpenSlideReader, detect_vendor
+from wsi_pipeline.slide.reader import SlideReader
+from wsi_pipeline.slide.tiff_reader import TiffReader, hides_pyramid
+from wsi_pipeline.slide.tile_reader import with_direct_tiles
+
+# tifffile logs oddities of vendors' files that concern nobody; integrity.py looks at them itself.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+#: Larger than any scanner's output: more is damage or an attack.
+MAX_SIDE_PX = 4_000_000
+MAX_LEVELS = 64
+
+
+def open_slide(path: Path | str, *, direct_tiles: bool = True) -> SlideReader:
+    """Open a slide file, or a folder of DICOM files.
+
+    Args:
+        path: The slide.
+        direct_tiles: Decode JPEG tiles without OpenSlide where the pixels are the same.
+
+    Raises:
+        UnsupportedSlideError: not a slide, or of a kind that cannot be read; says the remedy.
+        DamagedSlideError: a slide that cannot be opened.
+    """
+    file = slide_files(Path(path))[0]
+    reader: SlideReader
+    if is_tiff(file) and _hides_pyramid(file):
+        reader = TiffReader(file)
+    else:
+        plain = OpenSlideReader(file)
+        reader = with_direct_tiles(plain) if direct_tiles else plain
+    size = reader.info.size
+    if max(size.width, size.height) > MAX_SIDE_PX or len(reader.info.levels) > MAX_LEVELS:
+        reader.close()
+        raise DamagedSlideError(file, f"claims {size} px, more than any scanner makes")
+    return reader
+
+
+def _hides_pyramid(file: Path) -> bool:
+    # Vendors' own TIFF variants are OpenSlide's even where they use sub-IFDs.
+    if detect_vendor(file) not in (None, "generic-tiff"):
+        return False
+    try:
+        return hides_pyramid(file)
+    except Exception as error:  # tifffile meets damage with many kinds of error
+        cause = f"its TIFF directory is damaged or truncated: {error}"
+        raise UnsupportedSlideError(file, cause) from error

@@ -1,0 +1,104 @@
+"""The result store's layout: OME-Zarr 0.5 metadata, chunking and names, for writer and readers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from wsi_pipeline.geometry import Mpp
+from wsi_pipeline.grid import Grid
+from wsi_pipeline.tiles.plan import Coverage
+
+FORMAT_VERSION = 1
+NGFF_VERSION = "0.5"
+ATTRIBUTES = "wsi_pipeline"
+TUMOUR_LABEL = "labels/tumour"
+COVERAGE_LABEL = "labels/coverage"
+TILES = "tiles"
+
+#: Values no array ever holds, so that a lost chunk cannot be mistaken for data.
+PROBABILITY_FILL = -1.0
+TUMOUR_FILL = 254
+COVERAGE_FILL = 254
+POSITION_FILL = -1
+
+#: Side of a chunk, what a viewer fetches, and of a shard, what is one file.
+GRID_CHUNK = 512
+MASK_CHUNK = 1024
+MASK_SHARD = 8192
+#: Grids with a longer side get a pyramid.
+GRID_PYRAMID_SIDE = 1024
+
+SUFFIX = ".zarr"
+
+_COVERAGE_COLOURS = {
+    Coverage.EMPTY: (0, 0, 0, 0),
+    Coverage.CLASSIFIED: (46, 125, 50, 96),
+    Coverage.GLASS: (158, 158, 158, 96),
+    Coverage.UNREADABLE: (213, 0, 0, 160),
+    Coverage.REJECTED: (255, 143, 0, 160),
+}
+TUMOUR_COLOURS = {0: (0, 0, 0, 0), 1: (213, 0, 0, 128), 255: (158, 158, 158, 64)}
+
+
+def multiscale(
+    name: str, datasets: Sequence[tuple[str, tuple[float, float]]], mpp_0: Mpp, kind: str
+) -> dict[str, Any]:
+    """A ``multiscales`` entry: y and x in µm, the centre of slide px (0, 0) at the origin.
+
+    As in the NGFF convention, index *i* stands for the centre of px *i*: an array whose px are
+    ``d`` level-0 px long has its first centre at ``(d - 1) / 2`` level-0 px.
+
+    Args:
+        name: Of the image.
+        datasets: Path and level-0 px per array px along (x, y), finest first.
+        mpp_0: µm per level-0 px.
+        kind: How coarser arrays are made from finer ones.
+    """
+    return {
+        "name": name,
+        "type": kind,
+        "axes": [
+            {"name": "y", "type": "space", "unit": "micrometer"},
+            {"name": "x", "type": "space", "unit": "micrometer"},
+        ],
+        "datasets": [
+            {
+                "path": path,
+                "coordinateTransformations": [
+                    {"type": "scale", "scale": [y * mpp_0.y, x * mpp_0.x]},
+                    {
+                        "type": "translation",
+                        "translation": [(y - 1) / 2 * mpp_0.y, (x - 1) / 2 * mpp_0.x],
+                    },
+                ],
+            }
+            for path, (x, y) in datasets
+        ],
+    }
+
+
+def cell_px_0(grid: Grid) -> tuple[float, float]:
+    """Width and height of a cell in level-0 px."""
+    side = grid.step * grid.downsample
+    return side, side
+
+
+def tumour_label() -> dict[str, Any]:
+    """The ``image-label`` entry of the tumour mask."""
+    meanings = {0: "not tumour", 1: "tumour", 255: "not analysed"}
+    return _image_label(TUMOUR_COLOURS, meanings)
+
+
+def coverage_label() -> dict[str, Any]:
+    """The ``image-label`` entry of the coverage layer."""
+    meanings = {int(item): item.name.lower() for item in Coverage}
+    return _image_label({int(k): v for k, v in _COVERAGE_COLOURS.items()}, meanings)
+
+
+def _image_label(
+    colours: dict[int, tuple[int, int, int, int]], meanings: dict[int, str]
+) -> dict[str, Any]:
+    return {
+        "colors": [{"label-value": value, "rgba": list(rgba)} for value, rgba in colours.items()],
+        "properties": [{"label-value": value, "meaning": text} for value, text in meanings.items()],
+        "source": {"image": "../../"},
+    }

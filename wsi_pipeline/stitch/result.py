@@ -1,0 +1,155 @@
+"""Reading results: the one door for exports, the service and notebooks."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from wsi_pipeline.errors import ResultError
+from wsi_pipeline.geometry import Mpp
+from wsi_pipeline.stitch import layout
+from wsi_pipeline.stitch.writer import attributes_digest
+
+#: px hashed at a time when verifying.
+_BAND_PX = 64 * 2**20
+
+
+class Result:
+    """One result store, opened for reading.
+
+    Args:
+        path: The ``.zarr`` folder.
+
+    Raises:
+        ResultError: there is no complete result of a format this version reads.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        try:
+            self._root = zarr.open_group(self.path, mode="r", zarr_format=3)
+        except Exception as error:  # zarr meets what is no group with many kinds of error
+            raise ResultError(self.path, "is not a result (no OME-Zarr group there)") from error
+        attributes = self._root.attrs.get(layout.ATTRIBUTES)
+        if not isinstance(attributes, dict) or "digest" not in attributes:
+            raise ResultError(self.path, "is not a result of wsi_pipeline, or not a complete one")
+        if attributes.get("format") != layout.FORMAT_VERSION:
+            raise ResultError(
+                self.path,
+                f"has format {attributes.get('format')!r}, this version reads "
+                f"{layout.FORMAT_VERSION}; use the version that made it",
+            )
+        self._attributes = cast("dict[str, Any]", attributes)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The ``wsi_pipeline`` attributes: slide, model, configuration, counts, hashes."""
+        return self._attributes
+
+    @property
+    def name(self) -> str:
+        """The slide's name."""
+        return str(self._attributes["slide"]["name"])
+
+    @property
+    def mpp_0(self) -> Mpp:
+        """µm per level-0 px."""
+        mpp = self._attributes["slide"]["mpp"]
+        return Mpp(mpp["x"], mpp["y"])
+
+    @property
+    def threshold(self) -> float:
+        """Probability at and above which a cell is tumour."""
+        return float(self._attributes["threshold"])
+
+    @property
+    def probability(self) -> NDArray[np.float32]:
+        """Probability per grid cell, ``(rows, columns)``; NaN = not classified."""
+        return cast("NDArray[np.float32]", self.array("0")[...])
+
+    @property
+    def coverage(self) -> NDArray[np.uint8]:
+        """Coverage per grid cell, ``(rows, columns)``."""
+        return cast("NDArray[np.uint8]", self.array(f"{layout.COVERAGE_LABEL}/0")[...])
+
+    @property
+    def cell_px_0(self) -> float:
+        """Side of a grid cell in level-0 px."""
+        return float(self._attributes["grid"]["cell_px_0"])
+
+    def tumour(self, level: int = 0) -> zarr.Array[Any]:
+        """The tumour mask at a level of the store; 0 is the slide's analysis level."""
+        return self.array(f"{layout.TUMOUR_LABEL}/{level}")
+
+    @property
+    def tumour_levels(self) -> int:
+        """How many levels the tumour mask has."""
+        return sum(path.startswith(layout.TUMOUR_LABEL) for path in self._attributes["arrays"])
+
+    def tile_table(self) -> dict[str, NDArray[Any]]:
+        """Columns ``x``, ``y`` (level-0 px), ``tissue``, ``probability``, in plan order."""
+        keys = ("x", "y", "tissue", "probability")
+        return {key: cast("NDArray[Any]", self.array(f"tiles/{key}")[...]) for key in keys}
+
+    def array(self, path: str) -> zarr.Array[Any]:
+        """An array of the store by its path.
+
+        Raises:
+            ResultError: it is missing or damaged beyond opening.
+        """
+        try:
+            node = self._root[path]
+        except Exception as error:  # zarr meets damage with many kinds of error
+            raise ResultError(self.path, f"array {path} is missing or damaged") from error
+        if not isinstance(node, zarr.Array):
+            raise ResultError(self.path, f"{path} is not an array")
+        return node
+
+
+def verify(path: Path | str, progress: Callable[[str], None] | None = None) -> Result:
+    """Decode and hash again everything in a result.
+
+    Args:
+        path: The store.
+        progress: Called with the path of each array before it is hashed.
+
+    Raises:
+        ResultError: something is missing or differs; the message names every damaged part.
+    """
+    result = Result(path)
+    damaged: list[str] = []
+    if attributes_digest(result.attributes) != result.attributes["digest"]:
+        damaged.append("attributes (altered)")
+    for name, stated in result.attributes["arrays"].items():
+        if progress is not None:
+            progress(name)
+        try:
+            actual = _decoded_sha256(result.array(name))
+        except ResultError as error:
+            damaged.append(f"{name} ({error.cause.rsplit(' is ', 1)[-1]})")
+        except Exception as error:  # codecs meet damage with many kinds of error
+            damaged.append(f"{name} ({type(error).__name__}: {error})")
+        else:
+            if actual != stated:
+                damaged.append(f"{name} (contents differ)")
+    if damaged:
+        raise ResultError(path, f"damaged: {'; '.join(damaged)}")
+    return result
+
+
+def _decoded_sha256(array: zarr.Array[Any]) -> str:
+    digest = hashlib.sha256()
+    if array.size == 0:
+        return digest.hexdigest()
+    rows = array.shape[0]
+    step = rows
+    if array.ndim > 1:
+        chunk = array.chunks[0]
+        step = max(chunk, _BAND_PX // array.shape[1] // chunk * chunk)
+    for start in range(0, rows, step):
+        digest.update(np.ascontiguousarray(array[start : start + step]).data)
+    return digest.hexdigest()

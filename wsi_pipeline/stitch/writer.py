@@ -1,0 +1,224 @@
+"""Writing a result: beside its final name, made durable, then moved into place as a whole."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
+
+from wsi_pipeline.errors import ResultError
+from wsi_pipeline.slide.info import Level
+from wsi_pipeline.stitch import layout
+from wsi_pipeline.stitch.cells import Cells
+from wsi_pipeline.stitch.mask import DrawnLevel
+from wsi_pipeline.tiles.plan import Plan
+
+
+def write_store(
+    folder: Path,
+    *,
+    name: str,
+    plan: Plan,
+    probabilities: NDArray[np.float32],
+    cells: Cells,
+    threshold: float,
+    levels: tuple[Level, ...],
+    attributes: Mapping[str, Any],
+) -> None:
+    """Write a complete result store into a new folder and make it durable.
+
+    Memory: one shard of the mask (64 MiB) at a time, however large the slide.
+
+    Args:
+        folder: Must not exist yet.
+        name: Of the image, the slide's.
+        plan: The tiles.
+        probabilities: One per tile in plan order; NaN = unreadable.
+        cells: What they were stitched to.
+        threshold: Decides the mask.
+        levels: The slide's levels, finest first.
+        attributes: For ``wsi_pipeline`` in the root's metadata; ``format``, ``arrays`` and
+            ``digest`` are added.
+    """
+    hashes: dict[str, str] = {}
+    root = zarr.create_group(folder, zarr_format=3)
+    _write_probability(root, name, plan, cells, hashes)
+    labels = root.create_group("labels")
+    labels.attrs["ome"] = {"version": layout.NGFF_VERSION, "labels": ["tumour", "coverage"]}
+    _write_tumour(root, plan, cells, threshold, levels, hashes)
+    _write_coverage(root, plan, cells, hashes)
+    _write_tiles(root, plan, probabilities, hashes)
+    ours = {"format": layout.FORMAT_VERSION, **attributes, "arrays": hashes}
+    root.attrs[layout.ATTRIBUTES] = {**ours, "digest": attributes_digest(ours)}
+    _make_durable(folder)
+
+
+def publish(folder: Path, final: Path) -> None:
+    """Move a complete store to its final name; readers see nothing or all of it.
+
+    Raises:
+        ResultError: something is there already.
+    """
+    if final.exists():
+        raise ResultError(final, "exists already; remove it or use --overwrite")
+    folder.rename(final)
+    _sync_folder(final.parent)
+
+
+def attributes_digest(attributes: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of attributes but their own digest, as canonical JSON."""
+    rest = {key: value for key, value in attributes.items() if key != "digest"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _write_probability(
+    root: zarr.Group, name: str, plan: Plan, cells: Cells, hashes: dict[str, str]
+) -> None:
+    grid, px_0 = plan.grid, layout.cell_px_0(plan.grid)
+    datasets: list[tuple[str, tuple[float, float]]] = []
+    values, factor = cells.probability, 1
+    while True:
+        path = str(len(datasets))
+        _write_small(root, path, values, layout.PROBABILITY_FILL, hashes)
+        datasets.append((path, (px_0[0] * factor, px_0[1] * factor)))
+        if max(values.shape) <= layout.GRID_PYRAMID_SIDE:
+            break
+        values, factor = _halved(values), factor * 2
+    entry = layout.multiscale(name, datasets, grid.mpp_0, "maximum")
+    root.attrs["ome"] = {"version": layout.NGFF_VERSION, "multiscales": [entry]}
+
+
+def _write_tumour(
+    root: zarr.Group,
+    plan: Plan,
+    cells: Cells,
+    threshold: float,
+    levels: tuple[Level, ...],
+    hashes: dict[str, str],
+) -> None:
+    grid, decision = plan.grid, cells.decision(threshold)
+    group = root.create_group(layout.TUMOUR_LABEL)
+    datasets: list[tuple[str, tuple[float, float]]] = []
+    with ThreadPoolExecutor(1) as hasher:
+        pending: dict[str, Future[str]] = {}
+        for index, level in enumerate(levels[grid.level :]):
+            drawn = DrawnLevel(
+                decision,
+                grid.column_edges(level.downsample, level.size.width),
+                grid.row_edges(level.downsample, level.size.height),
+            )
+            pending[f"{layout.TUMOUR_LABEL}/{index}"] = hasher.submit(drawn.sha256)
+            _write_mask(group, str(index), drawn)
+            datasets.append((str(index), (level.downsample, level.downsample)))
+        hashes.update({path: future.result() for path, future in pending.items()})
+    entry = layout.multiscale("tumour", datasets, grid.mpp_0, "nearest")
+    group.attrs["ome"] = {
+        "version": layout.NGFF_VERSION,
+        "multiscales": [entry],
+        "image-label": layout.tumour_label(),
+    }
+
+
+def _write_coverage(root: zarr.Group, plan: Plan, cells: Cells, hashes: dict[str, str]) -> None:
+    path = f"{layout.COVERAGE_LABEL}/0"
+    group = root.create_group(layout.COVERAGE_LABEL)
+    _write_small(root, path, cells.coverage, layout.COVERAGE_FILL, hashes)
+    datasets = [("0", layout.cell_px_0(plan.grid))]
+    group.attrs["ome"] = {
+        "version": layout.NGFF_VERSION,
+        "multiscales": [layout.multiscale("coverage", datasets, plan.grid.mpp_0, "nearest")],
+        "image-label": layout.coverage_label(),
+    }
+
+
+def _write_tiles(
+    root: zarr.Group, plan: Plan, probabilities: NDArray[np.float32], hashes: dict[str, str]
+) -> None:
+    root.create_group(layout.TILES)
+    corners = plan.grid.corners_0(plan.cells)
+    columns: dict[str, tuple[NDArray[Any], float]] = {
+        "x": (corners[:, 0], layout.POSITION_FILL),
+        "y": (corners[:, 1], layout.POSITION_FILL),
+        "tissue": (plan.tissue, layout.PROBABILITY_FILL),
+        "probability": (probabilities, layout.PROBABILITY_FILL),
+    }
+    for key, (values, fill) in columns.items():
+        _write_small(root, f"{layout.TILES}/{key}", values, fill, hashes)
+
+
+def _write_small(
+    root: zarr.Group, path: str, values: NDArray[Any], fill: float, hashes: dict[str, str]
+) -> None:
+    """An array that fits into memory, in chunks small enough for a viewer."""
+    side = layout.GRID_CHUNK if values.ndim > 1 else layout.GRID_CHUNK**2
+    array = root.create_array(
+        path,
+        shape=values.shape,
+        dtype=values.dtype,
+        chunks=tuple(max(1, min(side, n)) for n in values.shape),
+        fill_value=fill,
+        filters=[],
+        serializer=BytesCodec(),
+        compressors=[ZstdCodec(level=3), Crc32cCodec()],
+        config={"write_empty_chunks": True},
+    )
+    if values.size:
+        array[...] = values
+    hashes[path] = hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
+
+
+def _write_mask(group: zarr.Group, path: str, drawn: DrawnLevel) -> None:
+    size = drawn.size
+    chunk = min(layout.MASK_CHUNK, max(size.width, size.height))
+    shard = chunk * max(1, layout.MASK_SHARD // layout.MASK_CHUNK)
+    array = group.create_array(
+        path,
+        shape=(size.height, size.width),
+        dtype=np.uint8,
+        chunks=(chunk, chunk),
+        shards=(shard, shard),
+        fill_value=layout.TUMOUR_FILL,
+        filters=[],
+        serializer=BytesCodec(),
+        compressors=[ZstdCodec(level=1), Crc32cCodec()],
+        config={"write_empty_chunks": True},
+    )
+    # Whole shards, one writer: two writers on one shard would lose each other's chunks.
+    for x, y, block in drawn.blocks(shard):
+        array[y : y + block.shape[0], x : x + block.shape[1]] = block
+
+
+def _halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Maxima of 2 × 2 cells, NaN only where all are: a small focus must not fade in overviews."""
+    rows, columns = values.shape
+    padded = np.pad(values, ((0, rows % 2), (0, columns % 2)), constant_values=np.nan)
+    quads = padded.reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2)
+    largest: NDArray[np.float32] = np.fmax.reduce(np.fmax.reduce(quads, axis=3), axis=1)
+    return largest
+
+
+def _make_durable(folder: Path) -> None:
+    for place, _, files in os.walk(folder, topdown=False):
+        for file in files:
+            descriptor = os.open(Path(place) / file, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        _sync_folder(Path(place))
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,254 @@
+"""A slide that is drawn on demand: any window of level 0, with its truth."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from wsi_pipeline.errors import UsageError
+from wsi_pipeline.synth.anatomy import make_anatomy
+from wsi_pipeline.synth.artefacts import Artefact, plant
+from wsi_pipeline.synth.atlas import Rgb, Texture, build_textures, texture_limit
+from wsi_pipeline.synth.layout import DOMAINS, GLASS, STEP, TISSUES, TUMOUR, Labels, Layout
+from wsi_pipeline.synth.noise import value_noise
+from wsi_pipeline.synth.outlines import rasterise, rings
+from wsi_pipeline.synth.spec import SynthSpec
+from wsi_pipeline.synth.stains import STAINS
+
+#: Side in px of the squares that are tested for holding one tissue only.
+CHUNK = 256
+_MARGIN = 7  # labels around a window, more than the warp's reach
+_WARP_PX = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A drawn window.
+
+    Attributes:
+        image: uint8 (height, width, 3).
+        truth: uint8 (height, width), 255 where tumour was drawn; ``None`` if nowhere.
+    """
+
+    image: Rgb
+    truth: npt.NDArray[np.uint8] | None
+
+
+class Scene:
+    """One synthetic slide's content at level 0; immutable, so threads may share it.
+
+    Attributes:
+        spec: What was asked for.
+        tumour: The tumour's polygons in level-0 px.
+        artefacts: What was planted over the tissue.
+    """
+
+    def __init__(self, spec: SynthSpec) -> None:
+        self.spec = spec
+        anatomy = make_anatomy(spec)
+        self.anatomy = anatomy
+        self.layout = Layout(anatomy, spec.seed)
+        self.tumour = anatomy.tumour
+        self._bounds = [
+            (ring, (*ring.min(axis=0), *ring.max(axis=0))) for ring in rings(self.tumour)
+        ]
+        limit = texture_limit(max(spec.size.width, spec.size.height))
+        self._textures = build_textures(spec.seed, STAINS[spec.stain], limit)
+        rng = np.random.default_rng([spec.seed, 3])
+        self._offsets = rng.integers(0, 1 << 20, (len(TISSUES), 16, 2))
+        self.artefacts: tuple[Artefact, ...] = plant(spec, anatomy)
+
+    @property
+    def glass(self) -> Texture:
+        """The texture of empty glass, which starts at level-0 px 0, 0."""
+        return self._textures["glass"]
+
+    def plain(self, x: int, y: int, width: int, height: int) -> npt.NDArray[np.bool_]:
+        """Which chunks of a window are nothing but glass, known without drawing it.
+
+        Returns:
+            bool (rows, columns) of squares of :data:`CHUNK` px from the window's corner.
+        """
+        found = np.zeros((-(-height // CHUNK), -(-width // CHUNK)), np.bool_)
+        labels, left, top = self._labels(x, y, width, height)
+        for row, column in np.ndindex(found.shape):
+            size = (min(CHUNK, width - column * CHUNK), min(CHUNK, height - row * CHUNK))
+            corner = (x + column * CHUNK, y + row * CHUNK)
+            if _part(labels, (left, top), corner, size).any():
+                continue
+            touched = any(artefact.touches(*corner, *size) for artefact in self.artefacts)
+            found[row, column] = not touched and not self._rings_near(*corner, *size)
+        return found
+
+    def render(self, x: int, y: int, width: int, height: int) -> Window:
+        """Draw a window; it may reach over the slide's edges, where the drawing goes on.
+
+        Args:
+            x: Left level-0 px.
+            y: Top level-0 px.
+            width: px.
+            height: px.
+
+        Returns:
+            The pixels and the truth. The same px has the same colour in every window, but for
+            single px at borders between tissues, where interpolation may round differently.
+        """
+        window = self._base(x, y, width, height)
+        image = window.image
+        for index, artefact in enumerate(self.artefacts):
+            if artefact.touches(x, y, width, height):
+                below = _Below(self, index)
+                artefact.apply(image, x, y, below)
+        truth = window.truth
+        if truth is not None and self.spec.padding:
+            truth[:, max(0, self.spec.scanned.width - x) :] = 0
+            truth[max(0, self.spec.scanned.height - y) :] = 0
+        return window
+
+    def truth(self, x: int, y: int, width: int, height: int) -> npt.NDArray[np.uint8] | None:
+        """The tumour in a window: uint8 (height, width), 255 inside; ``None`` if there is none."""
+        near = self._rings_near(x, y, width, height)
+        if not near:
+            return None
+        drawn = rasterise(near, x, y, width, height)
+        return drawn if drawn.any() else None
+
+    def _rings_near(self, x: int, y: int, width: int, height: int) -> list[npt.NDArray[np.float64]]:
+        return [
+            ring
+            for ring, (left, top, right, bottom) in self._bounds
+            if left < x + width and right > x and top < y + height and bottom > y
+        ]
+
+    def _labels(self, x: int, y: int, width: int, height: int) -> tuple[Labels, int, int]:
+        """Labels of a window and a margin, and the label column and row they start at."""
+        left, top = x // STEP - _MARGIN, y // STEP - _MARGIN
+        right, bottom = -(-(x + width) // STEP) + _MARGIN, -(-(y + height) // STEP) + _MARGIN
+        return self.layout.labels(left, top, right - left, bottom - top), left, top
+
+    def _base(self, x: int, y: int, width: int, height: int) -> Window:
+        """Tissue and glass, before artefacts."""
+        truth = self.truth(x, y, width, height)
+        labels, left, top = self._labels(x, y, width, height)
+        image = np.empty((height, width, 3), np.uint8)
+        for row in range(0, height, CHUNK):
+            rows = slice(row, min(row + CHUNK, height))
+            for column in range(0, width, CHUNK):
+                columns = slice(column, min(column + CHUNK, width))
+                size = (columns.stop - column, rows.stop - row)
+                part = _part(labels, (left, top), (x + column, y + row), size)
+                inside = None if truth is None else truth[rows, columns]
+                self._compose(image[rows, columns], part, inside, x + column, y + row)
+        return Window(image, truth)
+
+    def _compose(
+        self, out: Rgb, labels: Labels, inside: npt.NDArray[np.uint8] | None, x: int, y: int
+    ) -> None:
+        """Draw one chunk whose top-left level-0 px is ``x``, ``y``; labels have their margin."""
+        if inside is not None:
+            if inside.all():
+                labels, inside = np.full_like(labels, TUMOUR), None
+            elif not inside.any():
+                inside = None
+        first = int(labels[0, 0])
+        if inside is None and bool((labels == first).all()):
+            self._fill(out, first, x, y)
+            return
+        height, width = out.shape[:2]
+        warp_y, warp_x = _warp()
+        rows, columns = np.arange(y, y + height), np.arange(x, x + width)
+        wrapped = np.ix_(rows % _WARP_PX, columns % _WARP_PX)
+        from_row = ((rows[:, None] + warp_y[wrapped]) // STEP) - (y // STEP - _MARGIN)
+        from_column = ((columns[None, :] + warp_x[wrapped]) // STEP) - (x // STEP - _MARGIN)
+        codes = labels[from_row, from_column]
+        if inside is not None:
+            codes = np.where(inside > 0, np.uint8(TUMOUR), codes)
+        counts = np.bincount(codes.ravel(), minlength=256)
+        present = np.flatnonzero(counts)
+        order = present[np.argsort(-counts[present], kind="stable")]
+        self._fill(out, int(order[0]), x, y)
+        for code in order[1:].tolist():
+            where = codes == code
+            some_rows = np.flatnonzero(where.any(axis=1))
+            some_columns = np.flatnonzero(where.any(axis=0))
+            box_rows = slice(int(some_rows[0]), int(some_rows[-1]) + 1)
+            box_columns = slice(int(some_columns[0]), int(some_columns[-1]) + 1)
+            source = np.empty_like(out[box_rows, box_columns])
+            self._fill(source, code, x + box_columns.start, y + box_rows.start)
+            np.copyto(out[box_rows, box_columns], source, where=where[box_rows, box_columns, None])
+
+    def _fill(self, out: Rgb, code: int, x: int, y: int) -> None:
+        """Fill ``out`` with one tissue of one domain."""
+        tissue, domain = code & 0x0F, code >> 4
+        name = TISSUES[tissue]
+        if tissue == GLASS:
+            self._textures[name].copy_to(out, x, y)
+            return
+        if name == "stroma" and domain % 2:
+            name = "stroma_upright"
+        shift_x, shift_y = self._offsets[tissue, domain % DOMAINS].tolist()
+        self._textures[name].copy_to(out, x + shift_x, y + shift_y)
+
+
+def _part(
+    labels: Labels, origin: tuple[int, int], corner: tuple[int, int], size: tuple[int, int]
+) -> Labels:
+    """The labels, with margin, of a part of a window.
+
+    Args:
+        labels: Of the window, with margin.
+        origin: Column and row of its first label.
+        corner: x, y of the part in level-0 px.
+        size: Its width and height in level-0 px.
+    """
+    (left, top), (x, y), (width, height) = origin, corner, size
+    return labels[
+        y // STEP - _MARGIN - top : -(-(y + height) // STEP) + _MARGIN - top,
+        x // STEP - _MARGIN - left : -(-(x + width) // STEP) + _MARGIN - left,
+    ]
+
+
+class _Below:
+    """What lies under an artefact: the scene with only the artefacts planted before it."""
+
+    def __init__(self, scene: Scene, count: int) -> None:
+        self._scene = scene
+        self._count = count
+
+    def __call__(self, x: int, y: int, width: int, height: int) -> Rgb:
+        """Draw a window of level 0: uint8 (height, width, 3)."""
+        image = self._scene._base(x, y, width, height).image  # noqa: SLF001 - its own helper
+        for index, artefact in enumerate(self._scene.artefacts[: self._count]):
+            if artefact.touches(x, y, width, height):
+                artefact.apply(image, x, y, _Below(self._scene, index))
+        return image
+
+
+@lru_cache(maxsize=1)
+def _warp() -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]:
+    """How far each px looks aside for its tissue, in px: what makes borders ragged."""
+    rng = np.random.default_rng(7)
+    shape = (_WARP_PX, _WARP_PX)
+    down, across = (
+        (8.0 * value_noise(rng, shape, 44.0) + 1.6 * value_noise(rng, shape, 12.0))
+        for _ in range(2)
+    )
+    limit = STEP * (_MARGIN - 1)
+    return down.clip(-limit, limit).astype(np.int8), across.clip(-limit, limit).astype(np.int8)
+
+
+def make_scene(spec: SynthSpec) -> Scene:
+    """Lay a slide out, checking that what was asked for could be drawn.
+
+    Raises:
+        UsageError: If the tumour asked for leaves nothing to draw.
+    """
+    scene = Scene(spec)
+    wanted = bool(spec.tumour) if isinstance(spec.tumour, tuple) else spec.tumour > 0
+    if wanted and not scene.tumour:
+        raise UsageError(
+            f"a tumour of {spec.tumour} of the tissue is less than a pixel on {spec.size} px; "
+            "ask for a larger share or slide"
+        )
+    return scene

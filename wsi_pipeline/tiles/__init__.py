@@ -1,0 +1,1 @@
+"""(3) Tiles: the plan (grid × tissue) and the px of its patches."""

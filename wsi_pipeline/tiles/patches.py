@@ -1,0 +1,49 @@
+"""Reading the px of one patch as the model sees them; the same code for training and inference."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from wsi_pipeline.geometry import Region
+from wsi_pipeline.grid import Grid
+from wsi_pipeline.slide.reader import SlideReader
+
+
+def read_patch(reader: SlideReader, grid: Grid, column: int, row: int) -> NDArray[np.uint8]:
+    """The patch of a cell, ``(patch, patch, 3)`` RGB at the analysis resolution.
+
+    Where the grid resamples, an antialiased triangle filter maps the exact, fractional box of
+    level px onto the patch. Over the slide's edge it is white.
+
+    Raises:
+        DamagedSlideError: a needed part of the file cannot be decoded.
+    """
+    x, y = grid.corner(column, row)
+    if grid.scale == 1:
+        return reader.read(Region(grid.level, int(x), int(y), grid.patch, grid.patch))
+    return read_box(reader, grid.level, x, y, grid.patch_side, grid.patch)
+
+
+def read_box(
+    reader: SlideReader, level: int, x: float, y: float, side: float, patch: int
+) -> NDArray[np.uint8]:
+    """A square of level px, at any position and of any side, resampled to ``patch`` px.
+
+    Args:
+        reader: The slide.
+        level: Pyramid level that is read.
+        x: Left edge in level px.
+        y: Top edge in level px.
+        side: Side in level px.
+        patch: Side of the returned patch.
+    """
+    # The filter looks one output px, or one input px, beyond the box on each side.
+    margin = math.ceil(max(1.0, side / patch))
+    left, top = math.floor(x) - margin, math.floor(y) - margin
+    right, bottom = math.ceil(x + side) + margin, math.ceil(y + side) + margin
+    pixels = reader.read(Region(level, left, top, right - left, bottom - top))
+    box = (x - left, y - top, x - left + side, y - top + side)
+    image = Image.fromarray(pixels).resize((patch, patch), Image.Resampling.BILINEAR, box=box)
+    return np.asarray(image)

@@ -1,0 +1,1 @@
+"""(2) Tissue: which px are tissue, and which tiles hold enough of it."""

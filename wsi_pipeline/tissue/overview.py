@@ -1,0 +1,238 @@
+"""Tissue from a coarse level: bounds on each tile's tissue fraction without reading the tile.
+
+A coarse px is the mean of many fine ones, and the rule thresholds the fine ones. What the mean
+luminance *g* of a coarse px allows for the share *f* of fine px at or below 0.8 is bounded:
+
+* at most: the darkest px of a mixture that counts as tissue for least darkness has luminance
+  0.8, the rest is this slide's glass *G*: f ≤ (G − g) / (G − 0.8);
+* at least: the px that are tissue are at most as dark as nuclei, *D*, the rest is just paler than
+  0.8: f ≥ (0.8 − g) / (0.8 − D).
+
+Means of these bounds over a tile bound the tile's fraction. Tiles the bounds do not decide are
+left to be settled from their own px.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from wsi_pipeline.errors import SlideContentError
+from wsi_pipeline.geometry import Region
+from wsi_pipeline.grid import Grid
+from wsi_pipeline.slide.reader import SlideReader
+from wsi_pipeline.tissue.rule import (
+    TISSUE_LUMINANCE,
+    WHITE_LUMINANCE,
+    is_black,
+    luminance,
+)
+
+#: Overview px wanted along a patch's side; fewer bound too loosely, more cost time.
+_PX_PER_PATCH = 9
+#: The overview must be this much coarser than the analysis, else reading it saves nothing.
+_MIN_RATIO = 2.0
+#: Luminance of the darkest tissue taken as common: dense nuclei after averaging over a coarse px.
+_DARKEST = 0.35
+#: Rows of a coarse level read at a time, so that memory stays flat (level px).
+_STRIP_ROWS = 1024
+#: Median luminance of scanned px below which a slide was not lit through (fluorescence).
+_DARK_FIELD = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Per overview px (row, column): bounds on the tissue share, its estimate, and emptiness.
+
+    All arrays have shape ``(height, width)``, values 0-1; ``downsample`` is level-0 px per
+    overview px.
+    """
+
+    downsample: float
+    at_least: NDArray[np.float32]
+    at_most: NDArray[np.float32]
+    estimate: NDArray[np.float32]
+    empty: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class TileTissue:
+    """Tissue of each tile as the overview tells it, shape ``(rows, columns)``, values 0-1.
+
+    ``empty`` is the share of the cell's part inside the slide that was not scanned or is black.
+    """
+
+    at_least: NDArray[np.float64]
+    at_most: NDArray[np.float64]
+    estimate: NDArray[np.float64]
+    empty: NDArray[np.float64]
+
+
+def overview_level(reader: SlideReader, grid: Grid) -> int | None:
+    """The level to decide tissue from; None where none is coarse enough to save anything."""
+    finest = grid.downsample * grid.scale * _MIN_RATIO
+    coarsest = max(finest, grid.patch_side * grid.downsample / _PX_PER_PATCH)
+    fitting = [
+        index
+        for index, level in enumerate(reader.info.levels)
+        if finest <= level.downsample <= coarsest * 1.05
+    ]
+    return fitting[-1] if fitting else None
+
+
+def read_overview(reader: SlideReader, level: int, patch_side_0: float) -> Overview:
+    """Read a coarse level strip by strip and bound the tissue share of each of its px.
+
+    Memory: about 20 bytes per overview px, of which there are at most some hundred per tile.
+
+    Args:
+        reader: The slide.
+        level: The level to read; px are averaged in blocks where it is finer than needed.
+        patch_side_0: Side of a patch in level-0 px.
+
+    Raises:
+        DamagedSlideError: the level cannot be read.
+    """
+    info = reader.info
+    size, downsample = info.levels[level].size, info.levels[level].downsample
+    block = max(1, int(patch_side_0 / (_PX_PER_PATCH * downsample)))
+    glass = _glass_luminance(reader)
+    strips: list[NDArray[np.float32]] = []
+    rows = max(block, _STRIP_ROWS // block * block)
+    for top in range(0, size.height, rows):
+        height = min(rows, size.height - top)
+        rgb, scanned = reader.read_scanned(Region(level, 0, top, size.width, height))
+        strips.append(_block_means(_bounds(rgb, scanned, glass), block))
+    at_least, at_most, estimate, empty = np.concatenate(strips, axis=1)
+    # A px that is part padding, part slide has a mean of neither: leave its tiles to their own px.
+    border = ndimage.binary_dilation(empty > 0, np.ones((3, 3))) & (empty < 1)
+    at_least[border] = 0
+    at_most[border] = 1
+    bounds = info.bounds
+    if bounds is not None:
+        outside = np.ones(empty.shape, bool)
+        scale = downsample * block
+        outside[
+            int(bounds.y / scale) : int(np.ceil(bounds.bottom / scale)),
+            int(bounds.x / scale) : int(np.ceil(bounds.right / scale)),
+        ] = False
+        empty[outside] = 1
+        at_least[outside] = at_most[outside] = estimate[outside] = 0
+    return Overview(downsample * block, at_least, at_most, estimate, empty)
+
+
+def tile_tissue(overview: Overview, grid: Grid) -> TileTissue:
+    """Area-weighted means of an overview over every patch (and cell, for emptiness) of a grid."""
+    px = overview.downsample / grid.downsample  # level px per overview px
+    columns = np.arange(grid.size.width, dtype=np.float64) * (grid.step / px)
+    rows = np.arange(grid.size.height, dtype=np.float64) * (grid.step / px)
+    side, step = grid.patch_side / px, grid.step / px
+    area = side * side  # what lies over the edge is white, hence counts as not tissue
+    width, height = grid.level_size.width / px, grid.level_size.height / px
+    inside = (np.minimum(rows + step, height) - rows)[:, None] * (
+        np.minimum(columns + step, width) - columns
+    )
+    return TileTissue(
+        at_least=_box_sums(overview.at_least, columns, rows, side) / area,
+        at_most=_box_sums(overview.at_most, columns, rows, side) / area,
+        estimate=_box_sums(overview.estimate, columns, rows, side) / area,
+        empty=_box_sums(overview.empty, columns, rows, step) / np.maximum(inside, 1e-9),
+    )
+
+
+def check_brightfield(reader: SlideReader) -> tuple[str, ...]:
+    """Check on the coarsest level that light went through the slide; returns warnings.
+
+    Raises:
+        SlideContentError: the scanned px are mostly dark, as in fluorescence.
+        DamagedSlideError: the coarsest level cannot be read.
+    """
+    rgb, scanned = _thumbnail(reader)
+    seen = scanned & ~is_black(rgb)
+    if not seen.any():
+        return ("the whole slide is black or transparent: there is nothing to analyse",)
+    # Black px belong to a dark field as well, but scanner padding must not make one.
+    typical = float(np.median(luminance(rgb)[seen])) / WHITE_LUMINANCE
+    if typical < _DARK_FIELD:
+        raise SlideContentError(
+            reader.info.path,
+            f"looks like fluorescence or dark field (median luminance {typical:.2f} of 1); "
+            "the model judges stained tissue on a bright background",
+        )
+    return ()
+
+
+def _thumbnail(reader: SlideReader) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """At most about 4 million px that stand for the whole slide."""
+    level = len(reader.info.levels) - 1
+    size = reader.info.levels[level].size
+    side = 2048
+    if size.area <= side * side:
+        return reader.read_scanned(Region(level, 0, 0, size.width, size.height))
+    # No coarse level: 64 samples spread over the slide.
+    spots, px = 8, 128
+    places = [(i + 0.5) / spots for i in range(spots)]
+    parts = [
+        reader.read_scanned(Region(level, int(x * size.width), int(y * size.height), px, px))
+        for y in places
+        for x in places
+    ]
+    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+
+def _glass_luminance(reader: SlideReader) -> float:
+    """Luminance (0-1) of this slide's clear glass: the median of what is clearly not tissue."""
+    rgb, scanned = _thumbnail(reader)
+    values = luminance(rgb)[scanned] / WHITE_LUMINANCE
+    bright = values[values > TISSUE_LUMINANCE + 0.05]
+    return float(np.median(bright)) if bright.size else 0.95
+
+
+def _bounds(
+    rgb: NDArray[np.uint8], scanned: NDArray[np.bool_], glass: float
+) -> NDArray[np.float32]:
+    """Stack of at_least, at_most, estimate and empty, shape ``(4, height, width)``."""
+    grey = luminance(rgb).astype(np.float32) / WHITE_LUMINANCE
+    empty = ~scanned | is_black(rgb)
+    out = np.empty((4, *grey.shape), np.float32)
+    out[0] = np.clip((TISSUE_LUMINANCE - grey) / (TISSUE_LUMINANCE - _DARKEST), 0, 1)
+    out[1] = np.where(
+        grey <= TISSUE_LUMINANCE, 1, np.clip((glass - grey) / (glass - TISSUE_LUMINANCE), 0, 1)
+    )
+    out[2] = grey <= TISSUE_LUMINANCE
+    out[:3, empty] = 0
+    out[3] = empty
+    return out
+
+
+def _block_means(stack: NDArray[np.float32], block: int) -> NDArray[np.float32]:
+    if block == 1:
+        return stack
+    _, height, width = stack.shape
+    pad = ((0, 0), (0, -height % block), (0, -width % block))
+    padded = np.pad(stack, pad, mode="edge")
+    shape = (4, padded.shape[1] // block, block, padded.shape[2] // block, block)
+    means: NDArray[np.float32] = padded.reshape(shape).mean(axis=(2, 4), dtype=np.float32)
+    return means
+
+
+def _box_sums(
+    values: NDArray[np.float32], x: NDArray[np.float64], y: NDArray[np.float64], side: float
+) -> NDArray[np.float64]:
+    """Integrals of ``values`` over squares with these left and top edges, ``(len(y), len(x))``."""
+    integral = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
+    np.cumsum(np.cumsum(values, axis=0, dtype=np.float64), axis=1, out=integral[1:, 1:])
+    rows = _interpolated(integral, y + side) - _interpolated(integral, y)
+    columns = rows.T
+    boxes: NDArray[np.float64] = (_interpolated(columns, x + side) - _interpolated(columns, x)).T
+    return boxes
+
+
+def _interpolated(rows: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows of a table at fractional positions, clamped to its ends."""
+    clamped = np.clip(at, 0, rows.shape[0] - 1)
+    low = np.minimum(clamped.astype(np.int64), rows.shape[0] - 2)
+    part = (clamped - low)[:, None]
+    out: NDArray[np.float64] = rows[low] * (1 - part) + rows[low + 1] * part
+    return out
