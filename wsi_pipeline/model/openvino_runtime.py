@@ -59,6 +59,9 @@ class OpenVinoPredictor:
         # One more than can run: it waits filled, so that no core idles between two batches.
         requests = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")) + 1
         slots = [compiled.create_infer_request() for _ in range(requests)]
+        # Once on one thread: the first two calls at once can lock up for good, one waiting for the
+        # interpreter inside the other's one-time initialisation of the bindings.
+        _infer(slots[0], np.zeros((batch_size, self._patch_px, self._patch_px, 3), np.uint8))
         self._pool = SlotPool(slots, _infer, batch_size)
         name = str(core.get_property("CPU", "FULL_DEVICE_NAME")).strip()
         version = ov.__version__.split("-")[0]

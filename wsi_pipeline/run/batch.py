@@ -1,7 +1,9 @@
 """A directory of slides: one after the other, the next prepared meanwhile, none stops another."""
 
+import contextlib
 import logging
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -54,6 +56,9 @@ def run_batch(
     order = sorted(entries, key=lambda entry: not overwrite and entry.result(out).exists())
     with ThreadPoolExecutor(1, thread_name_prefix="prepare") as ahead:
         following: Future[Preparation | Result] | None = None
+        # The model loads while the first slide is checked; whoever needs it first waits for it.
+        loading = threading.Thread(target=_load_model, args=(work,), name="load", daemon=True)
+        loading.start()
         for position, entry in enumerate(order):
             watching = observer.begins(entry)
             began = time.perf_counter()
@@ -84,6 +89,12 @@ def run_batch(
                     shutil.rmtree(partial_folder(entry.result(out)), ignore_errors=True)
             observer.ended(outcome)
             yield outcome
+
+
+def _load_model(work: Work) -> None:
+    """Have the model ready; what fails here fails again, and is told, where it is needed."""
+    with contextlib.suppress(Exception):
+        work.scheduler.describe(work.package, work.runtime, work.threshold)
 
 
 def _prepare(entry: Entry, out: Path, work: Work, overwrite: bool) -> Preparation | Result:  # noqa: FBT001 - passed on as submitted

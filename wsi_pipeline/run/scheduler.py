@@ -99,7 +99,7 @@ def connect(address: str | None, workers: int) -> Iterator[Scheduler]:
     Raises:
         UsageError: nobody answers at ``address``.
     """
-    from distributed import Client, LocalCluster  # noqa: PLC0415 - costs most of a second
+    from distributed import Client  # noqa: PLC0415 - costs most of a second
 
     logging.getLogger("distributed").setLevel(logging.ERROR)
     if address is not None:
@@ -114,13 +114,43 @@ def connect(address: str | None, workers: int) -> Iterator[Scheduler]:
             yield Scheduler(client, threads, remote=True)
         return
     with (
-        LocalCluster(
-            processes=False,
-            n_workers=1,
-            threads_per_worker=workers,
-            dashboard_address=None,
-            memory_limit=0,
-        ) as cluster,
+        _threads_of_this_process(workers) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         yield Scheduler(client, workers, remote=False)
+
+
+def _threads_of_this_process(workers: int) -> Any:
+    """A Dask cluster without a single socket.
+
+    Dask's ``LocalCluster`` opens HTTP servers on every network interface, also without its
+    dashboard; ours leaves them out and talks in memory.
+    """
+    import distributed  # noqa: PLC0415 - costs most of a second
+
+    class InMemoryScheduler(distributed.Scheduler):
+        def start_http_server(self, *_: Any, **__: Any) -> None:
+            """Open nothing."""
+
+    class InMemoryWorker(distributed.Worker):
+        def start_http_server(self, *_: Any, **__: Any) -> None:
+            """Open nothing."""
+
+    return distributed.SpecCluster(
+        scheduler={
+            "cls": InMemoryScheduler,
+            "options": {"protocol": "inproc://", "dashboard": False},
+        },
+        workers={
+            0: {
+                "cls": InMemoryWorker,
+                "options": {
+                    "protocol": "inproc://",
+                    "nthreads": workers,
+                    "memory_limit": 0,
+                    "dashboard": False,
+                },
+            }
+        },
+        silence_logs=logging.ERROR,
+    )

@@ -4,8 +4,6 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-import pydicom
-
 from wsi_pipeline.errors import UnsupportedSlideError
 from wsi_pipeline.slide.integrity import is_dicom
 
@@ -44,13 +42,10 @@ def slide_files(path: Path) -> tuple[Path, ...]:
 
 
 def dicom_series(path: Path) -> str | None:
-    """The series a DICOM file belongs to (tag 0020,000E), None if it cannot be told."""
-    try:
-        tags = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
-    except Exception:  # damage is reported where the slide is checked, not here
-        return None
-    series = tags.get("SeriesInstanceUID")
-    return None if series is None else str(series)
+    """The series a DICOM file belongs to, None if it cannot be told."""
+    from wsi_pipeline.slide import dicom  # noqa: PLC0415 - see there
+
+    return dicom.series_of(path)
 
 
 def slide_sha256(files: Iterable[Path]) -> str:

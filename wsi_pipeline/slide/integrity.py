@@ -6,23 +6,16 @@ unreadable tissue hours later, or not at all where the lost part is glass.
 
 import logging
 import re
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-import pydicom
 import tifffile
 
 from wsi_pipeline.errors import DamagedSlideError
 
-# Values out of their legal range are pydicom's business to warn of; here only the structure counts.
-pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DICOM_PREAMBLE = 128
 _DICOM_MAGIC = b"DICM"
-_UNDEFINED_LENGTH = 0xFFFFFFFF
-_SEQUENCE_END = (0xFFFE, 0xE0DD)
 _LOST_OFFSET = re.compile(r"invalid (value offset|page offset|offset to first page)")
 
 
@@ -53,7 +46,9 @@ def check_integrity(files: tuple[Path, ...]) -> None:
         if is_tiff(path):
             _check_tiff(path)
         elif is_dicom(path):
-            _check_dicom(path)
+            from wsi_pipeline.slide import dicom  # noqa: PLC0415 - see there
+
+            dicom.check_pixel_data(path)
 
 
 def _check_tiff(path: Path) -> None:
@@ -84,34 +79,6 @@ def _pages(tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
         full = page.aspage()
         yield full
         yield from (sub.aspage() for sub in full.pages or ())
-
-
-def _check_dicom(path: Path) -> None:
-    """Walk the pixel data element: PS3.5, A.4 (encapsulated) or its stated length (native)."""
-    length = path.stat().st_size
-    with path.open("rb") as file:
-        try:
-            dataset = pydicom.dcmread(file, stop_before_pixels=True)
-        except Exception as error:  # pydicom meets damage with many kinds of error
-            raise DamagedSlideError(path, f"its DICOM header is damaged: {error}") from error
-        little = dataset.file_meta.get("TransferSyntaxUID") != "1.2.840.10008.1.2.2"
-        order = "<" if little else ">"
-        head = file.read(12)
-        if len(head) < 12 or struct.unpack_from(order + "H", head)[0] != 0x7FE0:
-            raise _truncated(path, "its pixel data are missing")
-        stated = struct.unpack_from(order + "I", head, 8)[0]
-        if stated != _UNDEFINED_LENGTH:
-            if file.tell() + stated > length:
-                raise _truncated(path, f"its pixel data end at byte {file.tell() + stated:,}")
-            return
-        while True:
-            item = file.read(8)
-            if len(item) < 8:
-                raise _truncated(path, "its pixel data have no end")
-            group, element, size = struct.unpack(order + "HHI", item)
-            if (group, element) == _SEQUENCE_END:
-                return
-            file.seek(size, 1)
 
 
 def _truncated(path: Path, detail: str) -> DamagedSlideError:
