@@ -44,7 +44,7 @@ format: setup  ## Apply the style.
 	$(BIN)/ruff format .
 
 bench: setup  ## Measure against the reference loop; keeps build/bench.json.
-	$(BIN)/python benchmarks/bench.py --out build/bench.json
+	$(BIN)/python -m benchmarks.bench --out build/bench.json
 
 docs: setup  ## Build the documentation into docs/_build.
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build

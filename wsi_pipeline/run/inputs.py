@@ -87,7 +87,8 @@ def _search(folder: Path, root: Path, ignored: list[Path]) -> Iterator[Entry]:
     for file in dicom:
         series.setdefault(dicom_series(file), file)
     place = folder.relative_to(root)
-    if len(series) == 1:
+    if len(series) == 1 and len(dicom) == len(items):
+        # A folder of nothing but one series is one slide, called as the folder is.
         yield Entry(folder, place.parent / folder.resolve().name)
     else:
         yield from (Entry(file, place / slide_name(file)) for file in series.values())

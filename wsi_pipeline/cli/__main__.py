@@ -1,0 +1,5 @@
+"""``python -m wsi_pipeline.cli`` is ``wsi``."""
+
+from wsi_pipeline.cli import main
+
+main()
