@@ -94,6 +94,10 @@ class ResultError(WsiError):
         return type(self), (self.path, self.cause)
 
 
+class ResultExistsError(ResultError):
+    """There is a result already, and nobody said to replace it."""
+
+
 class ResultBusyError(ResultError):
     """Another process is writing this result right now."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from wsi_pipeline.config import AnalysisConfig
-from wsi_pipeline.errors import DamagedSlideError, ResultError, UsageError
+from wsi_pipeline.errors import DamagedSlideError, ResultExistsError, UsageError
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import RuntimeInfo
 from wsi_pipeline.model.runtime import RuntimeRequest
@@ -68,12 +68,11 @@ def analyse_slide(
 
     Raises:
         DamagedSlideError: more tissue is unreadable than the settings allow.
-        ResultError: there is a result already, or another process is making it.
+        ResultExistsError: there is a result already.
+        ResultBusyError: another process is making it.
         StoppedError: the analysis was asked to stop.
     """
     observer = observer or SilentObserver()
-    if final.exists() and not overwrite:
-        raise ResultError(final, "exists already; remove it or use --overwrite")
     final.parent.mkdir(parents=True, exist_ok=True)
     plan = prepared.plan
     began = time.perf_counter()
@@ -86,6 +85,10 @@ def analyse_slide(
         "runtime": runtime.kind,
     }
     with Checkpoint(final, key) as checkpoint:
+        # Under the lock: another process may have finished the slide a moment ago.
+        if final.exists() and not overwrite:
+            checkpoint.discard()
+            raise ResultExistsError(final, "exists already; remove it or use --overwrite")
         probabilities = np.full(len(plan), np.nan, np.float32)
         missing: list[tuple[int, slice]] = []
         losses = _Losses(prepared, work.config)

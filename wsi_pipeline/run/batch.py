@@ -10,13 +10,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
-from wsi_pipeline.errors import PackageError, ResultError, SlideError, WsiError
+from wsi_pipeline.errors import (
+    PackageError,
+    ResultError,
+    ResultExistsError,
+    SlideError,
+    WsiError,
+)
 from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run.checkpoint import partial_folder
 from wsi_pipeline.run.inputs import Entry
 from wsi_pipeline.run.observer import Observer
 from wsi_pipeline.run.preparation import Preparation, prepare
-from wsi_pipeline.run.summary import Outcome, outcome_of
+from wsi_pipeline.run.summary import Outcome, Status, outcome_of
 from wsi_pipeline.slide.files import slide_files, slide_sha256
 from wsi_pipeline.stitch.result import Result, verify
 
@@ -74,11 +80,9 @@ def run_batch(
                         entry.path, prepared, out, "skipped", time.perf_counter() - began
                     )
                 else:
-                    result = analyse_slide(
-                        prepared, entry.result(out), work, overwrite=overwrite, observer=watching
-                    )
+                    result, status = _analyse(prepared, entry, out, work, overwrite, watching)
                     outcome = outcome_of(
-                        entry.path, result, out, "done", time.perf_counter() - began
+                        entry.path, result, out, status, time.perf_counter() - began
                     )
             except PackageError:
                 raise
@@ -89,6 +93,26 @@ def run_batch(
                     shutil.rmtree(partial_folder(entry.result(out)), ignore_errors=True)
             observer.ended(outcome)
             yield outcome
+
+
+def _analyse(
+    prepared: Preparation,
+    entry: Entry,
+    out: Path,
+    work: Work,
+    overwrite: bool,  # noqa: FBT001 - passed on as it is
+    observer: Observer,
+) -> tuple[Result, Status]:
+    final = entry.result(out)
+    try:
+        result = analyse_slide(prepared, final, work, overwrite=overwrite, observer=observer)
+    except ResultExistsError:
+        # Another run was faster.
+        finished = _finished(entry, final, work)
+        if finished is None:
+            raise
+        return finished, "skipped"
+    return result, "done"
 
 
 def _load_model(work: Work) -> None:

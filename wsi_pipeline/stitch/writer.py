@@ -13,7 +13,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
-from wsi_pipeline.errors import ResultError
+from wsi_pipeline.errors import ResultExistsError
 from wsi_pipeline.slide.info import Level
 from wsi_pipeline.stitch import layout
 from wsi_pipeline.stitch.cells import Cells
@@ -64,10 +64,10 @@ def publish(folder: Path, final: Path) -> None:
     """Move a complete store to its final name; readers see nothing or all of it.
 
     Raises:
-        ResultError: something is there already.
+        ResultExistsError: something is there already.
     """
     if final.exists():
-        raise ResultError(final, "exists already; remove it or use --overwrite")
+        raise ResultExistsError(final, "exists already; remove it or use --overwrite")
     folder.rename(final)
     _sync_folder(final.parent)
 

@@ -104,6 +104,8 @@ def check_predictor(
     patches: NDArray[np.uint8],
     expected: NDArray[np.float32],
     tolerance: float,
+    *,
+    anywhere: bool = True,
 ) -> None:
     """Hold a predictor to :class:`~wsi_pipeline.model.predictor.Predictor`.
 
@@ -112,6 +114,9 @@ def check_predictor(
         patches: At least one, ``(n, patch, patch, 3)``; more than a batch test more.
         expected: Their probabilities, ``(n,)``.
         tolerance: Largest difference allowed from them.
+        anywhere: A patch has the very same value at every place of a batch, not only in every
+            company at the same place. Nothing in the pipeline needs that, since batches are cut by
+            plan index, and some CPU libraries round by place.
     """
     batch, count = predictor.batch_size, len(patches)
     assert predictor.patch_px == patches.shape[1], f"it takes patches of {predictor.patch_px} px"
@@ -126,13 +131,20 @@ def check_predictor(
     for index in range(count):
         alone = predictor.submit(patches[index : index + 1]).result()
         assert alone.shape == (1,), f"one patch gave {alone.shape}"
-        assert alone[0] == values[index], f"patch {index} alone differs from in a batch"
+        if anywhere or index % batch == 0:
+            assert alone[0] == values[index], f"patch {index} alone differs from in a batch"
 
     def check_shuffled(seed: int) -> None:
         rng = np.random.default_rng(seed)
         chosen = rng.integers(0, count, int(rng.integers(1, batch + 1)))
+        if not anywhere:
+            # Each at its own place of a batch.
+            starts = rng.integers(0, -(-count // batch), len(chosen)) * batch
+            chosen = np.minimum(starts + np.arange(len(chosen)), count - 1)
         got = predictor.submit(patches[chosen]).result()
-        assert np.array_equal(got, values[chosen]), f"patches {chosen} differ in other company"
+        kept = chosen % batch == np.arange(len(chosen)) if not anywhere else slice(None)
+        same = np.array_equal(got[kept], values[chosen][kept])
+        assert same, f"patches {chosen} differ in other company"
 
     for seed in range(4):
         check_shuffled(seed)

@@ -1,0 +1,124 @@
+"""Whatever a file does to the process that looks at it, the caller gets facts or an error."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from wsi_pipeline.errors import DamagedSlideError, SlideError, UnsupportedSlideError
+from wsi_pipeline.slide import open_slide
+from wsi_pipeline.slide.probe import ProbeLimits, probe
+from wsi_pipeline.testing import write_pyramid
+
+IMAGE = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
+
+
+@pytest.fixture
+def slide(tmp_path: Path) -> Path:
+    write_pyramid(tmp_path / "a.tiff", IMAGE)
+    return tmp_path / "a.tiff"
+
+
+@pytest.fixture
+def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Puts a shell script in the place of the child."""
+
+    def use(script: str) -> None:
+        path = tmp_path / "child"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(path))
+
+    return use
+
+
+def test_a_sound_slide_is_described(slide: Path) -> None:
+    found = probe(slide)
+    assert found.info == open_slide(slide).info
+    assert found.sampled == 3 * 9
+    assert (found.unreadable, found.reason) == (0, "")
+
+
+@pytest.mark.parametrize("signal", ["SEGV", "KILL", "ABRT"])
+def test_a_crash_of_the_child_is_an_error_of_the_slide(
+    slide: Path, child: Callable[[str], None], signal: str
+) -> None:
+    child(f"kill -{signal} $$")
+    with pytest.raises(DamagedSlideError, match=f"SIG{signal}.*damaged or hostile"):
+        probe(slide)
+
+
+def test_a_child_that_never_ends_is_ended(slide: Path, child: Callable[[str], None]) -> None:
+    child("exec sleep 100")
+    with pytest.raises(DamagedSlideError, match=r"more than 0\.3 s"):
+        probe(slide, ProbeLimits(seconds=0.3))
+
+
+def test_a_child_that_says_nonsense_is_an_error(slide: Path, child: Callable[[str], None]) -> None:
+    child("echo hello; exit 1")
+    with pytest.raises(DamagedSlideError, match="failed within"):
+        probe(slide)
+
+
+def test_memory_is_limited(tmp_path: Path) -> None:
+    path = tmp_path / "large-tiles.tiff"
+    write_pyramid(path, np.zeros((2048, 2048, 3), np.uint8), tile=2048, downsamples=(1,))
+    assert probe(path).unreadable == 0
+    with pytest.raises(DamagedSlideError):
+        probe(path, ProbeLimits(memory=50 * 2**20))
+
+
+def test_errors_cross_the_process_border(slide: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.tiff"
+    cut.write_bytes(slide.read_bytes()[:-1000])
+    text = tmp_path / "text.svs"
+    text.write_text("no slide")
+    wrong: list[tuple[Path, type[SlideError], str]] = [
+        (cut, DamagedSlideError, "truncated"),
+        (text, UnsupportedSlideError, "not a slide"),
+        (tmp_path / "absent.svs", UnsupportedSlideError, "no such file"),
+        (tmp_path, UnsupportedSlideError, "holds no DICOM"),
+    ]
+    for path, kind, cause in wrong:
+        with pytest.raises(kind, match=cause) as caught:
+            probe(path)
+        assert caught.value.path == path
+
+
+def test_unreadable_places_are_counted(slide: Path) -> None:
+    whole = bytearray(slide.read_bytes())
+
+    with tifffile.TiffFile(slide) as tiff:
+        page = tiff.pages.first
+        offset, count = page.dataoffsets[0], page.databytecounts[0]
+    whole[offset : offset + count] = bytes(count)
+    slide.write_bytes(whole)
+    found = probe(slide)
+    assert 0 < found.unreadable < found.sampled
+    assert "cannot decode" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("unopenable.tiff", UnsupportedSlideError),
+        ("unreadable.svs", DamagedSlideError),
+        ("radiology.dcm", SlideError),
+        ("plain-multichannel.tif", UnsupportedSlideError),
+    ],
+)
+def test_real_files_nobody_can_read(data: Path, name: str, kind: type[SlideError]) -> None:
+    with pytest.raises(kind):
+        probe(data / "slides" / "unreadable" / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "levels"), [("boxes-dicom", 1), ("boxes.tiff", 4), ("fluorescence-dapi.ndpi", 7)]
+)
+def test_real_slides_are_described(data: Path, name: str, levels: int) -> None:
+    found = probe(data / "slides" / name)
+    assert len(found.info.levels) == levels
+    assert found.unreadable == 0

@@ -1,0 +1,132 @@
+"""Imports point downwards, and what is heavy is imported only where it is needed."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import wsi_pipeline
+
+ROOT = Path(wsi_pipeline.__file__).parent
+BASICS = {"errors", "geometry"}
+
+#: What each part of the package may import, from the ground up; its own modules go without saying.
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "geometry": set(),
+    "settings": set(),
+    "config": {"geometry"},
+    "slide": BASICS,
+    "grid": BASICS | {"slide"},
+    "tissue": BASICS | {"slide", "grid"},
+    "tiles": BASICS | {"slide", "grid", "tissue"},
+    "model": {"errors"},
+    "stitch": BASICS | {"slide", "grid", "tiles"},
+    # One layer: `run.batch` drives `pipeline`, which drives the rest of `run`.
+    "pipeline": {"errors", "config", "model", "stitch", "run"},
+    "run": {"errors", "config", "slide", "grid", "tissue", "tiles", "model", "stitch", "pipeline"},
+    "export": BASICS | {"slide", "grid", "tiles", "stitch"},
+    "synth": BASICS,
+    "demo": {"errors", "settings", "model", "stitch", "synth"},
+    "notebook": {"config", "settings", "slide", "model", "stitch", "run", "pipeline", "demo"},
+    "testing": BASICS | {"slide", "model"},
+    "cli": BASICS
+    | {"config", "settings", "slide", "tiles", "model", "stitch", "run", "pipeline"}
+    | {"export", "synth", "demo"},
+    # The package's own door, whose exports are imported when they are used.
+    "__init__": {"notebook", "stitch"},
+}
+
+#: The only modules that may import a library.
+ONLY_IN = {
+    "openslide": {"slide/openslide_reader.py"},
+    "openvino": {"model/openvino_library.py"},
+    "nncf": {"model/conversion.py"},
+    "torch": {
+        "model/network.py",
+        "model/torch_runtime.py",
+        "model/conversion.py",
+        "demo/training.py",
+        "testing/models.py",
+    },
+    "torchvision": {"model/network.py"},
+    "distributed": {"run/scheduler.py"},
+    "dask": {"notebook.py"},
+    "zarr": {"stitch/writer.py", "stitch/result.py", "export/archive.py"},
+    "pydicom": {"slide/dicom.py"},
+    "typer": {f"cli/{path.name}" for path in (ROOT / "cli").glob("*.py")},
+}
+
+MODULES = sorted(ROOT.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Full names of what a module imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the layers"
+            module = node.module or ""
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def part_of(path: Path) -> str:
+    first = path.relative_to(ROOT).parts[0]
+    return first.removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_downwards(path: Path) -> None:
+    part = part_of(path)
+    used = {name.split(".")[1] for name in imports(path) if name.startswith("wsi_pipeline.")}
+    assert used - {part} <= MAY_IMPORT[part], f"{part} imports {sorted(used - MAY_IMPORT[part])}"
+
+
+def test_every_part_is_in_the_table() -> None:
+    assert {part_of(path) for path in MODULES} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_a_library_is_imported_in_few_places(library: str) -> None:
+    users = {
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        if any(name.split(".")[0] == library for name in imports(path))
+    }
+    assert users == ONLY_IN[library] & users
+    assert users, f"nothing imports {library} any more"
+
+
+def test_the_library_knows_no_service() -> None:
+    for path in MODULES:
+        roots = {name.split(".")[0] for name in imports(path)}
+        assert not roots & {"api", "workers", "fastapi", "starlette", "sqlalchemy"}, path
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+HEAVY = {"torch", "torchvision", "openvino", "nncf", "dask", "distributed", "matplotlib", "zarr"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "heavy"),
+    [
+        ("import wsi_pipeline", HEAVY | {"numpy", "openslide"}),
+        ("import wsi_pipeline.cli", HEAVY | {"numpy", "openslide"}),
+        ("import wsi_pipeline.slide.probe", HEAVY),
+        ("import wsi_pipeline.cli.info", HEAVY),
+        ("import wsi_pipeline.testing", HEAVY),
+        ("import wsi_pipeline.cli.run", {"torch", "nncf", "distributed", "matplotlib"}),
+        ("import wsi_pipeline.stitch.result", {"torch", "openvino", "dask", "matplotlib"}),
+    ],
+)
+def test_importing_loads_nothing_heavy(statement: str, heavy: set[str]) -> None:
+    assert not loaded_by(statement) & heavy
