@@ -19,12 +19,12 @@ from benchmarks.memory import PeakMemory  # noqa: E402
 from wsi_pipeline.config import AnalysisConfig  # noqa: E402
 from wsi_pipeline.model.package import load_package  # noqa: E402
 from wsi_pipeline.model.predictor import Predictor  # noqa: E402
-from wsi_pipeline.model.runtime import RuntimeRequest  # noqa: E402
+from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device  # noqa: E402
 from wsi_pipeline.pipeline import Work, analyse_slide  # noqa: E402
 from wsi_pipeline.run.observer import SilentObserver  # noqa: E402
 from wsi_pipeline.run.preparation import Preparation, prepare  # noqa: E402
 from wsi_pipeline.run.regions import RESOURCES  # noqa: E402
-from wsi_pipeline.run.scheduler import connect  # noqa: E402
+from wsi_pipeline.run.scheduler import connect, default_workers  # noqa: E402
 from wsi_pipeline.tiles.patches import read_patch  # noqa: E402
 
 
@@ -73,7 +73,10 @@ def main() -> None:
     package = load_package(arguments.package)
     request = RuntimeRequest(arguments.device, arguments.precision, arguments.cache)
     stages = _Stages()
-    with PeakMemory(psutil.Process()) as memory, connect(None, 2) as scheduler:
+    with (
+        PeakMemory(psutil.Process()) as memory,
+        connect(None, default_workers(resolve_device(arguments.device))) as scheduler,
+    ):
         work = Work(package, config, request, scheduler)
         runtime = scheduler.describe(package, request, work.threshold)
         start_up = time.time() - BORN

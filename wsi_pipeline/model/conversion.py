@@ -9,40 +9,68 @@ import contextlib
 import fcntl
 import io
 import logging
+import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from wsi_pipeline.errors import PackageError
 from wsi_pipeline.model.openvino_library import ov
-from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.package import ModelPackage, load_package
 
 #: Bump when the way models are converted or quantised changes.
-_REVISION = 1
+_REVISION = 2
 #: Patches the int8 ranges are fitted on.
 _CALIBRATION_BATCH = 8
 
 
-def converted_model(package: ModelPackage, *, quantised: bool, cache: Path) -> Path:
+def converted_model(package: ModelPackage, *, quantised: bool, batch: int, cache: Path) -> Path:
     """The package's network as an OpenVINO model file, uint8 NHWC in, probabilities out.
+
+    What is missing is made in a child process, so that torch and NNCF neither stay in this one's
+    memory nor speak on its terminal.
 
     Args:
         package: The model.
         quantised: In int8, its ranges fitted on the package's reference patches.
+        batch: Patches per call.
         cache: Folder that keeps it; processes may share it.
+
+    Raises:
+        PackageError: the conversion failed.
     """
     version = ov.__version__.split("-")[0]
     folder = cache / "openvino" / f"{package.sha256[:16]}-{version}-{_REVISION}"
-    path = folder / ("int8.xml" if quantised else "fp32.xml")
+    path = folder / f"{'int8' if quantised else 'fp32'}-{batch}.xml"
     with _locked(folder):
         if not path.exists():
-            source = None
-            if quantised:
-                if not (folder / "fp32.xml").exists():
-                    _save(_convert(package), folder / "fp32.xml")
-                source = ov.Core().read_model(folder / "fp32.xml")
-            _save(_quantise(package, source) if source else _convert(package), path)
+            module = "wsi_pipeline.model.conversion"
+            command = [sys.executable, "-m", module, str(package.folder), str(path), str(batch)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter and module, no shell
+            if done.returncode != 0 or not path.exists():
+                last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+                raise PackageError(package.folder, f"cannot be converted for OpenVINO: {last}")
     return path
+
+
+def main() -> None:
+    """Convert the package, to the file and for the batch size named on the command line."""
+    folder, path, batch = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    package = load_package(folder)
+    side = package.description.patch_px
+    plain = path.parent / "fp32.xml"
+    if not plain.exists():
+        _save(_convert(package), plain)
+    model = ov.Core().read_model(plain)
+    if path.name.startswith("int8"):
+        quantised = path.parent / "int8.xml"
+        if not quantised.exists():
+            _save(_quantise(package, model), quantised)
+        model = ov.Core().read_model(quantised)
+    model.reshape([batch, side, side, 3])
+    _save(model, path)
 
 
 def _convert(package: ModelPackage) -> ov.Model:
@@ -100,3 +128,7 @@ def _locked(folder: Path) -> Iterator[None]:
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+if __name__ == "__main__":
+    main()

@@ -14,7 +14,7 @@ from wsi_pipeline.model.predictor import RuntimeInfo
 from wsi_pipeline.model.slots import SlotPool
 
 #: Patches per request: larger ones are no faster and cost memory (``make bench`` shows it).
-BATCH_SIZE = 8
+BATCH_SIZE = 4
 #: Up to here every core gets a stream of its own, which is fastest; beyond, OpenVINO decides.
 _STREAMS_BY_CORE = 4
 
@@ -43,9 +43,10 @@ class OpenVinoPredictor:
         self._patch_px = package.description.patch_px
         core = ov.Core()
         core.set_property({"CACHE_DIR": str(cache / "openvino" / "compiled")})
-        path = converted_model(package, quantised=precision == "int8", cache=cache)
-        model = core.read_model(path)
-        model.reshape([batch_size, self._patch_px, self._patch_px, 3])
+        # By its path: a model compiled before is then loaded without reading the original.
+        path = converted_model(
+            package, quantised=precision == "int8", batch=batch_size, cache=cache
+        )
         threads = threads or len(os.sched_getaffinity(0))
         config: dict[str, str | int] = {
             "PERFORMANCE_HINT": "THROUGHPUT",
@@ -55,7 +56,7 @@ class OpenVinoPredictor:
         }
         if threads <= _STREAMS_BY_CORE:
             config["NUM_STREAMS"] = threads
-        compiled = core.compile_model(model, "CPU", config)
+        compiled = core.compile_model(path, "CPU", config)
         # One more than can run: it waits filled, so that no core idles between two batches.
         requests = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")) + 1
         slots = [compiled.create_infer_request() for _ in range(requests)]

@@ -1,5 +1,6 @@
 """Everything that is settled about an analysis before its first tile is classified."""
 
+import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,7 @@ def prepare(
     config: AnalysisConfig,
     *,
     probed: Probe | None = None,
-    threads: int = 2,
+    threads: int | None = None,
 ) -> Preparation:
     """Check a slide, choose its level and find its tissue.
 
@@ -82,7 +83,8 @@ def prepare(
         package: The model, whose patch and resolution decide the grid.
         config: The settings.
         probed: What an earlier :func:`~wsi_pipeline.slide.probe.probe` found.
-        threads: Threads that read patches whose tissue the coarse level leaves open.
+        threads: Threads that read patches whose tissue the coarse level leaves open; None for
+            one per core.
 
     Raises:
         SlideError: something is wrong with the slide.
@@ -100,7 +102,7 @@ def prepare(
         grid,
         min_tissue=config.min_tissue,
         exact=config.tissue == "exact",
-        threads=threads,
+        threads=threads or len(os.sched_getaffinity(0)),
     )
     warnings = (*reader.info.warnings, *resolution.warnings, *dark)
     if probed.unreadable:

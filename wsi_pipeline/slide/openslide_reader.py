@@ -12,8 +12,11 @@ from wsi_pipeline.geometry import Mpp, Region, Size
 from wsi_pipeline.slide.info import Level, SlideInfo, nominal_downsample
 from wsi_pipeline.slide.reader import WHITE
 
-#: Decoded tiles OpenSlide keeps per slide; holds two tile rows of one strip of the plan.
+#: Decoded tiles OpenSlide keeps per slide: two tile rows of one strip of the plan, for two
+#: regions at once.
 CACHE_BYTES = 64 * 2**20
+#: The same where it only reads overviews, because patches are decoded directly.
+SMALL_CACHE_BYTES = 8 * 2**20
 
 
 class OpenSlideReader:
@@ -52,6 +55,11 @@ class OpenSlideReader:
     def stated_downsample(self, level: int) -> float:
         """The downsample OpenSlide itself computes with, which rounding makes inexact."""
         return self._stated_downsamples[level]
+
+    def shrink_cache(self) -> None:
+        """Keep few decoded tiles, because another reader reads the patches."""
+        self._cache = openslide.OpenSlideCache(SMALL_CACHE_BYTES)
+        self._handle.set_cache(self._cache)
 
     def read(self, region: Region) -> NDArray[np.uint8]:
         """See :meth:`SlideReader.read`."""

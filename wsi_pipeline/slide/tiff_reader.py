@@ -15,7 +15,7 @@ from wsi_pipeline.slide.tiff_level import TiffLevel
 from wsi_pipeline.slide.tile_cache import TileCache
 
 #: Decoded tiles kept per slide: two tile rows of one strip of the plan, for two regions at once.
-CACHE_BYTES = 128 * 2**20
+CACHE_BYTES = 64 * 2**20
 
 _REMEDY = (
     "convert it to an 8-bit RGB tiled pyramid, e.g. "

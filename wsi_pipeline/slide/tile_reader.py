@@ -79,6 +79,8 @@ class TileReader:
             if level not in self._proven:
                 tiles = self._levels.get(level)
                 self._proven[level] = tiles is not None and self._same(level, tiles)
+                if self._proven[level]:
+                    self._reader.shrink_cache()
             return self._proven[level]
 
     def _same(self, level: int, tiles: TiffLevel) -> bool:

@@ -23,7 +23,7 @@ POSITION_FILL = -1
 #: Side of a chunk, what a viewer fetches, and of a shard, what is one file.
 GRID_CHUNK = 512
 MASK_CHUNK = 1024
-MASK_SHARD = 8192
+MASK_SHARD = 4096
 #: Grids with a longer side get a pyramid.
 GRID_PYRAMID_SIDE = 1024
 

@@ -34,7 +34,7 @@ def write_store(
 ) -> None:
     """Write a complete result store into a new folder and make it durable.
 
-    Memory: one shard of the mask (64 MiB) at a time, however large the slide.
+    Memory: one shard of the mask (16 MiB) at a time, however large the slide.
 
     Args:
         folder: Must not exist yet.

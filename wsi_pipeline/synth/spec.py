@@ -183,10 +183,11 @@ def _share(text: str) -> float:
 
 
 def _rectangle(text: str) -> Region:
-    scheme, _, numbers = text.partition(":")
+    scheme, _, numbers = text.rpartition(":")
     try:
-        # Another scheme has no numbers to unpack, which is the error to report.
-        wanted = numbers.split(",") if scheme.lower() == "rect" else []
+        # Only the first of several has to say what it is. Another scheme has no numbers to
+        # unpack, which is the error to report.
+        wanted = numbers.split(",") if scheme.lower() in ("rect", "") else []
         x, y, width, height = (int(number) for number in wanted)
         return Region(0, x, y, width, height)
     except ValueError:
