@@ -43,10 +43,26 @@ class AnalysisConfig(BaseModel):
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
     runtime: Literal["auto", "openvino", "torch"] = "auto"
 
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 (hex) of the settings: equal for equal analyses, on every machine."""
-        text = json.dumps(
-            {"revision": ANALYSIS_REVISION, **self.model_dump(mode="json")}, sort_keys=True
-        )
+    def fingerprint(
+        self, *, mpp: float | None, level: int | None, stride: int, threshold: float
+    ) -> str:
+        """SHA-256 (hex) of what decides the arrays: equal for equal analyses, on every machine.
+
+        What is left to the package counts as if it had been given. Where it is computed does not
+        count, nor how much of the tissue may be unreadable: a result that stands met that.
+
+        Args:
+            mpp: The package's, where this names none.
+            level: The package's, where this names none.
+            stride: The package's patch side, where this names none.
+            threshold: The package's, where this names none.
+        """
+        decisive = self.model_dump(mode="json", exclude={"device", "allow_unreadable"})
+        if self.level is not None:
+            decisive["mpp"] = None
+        elif self.mpp is None:
+            decisive |= {"mpp": mpp, "level": level}
+        decisive["stride"] = self.stride or stride
+        decisive["threshold"] = self.threshold or threshold
+        text = json.dumps({"revision": ANALYSIS_REVISION, **decisive}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

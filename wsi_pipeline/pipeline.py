@@ -46,6 +46,17 @@ class Work:
         """Probability at and above which a cell is tumour."""
         return self.config.threshold or self.package.description.threshold.value
 
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the settings, with what they leave to the package filled in."""
+        description = self.package.description
+        return self.config.fingerprint(
+            mpp=description.mpp,
+            level=description.level,
+            stride=description.patch_px,
+            threshold=description.threshold.value,
+        )
+
 
 def analyse_slide(
     prepared: Preparation,
@@ -80,7 +91,7 @@ def analyse_slide(
     key = {
         "slide": prepared.sha256.result(),
         "model": work.package.sha256,
-        "fingerprint": work.config.fingerprint,
+        "fingerprint": work.fingerprint,
         "plan": plan.sha256,
         "runtime": runtime.kind,
     }
@@ -115,7 +126,7 @@ def analyse_slide(
         classified = time.perf_counter()
         observer.stage("writing")
         cells = stitch_cells(plan, probabilities)
-        attributes = describe(prepared, work.package, work.config, runtime, cells)
+        attributes = describe(prepared, work.package, work.config, work.fingerprint, runtime, cells)
         attributes["timings"] = {
             "classify_seconds": round(classified - began, 3),
             "read_thread_seconds": round(read, 3),

@@ -71,7 +71,8 @@ def test_the_fake() -> None:
 
 def test_the_suite_notices_a_batch_that_colours_its_patches() -> None:
     def of_the_batch(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return (red_share(batch) + red_share(batch).mean()) / np.float32(2)
+        shares = red_share(batch)
+        return np.asarray((shares + shares.mean()) / 2, np.float32)
 
     patches = colour_patches(20, 16)
     fake = FakePredictor(of_the_batch, patch_px=16, batch_size=6)

@@ -82,7 +82,7 @@ def check(analysis: Analysis, tolerance_0: float) -> None:
     grid, levels = analysis.grid, analysis.slide.info.levels
     for index in range(analysis.result.tumour_levels):
         level = levels[grid.level + index]
-        mask = analysis.result.tumour(index)[...]
+        mask = np.asarray(analysis.result.tumour(index)[...])
         assert mask.shape == (level.size.height, level.size.width)
         for box in analysis.planted:
             d = level.downsample
@@ -162,7 +162,7 @@ def test_nothing_drifts_across_a_large_slide(tmp_path: Path, mpp: float) -> None
     assert analysis.grid.size.width == columns + 1
     assert analysis.grid.size.height == rows + 1
     for index in range(analysis.result.tumour_levels):
-        mask = analysis.result.tumour(index)
+        mask = np.asarray(analysis.result.tumour(index)[...])
         assert set(np.unique(mask[-1])) <= {0, 255}
         assert mask.shape == slide.read(_whole(slide, index)).shape[:2]
 
@@ -178,7 +178,7 @@ def test_tumour_in_the_last_row_and_column_is_found(tmp_path: Path) -> None:
     planted = [Region(0, width - 120, height - 120, 120, 120)]
     slide = planted_slide(width, height, planted)
     result = analyse(tmp_path, slide, planted, mpp=None, level=0, stride=PATCH).result
-    mask = result.tumour(0)[...]
+    mask = np.asarray(result.tumour(0)[...])
     assert result.coverage.shape == (16, 21)
     assert mask[height - PATCH - 24 - 1, width - 1] == 1
     assert mask[height - 1, width - PATCH - 24 - 1] == 1

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from wsi_pipeline.errors import PackageError, UsageError, WsiError
 
-EXIT_OK, EXIT_USAGE, EXIT_BAD, EXIT_INTERRUPTED = 0, 2, 3, 130
+EXIT_OK, EXIT_FAILURE, EXIT_USAGE, EXIT_BAD, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 #: Verb -> module, function and what it does. Imported when used, so that `wsi --help` is instant.
 _VERBS = {
@@ -86,7 +86,9 @@ def _root(
     Start with [bold]wsi demo[/], then [bold]wsi run --help[/]. Research software, not a medical
     device.
 
-    Exit codes: 0 all well, 2 wrong usage, 3 some slide or result is bad, 130 interrupted.
+    Exit codes: 0 all well, 1 an unexpected failure, 2 wrong usage, 3 some slide or result is bad,
+    130 interrupted. WSI_MODELS_DIR and WSI_CACHE_DIR say where models and their converted forms
+    are kept.
     """
 
 
@@ -101,7 +103,12 @@ def main() -> None:
     except WsiError as error:
         _say(error)
         sys.exit(EXIT_BAD)
+    except OSError as error:
+        # A folder that cannot be written, a disk that is full: the system's words say it.
+        sys.stderr.write(f"wsi: {error}\n")
+        sys.exit(EXIT_FAILURE)
     except KeyboardInterrupt:
+        sys.stderr.write("wsi: interrupted; the same command goes on where it was\n")
         sys.exit(EXIT_INTERRUPTED)
 
 

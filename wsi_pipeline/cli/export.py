@@ -164,9 +164,11 @@ def export(
 def _destinations(result: Path, exports: list[Export], output: Path | None) -> dict[Export, Path]:
     """The file of each export."""
     if output is not None and not output.is_dir():
-        if len(exports) > 1:
+        if output.suffix and len(exports) == 1:
+            return {exports[0]: output}
+        if output.exists() or output.suffix:
             raise UsageError(f"{output} is not a folder; several exports need one for --output")
-        return {exports[0]: output}
+        output.mkdir(parents=True)
     return {item: default_path(result, item.value, output) for item in exports}
 
 

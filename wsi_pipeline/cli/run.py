@@ -67,7 +67,7 @@ def run(
     slide_mpp: Annotated[
         float | None,
         typer.Option(
-            help="µm per level-0 px, where the file states none or a wrong one.",
+            help="µm per level-0 px of every slide of this run, whatever their files state.",
             rich_help_panel=_WHERE,
         ),
     ] = None,
@@ -90,7 +90,9 @@ def run(
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16", "int8"],
         typer.Option(
-            help="auto: the fastest whose decisions agree with fp32.", rich_help_panel=_HOW
+            help="auto: fast, with the decision of each tile at the threshold as in fp32. bf16 "
+            "anywhere, int8 on CPUs, fp16 on GPUs.",
+            rich_help_panel=_HOW,
         ),
     ] = "auto",
     runtime: Annotated[
@@ -99,7 +101,11 @@ def run(
     ] = "auto",
     workers: Annotated[
         int | None,
-        typer.Option(help="Regions computed at once.", min=1, rich_help_panel=_HOW),
+        typer.Option(
+            help="Regions computed at once. [dim]\\[default: 2, on a GPU one per core][/]",
+            min=1,
+            rich_help_panel=_HOW,
+        ),
     ] = None,
     scheduler: Annotated[
         str | None,
@@ -136,6 +142,8 @@ def run(
     A slide whose file states no resolution, on the first GPU:
 
         wsi run old.tiff -o results --model demo --slide-mpp 0.25 --device cuda:0
+
+    In folders, files named NAME_mask.tiff are taken for masks, not slides.
 
     Exit codes: 0 all well, 3 some slide failed, 2 wrong usage.
     """
@@ -203,7 +211,9 @@ def _conclude(
             for status in ("done", "skipped", "failed")
         }
         text = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-        extra = f"; {len(ignored)} files are no slides (named in summary.json)" if ignored else ""
+        extra = (
+            f"; {len(ignored)} other files left alone (named in summary.json)" if ignored else ""
+        )
         console.print(
             f"{text or 'nothing to do'}{extra}. Table: {out / 'summary.csv'}", soft_wrap=True
         )

@@ -1,12 +1,12 @@
 """A directory of slides: one after the other, the next prepared meanwhile, none stops another."""
 
-import contextlib
 import logging
 import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from wsi_pipeline.errors import (
     ResultError,
     ResultExistsError,
     SlideError,
+    UsageError,
     WsiError,
 )
 from wsi_pipeline.pipeline import Work, analyse_slide
@@ -58,13 +59,15 @@ def run_batch(
 
     Raises:
         PackageError: the model cannot be used at all.
+        UsageError: device, precision and runtime do not go together.
     """
     order = sorted(entries, key=lambda entry: not overwrite and entry.result(out).exists())
-    with ThreadPoolExecutor(1, thread_name_prefix="prepare") as ahead:
+    with ExitStack() as stack:
+        ahead = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="prepare"))
         following: Future[Preparation | Result] | None = None
-        # The model loads while the first slide is checked; whoever needs it first waits for it.
-        loading = threading.Thread(target=_load_model, args=(work,), name="load", daemon=True)
-        loading.start()
+        if order and (overwrite or not order[0].result(out).exists()):
+            # The model loads while the first slide is checked; both are needed.
+            stack.enter_context(_in_background(work))
         for position, entry in enumerate(order):
             watching = observer.begins(entry)
             began = time.perf_counter()
@@ -84,7 +87,7 @@ def run_batch(
                     outcome = outcome_of(
                         entry.path, result, out, status, time.perf_counter() - began
                     )
-            except PackageError:
+            except (PackageError, UsageError):
                 raise
             except Exception as error:  # one bad slide never stops the others
                 outcome = _failure(entry, error, time.perf_counter() - began)
@@ -115,10 +118,23 @@ def _analyse(
     return result, "done"
 
 
-def _load_model(work: Work) -> None:
-    """Have the model ready; what fails here fails again, and is told, where it is needed."""
-    with contextlib.suppress(Exception):
-        work.scheduler.describe(work.package, work.runtime, work.threshold)
+@contextmanager
+def _in_background(work: Work) -> Iterator[None]:
+    """Load the model on a thread; what fails there fails again, and is told, where it is needed.
+
+    The thread is waited for: native code must not run while the interpreter ends.
+    """
+
+    def load() -> None:
+        with suppress(Exception):
+            work.scheduler.describe(work.package, work.runtime, work.threshold)
+
+    thread = threading.Thread(target=load, name="load")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def _prepare(entry: Entry, out: Path, work: Work, overwrite: bool) -> Preparation | Result:  # noqa: FBT001 - passed on as submitted
@@ -150,7 +166,7 @@ def _finished(entry: Entry, final: Path, work: Work) -> Result | None:
     if facts["model"]["sha256"] != work.package.sha256:
         name = facts["model"]["name"]
         raise ResultError(final, f"was made with another model ({name}); {_CHOICE}")
-    if facts["fingerprint"] != work.config.fingerprint:
+    if facts["fingerprint"] != work.fingerprint:
         raise ResultError(final, f"was made with other settings; {_CHOICE}")
     if facts["slide"]["sha256"] != slide_sha256(slide_files(entry.path)):
         raise ResultError(final, f"is of another slide of this name; {_CHOICE}")

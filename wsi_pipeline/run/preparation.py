@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsi_pipeline.config import AnalysisConfig
-from wsi_pipeline.errors import SlideMetadataError
+from wsi_pipeline.errors import SlideMetadataError, UsageError
 from wsi_pipeline.grid import Grid, make_grid
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.slide import SlideInfo, SlideReader, open_slide
@@ -55,7 +55,6 @@ def resolve_grid(
 
     Raises:
         SlideMetadataError: the slide does not allow what is asked.
-        UsageError: the settings contradict themselves.
     """
     description = package.description
     level = config.level
@@ -65,7 +64,11 @@ def resolve_grid(
         info, mpp=config.mpp or description.mpp, level=level, override=config.slide_mpp
     )
     stride = config.stride or description.patch_px
-    return resolution, make_grid(info, resolution, patch=description.patch_px, stride=stride)
+    try:
+        grid = make_grid(info, resolution, patch=description.patch_px, stride=stride)
+    except UsageError as error:
+        raise SlideMetadataError(info.path, str(error)) from error
+    return resolution, grid
 
 
 def prepare(
@@ -87,8 +90,7 @@ def prepare(
             one per core.
 
     Raises:
-        SlideError: something is wrong with the slide.
-        UsageError: the settings contradict themselves.
+        SlideError: something is wrong with the slide, or it does not allow what is asked.
     """
     probed = probed or probe(path)
     reader = open_slide(path)

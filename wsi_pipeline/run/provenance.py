@@ -22,6 +22,7 @@ def describe(
     prepared: Preparation,
     package: ModelPackage,
     config: AnalysisConfig,
+    fingerprint: str,
     runtime: RuntimeInfo,
     cells: Cells,
 ) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def describe(
             "intended_use": description.intended_use,
         },
         "configuration": config.model_dump(mode="json"),
-        "fingerprint": config.fingerprint,
+        "fingerprint": fingerprint,
         "threshold": threshold,
         "grid": {
             "columns": grid.size.width,

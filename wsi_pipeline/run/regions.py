@@ -42,7 +42,7 @@ class RegionTask:
         package_sha256: What must be found there.
         runtime: What to compute with.
         threshold: The decision a cascade preserves.
-        stop: Key under which :func:`request_stop` can stop it, in this process.
+        stop: Key under which :meth:`Resources.stop` can stop it, in its own process.
     """
 
     index: int

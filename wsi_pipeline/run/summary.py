@@ -33,7 +33,7 @@ class Outcome:
         empty: Cells not scanned.
         unreadable: Cells of tissue that could not be decoded.
         seconds: Time spent on the slide in this run.
-        warnings: What a person should look at, ``; `` between.
+        warnings: What a person should look at, separated by semicolons.
     """
 
     slide: str
@@ -76,13 +76,28 @@ def outcome_of(slide: Path, result: Result, out: Path, status: Status, seconds: 
 
 
 def write_summary(out: Path, outcomes: Sequence[Outcome], ignored: Sequence[Path]) -> None:
-    """Write ``summary.csv`` and ``summary.json``; each is whole at any time."""
+    """Write ``summary.csv`` and ``summary.json``, sorted by slide; each is whole at any time.
+
+    Slides of earlier runs into the same folder stay in the table while their results are there.
+    """
+    rows = {outcome.slide: outcome for outcome in (*_earlier(out), *outcomes)}
+    outcomes = [rows[slide] for slide in sorted(rows)]
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, [field.name for field in fields(Outcome)])
     writer.writeheader()
     writer.writerows(asdict(outcome) for outcome in outcomes)
     _replace(out / "summary.csv", text.getvalue())
     _replace(out / "summary.json", json.dumps(summary_json(outcomes, ignored), indent=1) + "\n")
+
+
+def _earlier(out: Path) -> list[Outcome]:
+    """Rows of the table that is there whose results still are."""
+    try:
+        rows = json.loads((out / "summary.json").read_text(encoding="utf-8"))["slides"]
+        known = [Outcome(**row) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [row for row in known if row.result and (out / row.result).exists()]
 
 
 def summary_json(outcomes: Sequence[Outcome], ignored: Sequence[Path]) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from zarr.storage import ZipStore
 
 from wsi_pipeline.errors import ResultError
 from wsi_pipeline.geometry import Mpp
@@ -22,7 +23,7 @@ class Result:
     """One result store, opened for reading.
 
     Args:
-        path: The ``.zarr`` folder.
+        path: The ``.zarr`` folder, or a ZIP of it as ``wsi export … zip`` writes.
 
     Raises:
         ResultError: there is no complete result of a format this version reads.
@@ -31,7 +32,9 @@ class Result:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         try:
-            self._root = zarr.open_group(self.path, mode="r", zarr_format=3)
+            zipped = self.path.is_file() and self.path.suffix == ".zip"
+            store = ZipStore(self.path, mode="r") if zipped else self.path
+            self._root = zarr.open_group(store, mode="r", zarr_format=3)
         except Exception as error:  # zarr meets what is no group with many kinds of error
             raise ResultError(self.path, "is not a result (no OME-Zarr group there)") from error
         attributes = self._root.attrs.get(layout.ATTRIBUTES)

@@ -28,12 +28,14 @@ def wsi(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["wsi", *map(str, arguments)])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
+        code: object = 0
+        try:
             cli.main()
-            raise SystemExit(0)
+        except SystemExit as ended:
+            code = ended.code or 0
         text = capsys.readouterr()
-        code = ended.value.code
-        return (code if isinstance(code, int) else 0), text.out, text.err
+        assert isinstance(code, int), code
+        return code, text.out, text.err
 
     return run
 

@@ -33,7 +33,8 @@ def openvino(monkeypatch: pytest.MonkeyPatch) -> Errors:
             package: ModelPackage, precision: str, *_: object, batch_size: int = 8, **__: object
         ) -> FakePredictor:
             def predict(patches: NDArray[np.uint8]) -> NDArray[np.float32]:
-                return np.clip(red_share(patches) + errors[precision], 0, 1).astype(np.float32)
+                off = red_share(patches) + np.float32(errors[precision])
+                return np.asarray(off.clip(0, 1), np.float32)
 
             side = package.description.patch_px
             fake = FakePredictor(predict, batch_size=batch_size, patch_px=side, precision=precision)

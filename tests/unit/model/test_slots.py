@@ -1,7 +1,8 @@
 """Slots: one thread at a time on each, one shape for all batches, and no lost errors."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor, TimeoutError as NotDoneError
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotDoneError
 
 import numpy as np
 import pytest

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from wsi_pipeline.errors import ResultError
 from wsi_pipeline.pipeline import Work, analyse_slide
@@ -158,7 +159,7 @@ def test_an_interrupted_analysis_goes_on_where_it_was(
     saved = Checkpoint.save
     kept: list[int] = []
 
-    def save_two(self: Checkpoint, index: int, values: np.ndarray) -> None:  # type: ignore[type-arg]  # as the method's
+    def save_two(self: Checkpoint, index: int, values: NDArray[np.float32]) -> None:
         if len(kept) == 2:
             raise KeyboardInterrupt
         kept.append(index)

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    VLWholeSlideMicroscopyImageStorage,
+    generate_uid,
+)
 
 from wsi_pipeline.errors import UnsupportedSlideError
 from wsi_pipeline.slide.files import dicom_series, slide_files, slide_sha256
@@ -16,7 +20,7 @@ def write_dicom(path: Path, series: str) -> None:
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.77.1.6"
+    dataset.file_meta.MediaStorageSOPClassUID = VLWholeSlideMicroscopyImageStorage
     dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     dataset.SeriesInstanceUID = series
     dataset.save_as(path, enforce_file_format=True)

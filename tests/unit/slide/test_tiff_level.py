@@ -90,7 +90,7 @@ def test_an_absent_tile_is_white(tmp_path: Path) -> None:
     tile = imagecodecs.zlib_encode(np.zeros((128, 128, 3), np.uint8).tobytes())
     with tifffile.TiffWriter(path) as tiff:
         tiff.write(
-            iter([tile, b""]),
+            iter([bytes(tile), b""]),
             shape=(128, 256, 3),
             dtype=np.uint8,
             tile=(128, 128),

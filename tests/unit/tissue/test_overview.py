@@ -129,7 +129,8 @@ def test_box_sums_are_integrals(data: st.DataObject) -> None:
 
     def overlap(start: float, count: int) -> NDArray[np.float64]:
         cells = np.arange(count)
-        return np.clip(np.minimum(cells + 1, start + side) - np.maximum(cells, start), 0, None)
+        shared = np.minimum(cells + 1, start + side) - np.maximum(cells, start)
+        return np.asarray(np.maximum(shared, 0), np.float64)
 
     expected = [[overlap(b, 9) @ values @ overlap(a, 12) for a in x] for b in y]
     assert np.allclose(_box_sums(values, x, y, side), expected, atol=1e-6)
