@@ -1,5 +1,6 @@
 """The library's front door: analyse a slide in one call, or look at its probabilities lazily."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.grid import Grid
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.pipeline import Work, analyse_slide
@@ -90,15 +92,23 @@ def probability_array(
     threshold = config.threshold or package.description.threshold.value
     facts = (package.folder.resolve(), package.sha256, _runtime(config), threshold)
 
-    def classify(block_info: Any) -> NDArray[np.float32]:
-        (top, bottom), (left, right) = block_info[None]["array-location"]
-        rows, columns = np.mgrid[top:bottom, left:right]
-        cells = np.stack([columns.ravel(), rows.ravel()], axis=1)
-        done = classify_region(RESOURCES.reader(path), RESOURCES.predictor(*facts), grid, cells)
-        return done.probabilities.reshape(bottom - top, right - left)
-
+    classify = partial(_classify_block, path, facts, grid)
     rows = da.core.normalize_chunks(chunk, (grid.size.height, grid.size.width))
     return da.map_blocks(classify, chunks=rows, dtype=np.float32, meta=np.empty((0, 0), np.float32))
+
+
+def _classify_block(
+    path: Path,
+    facts: tuple[Path, str, RuntimeRequest, float],
+    grid: Grid,
+    block_info: Any = None,
+) -> NDArray[np.float32]:
+    """One chunk, wherever Dask runs it; at module level so that it can be sent there."""
+    (top, bottom), (left, right) = block_info[None]["array-location"]
+    rows, columns = np.mgrid[top:bottom, left:right]
+    cells = np.stack([columns.ravel(), rows.ravel()], axis=1)
+    done = classify_region(RESOURCES.reader(path), RESOURCES.predictor(*facts), grid, cells)
+    return done.probabilities.reshape(bottom - top, right - left)
 
 
 def _package(model: Path | str) -> ModelPackage:

@@ -216,6 +216,7 @@ def _put_in_place(store: Path, final: Path) -> None:
         publish(store, final)
         return
     old = store.with_name("replaced")
+    shutil.rmtree(old, ignore_errors=True)  # of a run killed at this very place
     final.rename(old)
     publish(store, final)
     shutil.rmtree(old)

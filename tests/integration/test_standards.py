@@ -45,16 +45,6 @@ def group(store: Path, path: str = "") -> Any:
     return zarr.open_group(store / path, mode="r", zarr_format=3)
 
 
-# Each goes with the defect it names.
-needs_dimension_names = pytest.mark.xfail(
-    strict=True, reason="the arrays of an OME-Zarr 0.5 image have to state dimension_names"
-)
-needs_equal_levels = pytest.mark.xfail(
-    strict=True, reason="and a label has to have as many levels as its image"
-)
-
-
-@needs_equal_levels
 def test_the_image_is_valid(store: Path) -> None:
     image = Image.from_zarr(group(store))
     (multiscale,) = image.ome_attributes.multiscales
@@ -62,7 +52,6 @@ def test_the_image_is_valid(store: Path) -> None:
     assert {axis.unit for axis in multiscale.axes} == {"micrometer"}
 
 
-@needs_dimension_names
 @pytest.mark.parametrize("name", ["tumour", "coverage"])
 def test_the_labels_are_valid(store: Path, name: str) -> None:
     assert set(Labels.from_zarr(group(store, "labels")).ome_attributes.labels) == {

@@ -31,7 +31,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "export": BASICS | {"slide", "grid", "tiles", "stitch"},
     "synth": BASICS,
     "demo": {"errors", "settings", "model", "stitch", "synth"},
-    "notebook": {"config", "settings", "slide", "model", "stitch", "run", "pipeline", "demo"},
+    "notebook": {
+        "config",
+        "settings",
+        "slide",
+        "grid",
+        "model",
+        "stitch",
+        "run",
+        "pipeline",
+        "demo",
+    },
     "testing": BASICS | {"slide", "model"},
     "cli": BASICS
     | {"config", "settings", "slide", "tiles", "model", "stitch", "run", "pipeline"}

@@ -56,7 +56,16 @@ class OpenVinoPredictor:
         }
         if threads <= _STREAMS_BY_CORE:
             config["NUM_STREAMS"] = threads
-        compiled = core.compile_model(path, "CPU", config)
+        try:
+            compiled = core.compile_model(path, "CPU", config)
+        except RuntimeError:
+            # A damaged cache is no reason to fail: it is only a cache.
+            for suffix in (".xml", ".bin"):
+                path.with_suffix(suffix).unlink(missing_ok=True)
+            path = converted_model(
+                package, quantised=precision == "int8", batch=batch_size, cache=cache
+            )
+            compiled = core.compile_model(path, "CPU", config)
         # One more than can run: it waits filled, so that no core idles between two batches.
         requests = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")) + 1
         slots = [compiled.create_infer_request() for _ in range(requests)]

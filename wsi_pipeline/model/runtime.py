@@ -153,11 +153,12 @@ def _admitted(package: ModelPackage, predictor: Predictor) -> tuple[Predictor, N
     allowed = dict(package.description.tolerance).get(precision)  # type: ignore[call-overload]  # a precision is one of the keys or absent
     if allowed is None or not largest <= allowed:
         predictor.close()
+        remedy = "Choose --precision fp32" if precision != "fp32" else "Build the package anew"
         limit = "states no tolerance" if allowed is None else f"allows {allowed:g}"
         raise RuntimeRejectedError(
             package.name,
             f"{predictor.info.runtime} in {precision} differs from the reference by "
-            f"{largest:.3g}; the package {limit}. Choose --precision fp32",
+            f"{largest:.3g}; the package {limit}. {remedy}",
         )
     return predictor, values
 

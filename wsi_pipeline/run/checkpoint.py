@@ -39,21 +39,34 @@ class Checkpoint:
         self._lock: IO[str] | None = None
 
     def __enter__(self) -> "Checkpoint":
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = (self.folder / "lock").open("a")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.close()
-            raise ResultBusyError(self._final, "another process is analysing this slide") from error
-        self._lock = lock
+        self._lock = self._acquire()
         shutil.rmtree(self.store, ignore_errors=True)
         path = self.folder / _KEY
-        if not path.exists() or path.read_text(encoding="utf-8") != self._key:
+        if not path.exists() or path.read_bytes() != self._key.encode():
             for old in self.folder.glob("region-*"):
                 old.unlink()
             _write_durably(path, self._key.encode())
         return self
+
+    def _acquire(self) -> IO[str]:
+        while True:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock = (self.folder / "lock").open("a")
+            except FileNotFoundError:  # discarded by another run between the two calls
+                continue
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(lock.fileno()).st_ino == (self.folder / "lock").stat().st_ino:
+                    return lock
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                lock.close()
+                cause = "another process is analysing this slide"
+                raise ResultBusyError(self._final, cause) from error
+            # The folder was discarded meanwhile: this lock holds nothing.
+            lock.close()
 
     def __exit__(self, *_: object) -> None:
         if self._lock is not None:

@@ -73,14 +73,20 @@ def expand(arguments: Sequence[str]) -> Inputs:
                 found = list(_search(path, path, ignored))
                 if not found:
                     problems.append((path, "is a folder without slides"))
-                slides.update({entry.path.resolve(): entry for entry in found})
+                for entry in found:
+                    slides.setdefault(entry.path.resolve(), entry)
             else:
                 slides.setdefault(path.resolve(), Entry(path, Path(slide_name(path))))
     return Inputs(tuple(_distinct(list(slides.values()))), tuple(ignored), tuple(problems))
 
 
-def _search(folder: Path, root: Path, ignored: list[Path]) -> Iterator[Entry]:
+def _search(
+    folder: Path, root: Path, ignored: list[Path], above: tuple[Path, ...] = ()
+) -> Iterator[Entry]:
     """Slides in a folder and below it, each named by its place below ``root``."""
+    if folder.resolve() in above:
+        return  # a link back up
+    above = (*above, folder.resolve())
     items = sorted(item for item in folder.iterdir() if not item.name.startswith("."))
     dicom = [f for f in items if f.is_file() and _is_dicom_slide(f)]
     series: dict[str | None, Path] = {}
@@ -99,7 +105,7 @@ def _search(folder: Path, root: Path, ignored: list[Path]) -> Iterator[Entry]:
             if suffix in SLIDE_SUFFIXES:
                 yield Entry(item, place / slide_name(item))  # will fail and be named for it
             elif suffix != SUFFIX and item.name not in companions:
-                yield from _search(item, root, ignored)
+                yield from _search(item, root, ignored, above)
         elif suffix in SLIDE_SUFFIXES and not item.stem.endswith(_MASK_ENDING):
             yield Entry(item, place / slide_name(item))
         elif item not in dicom:
@@ -112,12 +118,14 @@ def _is_dicom_slide(file: Path) -> bool:
 
 def _distinct(entries: list[Entry]) -> Iterator[Entry]:
     count = Counter(entry.name for entry in entries)
-    taken: Counter[Path] = Counter()
+    taken: set[Path] = set()
     for entry in entries:
         name = entry.name
         if count[name] > 1:
             name = name.with_name(entry.path.name)
-        taken[name] += 1
-        if taken[name] > 1:
-            name = name.with_name(f"{name.name}-{taken[name]}")
-        yield replace(entry, name=name)
+        number, free = 1, name
+        while free in taken:
+            number += 1
+            free = name.with_name(f"{name.name}-{number}")
+        taken.add(free)
+        yield replace(entry, name=free)

@@ -130,8 +130,11 @@ def _ome_mpp(xml: str | None) -> Mpp | None:
         size, unit = pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "µm")
         if size is None or unit not in _UM_PER_UNIT:
             return None
-        values.append(float(size) * _UM_PER_UNIT[unit])
-    return Mpp(*values)
+        try:
+            values.append(float(size) * _UM_PER_UNIT[unit])
+        except ValueError:
+            return None
+    return Mpp(*values) if min(values) > 0 else None
 
 
 def _resolution_mpp(page: tifffile.TiffPage) -> Mpp | None:

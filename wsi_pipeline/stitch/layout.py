@@ -24,8 +24,6 @@ POSITION_FILL = -1
 GRID_CHUNK = 512
 MASK_CHUNK = 1024
 MASK_SHARD = 4096
-#: Grids with a longer side get a pyramid.
-GRID_PYRAMID_SIDE = 1024
 
 SUFFIX = ".zarr"
 
@@ -80,6 +78,12 @@ def cell_px_0(grid: Grid) -> tuple[float, float]:
     """Width and height of a cell in level-0 px."""
     side = grid.step * grid.downsample
     return side, side
+
+
+def grid_datasets(grid: Grid, levels: int) -> list[tuple[str, tuple[float, float]]]:
+    """Path and level-0 px per px of a pyramid of the grid, halved from level to level."""
+    x, y = cell_px_0(grid)
+    return [(str(index), (x * 2**index, y * 2**index)) for index in range(levels)]
 
 
 def tumour_label() -> dict[str, Any]:

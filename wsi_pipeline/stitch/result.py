@@ -13,7 +13,7 @@ from zarr.storage import ZipStore
 from wsi_pipeline.errors import ResultError
 from wsi_pipeline.geometry import Mpp
 from wsi_pipeline.stitch import layout
-from wsi_pipeline.stitch.writer import attributes_digest
+from wsi_pipeline.stitch.writer import attributes_digest, metadata_hashes
 
 #: px hashed at a time when verifying.
 _BAND_PX = 64 * 2**20
@@ -52,6 +52,11 @@ class Result:
     def attributes(self) -> dict[str, Any]:
         """The ``wsi_pipeline`` attributes: slide, model, configuration, counts, hashes."""
         return self._attributes
+
+    @property
+    def ome(self) -> Any:
+        """The OME-Zarr attributes of the image."""
+        return self._root.attrs.get("ome")
 
     @property
     def name(self) -> str:
@@ -124,9 +129,17 @@ def verify(path: Path | str, progress: Callable[[str], None] | None = None) -> R
         ResultError: something is missing or differs; the message names every damaged part.
     """
     result = Result(path)
-    damaged: list[str] = []
     if attributes_digest(result.attributes) != result.attributes["digest"]:
-        damaged.append("attributes (altered)")
+        # They hold every other hash: nothing below them can be told any more.
+        raise ResultError(path, "damaged: its attributes were altered")
+    damaged: list[str] = []
+    stated_metadata: dict[str, str] = result.attributes["metadata"]
+    found = metadata_hashes(result.path, result.ome)
+    damaged += [
+        f"{name} (altered or missing)"
+        for name, stated in stated_metadata.items()
+        if found.get(name) != stated
+    ]
     for name, stated in result.attributes["arrays"].items():
         if progress is not None:
             progress(name)

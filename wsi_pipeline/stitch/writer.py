@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -49,13 +50,20 @@ def write_store(
     """
     hashes: dict[str, str] = {}
     root = zarr.create_group(folder, zarr_format=3)
-    _write_probability(root, name, plan, cells, hashes)
+    # OME-Zarr wants an image and its labels to have equally many levels.
+    count = len(levels) - plan.grid.level
+    _write_probability(root, name, plan, cells, count, hashes)
     labels = root.create_group("labels")
     labels.attrs["ome"] = {"version": layout.NGFF_VERSION, "labels": ["tumour", "coverage"]}
     _write_tumour(root, plan, cells, threshold, levels, hashes)
-    _write_coverage(root, plan, cells, hashes)
+    _write_coverage(root, plan, cells, count, hashes)
     _write_tiles(root, plan, probabilities, hashes)
-    ours = {"format": layout.FORMAT_VERSION, **attributes, "arrays": hashes}
+    ours = {
+        "format": layout.FORMAT_VERSION,
+        **attributes,
+        "arrays": hashes,
+        "metadata": metadata_hashes(folder, root.attrs["ome"]),
+    }
     root.attrs[layout.ATTRIBUTES] = {**ours, "digest": attributes_digest(ours)}
     _make_durable(folder)
 
@@ -79,20 +87,42 @@ def attributes_digest(attributes: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def metadata_hashes(store: Path, ome: Any) -> dict[str, str]:
+    """SHA-256 (hex) of every ``zarr.json`` below the root, and of the root's ``ome`` attributes.
+
+    Args:
+        store: The store's folder, or a ZIP of it.
+        ome: The root's ``ome`` attributes; its own file also holds these hashes.
+    """
+    if store.is_file():
+        with zipfile.ZipFile(store) as archive:
+            files = {
+                name: archive.read(name)
+                for name in archive.namelist()
+                if name.endswith("/zarr.json")
+            }
+    else:
+        files = {
+            path.relative_to(store).as_posix(): path.read_bytes()
+            for path in store.glob("*/**/zarr.json")
+        }
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
+    return {**hashes, "ome": attributes_digest({"ome": ome})}
+
+
 def _write_probability(
-    root: zarr.Group, name: str, plan: Plan, cells: Cells, hashes: dict[str, str]
+    root: zarr.Group,
+    name: str,
+    plan: Plan,
+    cells: Cells,
+    levels: int,
+    hashes: dict[str, str],
 ) -> None:
-    grid, px_0 = plan.grid, layout.cell_px_0(plan.grid)
-    datasets: list[tuple[str, tuple[float, float]]] = []
-    values, factor = cells.probability, 1
-    while True:
-        path = str(len(datasets))
+    values, datasets = cells.probability, layout.grid_datasets(plan.grid, levels)
+    for path, _ in datasets:
         _write_small(root, path, values, layout.PROBABILITY_FILL, hashes)
-        datasets.append((path, (px_0[0] * factor, px_0[1] * factor)))
-        if max(values.shape) <= layout.GRID_PYRAMID_SIDE:
-            break
-        values, factor = _halved(values), factor * 2
-    entry = layout.multiscale(name, datasets, grid.mpp_0, "maximum")
+        values = _halved(values)
+    entry = layout.multiscale(name, datasets, plan.grid.mpp_0, "maximum")
     root.attrs["ome"] = {"version": layout.NGFF_VERSION, "multiscales": [entry]}
 
 
@@ -127,11 +157,15 @@ def _write_tumour(
     }
 
 
-def _write_coverage(root: zarr.Group, plan: Plan, cells: Cells, hashes: dict[str, str]) -> None:
-    path = f"{layout.COVERAGE_LABEL}/0"
+def _write_coverage(
+    root: zarr.Group, plan: Plan, cells: Cells, levels: int, hashes: dict[str, str]
+) -> None:
     group = root.create_group(layout.COVERAGE_LABEL)
-    _write_small(root, path, cells.coverage, layout.COVERAGE_FILL, hashes)
-    datasets = [("0", layout.cell_px_0(plan.grid))]
+    values, datasets = cells.coverage, layout.grid_datasets(plan.grid, levels)
+    for path, _ in datasets:
+        label = f"{layout.COVERAGE_LABEL}/{path}"
+        _write_small(root, label, values, layout.COVERAGE_FILL, hashes)
+        values = values[::2, ::2]
     group.attrs["ome"] = {
         "version": layout.NGFF_VERSION,
         "multiscales": [layout.multiscale("coverage", datasets, plan.grid.mpp_0, "nearest")],
@@ -168,6 +202,7 @@ def _write_small(
         filters=[],
         serializer=BytesCodec(),
         compressors=[ZstdCodec(level=3), Crc32cCodec()],
+        dimension_names=("y", "x") if values.ndim > 1 else ("tile",),
         config={"write_empty_chunks": True},
     )
     if values.size:
@@ -189,6 +224,7 @@ def _write_mask(group: zarr.Group, path: str, drawn: DrawnLevel) -> None:
         filters=[],
         serializer=BytesCodec(),
         compressors=[ZstdCodec(level=1), Crc32cCodec()],
+        dimension_names=("y", "x"),
         config={"write_empty_chunks": True},
     )
     # Whole shards, one writer: two writers on one shard would lose each other's chunks.

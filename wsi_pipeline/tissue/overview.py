@@ -12,6 +12,7 @@ Means of these bounds over a tile bound the tile's fraction. Tiles the bounds do
 left to be settled from their own px.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,19 +126,25 @@ def read_overview(reader: SlideReader, level: int, patch_side_0: float) -> Overv
 def tile_tissue(overview: Overview, grid: Grid) -> TileTissue:
     """Area-weighted means of an overview over every patch (and cell, for emptiness) of a grid."""
     px = overview.downsample / grid.downsample  # level px per overview px
-    columns = np.arange(grid.size.width, dtype=np.float64) * (grid.step / px)
-    rows = np.arange(grid.size.height, dtype=np.float64) * (grid.step / px)
+    left = np.arange(grid.size.width, dtype=np.float64) * (grid.step / px)
+    top = np.arange(grid.size.height, dtype=np.float64) * (grid.step / px)
     side, step = grid.patch_side / px, grid.step / px
-    area = side * side  # what lies over the edge is white, hence counts as not tissue
     width, height = grid.level_size.width / px, grid.level_size.height / px
-    inside = (np.minimum(rows + step, height) - rows)[:, None] * (
-        np.minimum(columns + step, width) - columns
-    )
+    # What lies over the slide's edge is white, hence counts as not tissue.
+    right, bottom = np.minimum(left + side, width), np.minimum(top + side, height)
+    cell_right, cell_bottom = np.minimum(left + step, width), np.minimum(top + step, height)
+    # An overview px that a patch cuts may have all its tissue inside the patch, or none of it.
+    outer = (np.floor(left), np.ceil(right), np.floor(top), np.ceil(bottom))
+    inner = (np.ceil(left), np.floor(right), np.ceil(top), np.floor(bottom))
+    area = side * side
+    cell_area = (cell_bottom - top)[:, None] * (cell_right - left)
+    estimate = _fitted(overview.estimate, height, width, 0)
+    empty = _fitted(overview.empty, height, width, 0)
     return TileTissue(
-        at_least=_box_sums(overview.at_least, columns, rows, side) / area,
-        at_most=_box_sums(overview.at_most, columns, rows, side) / area,
-        estimate=_box_sums(overview.estimate, columns, rows, side) / area,
-        empty=_box_sums(overview.empty, columns, rows, step) / np.maximum(inside, 1e-9),
+        at_least=_box_sums(_fitted(overview.at_least, height, width, 0), *inner) / area,
+        at_most=_box_sums(_fitted(overview.at_most, height, width, 1), *outer) / area,
+        estimate=_box_sums(estimate, left, right, top, bottom) / area,
+        empty=_box_sums(empty, left, cell_right, top, cell_bottom) / np.maximum(cell_area, 1e-9),
     )
 
 
@@ -217,15 +224,30 @@ def _block_means(stack: NDArray[np.float32], block: int) -> NDArray[np.float32]:
     return means
 
 
+def _fitted(
+    values: NDArray[np.float32], height: float, width: float, rim: float
+) -> NDArray[np.float32]:
+    """Cut or extended to the whole px that just cover the slide; a level may lack the last one."""
+    rows, columns = math.ceil(height - 1e-9), math.ceil(width - 1e-9)
+    cut = values[:rows, :columns]
+    missing = ((0, rows - cut.shape[0]), (0, columns - cut.shape[1]))
+    return np.pad(cut, missing, constant_values=rim)
+
+
 def _box_sums(
-    values: NDArray[np.float32], x: NDArray[np.float64], y: NDArray[np.float64], side: float
+    values: NDArray[np.float32],
+    left: NDArray[np.float64],
+    right: NDArray[np.float64],
+    top: NDArray[np.float64],
+    bottom: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Integrals of ``values`` over squares with these left and top edges, ``(len(y), len(x))``."""
+    """Integrals of ``values`` over boxes with these edges, ``(len(top), len(left))``."""
     integral = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
     np.cumsum(np.cumsum(values, axis=0, dtype=np.float64), axis=1, out=integral[1:, 1:])
-    rows = _interpolated(integral, y + side) - _interpolated(integral, y)
-    columns = rows.T
-    boxes: NDArray[np.float64] = (_interpolated(columns, x + side) - _interpolated(columns, x)).T
+    rows = (_interpolated(integral, np.maximum(bottom, top)) - _interpolated(integral, top)).T
+    boxes: NDArray[np.float64] = (
+        _interpolated(rows, np.maximum(right, left)) - _interpolated(rows, left)
+    ).T
     return boxes
 
 

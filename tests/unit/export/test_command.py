@@ -67,7 +67,10 @@ def test_output_is_a_file_or_a_folder(
     assert {path.name for path in folder.iterdir()} == {NAMES["csv"], NAMES["zip"]}
     assert CliRunner().invoke(app, [store, "csv", "-o", str(folder / "x.csv")]).exit_code == 0
     assert (folder / "x.csv").exists()
-    for wrong in (["csv", "zip", "-o", str(folder / "y")], ["csv", "-o", str(folder / "no/y")]):
+    new = tmp_path / "made" / "for-them"
+    assert CliRunner().invoke(app, [store, "csv", "zip", "-o", str(new)]).exit_code == 0
+    assert {path.name for path in new.iterdir()} == {NAMES["csv"], NAMES["zip"]}
+    for wrong in (["csv", "zip", "-o", str(folder / "y.x")], ["csv", "-o", str(folder / "no/y.x")]):
         assert isinstance(CliRunner().invoke(app, [store, *wrong]).exception, UsageError)
 
 

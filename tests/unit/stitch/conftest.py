@@ -39,7 +39,6 @@ def make_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeStore:
     monkeypatch.setattr(layout, "GRID_CHUNK", 16)
     monkeypatch.setattr(layout, "MASK_CHUNK", 64)
     monkeypatch.setattr(layout, "MASK_SHARD", 256)
-    monkeypatch.setattr(layout, "GRID_PYRAMID_SIDE", 16)
 
     def make(name: str = "a.zarr", **attributes: Any) -> Result:
         levels = (Level(Size(611, 403), 1.0), Level(Size(152, 100), 4.0))

@@ -107,6 +107,8 @@ def test_all_damage_is_named_at_once(make_store: MakeStore) -> None:
         lambda facts: facts["arrays"].pop("0"),
         lambda facts: facts["arrays"].update({"0": "0" * 64}),
         lambda facts: facts.update(more=1),
+        lambda facts: facts.pop("arrays"),
+        lambda facts: facts.update(arrays=[]),
     ],
 )
 def test_altered_attributes_are_found(
@@ -114,8 +116,39 @@ def test_altered_attributes_are_found(
 ) -> None:
     store = make_store().path
     edit(store / "zarr.json", lambda meta: change(meta["attributes"]["wsi_pipeline"]))
-    with pytest.raises(ResultError, match=r"attributes \(altered\)"):
+    with pytest.raises(ResultError, match="attributes were altered"):
         verify(store)
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("tiles/x/zarr.json", lambda meta: meta.update(data_type="float64")),
+        ("labels/tumour/zarr.json", lambda meta: meta["attributes"].clear()),
+        ("labels/coverage/0/zarr.json", lambda meta: meta.update(fill_value=2)),
+        ("ome", lambda meta: meta["multiscales"][0].update(name="another")),
+    ],
+)
+def test_altered_metadata_are_found_and_named(
+    make_store: MakeStore, file: str, change: Callable[[dict[str, Any]], object]
+) -> None:
+    store = make_store().path
+    if file == "ome":
+        edit(store / "zarr.json", lambda meta: change(meta["attributes"]["ome"]))
+    else:
+        edit(store / file, change)
+    with pytest.raises(ResultError) as caught:
+        verify(store)
+    assert f"{file} (altered or missing)" in caught.value.cause
+
+
+def test_image_and_labels_have_equally_many_levels(make_store: MakeStore) -> None:
+    names = make_store().attributes["arrays"]
+    counts = {
+        place: sum(name.rpartition("/")[0] == place for name in names)
+        for place in ("", "labels/tumour", "labels/coverage")
+    }
+    assert set(counts.values()) == {2}
 
 
 def test_no_fill_value_is_ever_legal(make_store: MakeStore) -> None:

@@ -149,3 +149,17 @@ def test_the_last_row_and_column_are_planned() -> None:
     # 15 of 40 px wide is enough tissue, 10 of 40 px high is not.
     assert (plan.coverage[:8] == Coverage.CLASSIFIED).all()
     assert (plan.coverage[8] == Coverage.GLASS).all()
+
+
+@pytest.mark.parametrize("factor", [16, 32])
+def test_tissue_at_the_edge_of_every_tile_is_found(factor: int) -> None:
+    """Px of the overview that a patch only cuts may hold all their tissue inside it."""
+    side = 299
+    image = np.full((side * 4 + 100, side * 6 + 100, 3), GLASS, np.uint8)
+    for column in range(7):
+        image[:, side * column : side * column + 100] = (220, 195, 215)
+    slide = ArraySlide([image, reduced(image, factor)])
+    grid = Grid(0, slide.info.size, 1.0, 1.0, side, side, Mpp(0.5, 0.5))
+    fast, exact = (make_plan(slide, grid, min_tissue=0.3, exact=e) for e in (False, True))
+    assert np.array_equal(fast.cells, exact.cells)
+    assert len(fast) == 28

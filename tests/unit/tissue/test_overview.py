@@ -133,7 +133,7 @@ def test_box_sums_are_integrals(data: st.DataObject) -> None:
         return np.asarray(np.maximum(shared, 0), np.float64)
 
     expected = [[overlap(b, 9) @ values @ overlap(a, 12) for a in x] for b in y]
-    assert np.allclose(_box_sums(values, x, y, side), expected, atol=1e-6)
+    assert np.allclose(_box_sums(values, x, x + side, y, y + side), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
