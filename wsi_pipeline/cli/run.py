@@ -2,7 +2,7 @@
 
 import json as json_format
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +18,7 @@ from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
 from wsi_pipeline.pipeline import Work
 from wsi_pipeline.run.batch import run_batch
 from wsi_pipeline.run.inputs import expand
+from wsi_pipeline.run.regions import model_loading
 from wsi_pipeline.run.scheduler import connect, default_workers
 from wsi_pipeline.run.summary import Outcome, summary_json, write_summary
 from wsi_pipeline.settings import Settings
@@ -185,7 +186,11 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     outcomes = [Outcome(str(path), "failed", f"{path}: {why}") for path, why in inputs.problems]
     request = RuntimeRequest(device, precision, settings.cache_dir, runtime=runtime)
+    todo = overwrite or any(not entry.result(out).exists() for entry in inputs.slides)
+    threshold = threshold or package.description.threshold.value
+    local = model_loading(package, request, threshold) if todo and not scheduler else nullcontext()
     with (
+        local,
         RunDisplay(len(inputs.slides), quiet=quiet) as display,
         connect(scheduler, workers or default_workers(resolved)) as dask,
     ):

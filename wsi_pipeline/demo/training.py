@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from wsi_pipeline.model.network import Classifier, save_weights
 from wsi_pipeline.model.package import (
+    CALIBRATION,
     REFERENCE,
     WEIGHTS,
     ModelDescription,
@@ -32,7 +33,7 @@ from wsi_pipeline.synth.patches import PatchKind
 
 _SEED = 20_160
 #: Stain and seed of the slides patches are cut from: each seed has textures of its own.
-_TRAINING_SLIDES = (("a", 20_161), ("b", 20_162), ("c", 20_163))
+_TRAINING_SLIDES = (("b", 20_162), ("c", 20_163), ("a", 20_161))
 _HELD_OUT_SLIDES = (("a", 20_164),)
 _PATCH_PX = 299
 _MPP = 0.25
@@ -42,7 +43,9 @@ _TRAINING = {0.25: 50, 0.5: 18, 1.0: 18}
 _HELD_OUT = {0.25: 32, 0.5: 8, 1.0: 8}
 _STATISTICS_PATCHES = 64
 #: Reference patches of each kind; border patches give the probabilities between 0 and 1.
-_REFERENCE: dict[PatchKind, int] = {"tumour": 8, "normal": 8, "border": 16}
+#: Few, because they are computed at every start.
+_REFERENCE: dict[PatchKind, int] = {"tumour": 4, "normal": 4, "border": 8}
+_CALIBRATION: dict[PatchKind, int] = {"tumour": 16, "normal": 24, "border": 24}
 #: Strong: features of random filters are many and alike.
 _RIDGE = 100.0
 _BATCH = 16
@@ -61,13 +64,8 @@ def build_demo_package(
     progress("drawing synthetic patches")
     patches, labels = _labelled(_TRAINING_SLIDES, _TRAINING)
     held_out, truth = _labelled(_HELD_OUT_SLIDES, _HELD_OUT)
-    stain, seed = _HELD_OUT_SLIDES[0]
-    reference = np.concatenate(
-        [
-            render_patches(kind, count, seed=seed, mpp=_MPP, stain=stain)
-            for kind, count in _REFERENCE.items()
-        ]
-    )
+    reference = _of_kinds(_HELD_OUT_SLIDES[0], _REFERENCE)
+    calibration = _of_kinds(_TRAINING_SLIDES[-1], _CALIBRATION)
     description = _description(version)
     placeholder = ModelDescription.model_validate(
         {**description, "files": {WEIGHTS: "", REFERENCE: ""}}
@@ -98,6 +96,7 @@ def build_demo_package(
         torch.set_num_threads(threads)
     folder.mkdir(parents=True)
     save_weights(classifier.network.to(memory_format=torch.contiguous_format), folder / WEIGHTS)
+    _write_npz(folder / CALIBRATION, patches=calibration)
     _write_npz(folder / REFERENCE, patches=reference, probabilities=probabilities)
     description["training"]["metrics"] = metrics
     return write_description(folder, description)
@@ -123,6 +122,17 @@ def _description(version: str) -> dict[str, Any]:
         "synthetic tissue; what it says of real tissue means nothing. Not a medical device.",
         "tolerance": {"fp32": 0.001, "bf16": 0.05, "fp16": 0.02, "int8": 0.3},
     }
+
+
+def _of_kinds(slide: tuple[str, int], counts: Mapping[PatchKind, int]) -> NDArray[np.uint8]:
+    """Patches of several kinds from one slide, ``(n, 299, 299, 3)``."""
+    stain, seed = slide
+    return np.concatenate(
+        [
+            render_patches(kind, count, seed=seed, mpp=_MPP, stain=stain)
+            for kind, count in counts.items()
+        ]
+    )
 
 
 def _labelled(

@@ -21,7 +21,7 @@ from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.model.package import ModelPackage, load_package
 
 #: Bump when the way models are converted or quantised changes.
-_REVISION = 2
+_REVISION = 3
 #: Patches the int8 ranges are fitted on.
 _CALIBRATION_BATCH = 8
 
@@ -34,7 +34,7 @@ def converted_model(package: ModelPackage, *, quantised: bool, batch: int, cache
 
     Args:
         package: The model.
-        quantised: In int8, its ranges fitted on the package's reference patches.
+        quantised: In int8, its ranges fitted on the package's calibration patches.
         batch: Patches per call.
         cache: Folder that keeps it; processes may share it.
 
@@ -99,7 +99,7 @@ def _quantise(package: ModelPackage, model: ov.Model) -> ov.Model:
         import nncf  # noqa: PLC0415 - see the module's docstring
 
         nncf.set_log_level(logging.ERROR)
-        patches = package.reference()[0]
+        patches = package.calibration()
         batches = [
             patches[i : i + _CALIBRATION_BATCH]
             for i in range(0, len(patches) - _CALIBRATION_BATCH + 1, _CALIBRATION_BATCH)

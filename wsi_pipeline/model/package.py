@@ -2,7 +2,8 @@
 
 ``model.yaml`` describes the model and pins every other file by SHA-256; ``weights.safetensors``
 holds the weights; ``reference.npz`` holds patches and the fp32 probabilities a runtime has to
-reproduce before it is trusted. The package's own hash is that of ``model.yaml``, which therefore
+reproduce before it is trusted; ``calibration.npz``, which may be missing, holds more patches, on
+which int8 ranges are fitted. The package's own hash is that of ``model.yaml``, which therefore
 identifies everything.
 """
 
@@ -22,6 +23,7 @@ from wsi_pipeline.errors import PackageError
 DESCRIPTION = "model.yaml"
 WEIGHTS = "weights.safetensors"
 REFERENCE = "reference.npz"
+CALIBRATION = "calibration.npz"
 MIN_REFERENCE_PATCHES = 16
 
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
@@ -135,6 +137,14 @@ class ModelPackage:
         """Reference patches ``(n, patch, patch, 3)`` RGB and their fp32 probabilities ``(n,)``."""
         with np.load(self.folder / REFERENCE, allow_pickle=False) as data:
             return data["patches"], data["probabilities"]
+
+    def calibration(self) -> NDArray[np.uint8]:
+        """Patches ``(n, patch, patch, 3)`` RGB, of all kinds, to fit int8 ranges on."""
+        if CALIBRATION not in self.description.files:
+            return self.reference()[0]
+        with np.load(self.folder / CALIBRATION, allow_pickle=False) as data:
+            patches: NDArray[np.uint8] = data["patches"]
+        return patches
 
 
 def load_package(folder: Path, *, expect: str | None = None) -> ModelPackage:

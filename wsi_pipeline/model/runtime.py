@@ -23,7 +23,7 @@ RuntimeChoice = Literal["auto", "openvino", "torch"]
 #: Half-widths of a cascade's bands, in logits: this many times the largest error the stage showed
 #: on reference patches in reach of the threshold, but never less than the floor. ``make bench``
 #: counts the decisions that still differ.
-_BAND_MARGIN = 1.5
+_BAND_MARGIN = 2.0
 _BAND_FLOOR = {"int8": 0.5, "bf16": 0.1, "fp16": 0.05}
 #: Reference patches farther than this from the threshold (logits) say nothing of errors near it.
 _BAND_REACH = 4.0

@@ -2,11 +2,9 @@
 
 import logging
 import shutil
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -62,12 +60,8 @@ def run_batch(
         UsageError: device, precision and runtime do not go together.
     """
     order = sorted(entries, key=lambda entry: not overwrite and entry.result(out).exists())
-    with ExitStack() as stack:
-        ahead = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="prepare"))
+    with ThreadPoolExecutor(1, thread_name_prefix="prepare") as ahead:
         following: Future[Preparation | Result] | None = None
-        if order and (overwrite or not order[0].result(out).exists()):
-            # The model loads while the first slide is checked; both are needed.
-            stack.enter_context(_in_background(work))
         for position, entry in enumerate(order):
             watching = observer.begins(entry)
             began = time.perf_counter()
@@ -116,25 +110,6 @@ def _analyse(
             raise
         return finished, "skipped"
     return result, "done"
-
-
-@contextmanager
-def _in_background(work: Work) -> Iterator[None]:
-    """Load the model on a thread; what fails there fails again, and is told, where it is needed.
-
-    The thread is waited for: native code must not run while the interpreter ends.
-    """
-
-    def load() -> None:
-        with suppress(Exception):
-            work.scheduler.describe(work.package, work.runtime, work.threshold)
-
-    thread = threading.Thread(target=load, name="load")
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
 
 
 def _prepare(entry: Entry, out: Path, work: Work, overwrite: bool) -> Preparation | Result:  # noqa: FBT001 - passed on as submitted

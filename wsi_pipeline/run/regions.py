@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.errors import DamagedSlideError, StoppedError
 from wsi_pipeline.grid import Grid
-from wsi_pipeline.model.package import load_package
+from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.predictor import Predictor, RuntimeInfo
 from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
 from wsi_pipeline.slide import SlideReader, open_slide
@@ -160,6 +161,28 @@ def describe_runtime(
         PackageError: the package is not usable here.
     """
     return RESOURCES.predictor(package, package_sha256, runtime, threshold).info
+
+
+@contextmanager
+def model_loading(
+    package: ModelPackage, runtime: RuntimeRequest, threshold: float
+) -> Iterator[None]:
+    """Load the model on a thread meanwhile: slow imports and the first slide need none of it.
+
+    What fails there fails again, and is told, where the model is needed. The thread is waited
+    for: native code must not run while the interpreter ends.
+    """
+
+    def load() -> None:
+        with suppress(Exception):
+            describe_runtime(package.folder.resolve(), package.sha256, runtime, threshold)
+
+    thread = threading.Thread(target=load, name="load")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 class Resources:
