@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.config import AnalysisConfig
 from wsi_pipeline.grid import Grid
+from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.pipeline import Work, analyse_slide
@@ -107,7 +108,7 @@ def _classify_block(
     (top, bottom), (left, right) = block_info[None]["array-location"]
     rows, columns = np.mgrid[top:bottom, left:right]
     cells = np.stack([columns.ravel(), rows.ravel()], axis=1)
-    done = classify_region(RESOURCES.reader(path), RESOURCES.predictor(*facts), grid, cells)
+    done = classify_region(RESOURCES.reader(path), LOADED.predictor(*facts), grid, cells)
     return done.probabilities.reshape(bottom - top, right - left)
 
 

@@ -11,7 +11,8 @@ import typer
 from rich.progress import Progress
 
 from wsi_pipeline.cli import EXIT_BAD
-from wsi_pipeline.cli.console import RunDisplay, console
+from wsi_pipeline.cli.console import console
+from wsi_pipeline.cli.progress import RunDisplay
 from wsi_pipeline.config import AnalysisConfig
 from wsi_pipeline.demo import find_or_build
 from wsi_pipeline.demo.agreement import agreement

@@ -1,26 +1,18 @@
 """``wsi run``: one slide or thousands, resumable, with one table at the end."""
 
-import json as json_format
-import sys
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from pydantic import ValidationError
 
-from wsi_pipeline.cli import EXIT_BAD, EXIT_OK
-from wsi_pipeline.cli.console import RunDisplay, console
+from wsi_pipeline.cli.console import console
 from wsi_pipeline.config import AnalysisConfig
 from wsi_pipeline.demo import find_or_build
 from wsi_pipeline.errors import UsageError
+from wsi_pipeline.model.loaded import model_loading
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
-from wsi_pipeline.pipeline import Work
-from wsi_pipeline.run.batch import run_batch
-from wsi_pipeline.run.inputs import expand
-from wsi_pipeline.run.regions import model_loading
-from wsi_pipeline.run.scheduler import connect, default_workers
-from wsi_pipeline.run.summary import Outcome, summary_json, write_summary
 from wsi_pipeline.settings import Settings
 
 _WHERE = "Resolution and tiles"
@@ -168,58 +160,35 @@ def run(
         raise UsageError(f"--{option}: {first['msg']}") from error
     if mpp is not None and level is not None:
         raise UsageError("give --mpp or --level, not both")
-    resolved = resolve_device(device)
     settings = Settings()
-    inputs = expand(slides)
-    with ExitStack() as stack:
-        status = stack.enter_context(console.status("loading the model")) if not quiet else None
+    resolve_device(device)  # a wrong name is told before anything is loaded
+    with nullcontext() if quiet else console.status("loading the model") as status:
         package = find_or_build(
             model,
             settings,
             lambda what: status.update(f"building the demo model: {what}") if status else None,
         )
-        if stride is not None and stride > package.description.patch_px:
-            raise UsageError(
-                f"--stride {stride} is larger than the model's patch of "
-                f"{package.description.patch_px} px and would leave tissue unseen"
-            )
-    out.mkdir(parents=True, exist_ok=True)
-    outcomes = [Outcome(str(path), "failed", f"{path}: {why}") for path, why in inputs.problems]
+    if stride is not None and stride > package.description.patch_px:
+        raise UsageError(
+            f"--stride {stride} is larger than the model's patch of "
+            f"{package.description.patch_px} px and would leave tissue unseen"
+        )
     request = RuntimeRequest(device, precision, settings.cache_dir, runtime=runtime)
-    todo = overwrite or any(not entry.result(out).exists() for entry in inputs.slides)
     threshold = threshold or package.description.threshold.value
-    local = model_loading(package, request, threshold) if todo and not scheduler else nullcontext()
-    with (
-        local,
-        RunDisplay(len(inputs.slides), quiet=quiet) as display,
-        connect(scheduler, workers or default_workers(resolved)) as dask,
-    ):
-        for outcome in outcomes:
-            display.ended(outcome)
-        work = Work(package, config, request, dask)
-        for outcome in run_batch(inputs.slides, out, work, display, overwrite=overwrite):
-            outcomes.append(outcome)
-            write_summary(out, outcomes, inputs.ignored)
-    write_summary(out, outcomes, inputs.ignored)
-    _conclude(outcomes, inputs.ignored, out, json=json, quiet=quiet)
+    local = nullcontext() if scheduler else model_loading(package, request, threshold)
+    with local:
+        # Imported while the model loads: each takes most of a second, and so does the model.
+        from wsi_pipeline.cli.batch import run_slides  # noqa: PLC0415
 
-
-def _conclude(
-    outcomes: list[Outcome], ignored: tuple[Path, ...], out: Path, *, json: bool, quiet: bool
-) -> None:
-    failed = sum(outcome.status == "failed" for outcome in outcomes)
-    if json:
-        sys.stdout.write(json_format.dumps(summary_json(outcomes, ignored)) + "\n")
-    if not quiet:
-        counts = {
-            status: sum(o.status == status for o in outcomes)
-            for status in ("done", "skipped", "failed")
-        }
-        text = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-        extra = (
-            f"; {len(ignored)} other files left alone (named in summary.json)" if ignored else ""
+        run_slides(
+            slides,
+            out,
+            package,
+            config,
+            request,
+            scheduler=scheduler,
+            workers=workers,
+            overwrite=overwrite,
+            json=json,
+            quiet=quiet,
         )
-        console.print(
-            f"{text or 'nothing to do'}{extra}. Table: {out / 'summary.csv'}", soft_wrap=True
-        )
-    raise typer.Exit(EXIT_BAD if failed else EXIT_OK)

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import RuntimeRejectedError, UsageError
+from wsi_pipeline.model.admission import admit
 from wsi_pipeline.model.cascade import CascadePredictor, Stage, logit
 from wsi_pipeline.model.openvino_runtime import OpenVinoPredictor, cpu_precisions
 from wsi_pipeline.model.package import ModelPackage, Precision
-from wsi_pipeline.model.predictor import Predictor, predict_all
+from wsi_pipeline.model.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,9 @@ def load_predictor(
     device = resolve_device(request.device)
     if device == "cpu":
         if request.runtime == "torch":
-            return _admitted(package, _torch_cpu(package, request))[0]
+            predictor = _torch_cpu(package, request)
+            admit(package, predictor, request.cache)
+            return predictor
         return _on_cpu(package, request, threshold)
     if request.runtime == "openvino":
         raise UsageError("OpenVINO runs on the CPU; leave out --runtime or use --device cpu")
@@ -83,13 +86,15 @@ def _on_cpu(package: ModelPackage, request: RuntimeRequest, threshold: float) ->
     if request.precision == "fp16":
         raise UsageError("fp16 is for GPUs; on the CPU choose fp32, bf16, int8 or auto")
     if request.precision != "auto":
-        return _admitted(package, load(request.precision))[0]
+        predictor = load(request.precision)
+        admit(package, predictor, request.cache)
+        return predictor
     # By what the CPU states, not by a stopwatch: the same kind of machine must choose the same.
     able = cpu_precisions()
     order: tuple[Precision, ...] = tuple(
         p for p in ("int8", "bf16") if p in able and p in package.description.tolerance
     )
-    return _cascade(package, load, order, threshold)
+    return _cascade(package, load, order, threshold, request.cache)
 
 
 def _on_gpu(
@@ -106,9 +111,11 @@ def _on_gpu(
         )
 
     if request.precision != "auto":
-        return _admitted(package, load(request.precision))[0]
+        predictor = load(request.precision)
+        admit(package, predictor, request.cache)
+        return predictor
     order: tuple[Precision, ...] = ("bf16",) if "bf16" in package.description.tolerance else ()
-    return _cascade(package, load, order, threshold, refine_batch=8)
+    return _cascade(package, load, order, threshold, request.cache, refine_batch=8)
 
 
 def _cascade(
@@ -116,6 +123,7 @@ def _cascade(
     load: Callable[..., Predictor],
     order: tuple[Precision, ...],
     threshold: float,
+    cache: Path,
     refine_batch: int = 1,
 ) -> Predictor:
     """Every admitted precision of ``order``, then fp32; fp32 alone if none is admitted."""
@@ -123,12 +131,13 @@ def _cascade(
     for precision in order:
         predictor = load(precision, refine_batch if stages else None)
         try:
-            _, values = _admitted(package, predictor)
+            values = admit(package, predictor, cache)
         except RuntimeRejectedError as error:
             log.warning("%s; going on without it", error)
             continue
         stages.append(Stage(predictor, _band(package, precision, values, threshold)))
-    predictor, _ = _admitted(package, load("fp32", refine_batch if stages else None))
+    predictor = load("fp32", refine_batch if stages else None)
+    admit(package, predictor, cache)
     if not stages:
         return predictor
     return CascadePredictor([*stages, Stage(predictor, 0.0)], threshold)
@@ -142,25 +151,6 @@ def _band(
     near = np.abs(expected - logit(np.float32(threshold))) <= _BAND_REACH
     errors = np.abs(logit(values) - expected)[near]
     return max(_BAND_FLOOR[precision], _BAND_MARGIN * float(errors.max(initial=0.0)))
-
-
-def _admitted(package: ModelPackage, predictor: Predictor) -> tuple[Predictor, NDArray[np.float32]]:
-    """The predictor and what it makes of the reference, if that is within the tolerance."""
-    patches, expected = package.reference()
-    values = predict_all(predictor, patches)
-    largest = float(np.abs(values - expected).max())
-    precision = predictor.info.precision
-    allowed = dict(package.description.tolerance).get(precision)  # type: ignore[call-overload]  # a precision is one of the keys or absent
-    if allowed is None or not largest <= allowed:
-        predictor.close()
-        remedy = "Choose --precision fp32" if precision != "fp32" else "Build the package anew"
-        limit = "states no tolerance" if allowed is None else f"allows {allowed:g}"
-        raise RuntimeRejectedError(
-            package.name,
-            f"{predictor.info.runtime} in {precision} differs from the reference by "
-            f"{largest:.3g}; the package {limit}. {remedy}",
-        )
-    return predictor, values
 
 
 def resolve_device(device: str) -> str:

@@ -3,7 +3,7 @@
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +23,7 @@ from wsi_pipeline.run.observer import Observer
 from wsi_pipeline.run.preparation import Preparation, prepare
 from wsi_pipeline.run.summary import Outcome, Status, outcome_of
 from wsi_pipeline.slide.files import slide_files, slide_sha256
+from wsi_pipeline.slide.probe import Probe, probe
 from wsi_pipeline.stitch.result import Result, verify
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ def run_batch(
     observer: BatchObserver,
     *,
     overwrite: bool = False,
+    prober: Callable[[Path], Probe] = probe,
 ) -> Iterator[Outcome]:
     """Analyse slides into ``out``; yields what became of each.
 
@@ -65,13 +67,15 @@ def run_batch(
         for position, entry in enumerate(order):
             watching = observer.begins(entry)
             began = time.perf_counter()
-            current = following or ahead.submit(_prepare, entry, out, work, overwrite)
+            current = following or ahead.submit(_prepare, entry, out, work, overwrite, prober)
             following = None
             try:
                 watching.stage("checking")
                 prepared = current.result()
                 if position + 1 < len(order):
-                    following = ahead.submit(_prepare, order[position + 1], out, work, overwrite)
+                    following = ahead.submit(
+                        _prepare, order[position + 1], out, work, overwrite, prober
+                    )
                 if isinstance(prepared, Result):
                     outcome = outcome_of(
                         entry.path, prepared, out, "skipped", time.perf_counter() - began
@@ -112,14 +116,20 @@ def _analyse(
     return result, "done"
 
 
-def _prepare(entry: Entry, out: Path, work: Work, overwrite: bool) -> Preparation | Result:  # noqa: FBT001 - passed on as submitted
+def _prepare(
+    entry: Entry,
+    out: Path,
+    work: Work,
+    overwrite: bool,  # noqa: FBT001 - passed on as submitted
+    prober: Callable[[Path], Probe],
+) -> Preparation | Result:
     """The valid result that is there, or the slide ready to be classified."""
     final = entry.result(out)
     if final.exists() and not overwrite:
         finished = _finished(entry, final, work)
         if finished is not None:
             return finished
-    return prepare(entry.path, work.package, work.config)
+    return prepare(entry.path, work.package, work.config, prober=prober)
 
 
 def _finished(entry: Entry, final: Path, work: Work) -> Result | None:

@@ -1,6 +1,7 @@
 """Everything that is settled about an analysis before its first tile is classified."""
 
 import os
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,7 @@ def prepare(
     package: ModelPackage,
     config: AnalysisConfig,
     *,
-    probed: Probe | None = None,
+    prober: Callable[[Path], Probe] = probe,
     threads: int | None = None,
 ) -> Preparation:
     """Check a slide, choose its level and find its tissue.
@@ -85,14 +86,15 @@ def prepare(
         path: A slide file, or a folder of DICOM files.
         package: The model, whose patch and resolution decide the grid.
         config: The settings.
-        probed: What an earlier :func:`~wsi_pipeline.slide.probe.probe` found.
+        prober: Looks at the unknown file first; a :class:`~wsi_pipeline.slide.probe.Prober` does
+            it sooner.
         threads: Threads that read patches whose tissue the coarse level leaves open; None for
             one per core.
 
     Raises:
         SlideError: something is wrong with the slide, or it does not allow what is asked.
     """
-    probed = probed or probe(path)
+    probed = prober(path)
     reader = open_slide(path)
     if reader.info.levels != probed.info.levels:
         raise SlideMetadataError(path, "changed while it was being opened; try again")

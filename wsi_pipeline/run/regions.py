@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +17,9 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.errors import DamagedSlideError, StoppedError
 from wsi_pipeline.grid import Grid
-from wsi_pipeline.model.package import ModelPackage, load_package
-from wsi_pipeline.model.predictor import Predictor, RuntimeInfo
-from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.model.loaded import LOADED
+from wsi_pipeline.model.predictor import Predictor
+from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.slide import SlideReader, open_slide
 from wsi_pipeline.tiles.patches import read_patch
 from wsi_pipeline.tiles.plan import Plan
@@ -141,7 +140,7 @@ def classify_region(
 def run_region(task: RegionTask) -> RegionResult:
     """Compute a region with this process's readers and predictors; what Dask workers call."""
     reader = RESOURCES.reader(task.slide)
-    predictor = RESOURCES.predictor(task.package, task.package_sha256, task.runtime, task.threshold)
+    predictor = LOADED.predictor(task.package, task.package_sha256, task.runtime, task.threshold)
     return classify_region(
         reader,
         predictor,
@@ -152,48 +151,14 @@ def run_region(task: RegionTask) -> RegionResult:
     )
 
 
-def describe_runtime(
-    package: Path, package_sha256: str, runtime: RuntimeRequest, threshold: float
-) -> RuntimeInfo:
-    """Load the model in this process, hold it to its reference and say what computes.
-
-    Raises:
-        PackageError: the package is not usable here.
-    """
-    return RESOURCES.predictor(package, package_sha256, runtime, threshold).info
-
-
-@contextmanager
-def model_loading(
-    package: ModelPackage, runtime: RuntimeRequest, threshold: float
-) -> Iterator[None]:
-    """Load the model on a thread meanwhile: slow imports and the first slide need none of it.
-
-    What fails there fails again, and is told, where the model is needed. The thread is waited
-    for: native code must not run while the interpreter ends.
-    """
-
-    def load() -> None:
-        with suppress(Exception):
-            describe_runtime(package.folder.resolve(), package.sha256, runtime, threshold)
-
-    thread = threading.Thread(target=load, name="load")
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
-
-
 class Resources:
-    """What a worker process keeps between regions: the model in use and the last few slides."""
+    """What a worker process keeps between regions beside the model: the last few slides."""
 
     _SLIDES = 4
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._readers: dict[Path, SlideReader] = {}
-        self._predictors: dict[tuple[str, RuntimeRequest, float], Predictor] = {}
         self._stopped: set[str] = set()
 
     def reader(self, path: Path) -> SlideReader:
@@ -211,24 +176,6 @@ class Resources:
         with self._lock:
             self._readers.pop(path, None)
 
-    def predictor(
-        self, package: Path, sha256: str, runtime: RuntimeRequest, threshold: float
-    ) -> Predictor:
-        """The loaded, admitted model.
-
-        Raises:
-            PackageError: the package is not usable here.
-        """
-        with self._lock:
-            key = (sha256, runtime, threshold)
-            if key not in self._predictors:
-                for old in list(self._predictors):
-                    self._predictors.pop(old).close()
-                self._predictors[key] = load_predictor(
-                    load_package(package, expect=sha256), runtime, threshold=threshold
-                )
-            return self._predictors[key]
-
     def stop(self, key: str) -> None:
         """Make the regions of ``key`` in this process stop at their next batch."""
         self._stopped.add(key)
@@ -238,5 +185,5 @@ class Resources:
         return key in self._stopped
 
 
-#: Of this process. A Dask task has no other place to keep a model from one call to the next.
+#: Of this process. A Dask task has no other place to keep a slide from one call to the next.
 RESOURCES = Resources()

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from wsi_pipeline.errors import UsageError
+from wsi_pipeline.model.loaded import describe_runtime
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import RuntimeInfo
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.run.regions import RegionResult, RegionTask, describe_runtime, run_region
+from wsi_pipeline.run.regions import RegionResult, RegionTask, run_region
 
 #: How long to wait for a scheduler to answer.
 _CONNECT_SECONDS = 20

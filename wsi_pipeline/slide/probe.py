@@ -3,7 +3,8 @@
 A hostile or damaged file may crash the decoder, eat memory or never end. The child takes that
 upon itself: the parent gets facts or an error, always.
 
-Run as a program, ``python -m wsi_pipeline.slide.probe FILE`` prints one JSON object.
+Run as a program, ``python -m wsi_pipeline.slide.probe BYTES`` reads a path from standard input
+and prints one JSON object.
 """
 
 import json
@@ -12,8 +13,10 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from wsi_pipeline import errors
 from wsi_pipeline.errors import DamagedSlideError, SlideError
@@ -65,29 +68,77 @@ def probe(path: Path, limits: ProbeLimits | None = None) -> Probe:
         UnsupportedSlideError: not a slide, or of a kind that cannot be read.
         DamagedSlideError: truncated or damaged, or the child crashed or exceeded its limits.
     """
-    limits = limits or ProbeLimits()
-    command = [sys.executable, "-m", "wsi_pipeline.slide.probe", str(path), str(limits.memory)]
-    # Threads of a maths library nobody uses here would each reserve address space.
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter and module, no shell
-            command, capture_output=True, timeout=limits.seconds, check=False, env=environment
+    with Prober(limits) as prober:
+        return prober(path)
+
+
+class Prober:
+    """:func:`probe` with its child started ahead: most of a probe's time is the child's imports.
+
+    Each child looks at one slide only; the second and later calls start one of their own.
+
+    Args:
+        limits: What each child may use.
+    """
+
+    def __init__(self, limits: ProbeLimits | None = None) -> None:
+        self._limits = limits or ProbeLimits()
+        self._lock = threading.Lock()
+        self._ready: subprocess.Popen[bytes] | None = self._start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of a child nobody asked anything."""
+        with self._lock:
+            child, self._ready = self._ready, None
+        if child is not None:
+            child.communicate(b"")
+
+    def __call__(self, path: Path) -> Probe:
+        """As :func:`probe`."""
+        with self._lock:
+            child, self._ready = self._ready, None
+        child = child or self._start()
+        limits = self._limits
+        try:
+            answered, _ = child.communicate(os.fsencode(path), timeout=limits.seconds)
+        except subprocess.TimeoutExpired as error:
+            child.kill()
+            child.communicate()
+            cause = (
+                f"reading it took more than {limits.seconds:g} s; the file is damaged or hostile"
+            )
+            raise DamagedSlideError(path, cause) from error
+        except BaseException:
+            child.kill()
+            child.communicate()
+            raise
+        try:
+            answer = json.loads(answered.splitlines()[-1])
+        except (IndexError, ValueError) as error:
+            raise DamagedSlideError(path, _crash(child.returncode, limits)) from error
+        if "error" in answer:
+            raise getattr(errors, answer["error"])(Path(answer["path"]), answer["cause"])
+        return Probe(
+            SlideInfo.from_json(answer["info"]),
+            answer["sampled"],
+            answer["unreadable"],
+            answer["reason"],
         )
-    except subprocess.TimeoutExpired as error:
-        cause = f"reading it took more than {limits.seconds:g} s; the file is damaged or hostile"
-        raise DamagedSlideError(path, cause) from error
-    try:
-        answer = json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, ValueError) as error:
-        raise DamagedSlideError(path, _crash(done.returncode, limits)) from error
-    if "error" in answer:
-        raise getattr(errors, answer["error"])(Path(answer["path"]), answer["cause"])
-    return Probe(
-        SlideInfo.from_json(answer["info"]),
-        answer["sampled"],
-        answer["unreadable"],
-        answer["reason"],
-    )
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "wsi_pipeline.slide.probe", str(self._limits.memory)]
+        # Threads of a maths library nobody uses here would each reserve address space.
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
 
 
 def _crash(code: int, limits: ProbeLimits) -> str:
@@ -144,11 +195,13 @@ def _look(path: Path) -> dict[str, object]:
 
 
 def main() -> None:
-    """Probe the file named on the command line within the given bytes of address space."""
-    path, memory = Path(sys.argv[1]), int(sys.argv[2])
+    """Probe the file named on standard input within the given bytes of address space."""
+    memory = int(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    sys.stdout.write(json.dumps(_look(path)) + "\n")
+    name = sys.stdin.buffer.read()
+    if name:
+        sys.stdout.write(json.dumps(_look(Path(os.fsdecode(name)))) + "\n")
 
 
 if __name__ == "__main__":

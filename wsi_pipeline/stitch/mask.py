@@ -1,13 +1,14 @@
 """Cells drawn as px of a level, block by block and row by row, without ever holding the level."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.geometry import Size
+
+_HASHED_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,11 @@ class DrawnLevel:
         columns, widths = _cut(self.column_edges, x, width)
         return np.repeat(np.repeat(self.values[rows, columns], widths, axis=1), heights, axis=0)
 
-    def blocks(self, side: int) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
-        """Left, top and px of blocks of at most ``side`` px that cover the level in row order."""
-        size = self.size
-        for y in range(0, size.height, side):
-            for x in range(0, size.width, side):
-                width, height = min(side, size.width - x), min(side, size.height - y)
-                yield x, y, self.block(x, y, width, height)
+    def constant(self, x: int, y: int, width: int, height: int) -> int | None:
+        """The one value of a block inside the level; None if it has several."""
+        values = self.values[_cells(self.row_edges, y, height), _cells(self.column_edges, x, width)]
+        first = values[0, 0]
+        return int(first) if (values == first).all() else None
 
     def sha256(self) -> str:
         """SHA-256 (hex) of the level's px in row order, computed row of cells by row of cells."""
@@ -49,14 +48,24 @@ class DrawnLevel:
         widths, heights = np.diff(self.column_edges), np.diff(self.row_edges)
         for row, height in zip(self.values, heights, strict=True):
             line = np.repeat(row, widths).tobytes()
-            for _ in range(int(height)):
-                digest.update(line)
+            # A few long updates, not many short ones: each hands the interpreter over and back.
+            lines = max(1, _HASHED_AT_ONCE // len(line))
+            whole, rest = divmod(int(height), lines)
+            block = line * lines if whole else b""
+            for _ in range(whole):
+                digest.update(block)
+            digest.update(line * rest)
         return digest.hexdigest()
 
 
 def _cut(edges: NDArray[np.int64], start: int, length: int) -> tuple[slice, NDArray[np.int64]]:
     """The cells that meet ``[start, start + length)``, and how many px each has of it."""
+    cells = _cells(edges, start, length)
+    cut = np.clip(edges[cells.start : cells.stop + 1], start, start + length)
+    return cells, cut[1:] - cut[:-1]
+
+
+def _cells(edges: NDArray[np.int64], start: int, length: int) -> slice:
+    """The cells that meet ``[start, start + length)``."""
     first = int(np.searchsorted(edges, start, side="right")) - 1
-    last = int(np.searchsorted(edges, start + length, side="left"))
-    cut = np.clip(edges[first : last + 1], start, start + length)
-    return slice(first, last), cut[1:] - cut[:-1]
+    return slice(first, int(np.searchsorted(edges, start + length, side="left")))

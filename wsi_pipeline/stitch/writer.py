@@ -5,7 +5,7 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from wsi_pipeline.slide.info import Level
 from wsi_pipeline.stitch import layout
 from wsi_pipeline.stitch.cells import Cells
 from wsi_pipeline.stitch.mask import DrawnLevel
+from wsi_pipeline.stitch.shard import ZSTD_LEVEL, ShardEncoder
 from wsi_pipeline.tiles.plan import Plan
 
 
@@ -35,7 +36,7 @@ def write_store(
 ) -> None:
     """Write a complete result store into a new folder and make it durable.
 
-    Memory: one shard of the mask (16 MiB) at a time, however large the slide.
+    Memory: a few chunks of the mask (1 MiB each) at a time, however large the slide.
 
     Args:
         folder: Must not exist yet.
@@ -50,14 +51,22 @@ def write_store(
     """
     hashes: dict[str, str] = {}
     root = zarr.create_group(folder, zarr_format=3)
-    # OME-Zarr wants an image and its labels to have equally many levels.
-    count = len(levels) - plan.grid.level
-    _write_probability(root, name, plan, cells, count, hashes)
-    labels = root.create_group("labels")
-    labels.attrs["ome"] = {"version": layout.NGFF_VERSION, "labels": ["tumour", "coverage"]}
-    _write_tumour(root, plan, cells, threshold, levels, hashes)
-    _write_coverage(root, plan, cells, count, hashes)
-    _write_tiles(root, plan, probabilities, hashes)
+    drawn = _draw(plan, cells, threshold, levels)
+    # Hashing the mask takes longest: it goes on beside all writing. Level 0 has three quarters of
+    # the px, the second thread does the others.
+    with ThreadPoolExecutor(2) as hasher:
+        pending = {
+            f"{layout.TUMOUR_LABEL}/{index}": hasher.submit(level.sha256)
+            for index, level in enumerate(drawn)
+        }
+        # OME-Zarr wants an image and its labels to have equally many levels.
+        _write_probability(root, name, plan, cells, len(drawn), hashes)
+        labels = root.create_group("labels")
+        labels.attrs["ome"] = {"version": layout.NGFF_VERSION, "labels": ["tumour", "coverage"]}
+        _write_tumour(root, folder, plan, drawn, levels)
+        _write_coverage(root, plan, cells, len(drawn), hashes)
+        _write_tiles(root, plan, probabilities, hashes)
+        hashes.update({path: future.result() for path, future in pending.items()})
     ours = {
         "format": layout.FORMAT_VERSION,
         **attributes,
@@ -126,29 +135,30 @@ def _write_probability(
     root.attrs["ome"] = {"version": layout.NGFF_VERSION, "multiscales": [entry]}
 
 
+def _draw(
+    plan: Plan, cells: Cells, threshold: float, levels: tuple[Level, ...]
+) -> list[DrawnLevel]:
+    """The mask at the analysis level and every coarser one of the slide."""
+    decision = cells.decision(threshold)
+    return [
+        DrawnLevel(
+            decision,
+            plan.grid.column_edges(level.downsample, level.size.width),
+            plan.grid.row_edges(level.downsample, level.size.height),
+        )
+        for level in levels[plan.grid.level :]
+    ]
+
+
 def _write_tumour(
-    root: zarr.Group,
-    plan: Plan,
-    cells: Cells,
-    threshold: float,
-    levels: tuple[Level, ...],
-    hashes: dict[str, str],
+    root: zarr.Group, folder: Path, plan: Plan, drawn: list[DrawnLevel], levels: tuple[Level, ...]
 ) -> None:
-    grid, decision = plan.grid, cells.decision(threshold)
+    grid = plan.grid
     group = root.create_group(layout.TUMOUR_LABEL)
     datasets: list[tuple[str, tuple[float, float]]] = []
-    with ThreadPoolExecutor(1) as hasher:
-        pending: dict[str, Future[str]] = {}
-        for index, level in enumerate(levels[grid.level :]):
-            drawn = DrawnLevel(
-                decision,
-                grid.column_edges(level.downsample, level.size.width),
-                grid.row_edges(level.downsample, level.size.height),
-            )
-            pending[f"{layout.TUMOUR_LABEL}/{index}"] = hasher.submit(drawn.sha256)
-            _write_mask(group, str(index), drawn)
-            datasets.append((str(index), (level.downsample, level.downsample)))
-        hashes.update({path: future.result() for path, future in pending.items()})
+    for index, (level, of_level) in enumerate(zip(levels[grid.level :], drawn, strict=True)):
+        _write_mask(group, folder / layout.TUMOUR_LABEL, str(index), of_level)
+        datasets.append((str(index), (level.downsample, level.downsample)))
     entry = layout.multiscale("tumour", datasets, grid.mpp_0, "nearest")
     group.attrs["ome"] = {
         "version": layout.NGFF_VERSION,
@@ -210,11 +220,13 @@ def _write_small(
     hashes[path] = hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
 
 
-def _write_mask(group: zarr.Group, path: str, drawn: DrawnLevel) -> None:
+def _write_mask(group: zarr.Group, folder: Path, path: str, drawn: DrawnLevel) -> None:
+    """A level of the mask; ``folder`` is where ``group`` is stored."""
     size = drawn.size
     chunk = min(layout.MASK_CHUNK, max(size.width, size.height))
-    shard = chunk * max(1, layout.MASK_SHARD // layout.MASK_CHUNK)
-    array = group.create_array(
+    per_side = max(1, layout.MASK_SHARD // layout.MASK_CHUNK)
+    shard = chunk * per_side
+    group.create_array(
         path,
         shape=(size.height, size.width),
         dtype=np.uint8,
@@ -223,13 +235,15 @@ def _write_mask(group: zarr.Group, path: str, drawn: DrawnLevel) -> None:
         fill_value=layout.TUMOUR_FILL,
         filters=[],
         serializer=BytesCodec(),
-        compressors=[ZstdCodec(level=1), Crc32cCodec()],
+        compressors=[ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec()],
         dimension_names=("y", "x"),
-        config={"write_empty_chunks": True},
     )
-    # Whole shards, one writer: two writers on one shard would lose each other's chunks.
-    for x, y, block in drawn.blocks(shard):
-        array[y : y + block.shape[0], x : x + block.shape[1]] = block
+    encoder = ShardEncoder(drawn, chunk, per_side, layout.TUMOUR_FILL)
+    for row in range(-(-size.height // shard)):
+        place = folder / path / "c" / str(row)
+        place.mkdir(parents=True)
+        for column in range(-(-size.width // shard)):
+            (place / str(column)).write_bytes(encoder.encode(row, column))
 
 
 def _halved(values: NDArray[np.float32]) -> NDArray[np.float32]:

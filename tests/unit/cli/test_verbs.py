@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from wsi_pipeline import cli
+from wsi_pipeline.model import loaded
 from wsi_pipeline.model.package import ModelPackage
-from wsi_pipeline.run import regions
 from wsi_pipeline.stitch.result import verify
 from wsi_pipeline.testing import FakePredictor, write_pyramid
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
@@ -148,7 +148,7 @@ def test_run_verify_and_export(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fake = FakePredictor(patch_px=64)
-    monkeypatch.setattr(regions, "load_predictor", lambda *_, **__: fake)
+    monkeypatch.setattr(loaded, "load_predictor", lambda *_, **__: fake)
     out = tmp_path / "out"
     command = ["run", slide.parent, "-o", out, "--model", stub_package.folder, "--json"]
     code, text, err = wsi(*command)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.model import loaded
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.pipeline import Work
-from wsi_pipeline.run import regions
 from wsi_pipeline.run.scheduler import Scheduler, connect
 from wsi_pipeline.testing import FakePredictor, write_pyramid
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
@@ -29,7 +29,7 @@ def scheduler() -> Iterator[Scheduler]:
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakePredictor:
     """The predictor every region of the test uses."""
     predictor = FakePredictor(patch_px=64)
-    monkeypatch.setattr(regions, "load_predictor", lambda *_, **__: predictor)
+    monkeypatch.setattr(loaded, "load_predictor", lambda *_, **__: predictor)
     return predictor
 
 

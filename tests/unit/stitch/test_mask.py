@@ -44,17 +44,23 @@ def test_a_block_is_a_part_of_the_whole(drawn: DrawnLevel, data: st.DataObject) 
     assert np.array_equal(drawn.block(x, y, width, height), expected)
 
 
-@given(drawn_levels(), st.integers(1, 40))
-def test_blocks_cover_the_level_once(drawn: DrawnLevel, side: int) -> None:
+@given(drawn_levels(), st.data())
+def test_a_block_called_constant_is(drawn: DrawnLevel, data: st.DataObject) -> None:
     size = drawn.size
-    seen = np.zeros((size.height, size.width), int)
-    out = np.zeros((size.height, size.width), np.uint8)
-    for x, y, block in drawn.blocks(side):
-        assert max(block.shape) <= side
-        seen[y : y + block.shape[0], x : x + block.shape[1]] += 1
-        out[y : y + block.shape[0], x : x + block.shape[1]] = block
-    assert (seen == 1).all()
-    assert np.array_equal(out, whole(drawn))
+    x = data.draw(st.integers(0, size.width - 1))
+    y = data.draw(st.integers(0, size.height - 1))
+    width = data.draw(st.integers(1, size.width - x))
+    height = data.draw(st.integers(1, size.height - y))
+    value = drawn.constant(x, y, width, height)
+    if value is not None:
+        assert (whole(drawn)[y : y + height, x : x + width] == value).all()
+
+
+def test_a_block_inside_one_cell_is_constant() -> None:
+    drawn = DrawnLevel(np.array([[7, 8]], np.uint8), np.array([0, 10, 20]), np.array([0, 10]))
+    assert drawn.constant(0, 0, 10, 10) == 7
+    assert drawn.constant(12, 3, 5, 5) == 8
+    assert drawn.constant(5, 0, 10, 10) is None
 
 
 @given(drawn_levels())

@@ -1,0 +1,84 @@
+"""What ``wsi run`` does once it knows model and settings: the slides, the table, the last line.
+
+Apart from the command itself because importing all this takes as long as loading the model, and
+both can happen at once.
+"""
+
+import json as json_format
+import sys
+from pathlib import Path
+
+import typer
+
+from wsi_pipeline.cli import EXIT_BAD, EXIT_OK
+from wsi_pipeline.cli.console import console
+from wsi_pipeline.cli.progress import RunDisplay
+from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
+from wsi_pipeline.pipeline import Work
+from wsi_pipeline.run.batch import run_batch
+from wsi_pipeline.run.inputs import expand
+from wsi_pipeline.run.scheduler import connect, default_workers
+from wsi_pipeline.run.summary import Outcome, summary_json, write_summary
+from wsi_pipeline.slide.probe import Prober
+
+
+def run_slides(
+    slides: list[str],
+    out: Path,
+    package: ModelPackage,
+    config: AnalysisConfig,
+    request: RuntimeRequest,
+    *,
+    scheduler: str | None,
+    workers: int | None,
+    overwrite: bool,
+    json: bool,
+    quiet: bool,
+) -> None:
+    """Analyse ``slides`` into ``out``, keep the table there and exit with the command's code.
+
+    Raises:
+        UsageError: a name matches nothing, or no scheduler answers.
+        PackageError: the model cannot be used here.
+    """
+    with Prober() as prober:
+        inputs = expand(slides)
+        out.mkdir(parents=True, exist_ok=True)
+        outcomes = [Outcome(str(path), "failed", f"{path}: {why}") for path, why in inputs.problems]
+        with (
+            RunDisplay(len(inputs.slides), quiet=quiet) as display,
+            connect(scheduler, workers or default_workers(resolve_device(request.device))) as dask,
+        ):
+            for outcome in outcomes:
+                display.ended(outcome)
+            work = Work(package, config, request, dask)
+            for outcome in run_batch(
+                inputs.slides, out, work, display, overwrite=overwrite, prober=prober
+            ):
+                outcomes.append(outcome)
+                write_summary(out, outcomes, inputs.ignored)
+    write_summary(out, outcomes, inputs.ignored)
+    _conclude(outcomes, inputs.ignored, out, json=json, quiet=quiet)
+
+
+def _conclude(
+    outcomes: list[Outcome], ignored: tuple[Path, ...], out: Path, *, json: bool, quiet: bool
+) -> None:
+    failed = sum(outcome.status == "failed" for outcome in outcomes)
+    if json:
+        sys.stdout.write(json_format.dumps(summary_json(outcomes, ignored)) + "\n")
+    if not quiet:
+        counts = {
+            status: sum(o.status == status for o in outcomes)
+            for status in ("done", "skipped", "failed")
+        }
+        text = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+        extra = (
+            f"; {len(ignored)} other files left alone (named in summary.json)" if ignored else ""
+        )
+        console.print(
+            f"{text or 'nothing to do'}{extra}. Table: {out / 'summary.csv'}", soft_wrap=True
+        )
+    raise typer.Exit(EXIT_BAD if failed else EXIT_OK)

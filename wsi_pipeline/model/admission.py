@@ -1,0 +1,90 @@
+"""Holding a runtime to its package's reference: none is trusted without it.
+
+The whole reference is computed the first time a package meets a runtime, precision, batch size
+and processor; what came out is kept. Loaded again, the model must repeat the first of it.
+"""
+
+import hashlib
+import json
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_pipeline.errors import RuntimeRejectedError
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.predictor import Predictor, predict_all
+
+#: Patches computed again when a model that was admitted before is loaded.
+_REPEATED = 2
+#: How far the repetition may be from what was kept: the same machine gives the same values, but
+#: another number of threads may round differently.
+_REPEATABLE = 1e-4
+
+
+def admit(package: ModelPackage, predictor: Predictor, cache: Path) -> NDArray[np.float32]:
+    """What a predictor makes of its package's reference patches, if within the tolerance.
+
+    Args:
+        package: The model.
+        predictor: Loaded from it; closed if it is rejected.
+        cache: Folder that keeps what was found before.
+
+    Returns:
+        Probabilities of all reference patches, ``(n,)``.
+
+    Raises:
+        RuntimeRejectedError: the runtime does not reproduce the reference.
+    """
+    patches, expected = package.reference()
+    record = _record(package, predictor, cache)
+    values = _kept(record, len(expected))
+    if values is not None:
+        again = predict_all(predictor, patches[: max(_REPEATED, predictor.batch_size)])
+        if not np.allclose(again, values[: len(again)], rtol=0, atol=_REPEATABLE):
+            values = None
+    if values is None:
+        values = predict_all(predictor, patches)
+    largest = float(np.abs(values - expected).max())
+    precision = predictor.info.precision
+    allowed = dict(package.description.tolerance).get(precision)  # type: ignore[call-overload]  # a precision is one of the keys or absent
+    if allowed is None or not largest <= allowed:
+        predictor.close()
+        remedy = "Choose --precision fp32" if precision != "fp32" else "Build the package anew"
+        limit = "states no tolerance" if allowed is None else f"allows {allowed:g}"
+        raise RuntimeRejectedError(
+            package.name,
+            f"{predictor.info.runtime} in {precision} differs from the reference by "
+            f"{largest:.3g}; the package {limit}. {remedy}",
+        )
+    _keep(record, values)
+    return values
+
+
+def _record(package: ModelPackage, predictor: Predictor, cache: Path) -> Path:
+    info = predictor.info
+    facts = (package.sha256, info.runtime, info.device, info.precision, predictor.batch_size)
+    return cache / "admitted" / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}.json"
+
+
+def _kept(record: Path, count: int) -> NDArray[np.float32] | None:
+    """What was found before; None if nothing was, or if it cannot be read."""
+    try:
+        values = np.asarray(json.loads(record.read_text()), np.float32)
+    except (OSError, ValueError, TypeError):
+        return None
+    return values if values.shape == (count,) else None
+
+
+def _keep(record: Path, values: NDArray[np.float32]) -> None:
+    before = _kept(record, len(values))
+    if before is not None and np.array_equal(before, values):
+        return
+    # A cache that cannot be written costs time at the next start, nothing else.
+    with suppress(OSError):
+        record.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=record.parent, delete=False) as file:
+            json.dump([float(value) for value in values], file)
+        Path(file.name).replace(record)
