@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import DamagedSlideError
+from wsi_pipeline.geometry import Region
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.slide.reader import SlideReader
 from wsi_pipeline.tiles.patches import read_patch
@@ -108,7 +109,7 @@ def make_plan(
         if exact:
             keep, unsettled = keep & False, keep | True
     settle = _in_order(grid, unsettled)
-    own = _own_shares(reader, grid, settle, threads, progress)
+    own = _own_shares(reader, grid, settle, threads, progress, emptiness=level is None)
     columns, rows = settle[:, 0], settle[:, 1]
     tissue[rows, columns] = own[:, 0]
     keep[rows, columns] = own[:, 0] >= min_tissue  # NaN, for unreadable, compares false
@@ -147,19 +148,60 @@ def _own_shares(
     cells: NDArray[np.int64],
     threads: int,
     progress: Callable[[int, int], None] | None,
+    *,
+    emptiness: bool,
 ) -> NDArray[np.float64]:
-    """Tissue and black shares of patches from their own px, ``(n, 2)``; NaN where unreadable."""
+    """Tissue share of patches from their own px and, if wanted, empty share of their cells.
+
+    Shape ``(n, 2)``; NaN where unreadable.
+    """
     shares = np.full((len(cells), 2), np.nan)
 
     def settle(index: int) -> None:
+        column, row = int(cells[index, 0]), int(cells[index, 1])
         try:
-            patch = read_patch(reader, grid, int(cells[index, 0]), int(cells[index, 1]))
+            patch = read_patch(reader, grid, column, row)
+            inside = _within_bounds(reader, grid, column, row)
+            if not inside.all():
+                patch = np.where(inside[..., None], patch, np.uint8(255))
+            shares[index] = tissue_fraction(patch), 0
+            if emptiness:
+                shares[index, 1] = _empty_share(reader, grid, column, row)
         except DamagedSlideError:
-            return
-        shares[index] = tissue_fraction(patch), is_black(patch).mean()
+            shares[index] = np.nan
 
     with ThreadPoolExecutor(threads) as pool:
         for done, _ in enumerate(pool.map(settle, range(len(cells))), start=1):
             if progress is not None and (done % 64 == 0 or done == len(cells)):
                 progress(done, len(cells))
     return shares
+
+
+def _within_bounds(reader: SlideReader, grid: Grid, column: int, row: int) -> NDArray[np.bool_]:
+    """Where a patch's px have their centre inside the scanned bounds, ``(patch, patch)``."""
+    bounds = reader.info.bounds
+    if bounds is None:
+        return np.ones((grid.patch, grid.patch), bool)
+    x, y = grid.corner(column, row)
+    centres = (np.arange(grid.patch) + 0.5) * (grid.patch_side / grid.patch)
+    x_0, y_0 = (x + centres) * grid.downsample, (y + centres) * grid.downsample
+    inside: NDArray[np.bool_] = ((bounds.y <= y_0) & (y_0 < bounds.bottom))[:, None] & (
+        (bounds.x <= x_0) & (x_0 < bounds.right)
+    )
+    return inside
+
+
+def _empty_share(reader: SlideReader, grid: Grid, column: int, row: int) -> float:
+    """Share of a cell's px inside the slide that were not scanned, or are black."""
+    x, y = (int(corner) for corner in grid.corner(column, row))
+    side = max(1, round(grid.step))
+    width, height = min(side, grid.level_size.width - x), min(side, grid.level_size.height - y)
+    rgb, scanned = reader.read_scanned(Region(grid.level, x, y, width, height))
+    empty = ~scanned | is_black(rgb)
+    bounds = reader.info.bounds
+    if bounds is not None:
+        x_0 = (x + np.arange(width) + 0.5) * grid.downsample
+        y_0 = (y + np.arange(height) + 0.5) * grid.downsample
+        empty |= ~((bounds.y <= y_0) & (y_0 < bounds.bottom))[:, None]
+        empty |= ~((bounds.x <= x_0) & (x_0 < bounds.right))
+    return float(empty.mean())

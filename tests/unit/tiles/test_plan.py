@@ -128,6 +128,30 @@ def test_a_slide_of_one_level_is_decided_from_its_own_px() -> None:
     assert np.array_equal(plan.coverage, planned(slide_of(image)).coverage)
 
 
+def test_what_was_not_scanned_is_empty_without_a_coarse_level_too() -> None:
+    image = glass()
+    image[:80, :80] = TISSUE
+    scanned = np.ones((320, 400), bool)
+    scanned[:, 320:] = False
+    plan = planned(ArraySlide([image], scanned=[scanned]))
+    assert (plan.coverage[:, 8:] == Coverage.EMPTY).all()
+    assert (plan.coverage[2:, :8] == Coverage.GLASS).all()
+    assert len(plan) == 4
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("coarse", [False, True])
+def test_tissue_outside_the_scanned_bounds_is_none(*, exact: bool, coarse: bool) -> None:
+    """Bounds cut through the third column of tiles: a quarter of each of its tiles is inside."""
+    image = glass()
+    image[:80] = TISSUE
+    bounds = Region(0, 0, 0, 90, 320)
+    slide = slide_of(image, bounds=bounds) if coarse else ArraySlide([image], bounds=bounds)
+    plan = planned(slide, exact=exact)
+    assert sorted(map(tuple, plan.cells.tolist())) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert (plan.coverage[:, 3:] == Coverage.EMPTY).all()
+
+
 def test_progress_is_told_to_the_end() -> None:
     told: list[tuple[int, int]] = []
     slide = slide_of(glass())
