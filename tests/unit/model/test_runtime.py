@@ -22,6 +22,12 @@ from wsi_pipeline.testing import FakePredictor, make_stub_package, red_share
 Errors = Callable[[dict[str, float]], list[FakePredictor]]
 
 
+@pytest.fixture(autouse=True)
+def cache_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The requests' relative cache folder is the test's own."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def openvino(monkeypatch: pytest.MonkeyPatch) -> Errors:
     """Puts fakes in OpenVINO's place: by precision, how far each is from the truth."""
@@ -49,7 +55,7 @@ def openvino(monkeypatch: pytest.MonkeyPatch) -> Errors:
 
 
 def request(**changed: Any) -> RuntimeRequest:
-    return replace(RuntimeRequest("cpu", "auto", Path("unused")), **changed)
+    return replace(RuntimeRequest("cpu", "auto", Path("cache")), **changed)
 
 
 def load(package: ModelPackage, **changed: Any) -> Predictor:
