@@ -1,0 +1,103 @@
+"""One database, SQLite or PostgreSQL, behind the same two doors: ``write()`` and ``read()``.
+
+SQLite: write-ahead log, ``synchronous=FULL`` (what was acknowledged survives a power cut), and
+every writing transaction begins with ``BEGIN IMMEDIATE``: a deferred one that starts reading and
+then writes fails with "database is locked" under load, whatever the timeout.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from wsi_pipeline.errors import UsageError
+
+#: How long a writer waits for another one, seconds. Transactions here take milliseconds.
+_BUSY_SECONDS = 60
+_IMMEDIATE = "wsi_immediate"
+
+
+class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is
+    """Seconds since 1970 by the database's clock: hosts of workers disagree, it does not."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(*_: Any, **__: Any) -> str:
+    # Not unixepoch('subsec'): Python may come with a SQLite older than 3.42.
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(now, "postgresql")
+def _now_postgresql(*_: Any, **__: Any) -> str:
+    # Not now(): that is when the transaction began.
+    return "extract(epoch from clock_timestamp())::double precision"
+
+
+class Database:
+    """Connections to the service's database. Safe to share between threads.
+
+    Args:
+        url: ``sqlite:////path/to.db`` or ``postgresql+psycopg://user:password@host/name``.
+
+    Raises:
+        UsageError: the address is of neither kind.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = sa.make_url(url)
+        except sa.exc.ArgumentError as error:
+            raise UsageError(f"database address {url!r} cannot be read: {error}") from error
+        self.dialect = parsed.get_backend_name()
+        if self.dialect not in ("sqlite", "postgresql"):
+            raise UsageError(
+                f"database address of kind {self.dialect!r}; use sqlite:////file.db or "
+                "postgresql+psycopg://user@host/name"
+            )
+        if self.dialect == "sqlite":
+            self.engine = sa.create_engine(
+                parsed, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}
+            )
+            sa.event.listen(self.engine, "connect", _set_up_sqlite)
+            sa.event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            self.engine = sa.create_engine(parsed, pool_pre_ping=True, pool_size=10)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction that may write; committed at the end, rolled back on an error."""
+        with self.engine.connect() as connection:
+            writing = connection.execution_options(**{_IMMEDIATE: True})
+            with writing.begin():
+                yield writing
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A transaction that only reads: one consistent view, in nobody's way."""
+        with self.engine.connect() as connection:
+            reading = connection.execution_options(**{_IMMEDIATE: False})
+            with reading.begin():
+                yield reading
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def _set_up_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # transactions begin where we say, not where sqlite3 guesses
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    immediate = connection.get_execution_options().get(_IMMEDIATE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
