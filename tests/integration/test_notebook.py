@@ -43,7 +43,8 @@ def test_analyse_and_the_lazy_array_agree(
             told.append(f"{type(plan).__name__}, {resumed_tiles} resumed")
 
         def advanced(self, tiles: int, bytes_read: int) -> None:
-            told.append(f"advanced by {tiles}, read: {bytes_read > 0}")
+            if tiles:  # the controls are no tiles
+                told.append(f"advanced by {tiles}, read: {bytes_read > 0}")
 
     result = wsi_pipeline.analyse(
         slide, package.folder, tmp_path, config=CONFIG, observer=Observer()

@@ -1,0 +1,112 @@
+"""The application: routes, errors, and what lives as long as the server."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import anyio
+import anyio.to_thread
+from fastapi import FastAPI
+
+from api import (
+    events,
+    health,
+    intake,
+    jobs,
+    metrics,
+    model_packages,
+    openapi,
+    page,
+    problems,
+    results,
+    slides,
+    uploads,
+)
+from api.checking import Checker
+from api.feed import EventFeed
+from api.health import StorageWatch
+from api.known_slides import KnownSlides
+from api.limits import BodyLimit, HostCheck, RateLimits
+from api.metrics import Counting, Metrics
+from api.middleware import RequestContext
+from api.pictures import SlidePictures
+from api.receiving import Receiver
+from api.renderings import Renderings
+from api.services import Services
+from wsi_pipeline.jobs.settings import ServiceSettings
+
+#: In the order of the document.
+ROUTERS = (
+    uploads.router,
+    intake.router,
+    slides.router,
+    jobs.router,
+    events.router,
+    results.router,
+    model_packages.router,
+    page.router,
+    health.router,
+    metrics.router,
+)
+
+
+def create_app(settings: ServiceSettings) -> FastAPI:
+    """The service as an ASGI application; connects to nothing until it starts.
+
+    Args:
+        settings: Everything it is told; the database must have been migrated.
+    """
+    figures = Metrics()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        services = Services.open(settings)
+        app.state.services = services
+        copies = settings.work_dir / "slides"
+        app.state.pictures = SlidePictures(
+            KnownSlides(services.slides), services.storage, settings.open_slides, copies
+        )
+        app.state.renderings = Renderings(settings.work_dir.with_name("renderings"))
+        app.state.storage_watch = StorageWatch(services)
+        app.state.metrics = figures
+        app.state.feed = EventFeed(services)
+        app.state.receiver = Receiver(services)
+        app.state.checker = Checker(services)
+        figures.observe(services)
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(app.state.feed.run)
+                app.state.checker.start()
+                try:
+                    yield
+                finally:
+                    services.stopping.set()
+                    tasks.cancel_scope.cancel()
+        finally:
+            await anyio.to_thread.run_sync(app.state.checker.stop)
+            await anyio.to_thread.run_sync(app.state.pictures.close)
+            await anyio.to_thread.run_sync(app.state.renderings.close)
+            services.database.close()
+
+    app = FastAPI(
+        title="WSI Pipeline",
+        summary="Slides in, verified tumour masks out. Research software, not a medical device.",
+        version="1",
+        lifespan=lifespan,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=openapi.operation_id,
+    )
+    problems.install(app)
+    openapi.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    # Each of these goes around the ones before it.
+    figures.instrument(app)
+    app.add_middleware(Counting, metrics=figures)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(RateLimits, settings=settings)
+    app.add_middleware(HostCheck, settings=settings)
+    app.add_middleware(RequestContext)
+    return app

@@ -1,0 +1,111 @@
+"""What a result says, as the OpenAPI document has it.
+
+The same fields as :class:`wsi_pipeline.export.findings.Findings`, which makes them and which to
+import would load Zarr; a test holds both together.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class PlaceOut(BaseModel):
+    """A point: from the slide's left and top edge."""
+
+    x: float
+    y: float
+
+
+class BoxOut(BaseModel):
+    """A box: its top left corner, from the slide's left and top edge, and its size."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class RegionOut(BaseModel):
+    """A tumour region: cells that touch one another at an edge or a corner."""
+
+    number: Annotated[
+        int, Field(description="Place among all, most suspicious first; as in the GeoJSON")
+    ]
+    area_mm2: float
+    cells: int
+    mean_probability: Probability
+    max_probability: Probability
+    box_px: Annotated[BoxOut, Field(description="The box around it, level-0 px")]
+    box_um: Annotated[BoxOut, Field(description="The box around it, µm")]
+    centroid_px: Annotated[
+        PlaceOut, Field(description="Its centre of area, level-0 px; may lie outside of it")
+    ]
+    centroid_um: Annotated[PlaceOut, Field(description="Its centre of area, µm")]
+
+
+class ControlsOut(BaseModel):
+    """Clean glass the model was asked about; never part of score, areas or mask."""
+
+    cells: Annotated[list[tuple[int, int]], Field(description="Column and row of each")]
+    probabilities: Annotated[
+        list[Probability | None], Field(description="The answers; null where unreadable")
+    ]
+
+
+class TrainingColoursOut(BaseModel):
+    """Optical densities (R, G, B) of the model's training patches."""
+
+    patches: int
+    mean: list[float]
+    std: list[float]
+
+
+class ColoursOut(BaseModel):
+    """Optical densities (R, G, B) of the tissue of a sample of tiles; null: too few to say."""
+
+    tiles: int
+    mean: list[float] | None
+    std: list[float] | None
+    training: TrainingColoursOut | None
+    distance: Annotated[
+        float | None, Field(description="Mahalanobis distance of the means from the training's")
+    ]
+
+
+class AlarmOut(BaseModel):
+    """Something a person has to look at before the result is believed."""
+
+    code: Annotated[str, Field(description="Which; stays the same")]
+    message: str
+
+
+class FindingsOut(BaseModel):
+    """What a result says."""
+
+    slide_score: Annotated[
+        Probability | None, Field(description="Null where nothing was classified")
+    ]
+    slide_score_rule: str
+    threshold: Annotated[
+        Probability, Field(description="Probability at and above which a cell is tumour")
+    ]
+    tumour_area_mm2: float
+    tissue_area_mm2: Annotated[float, Field(description="Area that was classified")]
+    tumour_percent: Annotated[float | None, Field(description="Tumour of tissue")]
+    tiles: Annotated[int, Field(description="Tiles classified")]
+    regions: Annotated[int, Field(description="How many tumour regions there are")]
+    largest_regions: Annotated[list[RegionOut], Field(description="The largest, at most 20")]
+    coverage: Annotated[dict[str, int], Field(description="Cells per coverage class")]
+    histogram: Annotated[
+        list[int], Field(description="Cells per probability: 50 bins of equal width from 0 to 1")
+    ]
+    controls: ControlsOut | None
+    colours: ColoursOut | None
+    alarms: list[AlarmOut]
+    warnings: Annotated[list[str], Field(description="Oddities of the slide")]
+    provenance: Annotated[
+        dict[str, Any],
+        Field(description="Slide, model, configuration, software, device and timings"),
+    ]

@@ -1,0 +1,73 @@
+"""What every route works with, made once per application and passed along."""
+
+import threading
+from dataclasses import dataclass, field
+from typing import Self, cast
+
+from starlette.requests import Request
+
+from api.links import Links
+from wsi_pipeline.jobs.database import Database
+from wsi_pipeline.jobs.keys import ApiKeys
+from wsi_pipeline.jobs.requests import JobRequests
+from wsi_pipeline.jobs.results import ResultStore
+from wsi_pipeline.jobs.settings import ServiceSettings
+from wsi_pipeline.jobs.slides import SlideStore
+from wsi_pipeline.jobs.spool import Spool
+from wsi_pipeline.jobs.uploads import UploadStore
+from wsi_pipeline.model.catalogue import ModelCatalogue
+from wsi_pipeline.storage import Storage, open_storage
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The application's parts. None of them blocks the event loop unless it is called from it.
+
+    ``stopping`` is set when the server begins to stop: who streams or takes a long body then ends.
+    """
+
+    settings: ServiceSettings
+    database: Database
+    storage: Storage
+    links: Links
+    keys: ApiKeys
+    slides: SlideStore
+    uploads: UploadStore
+    spool: Spool
+    jobs: JobRequests
+    results: ResultStore
+    models: ModelCatalogue
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def open(cls, settings: ServiceSettings) -> Self:
+        """Connect to the database and storage the settings name."""
+        database = Database(settings.database_url)
+        return cls(
+            settings=settings,
+            database=database,
+            storage=open_storage(settings.storage_url),
+            links=Links(
+                settings.roots,
+                settings.buckets,
+                settings.data_dir,
+                [folder.path for folder in settings.watch],
+            ),
+            keys=ApiKeys(database),
+            slides=SlideStore(database),
+            uploads=UploadStore(
+                database,
+                max_bytes=settings.max_upload_bytes,
+                quota_bytes=settings.quota_bytes,
+                expiry_seconds=settings.upload_expiry_seconds,
+            ),
+            spool=Spool(settings.spool_dir),
+            jobs=JobRequests(database),
+            results=ResultStore(database),
+            models=ModelCatalogue(settings.models_dir),
+        )
+
+    @staticmethod
+    async def of(request: Request) -> "Services":
+        """The application's; routes take ``Annotated[Services, Depends(Services.of)]``."""
+        return cast("Services", request.app.state.services)
