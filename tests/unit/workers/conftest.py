@@ -1,0 +1,17 @@
+"""A database with the service's tables, and a workspace to ask from."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wsi_pipeline.jobs import schema
+from wsi_pipeline.jobs.database import Database
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(f"sqlite:///{tmp_path / 'service.db'}")
+    schema.migrate(opened)
+    yield opened
+    opened.close()

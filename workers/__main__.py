@@ -1,0 +1,9 @@
+"""``python -m workers``: a worker process, told by ``WSI_…`` variables and ``wsi.toml``."""
+
+import sys
+
+from workers.worker import main
+from wsi_pipeline.jobs.settings import ServiceSettings
+
+if __name__ == "__main__":
+    sys.exit(main(ServiceSettings()))

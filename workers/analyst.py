@@ -1,0 +1,232 @@
+"""One analysis after the other in one process, which keeps its model loaded in between."""
+
+import contextlib
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from workers.messages import Equipment, Failed, Message, Order, Progress, Stored
+from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.errors import (
+    DamagedSlideError,
+    PackageError,
+    ResultBusyError,
+    ResultError,
+    SlideError,
+    UsageError,
+    WsiError,
+)
+from wsi_pipeline.export.findings import find
+from wsi_pipeline.jobs.problem import problem_of
+from wsi_pipeline.jobs.slides import LINKED
+from wsi_pipeline.model.catalogue import ModelCatalogue
+from wsi_pipeline.model.loaded import model_loading
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
+from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.run.preparation import Preparation, prepare
+from wsi_pipeline.run.scheduler import Scheduler, connect, default_workers
+from wsi_pipeline.slide.probe import ProbeLimits, Prober
+from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.storage import open_storage
+from wsi_pipeline.tiles.plan import Plan
+
+log = logging.getLogger(__name__)
+
+#: Longest a process that was killed may hold on to its unfinished work, seconds.
+_BUSY_SECONDS = 30.0
+#: Digits of a slide's hash that are its name in results: the same work is given to whoever asks
+#: for it, and another workspace must not learn what somebody called the slide.
+_NAME_DIGITS = 16
+
+
+class Analyst:
+    """Carries out orders.
+
+    Args:
+        equipment: What all orders share.
+        tell: Takes what there is to tell meanwhile.
+    """
+
+    def __init__(self, equipment: Equipment, tell: Callable[[Message], None]) -> None:
+        self._equipment = equipment
+        self._tell = tell
+        self._storage = open_storage(equipment.storage)
+        self._models = ModelCatalogue(Path(equipment.models))
+        self._limits = ProbeLimits(equipment.check_seconds, equipment.check_memory_bytes)
+        self._prober = Prober(self._limits)
+        self._kept = contextlib.ExitStack()
+        self._scheduler: Scheduler | None = None
+
+    def carry_out(self, order: Order) -> Stored:
+        """Analyse a slide and store the result, verified, under the order's destination.
+
+        What a killed process finished of it is not computed again.
+
+        Raises:
+            Exception: whatever :func:`failed` can tell of.
+        """
+        work = self._work(order)
+        result = _finished(order)
+        if result is None:
+            self._analyse(order, work)
+            self._tell(Progress(stage="publishing"))
+            result = verify(order.result)
+        else:
+            tiles = result.attributes["tiles"]
+            self._tell(Progress("publishing", tiles, tiles, tiles))
+        summary = find(result).to_json()
+        # A copy: should this process be killed before the result counts, the next stores it.
+        self._storage.put_tree(order.destination, order.result)
+        return Stored(summary)
+
+    def _work(self, order: Order) -> Work:
+        config = AnalysisConfig.model_validate(order.config)
+        package = self._package(order)
+        device = self._equipment.device if config.device == "auto" else config.device
+        cache = Path(self._equipment.cache)
+        runtime = RuntimeRequest(device, config.precision, cache, runtime=config.runtime)
+        work = Work(package, config, runtime, self._connected(device))
+        if work.fingerprint != order.fingerprint:
+            raise UsageError(
+                "this worker understands the job's settings in another way than the server: one "
+                "of both is of another version"
+            )
+        return work
+
+    def _package(self, order: Order) -> ModelPackage:
+        package = self._models.get(order.model)
+        if package.sha256 != order.model_sha256:
+            raise PackageError(order.model, "is another one here than when the job was created")
+        return package
+
+    def _connected(self, device: str) -> Scheduler:
+        if self._scheduler is None:
+            workers = default_workers(resolve_device(device))
+            connection = connect(self._equipment.scheduler, workers)
+            self._scheduler = self._kept.enter_context(connection)
+        return self._scheduler
+
+    def _analyse(self, order: Order, work: Work) -> None:
+        local = contextlib.nullcontext()
+        with (
+            local
+            if work.scheduler.remote
+            else model_loading(work.package, work.runtime, work.threshold)
+        ):
+            prepared = self._prepare(order, work)
+        try:
+            if prepared.sha256.result() != order.slide_sha256:
+                raise DamagedSlideError(prepared.path, "is not the file any more that was checked")
+            self._classify(order, prepared, work)
+        finally:
+            prepared.reader.close()
+
+    def _prepare(self, order: Order, work: Work) -> Preparation:
+        prober, self._prober = self._prober, Prober(self._limits)
+        with prober:
+            return prepare(
+                self._slide(order),
+                work.package,
+                work.config,
+                prober=prober,
+                name=order.slide_sha256[:_NAME_DIGITS],
+            )
+
+    def _slide(self, order: Order) -> Path:
+        location = order.slide_location
+        if location.startswith(LINKED):
+            path = Path(location.removeprefix(LINKED))
+            if not path.exists():
+                raise DamagedSlideError(path, "the linked file is not there any more")
+            return path
+        try:
+            return self._storage.local_path(location, Path(self._equipment.copies))
+        except FileNotFoundError as error:
+            raise DamagedSlideError(location, "it is not stored any more") from error
+
+    def _classify(self, order: Order, prepared: Preparation, work: Work) -> None:
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                analyse_slide(prepared, order.result, work, observer=_Told(self._tell))
+            except ResultBusyError:
+                # Of a worker that was killed a moment ago: it ends with it.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+
+
+class _Told:
+    """An :class:`~wsi_pipeline.run.observer.Observer` that passes on what it sees."""
+
+    def __init__(self, tell: Callable[[Message], None]) -> None:
+        self._tell = tell
+        self._began = time.monotonic()
+        self._done = self._resumed = 0
+
+    def stage(self, name: str) -> None:
+        """A stage begins."""
+        self._tell(Progress(stage=name))
+
+    def planned(self, plan: Plan, resumed_tiles: int) -> None:
+        """The plan stands."""
+        self._began = time.monotonic()
+        self._done = self._resumed = resumed_tiles
+        self._tell(
+            Progress(tiles_total=len(plan), tiles_done=resumed_tiles, resumed_tiles=resumed_tiles)
+        )
+
+    def advanced(self, tiles: int, bytes_read: int) -> None:  # noqa: ARG002 - the interface
+        """So many more tiles are done, and will be found so by the next attempt."""
+        self._done += tiles
+        rate = (self._done - self._resumed) / max(time.monotonic() - self._began, 1e-3)
+        self._tell(Progress(tiles_done=self._done, tiles_per_second=round(rate, 3)))
+
+
+def failed(error: Exception, order: Order) -> Failed:
+    """What a worker is told of an error."""
+    if isinstance(error, SlideError):
+        # It will not get better.
+        return Failed(_without_names(problem_of(error), order), final=True)
+    if isinstance(error, PackageError | UsageError):
+        # Of this worker's installation, perhaps: another may do better.
+        return Failed(_without_names(problem_of(error), order), final=False)
+    log.error("an analysis failed", exc_info=error)
+    if isinstance(error, OSError) and error.strerror:
+        detail = f"the worker could not go on: {error.strerror}"
+    elif isinstance(error, WsiError):
+        return Failed(_without_names(problem_of(error), order), final=False)
+    else:
+        detail = f"an unexpected {type(error).__name__}; the worker's log tells more"
+    return Failed(problem_of(WsiError(detail)), final=False)
+
+
+def _finished(order: Order) -> Result | None:
+    """The result a killed worker left unpublished, if it is whole and this very one."""
+    if not order.result.exists():
+        return None
+    try:
+        result = verify(order.result)
+        facts = result.attributes
+        found = (facts["slide"]["sha256"], facts["model"]["sha256"], facts["fingerprint"])
+        if found == (order.slide_sha256, order.model_sha256, order.fingerprint):
+            return result
+    except ResultError:
+        log.warning("an unpublished result is damaged; it is made again")
+    shutil.rmtree(order.result)
+    return None
+
+
+def _without_names(problem: dict[str, Any], order: Order) -> dict[str, Any]:
+    """Files linked from elsewhere have names of their own, which may be of patients."""
+    path = Path(order.slide_location.removeprefix(LINKED))
+    detail = str(problem["detail"])
+    for text in (str(path), str(path.parent), path.name, path.stem, order.folder):
+        detail = detail.replace(text, "the slide") if len(text) > 1 else detail
+    return {**problem, "detail": detail}
