@@ -25,6 +25,14 @@ _VERBS = {
     "verify": ("verify", "verify", "Hash results again and name what is damaged."),
     "synth": ("synth", "synth", "Draw synthetic slides with planted tumour and exact truth."),
     "models": ("models", "app", "Show and verify model packages."),
+    "serve": ("serve", "serve", "Start the service: uploads, queue, workers, masks over HTTP."),
+    "worker": ("worker", "worker", "Add a worker to a service, on this or another host."),
+    "config": ("config", "config", "Show the service's settings and where each comes from."),
+    "keys": ("keys", "app", "Make, list and revoke API keys."),
+    "audit": ("audit", "app", "Check the service's audit log."),
+    "migrate": ("migrate", "migrate", "Bring the service's database up to date."),
+    "gc": ("gc", "gc", "Remove what the service no longer needs."),
+    "client": ("client", "app", "Use a service: upload, submit, wait, fetch."),
 }
 
 

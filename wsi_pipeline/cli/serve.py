@@ -1,0 +1,280 @@
+"""``wsi serve``: the whole service on this machine, with no other server."""
+
+import contextlib
+import errno
+import fcntl
+import importlib.util
+import ipaddress
+import logging
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+import typer
+
+from wsi_pipeline.cli import EXIT_FAILURE, EXIT_OK
+from wsi_pipeline.cli.console import console
+from wsi_pipeline.cli.service import (
+    DatabaseUrl,
+    DataDir,
+    StorageUrl,
+    as_variables,
+    load_settings,
+)
+from wsi_pipeline.cli.supervisor import Program, StartError, Supervisor, die_with
+from wsi_pipeline.cli.worker import WORKER
+from wsi_pipeline.demo.models import DEMO, DEMO_VERSION
+from wsi_pipeline.errors import PackageError, UsageError
+from wsi_pipeline.jobs import logs, schema
+from wsi_pipeline.jobs.database import Database
+from wsi_pipeline.jobs.keys import PREFIX, ApiKeys
+from wsi_pipeline.jobs.settings import ServiceSettings
+from wsi_pipeline.model.package import load_package
+
+log = logging.getLogger(__name__)
+
+#: The HTTP server; the library itself knows none.
+_API = (sys.executable, "-m", "api")
+_LEAST_TOKEN = 16
+_COMPUTE = "Computing"
+_LISTEN = "Listening"
+
+
+def serve(
+    host: Annotated[
+        str | None,
+        typer.Option(
+            help="Address to listen on. [dim]\\[default: 127.0.0.1][/]", rich_help_panel=_LISTEN
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port; 0 takes a free one. [dim]\\[default: 8000][/]", rich_help_panel=_LISTEN
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    database: DatabaseUrl = None,
+    storage: StorageUrl = None,
+    models_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Model packages found by name. [dim]\\[WSI_MODELS_DIR][/]",
+            rich_help_panel=_COMPUTE,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Worker processes here; 0 leaves it to `wsi worker`. [dim]\\[default: 1][/]",
+            min=0,
+            rich_help_panel=_COMPUTE,
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu or cuda:N.", rich_help_panel=_COMPUTE)
+    ] = None,
+    demo: Annotated[
+        bool,
+        typer.Option(
+            "--demo/--no-demo",
+            help="Build the demo model if it is missing; takes about a minute, once.",
+            rich_help_panel=_COMPUTE,
+        ),
+    ] = True,
+    log_format: Annotated[
+        Literal["json", "text"] | None, typer.Option(help="json, or text for people.")
+    ] = None,
+) -> None:
+    """Start the service: uploads, queue, workers and masks over HTTP.
+
+    Prints the address to open, with the token that signs in; the token is also good as
+    [bold]Authorization: Bearer TOKEN[/]. It is kept in the data folder and stays the same.
+
+    [bold]Examples[/]
+
+    On this machine, for this machine:
+
+        wsi serve
+
+    Elsewhere, with two workers:
+
+        wsi serve --data-dir /srv/wsi --port 9000 --workers 2
+
+    All settings: [bold]wsi config[/]. Ctrl-C stops in good order: uploads and jobs go on where
+    they were with the next start.
+    """
+    flags = {
+        "host": host,
+        "port": port,
+        "data_dir": data_dir,
+        "database": database,
+        "storage": storage,
+        "models_dir": models_dir,
+        "workers": workers,
+        "device": device,
+        "log_format": log_format,
+    }
+    settings = load_settings(**flags)
+    logs.set_up(settings.log_format)
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _only_one(settings.data_dir), _listen(settings) as listening:
+        token = _prepare(settings)
+        if demo:
+            _ensure_demo(settings)
+        environment = {**os.environ, **as_variables({**flags, "token": token})}
+        api = Program(
+            "api",
+            [*_API, "--fd", str(listening.fileno())],
+            environment,
+            inherit=(listening.fileno(),),
+            tells=True,
+        )
+        crew = [
+            Program(f"worker {number}", WORKER, environment)
+            for number in range(1, settings.workers + 1)
+        ]
+        supervisor = Supervisor([api, *crew], settings.stop_seconds)
+        try:
+            supervisor.run(
+                when_ready=lambda: _say_address(settings, listening.getsockname()[1], token),
+                # Nobody may come in while those inside are shown out.
+                when_stopping=listening.close,
+            )
+        except StartError as error:
+            sys.stderr.write(f"wsi: the {error} process could not start; see above\n")
+            raise typer.Exit(EXIT_FAILURE) from error
+    raise typer.Exit(EXIT_OK)
+
+
+@contextlib.contextmanager
+def _only_one(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder; the lock ends with the process.
+
+    Raises:
+        UsageError: another server holds it.
+    """
+    with (data_dir / "serve.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(
+                f"another `wsi serve` runs with {data_dir}; stop it, or name another --data-dir"
+            ) from error
+        yield
+
+
+def _listen(settings: ServiceSettings) -> socket.socket:
+    """The listening socket, held here so that a new API process goes on with it.
+
+    Raises:
+        UsageError: the port is taken, or the address is not of this machine.
+    """
+    host, port = settings.host, settings.port
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except socket.gaierror as error:
+        raise UsageError(f"--host {host} is no address: {error.strerror}") from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise UsageError(
+                f"port {port} is taken by another program; name another with --port"
+            ) from error
+        raise UsageError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+
+
+def _prepare(settings: ServiceSettings) -> str:
+    """Bring the database up to date and the token into it; returns the token.
+
+    Raises:
+        SchemaError: it is PostgreSQL and has other tables.
+        UsageError: the token of the settings is too short or was revoked.
+    """
+    database = Database(settings.database_url)
+    try:
+        if database.dialect == "sqlite":
+            schema.migrate(database)
+        else:
+            schema.check(database)
+        keys = ApiKeys(database)
+        if settings.token is not None:
+            token = settings.token.get_secret_value()
+            if len(token) < _LEAST_TOKEN:
+                raise UsageError(f"the token has fewer than {_LEAST_TOKEN} characters")
+            keys.ensure_console(token)
+            return token
+        kept = settings.data_dir / "token"
+        token = _kept_token(kept)
+        try:
+            keys.ensure_console(token)
+        except UsageError:  # revoked: who revokes the token wants another
+            kept.unlink()
+            token = _kept_token(kept)
+            keys.ensure_console(token)
+        return token
+    finally:
+        database.close()
+
+
+def _kept_token(path: Path) -> str:
+    """The token of earlier starts, or a new one, readable by this user only."""
+    if path.exists():
+        path.chmod(0o600)
+        text = path.read_text(encoding="ascii").strip()
+        if len(text) >= _LEAST_TOKEN:
+            return text
+    token = PREFIX + secrets.token_urlsafe(32)
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(token + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)
+    return token
+
+
+def _ensure_demo(settings: ServiceSettings) -> None:
+    """Build the demo model if it is missing, in a child: torch never comes into this process."""
+    with contextlib.suppress(PackageError):
+        package = load_package(settings.models_dir / DEMO)
+        if package.description.version == DEMO_VERSION:
+            return
+    if importlib.util.find_spec("torch") is None:
+        console.print("no demo model: it is missing, and torch, which builds it, is not installed")
+        return
+    console.print("building the demo model; takes about a minute, this first time only")
+    command = [sys.executable, "-m", "wsi_pipeline.cli", "models", "show", DEMO, "--json"]
+    environment = {**os.environ, **as_variables({"models_dir": settings.models_dir})}
+    done = subprocess.run(  # noqa: S603 - our own program
+        command,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        # Safe here: this process has one thread.
+        preexec_fn=partial(die_with, os.getpid()),
+        check=False,
+    )
+    if done.returncode:
+        raise PackageError(DEMO, "could not be built; see above, or start with --no-demo")
+
+
+def _say_address(settings: ServiceSettings, port: int, token: str) -> None:
+    host = settings.host
+    with contextlib.suppress(ValueError):
+        address = ipaddress.ip_address(host)
+        if address.is_unspecified:
+            host = "127.0.0.1"
+        elif address.version == 6:
+            host = f"[{host}]"
+    sys.stdout.write(f"http://{host}:{port}/?token={quote(token)}\n")
+    sys.stdout.flush()
+    if sys.stderr.isatty():
+        console.print(f"everything is kept in {settings.data_dir}; Ctrl-C stops", highlight=False)

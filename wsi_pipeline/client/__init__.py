@@ -1,0 +1,31 @@
+"""The service from the other side: upload slides, queue jobs, wait, fetch results.
+
+Needs only httpx; imports neither torch nor OpenSlide::
+
+    from wsi_pipeline.client import Client
+
+    with Client("http://127.0.0.1:8000", token) as client:
+        slide = client.upload("slide.svs")
+        job = client.wait(client.submit(slide.id, model="demo").id)
+        client.fetch(job.id, "mask", "slide.zarr")
+"""
+
+from wsi_pipeline.client.client import Client
+from wsi_pipeline.client.errors import (
+    ClientError,
+    RefusedError,
+    TransferError,
+    UnreachableError,
+)
+from wsi_pipeline.client.facts import Event, JobFacts, SlideFacts
+
+__all__ = [
+    "Client",
+    "ClientError",
+    "Event",
+    "JobFacts",
+    "RefusedError",
+    "SlideFacts",
+    "TransferError",
+    "UnreachableError",
+]

@@ -1,0 +1,53 @@
+"""A fetched result as a folder: unpacked beside its place, hashed again, then moved there."""
+
+import shutil
+import stat
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from wsi_pipeline.client.errors import TransferError
+from wsi_pipeline.errors import ResultError
+
+
+def unpack_store(packed: Path, target: Path) -> None:
+    """Unpack a result; it appears under its name when every array in it has its hash.
+
+    Args:
+        packed: The ZIP, with the store's root as its root.
+        target: The folder to be made.
+
+    Raises:
+        TransferError: the ZIP, or the result in it, is damaged.
+    """
+    new = target.with_name(f".{target.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        try:
+            with zipfile.ZipFile(packed) as archive:
+                for entry in archive.infolist():
+                    _check(entry)
+                archive.extractall(new)
+        except (zipfile.BadZipFile, EOFError) as error:
+            raise TransferError(f"the fetched ZIP is damaged: {error}") from error
+        # Imported here: it brings NumPy and Zarr, which nothing else of the client needs.
+        from wsi_pipeline.stitch.result import verify  # noqa: PLC0415
+
+        try:
+            verify(new)
+        except ResultError as error:
+            raise TransferError(f"the fetched result is {error.cause}") from error
+        new.rename(target)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _check(entry: zipfile.ZipInfo) -> None:
+    """Take nothing but plain files below the root.
+
+    Raises:
+        TransferError: the entry is something else.
+    """
+    place = PurePosixPath(entry.filename)
+    linked = stat.S_ISLNK(entry.external_attr >> 16)
+    if place.is_absolute() or ".." in place.parts or "\\" in entry.filename or linked:
+        raise TransferError("the fetched ZIP holds a path that leads out of it")
