@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # pytest-xdist workers; two cores by default, more where there are more.
 JOBS ?= $(shell $(PYTHON) -c "import os; print(max(2, len(os.sched_getaffinity(0))))")
 
-.PHONY: help setup demo test test-slow lint format bench docs lock clean
+.PHONY: help setup demo serve test test-slow lint format bench docs lock clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,9 @@ test: setup  ## Run the tests (under ten minutes on two cores).
 
 test-slow: setup  ## Run the slow suites: kills, truncations, large slides.
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "slow and not gpu"
+
+serve: setup  ## Start the service on 127.0.0.1 and print its address.
+	$(BIN)/wsi serve
 
 lint: setup  ## Check style and types.
 	$(BIN)/ruff check .
