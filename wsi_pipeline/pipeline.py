@@ -7,18 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from wsi_pipeline.config import AnalysisConfig
 from wsi_pipeline.errors import DamagedSlideError, ResultExistsError, UsageError
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import RuntimeInfo
 from wsi_pipeline.model.runtime import RuntimeRequest
+from wsi_pipeline.run.answers import Answers
 from wsi_pipeline.run.checkpoint import Checkpoint
 from wsi_pipeline.run.observer import Observer, SilentObserver
 from wsi_pipeline.run.preparation import Preparation
 from wsi_pipeline.run.provenance import describe
-from wsi_pipeline.run.regions import RESOURCES, RegionResult, RegionTask, cut_regions
+from wsi_pipeline.run.regions import RESOURCES, Region, RegionResult, RegionTask, cut_regions
 from wsi_pipeline.run.scheduler import Scheduler
 from wsi_pipeline.stitch.cells import stitch_cells
 from wsi_pipeline.stitch.result import Result
@@ -100,33 +99,33 @@ def analyse_slide(
         if final.exists() and not overwrite:
             checkpoint.discard()
             raise ResultExistsError(final, "exists already; remove it or use --overwrite")
-        probabilities = np.full(len(plan), np.nan, np.float32)
-        missing: list[tuple[int, slice]] = []
+        answers = Answers(plan)
+        missing: dict[int, Region] = {}
         losses = _Losses(prepared, work.config)
         losses.add(len(plan.unreadable), "found when looking for tissue")
         resumed = 0
-        for index, part in enumerate(cut_regions(plan)):
-            earlier = checkpoint.load(index, part.stop - part.start)
+        for region in cut_regions(plan):
+            earlier = checkpoint.load(region.index, region.size)
             if earlier is None:
-                missing.append((index, part))
+                missing[region.index] = region
             else:
-                probabilities[part] = earlier
-                losses.add(int(np.isnan(earlier).sum()), "")
-                resumed += len(earlier)
+                losses.add(answers.take(region, earlier), "")
+                resumed += region.tiles
         observer.planned(plan, resumed)
         observer.stage("classifying")
-        regions = dict(missing)
         read = wait = 0.0
-        for done in _classify(prepared, work, missing, runtime):
-            losses.add(int(np.isnan(done.probabilities).sum()), done.unreadable)
-            checkpoint.save(done.index, done.probabilities)
-            probabilities[regions[done.index]] = done.probabilities
+        for done in _classify(prepared, work, list(missing.values()), runtime):
+            region = missing[done.index]
+            losses.add(answers.take(region, done.values), done.unreadable)
+            checkpoint.save(done.index, done.values)
             read, wait = read + done.read_seconds, wait + done.wait_seconds
-            observer.advanced(len(done.probabilities), done.bytes_read)
+            observer.advanced(region.tiles, done.bytes_read)
         classified = time.perf_counter()
         observer.stage("writing")
-        cells = stitch_cells(plan, probabilities)
-        attributes = describe(prepared, work.package, work.config, work.fingerprint, runtime, cells)
+        cells = stitch_cells(plan, answers.probabilities)
+        attributes = describe(
+            prepared, work.package, work.config, work.fingerprint, runtime, cells, answers
+        )
         attributes["timings"] = {
             "classify_seconds": round(classified - began, 3),
             "read_thread_seconds": round(read, 3),
@@ -137,7 +136,7 @@ def analyse_slide(
             checkpoint.store,
             name=attributes["slide"]["name"],
             plan=plan,
-            probabilities=probabilities,
+            probabilities=answers.probabilities,
             cells=cells,
             threshold=work.threshold,
             levels=prepared.info.levels,
@@ -151,24 +150,23 @@ def analyse_slide(
 def _classify(
     prepared: Preparation,
     work: Work,
-    missing: list[tuple[int, slice]],
+    missing: list[Region],
     runtime: RuntimeInfo,
 ) -> Iterator[RegionResult]:
     """Run the missing regions; they arrive in any order."""
     slide, stop = prepared.path.resolve(), uuid.uuid4().hex
     tasks = (
         RegionTask(
-            index=index,
+            region=region,
             slide=slide,
             grid=prepared.plan.grid,
-            cells=prepared.plan.cells[part],
             package=work.package.folder.resolve(),
             package_sha256=work.package.sha256,
             runtime=work.runtime,
             threshold=work.threshold,
             stop=stop,
         )
-        for index, part in missing
+        for region in missing
     )
     try:
         for done in work.scheduler.run(tasks):

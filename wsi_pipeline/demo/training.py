@@ -9,6 +9,7 @@ import io
 import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from wsi_pipeline.model.package import (
 )
 from wsi_pipeline.synth import render_patches
 from wsi_pipeline.synth.patches import PatchKind
+from wsi_pipeline.tissue.colours import patch_colours, summarise
 
 _SEED = 20_160
 #: Stain and seed of the slides patches are cut from: each seed has textures of its own.
@@ -98,7 +100,7 @@ def build_demo_package(
     save_weights(classifier.network.to(memory_format=torch.contiguous_format), folder / WEIGHTS)
     _write_npz(folder / CALIBRATION, patches=calibration)
     _write_npz(folder / REFERENCE, patches=reference, probabilities=probabilities)
-    description["training"]["metrics"] = metrics
+    description["training"] |= {"metrics": metrics, "colours": _colours(patches)}
     return write_description(folder, description)
 
 
@@ -224,6 +226,13 @@ def _metrics(logits: NDArray[np.float64], truth: NDArray[np.float64]) -> dict[st
     auc = float((pairs > 0).mean() + 0.5 * (pairs == 0).mean())
     accuracy = float(((logits >= 0) == (truth == 1)).mean())
     return {"held_out_patch_auc": round(auc, 4), "held_out_patch_accuracy": round(accuracy, 4)}
+
+
+def _colours(patches: NDArray[np.uint8]) -> dict[str, Any]:
+    """How the training patches are stained, all three stains of them."""
+    colours = summarise(np.array([patch_colours(patch) for patch in patches]))
+    assert colours is not None
+    return asdict(colours)
 
 
 def _tensor(patches: NDArray[np.uint8]) -> Tensor:

@@ -62,12 +62,41 @@ class Calibration(_Frozen):
     fitted: str = "not calibrated"
 
 
+Triple = tuple[float, float, float]
+
+
+class TrainingColours(_Frozen):
+    """Optical densities (R, G, B) of the training patches' tissue px.
+
+    Attributes:
+        patches: How many were measured.
+        mean: Mean of their means.
+        std: Mean of their standard deviations.
+        covariance: Of their means, from patch to patch.
+    """
+
+    patches: int = Field(ge=8)
+    mean: Triple
+    std: Triple
+    covariance: tuple[Triple, Triple, Triple]
+
+    @model_validator(mode="after")
+    def _is_covariance(self) -> Self:
+        matrix = np.array(self.covariance)
+        # Rounded to a few digits, the least eigenvalue may end a little below zero.
+        if not (np.array_equal(matrix, matrix.T) and np.linalg.eigvalsh(matrix)[0] > -1e-5):
+            raise ValueError("the covariance is not symmetric and positive")
+        return self
+
+
 class Training(_Frozen):
     """What the model was trained on and how well it did there, in its maker's words."""
 
     data: str
     synthetic: bool = False
     metrics: dict[str, float] = Field(default_factory=dict)
+    #: To tell slides that look otherwise; where absent, reference and calibration patches serve.
+    colours: TrainingColours | None = None
 
 
 class ModelDescription(_Frozen):

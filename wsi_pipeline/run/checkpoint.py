@@ -77,20 +77,20 @@ class Checkpoint:
         """Where the result is written before it is moved to its name."""
         return self.folder / "store"
 
-    def save(self, index: int, probabilities: NDArray[np.float32]) -> None:
+    def save(self, index: int, values: NDArray[np.float32]) -> None:
         """Keep a finished region; once this returns it survives a crash of the machine."""
         path = self._region(index)
-        data = np.ascontiguousarray(probabilities).tobytes()
+        data = np.ascontiguousarray(values).tobytes()
         _write_durably(path, hashlib.sha256(data).digest() + data)
 
-    def load(self, index: int, tiles: int) -> NDArray[np.float32] | None:
-        """A region finished earlier; None if there is none, or it does not hold ``tiles`` tiles."""
+    def load(self, index: int, count: int) -> NDArray[np.float32] | None:
+        """A region finished earlier; None if there is none, or not of ``count`` numbers."""
         try:
             data = self._region(index).read_bytes()
         except FileNotFoundError:
             return None
         digest, values = data[:32], data[32:]
-        if hashlib.sha256(values).digest() != digest or len(values) != 4 * tiles:
+        if hashlib.sha256(values).digest() != digest or len(values) != 4 * count:
             return None
         return np.frombuffer(values, np.float32).copy()
 

@@ -87,7 +87,12 @@ def _search(
     if folder.resolve() in above:
         return  # a link back up
     above = (*above, folder.resolve())
-    items = sorted(item for item in folder.iterdir() if not item.name.startswith("."))
+    try:
+        items = sorted(item for item in folder.iterdir() if not item.name.startswith("."))
+    except OSError:
+        # Not ours to read, or gone since: the folders beside it are still worth a look.
+        ignored.append(folder)
+        return
     dicom = [f for f in items if f.is_file() and _is_dicom_slide(f)]
     series: dict[str | None, Path] = {}
     for file in dicom:
@@ -113,7 +118,10 @@ def _search(
 
 
 def _is_dicom_slide(file: Path) -> bool:
-    return file.suffix.lower() in _DICOM_SUFFIXES or (not file.suffix and is_dicom(file))
+    try:
+        return file.suffix.lower() in _DICOM_SUFFIXES or (not file.suffix and is_dicom(file))
+    except OSError:
+        return False  # nobody can read it; it is named among the ignored
 
 
 def _distinct(entries: list[Entry]) -> Iterator[Entry]:

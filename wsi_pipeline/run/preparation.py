@@ -29,6 +29,7 @@ class Preparation:
         resolution: Level and scale that are analysed.
         plan: The tiles.
         warnings: What a person should know of the slide.
+        name: What results call it.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Preparation:
     resolution: Resolution
     plan: Plan
     warnings: tuple[str, ...]
+    name: str
 
     @property
     def info(self) -> SlideInfo:
@@ -79,6 +81,7 @@ def prepare(
     *,
     prober: Callable[[Path], Probe] = probe,
     threads: int | None = None,
+    name: str | None = None,
 ) -> Preparation:
     """Check a slide, choose its level and find its tissue.
 
@@ -90,6 +93,7 @@ def prepare(
             it sooner.
         threads: Threads that read patches whose tissue the coarse level leaves open; None for
             one per core.
+        name: What results call the slide; None for its file's name.
 
     Raises:
         SlideError: something is wrong with the slide, or it does not allow what is asked.
@@ -116,7 +120,15 @@ def prepare(
         )
     if len(plan) == 0:
         warnings += ("no tile holds enough tissue: nothing was classified",)
-    return Preparation(path, reader, hashing, resolution, plan, warnings)
+    return Preparation(
+        path,
+        reader,
+        hashing,
+        resolution,
+        plan,
+        warnings,
+        slide_name(path) if name is None else name,
+    )
 
 
 def _in_background(path: Path) -> "Future[str]":

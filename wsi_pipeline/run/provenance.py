@@ -10,7 +10,10 @@ from wsi_pipeline.config import AnalysisConfig
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import RuntimeInfo
-from wsi_pipeline.run.preparation import Preparation, slide_name
+from wsi_pipeline.run.alarms import find_alarms
+from wsi_pipeline.run.answers import Answers
+from wsi_pipeline.run.colours import compare_colours
+from wsi_pipeline.run.preparation import Preparation
 from wsi_pipeline.slide.openslide_reader import library_version
 from wsi_pipeline.stitch.cells import TUMOUR, Cells
 from wsi_pipeline.tiles.plan import Coverage
@@ -25,6 +28,7 @@ def describe(
     fingerprint: str,
     runtime: RuntimeInfo,
     cells: Cells,
+    answers: Answers,
 ) -> dict[str, Any]:
     """The ``wsi_pipeline`` attributes of a result, as plain JSON values.
 
@@ -34,15 +38,16 @@ def describe(
     description = package.description
     threshold = config.threshold or description.threshold.value
     counts = {item.name.lower(): int(np.count_nonzero(cells.coverage == item)) for item in Coverage}
-    return {
+    facts: dict[str, Any] = {
         "slide": {
-            "name": slide_name(prepared.path),
+            "name": prepared.name,
             "sha256": prepared.sha256.result(),
             "vendor": info.vendor,
             "width": info.size.width,
             "height": info.size.height,
             "mpp": {"x": grid.mpp_0.x, "y": grid.mpp_0.y},
             "mpp_source": "file" if config.slide_mpp is None else "override",
+            "mpp_file": info.mpp and {"x": info.mpp.x, "y": info.mpp.y},
             "levels": [
                 {
                     "width": level.size.width,
@@ -57,6 +62,7 @@ def describe(
             "name": description.name,
             "version": description.version,
             "sha256": package.sha256,
+            "mpp": description.mpp,
             "synthetic": description.training.synthetic,
             "intended_use": description.intended_use,
         },
@@ -91,9 +97,17 @@ def describe(
         "slide_score": _slide_score(cells),
         "slide_score_rule": "largest cell probability",
         **_areas(cells, grid, threshold),
+        "controls": {
+            "cells": plan.controls.tolist(),
+            "probabilities": [
+                None if np.isnan(value) else float(value) for value in answers.controls
+            ],
+        },
+        "colours": compare_colours(package, answers.colours),
         "warnings": list(prepared.warnings),
-        "alarms": _alarms(counts),
     }
+    alarms = find_alarms(facts, cells.probability)
+    return facts | {"alarms": [alarm.to_json() for alarm in alarms]}
 
 
 def _slide_score(cells: Cells) -> float | None:
@@ -115,9 +129,3 @@ def _areas(cells: Cells, grid: Grid, threshold: float) -> dict[str, float | None
         "tissue_area_mm2": round(classified, 6),
         "tumour_percent": round(100 * tumour / classified, 4) if classified else None,
     }
-
-
-def _alarms(counts: dict[str, int]) -> list[str]:
-    if counts["unreadable"]:
-        return [f"{counts['unreadable']} cells of tissue could not be read"]
-    return []

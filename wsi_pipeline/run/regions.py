@@ -1,13 +1,14 @@
 """Regions: contiguous runs of the plan, the unit of distribution, retry and resume.
 
-A region task opens the slide and loads the model where it runs, keeps both for the next region,
-and returns only probabilities. Reading overlaps with the model because a runtime takes batches
+The plan's controls are a region of their own, after the others. A region task opens the slide and
+loads the model where it runs, keeps both for the next region, and returns only probabilities and
+the colours of a few tiles. Reading overlaps with the model because a runtime takes batches
 ahead of those it computes and several regions run at once.
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,47 @@ from wsi_pipeline.model.predictor import Predictor
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.slide import SlideReader, open_slide
 from wsi_pipeline.tiles.patches import read_patch
-from wsi_pipeline.tiles.plan import Plan
+from wsi_pipeline.tiles.plan import Plan, spread
+from wsi_pipeline.tissue.colours import patch_colours
 
 #: Tiles in a region: some seconds of work, so that little is lost and little overhead paid. A
 #: multiple of every runtime's batch size, so that batches fall alike wherever a region runs.
 REGION_TILES = 256
+#: Tiles whose colours are measured, spread evenly over the plan.
+SAMPLED_TILES = 64
+#: Numbers that tell a tile's colours.
+_COLOUR_VALUES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of the work.
+
+    Attributes:
+        index: Which.
+        cells: Column and row of its patches, ``(n, 2)`` int64.
+        sampled: Which of them, ``(k,)``, have their colours measured.
+        start: Place of its first tile in the plan; None for the controls, which are no tiles.
+    """
+
+    index: int
+    cells: NDArray[np.int64]
+    sampled: NDArray[np.int64]
+    start: int | None
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles of the plan it has."""
+        return 0 if self.start is None else len(self.cells)
+
+    @property
+    def size(self) -> int:
+        """How many numbers it yields, see :attr:`RegionResult.values`."""
+        return len(self.cells) + _COLOUR_VALUES * len(self.sampled)
+
+    def split(self, values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Probabilities ``(n,)`` and colours ``(k, 2, 3)`` out of its values."""
+        return values[: len(self.cells)], values[len(self.cells) :].reshape(-1, 2, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +71,9 @@ class RegionTask:
     """Everything a worker on any host needs to compute one region.
 
     Attributes:
-        index: Which region of the plan.
+        region: Which patches.
         slide: Path of the slide, the same on every host.
         grid: The grid.
-        cells: Column and row of its tiles in plan order, ``(n, 2)`` int64.
         package: Folder of the model package, the same on every host.
         package_sha256: What must be found there.
         runtime: What to compute with.
@@ -45,10 +81,9 @@ class RegionTask:
         stop: Key under which :meth:`Resources.stop` can stop it, in its own process.
     """
 
-    index: int
+    region: Region
     slide: Path
     grid: Grid
-    cells: NDArray[np.int64]
     package: Path
     package_sha256: str
     runtime: RuntimeRequest
@@ -61,8 +96,10 @@ class RegionResult:
     """What a region gives back.
 
     Attributes:
-        index: Which region of the plan.
-        probabilities: float32 ``(n,)`` in plan order; NaN = unreadable.
+        index: Which region.
+        probabilities: float32 ``(n,)`` in the region's order; NaN = unreadable.
+        colours: :func:`~wsi_pipeline.tissue.colours.patch_colours` of the sampled ones, float32
+            ``(k, 2, 3)``.
         runtime_kind: Of the predictor that computed them.
         read_seconds: Thread time spent reading and decoding.
         wait_seconds: Time spent waiting for the model.
@@ -72,17 +109,30 @@ class RegionResult:
 
     index: int
     probabilities: NDArray[np.float32]
+    colours: NDArray[np.float32]
     runtime_kind: str
     read_seconds: float
     wait_seconds: float
     bytes_read: int
     unreadable: str
 
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """All of it that has to be kept, as :meth:`Region.split` takes it apart."""
+        return np.concatenate([self.probabilities, self.colours.ravel()])
 
-def cut_regions(plan: Plan) -> Iterator[slice]:
-    """Cut a plan into regions of :data:`REGION_TILES`, the last one shorter."""
+
+def cut_regions(plan: Plan) -> list[Region]:
+    """Cut a plan into regions of :data:`REGION_TILES`, the last one shorter; then its controls."""
+    sampled = spread(len(plan), SAMPLED_TILES)
+    regions: list[Region] = []
     for start in range(0, len(plan), REGION_TILES):
-        yield slice(start, min(start + REGION_TILES, len(plan)))
+        cells = plan.cells[start : start + REGION_TILES]
+        inside = sampled[(sampled >= start) & (sampled < start + len(cells))] - start
+        regions.append(Region(len(regions), cells, inside, start))
+    if len(plan.controls):
+        regions.append(Region(len(regions), plan.controls, sampled[:0], None))
+    return regions
 
 
 def classify_region(
@@ -92,9 +142,19 @@ def classify_region(
     cells: NDArray[np.int64],
     *,
     index: int = 0,
+    sampled: NDArray[np.int64] | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> RegionResult:
     """Read and classify the tiles of a region.
+
+    Args:
+        reader: The slide.
+        predictor: The model.
+        grid: The grid.
+        cells: Column and row of the tiles, ``(n, 2)``.
+        index: Of the region.
+        sampled: Which of the tiles have their colours measured, in order; None: none.
+        stopped: Asked before each batch.
 
     Raises:
         StoppedError: ``stopped`` became true.
@@ -103,6 +163,8 @@ def classify_region(
     before = reader.bytes_read
     unreadable: list[str] = []
     lost: list[int] = []
+    wanted: set[int] = set() if sampled is None else set(sampled.tolist())
+    colours: list[NDArray[np.float32]] = []
     futures: list[Future[NDArray[np.float32]]] = []
     step = predictor.batch_size
     for start in range(0, len(cells), step):
@@ -118,6 +180,9 @@ def classify_region(
                 batch[i] = 255
                 lost.append(start + i)
                 unreadable.append(error.cause)
+            if start + i in wanted:
+                # Of px that are decoded anyway; of an unreadable tile, which is white: NaN.
+                colours.append(patch_colours(batch[i]))
         read_seconds += time.thread_time() - began
         waited = time.perf_counter()
         futures.append(predictor.submit(batch))
@@ -129,6 +194,7 @@ def classify_region(
     return RegionResult(
         index=index,
         probabilities=probabilities,
+        colours=np.array(colours, np.float32).reshape(-1, 2, 3),
         runtime_kind=predictor.info.kind,
         read_seconds=read_seconds,
         wait_seconds=wait_seconds,
@@ -145,8 +211,9 @@ def run_region(task: RegionTask) -> RegionResult:
         reader,
         predictor,
         task.grid,
-        task.cells,
-        index=task.index,
+        task.region.cells,
+        index=task.region.index,
+        sampled=task.region.sampled,
         stopped=lambda: RESOURCES.is_stopped(task.stop),
     )
 

@@ -33,7 +33,8 @@ class Outcome:
         empty: Cells not scanned.
         unreadable: Cells of tissue that could not be decoded.
         seconds: Time spent on the slide in this run.
-        warnings: What a person should look at, separated by semicolons.
+        alarms: Codes of the result's alarms, separated by semicolons.
+        warnings: What a person should look at, in words, separated by semicolons.
     """
 
     slide: str
@@ -50,6 +51,7 @@ class Outcome:
     empty: int | None = None
     unreadable: int | None = None
     seconds: float | None = None
+    alarms: str = ""
     warnings: str = ""
 
 
@@ -71,7 +73,8 @@ def outcome_of(slide: Path, result: Result, out: Path, status: Status, seconds: 
         empty=counts["empty"],
         unreadable=counts["unreadable"],
         seconds=round(seconds, 2),
-        warnings="; ".join((*facts["alarms"], *facts["warnings"])),
+        alarms="; ".join(alarm.code for alarm in result.alarms),
+        warnings="; ".join((*(alarm.message for alarm in result.alarms), *facts["warnings"])),
     )
 
 

@@ -2,6 +2,7 @@
 
 from wsi_pipeline.slide.info import Level, SlideInfo
 from wsi_pipeline.slide.opening import open_slide
+from wsi_pipeline.slide.openslide_reader import DecodedTiles
 from wsi_pipeline.slide.reader import SlideReader
 
-__all__ = ["Level", "SlideInfo", "SlideReader", "open_slide"]
+__all__ = ["DecodedTiles", "Level", "SlideInfo", "SlideReader", "open_slide"]

@@ -16,13 +16,17 @@ def slide_files(path: Path) -> tuple[Path, ...]:
     """The files of a slide, the one to open first.
 
     A DICOM slide is every ``.dcm`` of the same series in its folder; an MRXS slide is its index
-    and the folder beside it; a folder is a slide if it holds DICOM files.
+    and the folder beside it; a folder is a slide if it holds DICOM files, or one MRXS slide.
 
     Raises:
-        UnsupportedSlideError: there is nothing at ``path``, or it is a folder without DICOM files.
+        UnsupportedSlideError: there is nothing at ``path``, or it is another folder.
     """
     if path.is_dir():
-        first = next((file for file in sorted(path.iterdir()) if _is_dicom_file(file)), None)
+        items = sorted(path.iterdir())
+        first = next((file for file in items if _is_dicom_file(file)), None)
+        indexes = [file for file in items if file.suffix.lower() in _COMPANION_FOLDER_SUFFIXES]
+        if first is None and len(indexes) == 1 and indexes[0].is_file():
+            first = indexes[0]
         if first is None:
             raise UnsupportedSlideError(path, "is a folder, not a slide, and holds no DICOM files")
         return slide_files(first)

@@ -11,6 +11,7 @@ from wsi_pipeline.errors import DamagedSlideError, SlideError, UnsupportedSlideE
 from wsi_pipeline.geometry import Mpp, Region, Size
 from wsi_pipeline.slide.info import Level, SlideInfo, nominal_downsample
 from wsi_pipeline.slide.reader import WHITE
+from wsi_pipeline.slide.tile_cache import TileCache
 
 #: Decoded tiles OpenSlide keeps per slide: two tile rows of one strip of the plan, for two
 #: regions at once.
@@ -19,17 +20,36 @@ CACHE_BYTES = 64 * 2**20
 SMALL_CACHE_BYTES = 8 * 2**20
 
 
+class DecodedTiles:
+    """Decoded tiles of all slides that are given it, within one bound.
+
+    Args:
+        capacity: Most bytes kept: half for tiles OpenSlide decodes, half for those decoded
+            directly, because nobody knows which slides will come.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.of_openslide = openslide.OpenSlideCache(capacity // 2)
+        self.direct = TileCache(capacity // 2)
+
+
 class OpenSlideReader:
     """A :class:`~wsi_pipeline.slide.reader.SlideReader` over one OpenSlide handle.
 
     OpenSlide turns a handle unusable at its first error, so a failed read replaces the handle:
-    one bad tile costs one tile. Memory bound: :data:`CACHE_BYTES` plus what a call returns.
+    one bad tile costs one tile. Memory bound: :data:`CACHE_BYTES`, or the cache given, plus what a
+    call returns.
+
+    Args:
+        path: The slide's file.
+        cache: For decoded tiles; None gives the slide one of its own.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, cache: openslide.OpenSlideCache | None = None) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._cache = openslide.OpenSlideCache(CACHE_BYTES)
+        self._shares_cache = cache is not None
+        self._cache = cache or openslide.OpenSlideCache(CACHE_BYTES)
         self._handle = self._open()
         self._stated_downsamples: tuple[float, ...] = tuple(self._handle.level_downsamples)
         try:
@@ -58,6 +78,8 @@ class OpenSlideReader:
 
     def shrink_cache(self) -> None:
         """Keep few decoded tiles, because another reader reads the patches."""
+        if self._shares_cache:
+            return
         self._cache = openslide.OpenSlideCache(SMALL_CACHE_BYTES)
         self._handle.set_cache(self._cache)
 

@@ -3,8 +3,8 @@
 A hostile or damaged file may crash the decoder, eat memory or never end. The child takes that
 upon itself: the parent gets facts or an error, always.
 
-Run as a program, ``python -m wsi_pipeline.slide.probe BYTES`` reads a path from standard input
-and prints one JSON object.
+Run as a program, ``python -m wsi_pipeline.slide.probe BYTES SECONDS`` reads a path from standard
+input and prints one JSON object.
 """
 
 import json
@@ -129,7 +129,8 @@ class Prober:
         )
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "wsi_pipeline.slide.probe", str(self._limits.memory)]
+        limits = [str(self._limits.memory), str(int(2 * self._limits.seconds) + 60)]
+        command = [sys.executable, "-m", "wsi_pipeline.slide.probe", *limits]
         # Threads of a maths library nobody uses here would each reserve address space.
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
@@ -195,9 +196,11 @@ def _look(path: Path) -> dict[str, object]:
 
 
 def main() -> None:
-    """Probe the file named on standard input within the given bytes of address space."""
-    memory = int(sys.argv[1])
+    """Probe the file named on standard input within bytes of address space and processor time."""
+    memory, seconds = int(sys.argv[1]), int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    # The parent watches the clock; this is for a child whose parent was killed.
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     name = sys.stdin.buffer.read()
     if name:

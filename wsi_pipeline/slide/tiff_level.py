@@ -38,7 +38,7 @@ class TiffLevel:
         path: The file, for messages.
         page: The directory, as tifffile parsed it.
         descriptor: Open file descriptor, shared between levels; read with ``pread`` only.
-        cache: Shared between the levels of a slide.
+        cache: Shared between the levels of a slide, or of several.
 
     Raises:
         UnsupportedSlideError: not tiled, not 8-bit RGB, or in a compression nobody here decodes.
@@ -52,6 +52,8 @@ class TiffLevel:
         self._descriptor = descriptor
         self._cache = cache
         self._lock = threading.Lock()
+        # The cache may outlive this level: an id() would be given to another one some day.
+        self._identity = object()
         self._bytes_read = 0
         reason = _unreadable_reason(page)
         if reason:
@@ -109,7 +111,7 @@ class TiffLevel:
     def _tile(self, index: int) -> NDArray[np.uint8] | None:
         if self._layout.counts[index] == 0:
             return None
-        return self._cache.get((id(self), index), lambda: self._decode(index))
+        return self._cache.get((self._identity, index), lambda: self._decode(index))
 
     def _decode(self, index: int) -> NDArray[np.uint8]:
         offset, count = self._layout.offsets[index], self._layout.counts[index]

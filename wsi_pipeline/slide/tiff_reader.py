@@ -27,14 +27,19 @@ _UM_PER_UNIT = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 
 class TiffReader:
     """A :class:`~wsi_pipeline.slide.reader.SlideReader` over a TIFF pyramid, without OpenSlide.
 
-    Memory bound: :data:`CACHE_BYTES` plus what a call returns.
+    Memory bound: :data:`CACHE_BYTES`, or the cache given, plus what a call returns.
+
+    Args:
+        path: The file.
+        cache: For decoded tiles; None gives the slide one of its own.
 
     Raises:
         UnsupportedSlideError: the image is not one 8-bit RGB plane in tiles.
         DamagedSlideError: the directory cannot be parsed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, cache: TileCache | None = None) -> None:
+        self._cache = cache or TileCache(CACHE_BYTES)
         self._descriptor = os.open(path, os.O_RDONLY)
         try:
             self._levels, self._info = self._parse(path)
@@ -78,7 +83,6 @@ class TiffReader:
         os.close(self._descriptor)
 
     def _parse(self, path: Path) -> tuple[tuple[TiffLevel, ...], SlideInfo]:
-        cache = TileCache(CACHE_BYTES)
         with tifffile.TiffFile(path) as tiff:
             series = tiff.series[0]
             if series.ndim != 3 or series.axes[-1] != "S":
@@ -88,7 +92,7 @@ class TiffReader:
             levels: list[TiffLevel] = []
             for sub in series.levels:
                 try:
-                    levels.append(TiffLevel(path, sub.keyframe, self._descriptor, cache))
+                    levels.append(TiffLevel(path, sub.keyframe, self._descriptor, self._cache))
                 except UnsupportedSlideError as error:
                     cause = f"{error.cause.split(';')[0]}; {_REMEDY}"
                     raise UnsupportedSlideError(path, cause) from error

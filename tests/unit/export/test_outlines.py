@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import numpy as np
 import pytest
 import shapely
+from geojson_support import check_qupath
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -25,90 +25,6 @@ from wsi_pipeline.grid import Grid
 from wsi_pipeline.stitch.result import Result
 
 MakeResult = Callable[..., Result]
-
-RING = {
-    "type": "array",
-    "minItems": 4,
-    "items": {
-        "type": "array",
-        "minItems": 2,
-        "maxItems": 2,
-        "items": {"type": "number", "minimum": 0},
-    },
-}
-POLYGON = {"type": "array", "minItems": 1, "items": RING}
-#: What QuPath 0.3 and later read and write.
-QUPATH = {
-    "type": "object",
-    "required": ["type", "features"],
-    "properties": {
-        "type": {"const": "FeatureCollection"},
-        "features": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["type", "id", "geometry", "properties"],
-                "properties": {
-                    "type": {"const": "Feature"},
-                    "id": {
-                        "type": "string",
-                        "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
-                    },
-                    "geometry": {
-                        "oneOf": [
-                            {
-                                "properties": {
-                                    "type": {"const": "Polygon"},
-                                    "coordinates": POLYGON,
-                                },
-                                "required": ["type", "coordinates"],
-                            },
-                            {
-                                "properties": {
-                                    "type": {"const": "MultiPolygon"},
-                                    "coordinates": {
-                                        "type": "array",
-                                        "minItems": 2,
-                                        "items": POLYGON,
-                                    },
-                                },
-                                "required": ["type", "coordinates"],
-                            },
-                        ]
-                    },
-                    "properties": {
-                        "type": "object",
-                        "additionalProperties": False,
-                        "required": ["objectType", "measurements", "isLocked"],
-                        "properties": {
-                            "objectType": {"enum": ["annotation", "tile"]},
-                            "name": {"type": "string"},
-                            "classification": {
-                                "type": "object",
-                                "required": ["name", "color"],
-                                "properties": {
-                                    "name": {"type": "string"},
-                                    "color": {
-                                        "type": "array",
-                                        "minItems": 3,
-                                        "maxItems": 3,
-                                        "items": {"type": "integer", "minimum": 0, "maximum": 255},
-                                    },
-                                },
-                            },
-                            "measurements": {
-                                "type": "object",
-                                "additionalProperties": {"type": "number"},
-                            },
-                            "isLocked": {"type": "boolean"},
-                        },
-                    },
-                },
-            },
-        },
-    },
-}
 
 
 def decision_of(tumour: NDArray[np.bool_], scale: float = 1.0) -> Decision:
@@ -180,7 +96,7 @@ def tiles_with_two_foci() -> NDArray[np.float32]:
 
 def read(path: Path) -> dict[str, Any]:
     value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    jsonschema.validate(value, QUPATH)
+    check_qupath(value)
     return value
 
 

@@ -8,9 +8,12 @@ from wsi_pipeline.errors import StoppedError
 from wsi_pipeline.geometry import Mpp, Region, Size
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.run import regions as module
+from wsi_pipeline.run.answers import Answers
+from wsi_pipeline.run.regions import Region as Part
 from wsi_pipeline.run.regions import classify_region, cut_regions
 from wsi_pipeline.testing import ArraySlide, FakePredictor
 from wsi_pipeline.tiles.plan import Plan
+from wsi_pipeline.tissue.colours import patch_colours
 
 GRID = Grid(0, Size(320, 160), 1.0, 1.0, 32, 32, Mpp(0.5, 0.5))
 CELLS = np.array([(column, row) for row in range(5) for column in range(10)])
@@ -29,15 +32,83 @@ def expected() -> NDArray[np.float32]:
     return np.array([(number % 32) / 1024 for number in range(50)], np.float32)
 
 
-@pytest.mark.parametrize("tiles", [0, 1, 7, 8, 9, 100])
-def test_regions_cover_the_plan_once(monkeypatch: pytest.MonkeyPatch, tiles: int) -> None:
-    monkeypatch.setattr(module, "REGION_TILES", 8)
-    cells = np.zeros((tiles, 2), np.int64)
+def plan_of(tiles: int, controls: int = 0) -> Plan:
+    cells = np.stack([np.arange(tiles), np.zeros(tiles, np.int64)], axis=1)
     empty = np.zeros(tiles, np.float32)
-    plan = Plan(GRID, cells, empty, np.zeros((5, 10), np.uint8), 0, cells[:0])
-    parts = list(cut_regions(plan))
-    assert [i for part in parts for i in range(part.start, part.stop)] == list(range(tiles))
-    assert all(part.stop - part.start == 8 for part in parts[:-1])
+    glass = np.stack([np.arange(controls), np.ones(controls, np.int64)], axis=1)
+    return Plan(GRID, cells, empty, np.zeros((5, 10), np.uint8), 0, cells[:0], glass)
+
+
+@pytest.mark.parametrize("tiles", [0, 1, 7, 8, 9, 100])
+@pytest.mark.parametrize("controls", [0, 3])
+def test_regions_cover_the_plan_once(
+    monkeypatch: pytest.MonkeyPatch, tiles: int, controls: int
+) -> None:
+    monkeypatch.setattr(module, "REGION_TILES", 8)
+    plan = plan_of(tiles, controls)
+    regions = cut_regions(plan)
+    assert [region.index for region in regions] == list(range(len(regions)))
+    parts = [region for region in regions if region.start is not None]
+    assert [cell for part in parts for cell in part.cells.tolist()] == plan.cells.tolist()
+    assert [part.start for part in parts] == list(range(0, tiles, 8))
+    assert all(part.tiles == 8 for part in parts[:-1])
+    others = [region for region in regions if region.start is None]
+    assert [region.cells.tolist() for region in others] == (
+        [plan.controls.tolist()] * bool(controls)
+    )
+    assert all((region.tiles, region.size) == (0, controls) for region in others)
+
+
+@pytest.mark.parametrize("tiles", [1, 9, 64, 65, 300])
+def test_colours_are_sampled_all_over_the_plan(monkeypatch: pytest.MonkeyPatch, tiles: int) -> None:
+    monkeypatch.setattr(module, "REGION_TILES", 8)
+    sampled = [
+        int(place) + (region.start or 0)
+        for region in cut_regions(plan_of(tiles, 2))
+        for place in region.sampled
+    ]
+    assert len(sampled) == min(tiles, 64)
+    assert len(set(sampled)) == len(sampled)
+    assert sampled == sorted(sampled)
+    assert max(np.diff(sampled), default=1) <= -(-tiles // 64) + 1
+
+
+def test_answers_come_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REGION_TILES", 8)
+    plan, rng = plan_of(100, 3), np.random.default_rng(1)
+    regions = cut_regions(plan)
+    values = {region.index: rng.random(region.size).astype(np.float32) for region in regions}
+    values[2][5] = values[len(regions) - 1][1] = np.nan
+    forwards, backwards = Answers(plan), Answers(plan)
+    lost = [forwards.take(region, values[region.index]) for region in regions]
+    for region in reversed(regions):
+        backwards.take(region, values[region.index])
+    assert sum(lost) == 1, "a control is no lost tile"
+    assert np.array_equal(forwards.probabilities[:8], values[0][:8])
+    assert np.array_equal(forwards.controls, values[len(regions) - 1], equal_nan=True)
+    assert not np.isnan(forwards.colours).any()
+    for name in ("probabilities", "controls", "colours"):
+        one, other = getattr(forwards, name), getattr(backwards, name)
+        assert one.tobytes() == other.tobytes(), name
+
+
+def test_what_is_kept_is_taken_apart_again() -> None:
+    slide = ArraySlide([tissue()], unreadable=[Region(0, 70, 5, 1, 1)])
+    region = Part(0, CELLS[:20], np.array([0, 2, 19]), 0)
+    done = classify_region(
+        slide, FakePredictor(patch_px=32), GRID, region.cells, sampled=region.sampled
+    )
+    assert len(done.values) == region.size == 20 + 3 * 6
+    probabilities, colours = region.split(done.values)
+    assert np.array_equal(probabilities, done.probabilities, equal_nan=True)
+    assert np.array_equal(colours[0], patch_colours(tissue()[:32, :32]))
+    assert np.array_equal(colours[2], patch_colours(tissue()[32:64, 288:320]))
+    assert np.isnan(colours[1]).all(), "tile 2 cannot be read"
+
+
+def tissue() -> NDArray[np.uint8]:
+    noise = np.random.default_rng(4).integers(-20, 20, (160, 320, 3))
+    return (np.array([170, 90, 160]) + noise).astype(np.uint8)
 
 
 def test_probabilities_are_in_plan_order() -> None:

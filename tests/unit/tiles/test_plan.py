@@ -11,7 +11,7 @@ from wsi_pipeline.grid import Grid
 from wsi_pipeline.testing import ArraySlide
 from wsi_pipeline.testing.slides import reduced
 from wsi_pipeline.tiles import plan as module
-from wsi_pipeline.tiles.plan import Coverage, Plan, make_plan
+from wsi_pipeline.tiles.plan import CONTROLS, Coverage, Plan, make_plan, spread
 
 PATCH = 40
 GLASS, TISSUE = (240, 240, 240), (170, 110, 160)
@@ -187,3 +187,50 @@ def test_tissue_at_the_edge_of_every_tile_is_found(factor: int) -> None:
     fast, exact = (make_plan(slide, grid, min_tissue=0.3, exact=e) for e in (False, True))
     assert np.array_equal(fast.cells, exact.cells)
     assert len(fast) == 28
+
+
+@given(st.integers(0, 500), st.integers(0, 70))
+def test_what_is_spread_is_evenly_apart(total: int, count: int) -> None:
+    chosen = spread(total, count)
+    assert len(chosen) == min(total, count)
+    if len(chosen):
+        gaps = np.diff(np.concatenate([[-chosen[0] - 1], chosen, [2 * total - chosen[-1] - 1]]))
+        assert gaps.min() >= 1
+        assert gaps.max() <= 2 * -(-total // len(chosen))
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("coarse", [False, True])
+def test_controls_are_clean_glass_all_over_the_slide(*, exact: bool, coarse: bool) -> None:
+    image = glass(415, 330)
+    image[:160, :200] = TISSUE
+    image[200:206, 240:400] = TISSUE  # too little to be classified, too much to be clean
+    image[280:] = 0
+    plan = planned(slide_of(image) if coarse else ArraySlide([image]), exact=exact)
+    controls = plan.controls.tolist()
+    assert len(controls) == CONTROLS
+    assert len({tuple(cell) for cell in controls}) == CONTROLS
+    for column, row in controls:
+        assert plan.coverage[row, column] == Coverage.GLASS
+        px = image[row * PATCH : (row + 1) * PATCH, column * PATCH : (column + 1) * PATCH]
+        assert px.shape == (PATCH, PATCH, 3), "reaches over the edge"
+        assert (px == GLASS).all()
+    columns, rows = np.array(controls).T
+    assert np.ptp(rows) >= 4
+    assert np.ptp(columns) >= 4
+    assert np.array_equal(planned(slide_of(image)).controls, planned(slide_of(image)).controls)
+
+
+def test_controls_are_no_tiles() -> None:
+    image = glass()
+    image[:160, :200] = TISSUE
+    plan = planned(slide_of(image))
+    tiles = {tuple(cell) for cell in plan.cells.tolist()}
+    assert not tiles & {tuple(cell) for cell in plan.controls.tolist()}
+    assert len(plan) == 20
+    assert np.count_nonzero(plan.coverage == Coverage.CLASSIFIED) == 20
+
+
+def test_there_are_no_controls_without_glass_or_without_tissue() -> None:
+    assert len(planned(slide_of(np.full((160, 400, 3), TISSUE, np.uint8))).controls) == 0
+    assert len(planned(slide_of(glass())).controls) == 0
