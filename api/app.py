@@ -8,18 +8,21 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from api import (
+    cells,
     events,
     health,
     intake,
     jobs,
     metrics,
     model_packages,
+    notes,
     openapi,
-    page,
     problems,
     results,
+    session,
     slides,
     uploads,
+    web,
 )
 from api.checking import Checker
 from api.feed import EventFeed
@@ -42,18 +45,22 @@ ROUTERS = (
     jobs.router,
     events.router,
     results.router,
+    cells.router,
+    notes.router,
     model_packages.router,
-    page.router,
+    session.router,
+    web.router,
     health.router,
     metrics.router,
 )
 
 
-def create_app(settings: ServiceSettings) -> FastAPI:
+def create_app(settings: ServiceSettings, pages: web.Pages | None = None) -> FastAPI:
     """The service as an ASGI application; connects to nothing until it starts.
 
     Args:
         settings: Everything it is told; the database must have been migrated.
+        pages: What is shown to people; None: what this installation has.
     """
     figures = Metrics()
 
@@ -63,7 +70,11 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         app.state.services = services
         copies = settings.work_dir / "slides"
         app.state.pictures = SlidePictures(
-            KnownSlides(services.slides), services.storage, settings.open_slides, copies
+            KnownSlides(services.slides),
+            services.storage,
+            settings.open_slides,
+            copies,
+            services.links,
         )
         app.state.renderings = Renderings(settings.work_dir.with_name("renderings"))
         app.state.storage_watch = StorageWatch(services)
@@ -98,6 +109,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=openapi.operation_id,
     )
+    app.state.pages = pages or web.Pages.find()
     problems.install(app)
     openapi.install(app)
     for router in ROUTERS:

@@ -4,7 +4,8 @@ The same fields as :class:`wsi_pipeline.export.findings.Findings`, which makes t
 import would load Zarr; a test holds both together.
 """
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field
 
@@ -109,3 +110,23 @@ class FindingsOut(BaseModel):
         dict[str, Any],
         Field(description="Slide, model, configuration, software, device and timings"),
     ]
+
+
+class JobFindings(BaseModel):
+    """What lists show of a result: enough to put the most suspicious first."""
+
+    slide_score: Annotated[
+        Probability | None, Field(description="Null where nothing was classified")
+    ]
+    threshold: Probability
+    tumour_area_mm2: float
+    tumour_percent: Annotated[float | None, Field(description="Tumour of tissue")]
+    regions: Annotated[int, Field(description="How many tumour regions there are")]
+    alarms: list[AlarmOut]
+
+    @classmethod
+    def of(cls, summary: Mapping[str, Any]) -> Self | None:
+        """From what is kept of a result; None where that says nothing of findings."""
+        if not cls.model_fields.keys() <= summary.keys():
+            return None
+        return cls.model_validate({name: summary[name] for name in cls.model_fields})

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from fastapi import APIRouter, Body, Depends, Header, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
-from api.access import Submitter, Viewer
+from api.access import Administrator, Submitter, Viewer
+from api.findings import JobFindings
 from api.models import ProblemOut, timestamp
 from api.problems import INVALID, ApiError, responses
 from api.services import Services
@@ -136,13 +137,14 @@ class JobOut(BaseModel):
     cancel_requested: bool
     problem: Annotated[ProblemOut | None, Field(description="Why it failed, or will be retried")]
     result_id: str | None
+    findings: Annotated[JobFindings | None, Field(description="Of its result, in short")]
     webhook: str | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
 
     @classmethod
-    def of(cls, job: Job, place: QueuePlace) -> Self:
+    def of(cls, job: Job, place: QueuePlace, findings: JobFindings | None) -> Self:
         """From the store's."""
         return cls(
             id=job.id,
@@ -161,6 +163,7 @@ class JobOut(BaseModel):
             cancel_requested=job.cancel_requested,
             problem=None if job.problem is None else ProblemOut.model_validate(job.problem),
             result_id=job.result_id,
+            findings=findings,
             webhook=job.webhook,
             created_at=timestamp(job.created_at),
             started_at=_timestamp(job.started_at),
@@ -247,7 +250,7 @@ def retry_job(job_id: JobId, access: Submitter, services: _Services) -> JobOut:
 
 
 @router.delete("/{job_id}", status_code=204, responses=responses(404, 409, 422))
-def delete_job(job_id: JobId, access: Submitter, services: _Services) -> None:
+def delete_job(job_id: JobId, access: Administrator, services: _Services) -> None:
     """Remove a job that is over, and with it the way to its result."""
     services.jobs.delete(access, job_id)
 
@@ -278,7 +281,12 @@ def _request(services: Services, order: JobOrder) -> JobRequest:
 
 def _out(services: Services, found: list[Job]) -> list[JobOut]:
     places = services.jobs.places(found)
-    return [JobOut.of(job, place) for job, place in zip(found, places, strict=True)]
+    known = services.results.summaries({job.result_id for job in found if job.result_id})
+    findings = {result_id: JobFindings.of(summary) for result_id, summary in known.items()}
+    return [
+        JobOut.of(job, place, findings.get(job.result_id or ""))
+        for job, place in zip(found, places, strict=True)
+    ]
 
 
 def _timestamp(seconds: float | None) -> datetime | None:

@@ -1,5 +1,6 @@
 """Who is turned away before a route is asked: wrong host names, and too many requests."""
 
+import asyncio
 import hashlib
 import ipaddress
 import math
@@ -24,6 +25,9 @@ _UNLIMITED = ("/healthz", "/readyz")
 #: Least number of bad keys an address may try in a minute.
 _LEAST_FAILURES = 30
 _MOST_BODY_BYTES = 2 * 2**20
+#: Longest such a body may take.
+BODY_SECONDS = 60.0
+_TOO_SLOW = f"the body was not there after {BODY_SECONDS:g} s"
 _TOO_LARGE = f"a body has at most {_MOST_BODY_BYTES:,} bytes here"
 #: Callers remembered; about 2 MB. The one that was quiet longest is forgotten first.
 _REMEMBERED = 10_000
@@ -58,7 +62,7 @@ class HostCheck:
 
 
 class BodyLimit:
-    """Refuses bodies that are too large to be read at once, where they are not slides.
+    """Refuses bodies too large to be read at once, and too slow ones, where they are not slides.
 
     Bodies are read before the key is looked at: without a limit strangers could fill the memory.
 
@@ -78,12 +82,20 @@ class BodyLimit:
         if not stated.isdecimal() or int(stated) > _MOST_BODY_BYTES:
             await send_problem(scope, send, TOO_LARGE, _TOO_LARGE)
             return
-        taken = 0
+        taken, complete = 0, False
+        deadline = asyncio.get_running_loop().time() + BODY_SECONDS
 
         async def receiving() -> Message:
-            nonlocal taken
-            message = await receive()
+            nonlocal taken, complete
+            if complete:  # who streams an answer waits here for the client to leave
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(BAD_REQUEST.status, _TOO_SLOW) from None
             taken += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
             if taken > _MOST_BODY_BYTES:
                 raise HTTPException(TOO_LARGE.status, _TOO_LARGE)
             return message

@@ -113,12 +113,12 @@ class Links:
         """
         path = Path(location.removeprefix(LINKED))
         try:
-            for file in _with_companions(path):
-                real = file.resolve(strict=True)
-                if real != file and not self._may_be_read(real):
-                    raise FileNotFoundError
+            places = [(file, file.resolve(strict=True)) for file in _with_companions(path)]
         except (FileNotFoundError, NotADirectoryError, RuntimeError):  # the last: links in a ring
-            raise FileNotFoundError("the linked file is gone") from None
+            places = []
+        inside = (file == real or self._may_be_read(real) for file, real in places)
+        if not places or not all(inside):
+            raise FileNotFoundError("the linked file is gone")
         return path
 
     def storage_of(self, uri: str) -> tuple[Storage, str] | None:

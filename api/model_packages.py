@@ -28,6 +28,12 @@ class ModelOut(BaseModel):
     synthetic: Annotated[bool, Field(description="Trained on drawn tissue: says nothing of real")]
     intended_use: str
     licence: str
+    architecture: Annotated[str, Field(description="The network")]
+    calibration: Annotated[str, Field(description="How probabilities were calibrated")]
+    training_data: Annotated[str, Field(description="In its maker's words")]
+    metrics: Annotated[
+        dict[str, float], Field(description="How well it did, by its maker's measurements")
+    ]
 
     @classmethod
     def of(cls, name: str, package: ModelPackage) -> Self:
@@ -47,6 +53,10 @@ class ModelOut(BaseModel):
             synthetic=description.training.synthetic,
             intended_use=description.intended_use,
             licence=description.licence,
+            architecture=description.architecture.name,
+            calibration=description.calibration.fitted,
+            training_data=description.training.data,
+            metrics=description.training.metrics,
         )
 
 

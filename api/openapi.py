@@ -10,6 +10,7 @@ from api.problems import Problem, responses
 
 #: Made by FastAPI for errors that problem details stand for here.
 _NOT_OURS = ("HTTPValidationError", "ValidationError")
+_EVENTS = "text/event-stream"
 _DESCRIPTION = """\
 Slides in, verified tumour masks out. Research software, not a medical device.
 
@@ -60,6 +61,9 @@ def _complete_operation(operation: dict[str, Any]) -> None:
     for parameter in operation.get("parameters", ()):
         _without_null(parameter["schema"])
     answers = operation["responses"]
+    for answer in answers.values():
+        # FastAPI calls the whole stream a string; who reads it as events finds objects.
+        answer.get("content", {}).get(_EVENTS, {}).pop("schema", None)
     common = responses(422) if "422" in answers else {}
     if "security" in operation:
         common |= responses(401, 403)

@@ -7,7 +7,7 @@ clients to tell errors apart by.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -198,7 +198,8 @@ def install(app: FastAPI) -> None:
     def on_http(request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, HTTPException):
             raise error
-        kind = _BY_STATUS.get(error.status_code, Kind(error.status_code, "http", "HTTP error"))
+        general = BAD_REQUEST if error.status_code < 500 else INTERNAL
+        kind = _BY_STATUS.get(error.status_code, replace(general, status=error.status_code))
         headers = dict(error.headers or {})
         if kind is METHOD_NOT_ALLOWED:
             # Starlette names those of one route only.

@@ -5,16 +5,17 @@ changes; it goes with the job.
 """
 
 import functools
-import gzip
+import hashlib
 import io
 import logging
 import os
 import re
+import tempfile
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from pathlib import Path as FilePath
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
@@ -26,8 +27,10 @@ from api.models import timestamp
 from api.problems import NOT_FOUND, UNAVAILABLE, ApiError, responses
 from api.renderings import Renderings
 from api.services import Services
-from api.serving import FOR_EVER, Conditions, Content, answers, matches, serve
+from api.serving import FOR_EVER, Conditions, Content, answers, serve
 from wsi_pipeline.errors import UsageError
+from wsi_pipeline.export.noted_regions import RegionNote, with_notes
+from wsi_pipeline.jobs.notes import Note
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +42,8 @@ _Conditions = Annotated[Conditions, Depends()]
 
 #: Names of a Zarr store; nothing else is looked for in storage.
 _STORE_FILE = re.compile(r"(?:[A-Za-z0-9_]+/)*[A-Za-z0-9_]+(?:\.json)?")
-#: Most levels and tiles along a side that a grid can have, generously.
-_MOST = 100_000
-#: Raised when the same cells would come out as other bytes.
-_CELL_FORMAT = 1
+#: What may change: kept by the caller only, and asked for again each time.
+_ASK_AGAIN = "private, no-cache"
 _OCTETS, _JSON = "application/octet-stream", "application/json"
 
 
@@ -82,34 +83,6 @@ class ResultOut(BaseModel):
     created_at: datetime
     findings: FindingsOut
     links: Links
-
-
-class CellLevelOut(BaseModel):
-    """One level of cells; each cell of a coarser one holds the maximum of 2 × 2."""
-
-    columns: int
-    rows: int
-    cell_px: Annotated[float, Field(description="Side of a cell in level-0 px")]
-    tile_columns: int
-    tile_rows: int
-
-
-class CellsOut(BaseModel):
-    """How to read the tiles of raw cells.
-
-    A tile's bytes are two planes of `rows * columns` cells, row by row: the probability as uint16,
-    little-endian, then the coverage as uint8. Tiles in the last column and row are smaller.
-    """
-
-    tile_cells: Annotated[int, Field(description="Side of a tile in cells")]
-    steps: Annotated[int, Field(description="The number that stands for a probability of 1")]
-    not_classified: Annotated[int, Field(description="The number of cells without a probability")]
-    threshold: Annotated[float, Field(description="The result's own")]
-    threshold_step: Annotated[
-        int, Field(description="Cells of this number and above are tumour in the mask, no others")
-    ]
-    coverage: Annotated[dict[str, int], Field(description="Numbers of the coverage classes")]
-    levels: Annotated[list[CellLevelOut], Field(description="Finest first")]
 
 
 @router.get("/result", responses=responses(404, 409, 422))
@@ -165,6 +138,32 @@ def get_mask_file(
     raise ApiError(NOT_FOUND, "the store has no such file")
 
 
+async def _answer(
+    download: Download,
+    asked: Conditions,
+    source: Source,
+    renderings: Renderings,
+    notes: list[Note] | None = None,
+) -> Response:
+    """A file of a result; with notes in it, which change, if they are given."""
+    file = await download.open(renderings, source)
+    headers = {"Cache-Control": FOR_EVER, **download.headers(source.found.job_id)}
+
+    def respond() -> Response:
+        served: io.BufferedReader | io.BufferedRandom = file
+        if notes is None:
+            # The hash, so that clients can tell whether what arrived is what was sent.
+            etag = f'"{renderings.sha256(file)}"'
+        else:
+            etag, served = _annotated(file, notes)
+            headers["Cache-Control"] = _ASK_AGAIN
+        size = os.fstat(served.fileno()).st_size
+        content = Content(size, etag, functools.partial(_read, served), served.close)
+        return serve(asked, content, download.media_type, headers)
+
+    return await run_in_threadpool(respond)
+
+
 def _add_download(download: Download) -> None:
     """Add the routes of a file: GET, and HEAD, which makes it too, to tell its length."""
 
@@ -176,18 +175,12 @@ def _add_download(download: Download) -> None:
         asked: _Conditions,
     ) -> Response:
         source = await run_in_threadpool(Source.of, services, access, job_id)
-        file = await download.open(renderings, source)
-        headers = {"Cache-Control": FOR_EVER, **download.headers(job_id)}
+        return await _answer(download, asked, source, renderings)
 
-        def respond() -> Response:
-            # The hash, so that clients can tell whether what arrived is what was sent.
-            etag = f'"{renderings.sha256(file)}"'
-            size = os.fstat(file.fileno()).st_size
-            content = Content(size, etag, functools.partial(_read, file), file.close)
-            return serve(asked, content, download.media_type, headers)
+    _add_routes(download, get)
 
-        return await run_in_threadpool(respond)
 
+def _add_routes(download: Download, get: Callable[..., Awaitable[Response]]) -> None:
     name = download.name.replace(".", "_")
     documented = answers([download.media_type], download.summary, *download.problems)
     for method in ("get", "head"):
@@ -202,97 +195,46 @@ def _add_download(download: Download) -> None:
         )
 
 
-for _download in (HEATMAP, REGIONS, TILES, MASK, ARCHIVE):
-    _add_download(_download)
-
-
-def _read(file: io.BufferedReader, start: int, size: int) -> bytes:
-    return os.pread(file.fileno(), size, start)
-
-
-@router.get("/heatmap", responses=responses(404, 409, 422, 503))
-def get_cells(job_id: JobId, access: Viewer, services: _Services) -> CellsOut:
-    """How the raw cells of the result are cut into tiles, for viewers that colour them."""
-    from wsi_pipeline.export import cell_tiles  # noqa: PLC0415 - imports Zarr
-    from wsi_pipeline.tiles.plan import Coverage  # noqa: PLC0415 - with the rest
-
-    result = Source.of(services, access, job_id).result()
-    levels = cell_tiles.cell_levels(result)
-    return CellsOut(
-        tile_cells=cell_tiles.TILE,
-        steps=cell_tiles.STEPS,
-        not_classified=cell_tiles.NOT_CLASSIFIED,
-        threshold=result.threshold,
-        threshold_step=cell_tiles.threshold_step(result.threshold),
-        coverage={item.name.lower(): int(item) for item in Coverage},
-        levels=[
-            CellLevelOut(
-                columns=level.columns,
-                rows=level.rows,
-                cell_px=level.cell_px_0,
-                tile_columns=level.tiles[0],
-                tile_rows=level.tiles[1],
-            )
-            for level in levels
-        ],
-    )
-
-
-@router.get(
-    "/heatmap/{level}/{column}_{row}",
-    response_class=Response,
-    responses={
-        200: {
-            "content": {_OCTETS: {"schema": {"type": "string", "format": "binary"}}},
-            "description": "The two planes of the tile",
-        },
-        304: {"description": "The client has it"},
-        **responses(404, 409, 422, 503),
-    },
-)
-async def get_cell_tile(
+async def _get_regions(
     job_id: JobId,
-    level: Annotated[int, Path(ge=0, le=_MOST, description="0 is the grid itself")],
-    column: Annotated[int, Path(ge=0, le=_MOST)],
-    row: Annotated[int, Path(ge=0, le=_MOST)],
     access: Viewer,
     services: _Services,
     renderings: _Renderings,
-    if_none_match: Annotated[str | None, Header(alias="If-None-Match")] = None,
-    accept_encoding: Annotated[str, Header(alias="Accept-Encoding")] = "",
+    asked: _Conditions,
+    *,
+    notes: Annotated[
+        bool, Query(description="With the workspace's notes, as metadata QuPath shows")
+    ] = False,
 ) -> Response:
-    """A tile of raw cells: probabilities, then coverage, as `heatmap` explains."""
     source = await run_in_threadpool(Source.of, services, access, job_id)
-    etag = f'"{source.found.id}-{level}-{column}-{row}-{_CELL_FORMAT}"'
-    headers = {"ETag": etag, "Cache-Control": FOR_EVER, "Vary": "Accept-Encoding"}
-    if matches(if_none_match, etag):
-        return Response(status_code=304, headers=headers)
-
-    def write(path: FilePath) -> None:
-        from wsi_pipeline.export.cell_tiles import encode_tile  # noqa: PLC0415 - imports Zarr
-
-        packed = encode_tile(source.result(), level, column, row)
-        if packed is None:
-            raise ApiError(NOT_FOUND, f"there is no tile ({column}, {row}) at level {level}")
-        path.write_bytes(packed)
-
-    name = f"cells-{level}-{column}-{row}.{_CELL_FORMAT}.gz"
-    file = await renderings.open(source.found.id, name, write)
-
-    def read() -> bytes:
-        with file:
-            return file.read() if packed else gzip.decompress(file.read())
-
-    packed = _takes_gzip(accept_encoding)
-    if packed:
-        headers["Content-Encoding"] = "gzip"
-    return Response(await run_in_threadpool(read), media_type=_OCTETS, headers=headers)
+    said = await run_in_threadpool(services.notes.of_job, access, job_id) if notes else None
+    return await _answer(REGIONS, asked, source, renderings, said)
 
 
-def _takes_gzip(accepted: str) -> bool:
-    """Whether ``Accept-Encoding`` allows gzip (RFC 9110, 12.5.3)."""
-    for offer in accepted.lower().split(","):
-        coding, *parameters = (part.strip() for part in offer.split(";"))
-        if coding in ("gzip", "*"):
-            return not any(re.fullmatch(r"q=0(\.0*)?", part) for part in parameters)
-    return False
+for _download in (HEATMAP, TILES, MASK, ARCHIVE):
+    _add_download(_download)
+_add_routes(REGIONS, _get_regions)
+
+
+def _annotated(file: io.BufferedReader, notes: list[Note]) -> tuple[str, io.BufferedRandom]:
+    """A file of regions with notes in it, which nobody keeps, and its ETag."""
+    by_region: dict[int, list[RegionNote]] = {}
+    for note in notes:
+        said = RegionNote(note.key_name, note.verdict, note.comment, timestamp(note.changed_at))
+        by_region.setdefault(note.region, []).append(said)
+    digest, made = hashlib.sha256(), tempfile.TemporaryFile()  # noqa: SIM115 - closed with the answer
+    try:
+        with io.TextIOWrapper(file, "utf-8", newline="\n") as lines:
+            for line in with_notes(lines, by_region):
+                data = line.encode()
+                digest.update(data)
+                made.write(data)
+        made.flush()
+    except BaseException:
+        made.close()
+        raise
+    return f'"{digest.hexdigest()}"', made
+
+
+def _read(file: io.BufferedIOBase, start: int, size: int) -> bytes:
+    return os.pread(file.fileno(), size, start)

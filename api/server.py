@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import uvicorn
 from fastapi import FastAPI
 
+from api.protocol import BoundedProtocol
 from api.services import Services
 from wsi_pipeline.jobs.settings import ServiceSettings
 
@@ -15,6 +16,9 @@ log = logging.getLogger(__name__)
 
 #: Of the time for a stop, what is kept for closing down after the last request, seconds.
 _RESERVE_SECONDS = 5.0
+#: Longer than clients and proxies keep an idle connection: else one they have just chosen for the
+#: next request is closed under them.
+_KEEP_ALIVE_SECONDS = 75
 
 
 class Server(uvicorn.Server):
@@ -34,7 +38,8 @@ class Server(uvicorn.Server):
                 access_log=False,  # it would hold paths and queries
                 server_header=False,
                 ws="none",
-                http="httptools",
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                http=BoundedProtocol,
                 lifespan="on",
                 timeout_graceful_shutdown=max(1, int(settings.stop_seconds - _RESERVE_SECONDS)),
             )

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from api.links import Links
 from wsi_pipeline.jobs.database import Database
 from wsi_pipeline.jobs.keys import ApiKeys
+from wsi_pipeline.jobs.notes import NoteStore
 from wsi_pipeline.jobs.requests import JobRequests
 from wsi_pipeline.jobs.results import ResultStore
 from wsi_pipeline.jobs.settings import ServiceSettings
@@ -36,6 +37,7 @@ class Services:
     spool: Spool
     jobs: JobRequests
     results: ResultStore
+    notes: NoteStore
     models: ModelCatalogue
     stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -64,6 +66,7 @@ class Services:
             spool=Spool(settings.spool_dir),
             jobs=JobRequests(database),
             results=ResultStore(database),
+            notes=NoteStore(database),
             models=ModelCatalogue(settings.models_dir),
         )
 

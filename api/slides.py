@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from api.access import Submitter, Viewer
+from api.access import Administrator, Viewer
 from api.deepzoom import OVERLAP_PX, DeepZoom
 from api.known_slides import ready_slide
 from api.models import LevelOut, Pixels, Resolution, SlideInfoOut, SlideOut
@@ -113,7 +113,7 @@ def get_slide(slide_id: SlideId, access: Viewer, services: _Services) -> SlideOu
 
 @router.delete("/{slide_id}", status_code=204, responses=responses(404, 409, 422))
 async def delete_slide(
-    slide_id: SlideId, access: Submitter, services: _Services, pictures: _Pictures
+    slide_id: SlideId, access: Administrator, services: _Services, pictures: _Pictures
 ) -> None:
     """Remove a slide none of whose jobs waits or runs.
 

@@ -1,17 +1,19 @@
 """Fifty people look at one slide while a job computes: what each of them waits, what it costs.
 
 ``python -m benchmarks.viewers`` starts ``wsi serve`` with one worker, uploads a synthetic slide,
-queues a long job, and measures the worker's tiles per second three times: alone, with viewers,
-alone again. A viewer has a window of 1600 × 1000 px and walks about as people do (seeded): mostly
-it pans by a part of the window, sometimes it zooms; it asks for the tiles it has not seen yet over
-six connections, as browsers do, waits until the view is complete, looks at it for a second or so,
-and goes on. The viewers run on the same machine and take their share of its processors.
+lets a quick job make a heatmap of it, queues a long one, and measures the worker's tiles per
+second three times: alone, with viewers, alone again. A viewer has a window of 1600 × 1000 px and
+walks about as people do (seeded): mostly it pans by a part of the window, sometimes it zooms; it
+asks for the tiles of slide and heatmap it has not seen yet over six connections, as browsers do,
+waits until the view is complete, looks at it for a second or so, and goes on. The viewers run on
+the same machine and take their share of its processors.
 
 ``build/viewers.json`` keeps:
 
 * ``tile_ms``: latency of each tile, from sending the request to its last byte: p50, p95, p99, max;
+* ``cell_ms``: the same of the tiles of the heatmap, which are few;
 * ``view_ms``: from a viewer's move until all tiles of the new view are there: p50, p95;
-* ``tiles``, ``tiles_per_second``: served; ``failed``: other answers than 200;
+* ``tiles``, ``tiles_per_second``: served; ``failed``: how often, by status or error;
 * ``api_rss_mb``: resident memory of the API process before, at its peak, and afterwards;
 * ``cpu_seconds``: processor time of ``api``, ``worker`` and ``viewers`` while there were viewers;
 * ``worker_tiles_per_second``: ``alone`` (both times), ``watched``; ``ratio`` of the second to the
@@ -24,14 +26,14 @@ import contextlib
 import itertools
 import json
 import os
-import random
 import resource
+import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -39,107 +41,18 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import psutil
 
+from benchmarks.visitor import Scene, look
 from wsi_pipeline.synth import SynthSpec, parse_size, write_slide
 
-_WINDOW = (1600, 1000)
-_CONNECTIONS = 6
-_LOOK_SECONDS = 1.0
 _SAMPLE_SECONDS = 0.2
-#: Distance of the job's tiles: so many that it outlasts the measurement.
-_STRIDE = 64
-
-
-@dataclass
-class Seen:
-    """What all viewers met: seconds of tiles and of views, bytes, and other answers than 200."""
-
-    tiles: list[float] = field(default_factory=list)
-    views: list[float] = field(default_factory=list)
-    size: int = 0
-    failed: int = 0
-
-
-class Viewer:
-    """One person with a browser.
-
-    Args:
-        client: Talks to the service.
-        address: Of the slide, ``/v1/slides/{id}``.
-        pyramid: What the service told of it.
-        seed: Of the walk.
-    """
-
-    def __init__(
-        self, client: httpx.AsyncClient, address: str, pyramid: dict[str, Any], seed: int
-    ) -> None:
-        self._client = client
-        self._address = address
-        self._levels: list[dict[str, int]] = pyramid["zoom_levels"]
-        self._side: int = pyramid["tile_size"]
-        self._chance = random.Random(seed)
-        self._free = asyncio.Semaphore(_CONNECTIONS)
-        self._have: set[tuple[int, int, int]] = set()
-        fits = (one["level"] for one in self._levels if one["width"] >= _WINDOW[0] / 2)
-        self._home = self._level = next(fits, len(self._levels) - 1)
-        size = self._levels[self._level]
-        self._x, self._y = size["width"] / 2, size["height"] / 2
-
-    async def walk(self, until: float, seen: Seen) -> None:
-        """Look around until the clock says so."""
-        await asyncio.sleep(self._chance.uniform(0, _LOOK_SECONDS))
-        while time.perf_counter() < until:
-            wanted = [tile for tile in self._view() if tile not in self._have]
-            began = time.perf_counter()
-            await asyncio.gather(*(self._fetch(tile, seen) for tile in wanted))
-            if wanted:
-                seen.views.append(time.perf_counter() - began)
-            await asyncio.sleep(min(3.0, self._chance.expovariate(1 / _LOOK_SECONDS)))
-            self._move()
-
-    def _view(self) -> Iterator[tuple[int, int, int]]:
-        """Level, column and row of the tiles the window touches."""
-        size = self._levels[self._level]
-        spans = []
-        for at, window, tiles in zip(
-            (self._x, self._y), _WINDOW, (size["columns"], size["rows"]), strict=True
-        ):
-            first = max(0, int((at - window / 2) // self._side))
-            last = min(tiles - 1, int((at + window / 2) // self._side))
-            spans.append(range(first, last + 1))
-        yield from ((self._level, column, row) for column in spans[0] for row in spans[1])
-
-    async def _fetch(self, tile: tuple[int, int, int], seen: Seen) -> None:
-        level, column, row = tile
-        async with self._free:
-            began = time.perf_counter()
-            try:
-                answer = await self._client.get(
-                    f"{self._address}_files/{level}/{column}_{row}.jpeg"
-                )
-            except httpx.HTTPError:
-                seen.failed += 1
-                return
-            seen.tiles.append(time.perf_counter() - began)
-        if answer.status_code == 200:
-            self._have.add(tile)
-            seen.size += len(answer.content)
-        else:
-            seen.failed += 1
-
-    def _move(self) -> None:
-        choice = self._chance.random()
-        if choice < 0.25 and self._level + 1 < len(self._levels):
-            self._level, scale = self._level + 1, 2.0
-        elif choice < 0.4 and self._level > self._home:
-            self._level, scale = self._level - 1, 0.5
-        else:
-            scale = 1.0
-        size = self._levels[self._level]
-        pan = _WINDOW[0] / 2 if scale == 1 else _WINDOW[0] / 4
-        self._x = self._x * scale + self._chance.uniform(-pan, pan)
-        self._y = self._y * scale + self._chance.uniform(-pan, pan)
-        self._x = min(max(self._x, 0.0), float(size["width"]))
-        self._y = min(max(self._y, 0.0), float(size["height"]))
+#: A job that is over soon, because it looks at a coarser level, and one of tiles so near each other
+#: that it outlasts the measurement.
+_QUICK = {"level": 1}
+_LONG = {"level": 0, "stride": 64}
+#: Tiles after which the long job is measured.
+_UNDER_WAY = 200
+#: Longest the start of a job may take; a model that was never used here is converted first.
+_PATIENCE_SECONDS = 240.0
 
 
 class Memory:
@@ -213,24 +126,6 @@ def serving(folder: Path) -> Iterator[Running]:
             process.wait(60)
 
 
-async def look(
-    running: Running, address: str, pyramid: dict[str, Any], count: int, seconds: float, seed: int
-) -> Seen:
-    """Let viewers walk for a time."""
-    seen, until = Seen(), time.perf_counter() + seconds
-    limits = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS)
-    async with contextlib.AsyncExitStack() as stack:
-        viewers = []
-        for number in range(count):
-            client = httpx.AsyncClient(
-                base_url=running.url, headers=running.headers, limits=limits, timeout=60
-            )
-            await stack.enter_async_context(client)
-            viewers.append(Viewer(client, address, pyramid, seed + number))
-        await asyncio.gather(*(viewer.walk(until, seen) for viewer in viewers))
-    return seen
-
-
 def rate(client: httpx.Client, job_id: str, seconds: float) -> float:
     """The job's tiles per second over a time, from its own progress."""
     first, began = _progress(client, job_id)
@@ -250,10 +145,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0, help="of each part")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    # Afresh: what an earlier run left would be work that is done already.
     folder = arguments.out.parent / "viewers"
-    (arguments.out.parent / "bench").mkdir(parents=True, exist_ok=True)
-    folder.mkdir(exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     slide = arguments.out.parent / "bench" / f"{arguments.size}.tiff"
+    slide.parent.mkdir(exist_ok=True)
     if not slide.exists():
         write_slide(SynthSpec(parse_size(arguments.size), seed=7), slide)
     load = os.getloadavg()[0]
@@ -261,12 +158,7 @@ def main() -> None:
         serving(folder) as running,
         httpx.Client(base_url=running.url, headers=running.headers, timeout=60) as client,
     ):
-        address, pyramid = _upload(client, slide)
-        job_id = _begin_job(client, address)
-        try:
-            figures = _measure(running, client, address, pyramid, job_id, arguments)
-        finally:
-            client.post(f"/v1/jobs/{job_id}/cancel")
+        figures = _measure(running, client, _upload(client, slide), arguments)
     figures |= {
         "viewers": arguments.viewers,
         "seconds": arguments.seconds,
@@ -279,86 +171,86 @@ def main() -> None:
 
 
 def _measure(
-    running: Running,
-    client: httpx.Client,
-    address: str,
-    pyramid: dict[str, Any],
-    job_id: str,
-    arguments: argparse.Namespace,
+    running: Running, client: httpx.Client, slide: str, arguments: argparse.Namespace
 ) -> dict[str, Any]:
     seconds = arguments.seconds
+    scene = _scene(client, slide)
+    job_id = _queue(client, slide, _LONG)
+    _follow(client, job_id, lambda job: job["tiles"]["done"] >= _UNDER_WAY)
     alone = [rate(client, job_id, seconds)]
     # Once for all that is loaded and opened with the first tile: that is no growth.
-    client.get(f"{address}_files/0/0_0.jpeg").raise_for_status()
+    client.get(f"{slide}_files/0/0_0.jpeg").raise_for_status()
     memory = Memory(running.api)
     before = memory.now_mb()
     watched: list[float] = []
     meter = threading.Thread(target=lambda: watched.append(rate(client, job_id, seconds)))
-    api, worker = running.cpu_seconds()
-    mine = _own_cpu()
+    earlier = (*running.cpu_seconds(), _own_cpu())
     with memory:
         meter.start()
-        began = time.perf_counter()
-        seen = asyncio.run(
-            look(running, address, pyramid, arguments.viewers, seconds, arguments.seed)
+        looking = look(
+            running.url, running.headers, scene, arguments.viewers, seconds, arguments.seed
         )
-        took = time.perf_counter() - began
+        seen = asyncio.run(looking)
         meter.join()
-    spent = {
-        name: after - earlier
-        for name, after, earlier in zip(
-            ("api", "worker", "viewers"),
-            (*running.cpu_seconds(), _own_cpu()),
-            (api, worker, mine),
-            strict=True,
-        )
-    }
+    spent = zip((*running.cpu_seconds(), _own_cpu()), earlier, strict=True)
     after = memory.now_mb()
     alone.append(rate(client, job_id, seconds))
     if client.get(f"/v1/jobs/{job_id}").json()["state"] != "running":
         raise SystemExit("the job did not last as long as the measurement; give a larger --size")
+    client.post(f"/v1/jobs/{job_id}/cancel")
+    served = len(seen.tiles) + len(seen.cells)
     return {
         "tile_ms": _percentiles(seen.tiles, 50, 95, 99, 100),
+        "cell_ms": _percentiles(seen.cells, 50, 95, 99, 100),
         "view_ms": _percentiles(seen.views, 50, 95),
         "tiles": len(seen.tiles),
-        "tiles_per_second": len(seen.tiles) / took,
-        "tile_kb": seen.size / max(1, len(seen.tiles)) / 1000,
-        "failed": seen.failed,
+        "cells": len(seen.cells),
+        "tiles_per_second": served / seen.seconds,
+        "tile_kb": seen.size / max(1, served) / 1000,
+        "failed": dict(seen.failed),
         "api_rss_mb": {"before": before, "peak": memory.peak_mb, "after": after},
-        "cpu_seconds": spent,
+        "cpu_seconds": {
+            name: later - sooner
+            for name, (later, sooner) in zip(("api", "worker", "viewers"), spent, strict=True)
+        },
         "worker_tiles_per_second": {"alone": alone, "watched": watched[0]},
         "ratio": watched[0] / (sum(alone) / len(alone)),
     }
 
 
-def _upload(client: httpx.Client, slide: Path) -> tuple[str, dict[str, Any]]:
+def _upload(client: httpx.Client, slide: Path) -> str:
+    """Address of the slide, once it is checked."""
     answer = client.put("/v1/slides", params={"name": slide.name}, content=slide.read_bytes())
     address = f"/v1/slides/{answer.raise_for_status().json()['id']}"
     while (told := client.get(address).json())["state"] == "checking":
         time.sleep(0.2)
     if told["state"] != "ready":
         raise SystemExit(f"the slide was rejected: {told['problem']}")
-    pyramid: dict[str, Any] = client.get(f"{address}/pyramid").json()
-    return address, pyramid
+    return address
 
 
-def _begin_job(client: httpx.Client, address: str) -> str:
-    """Queue a job of very many tiles; returns once it classifies."""
-    # A threshold nobody used yet: else the result, or half of it, would be there already.
-    order = {
-        "slide_id": address.rpartition("/")[2],
-        "model": "demo",
-        "level": 0,
-        "stride": _STRIDE,
-        "threshold": random.SystemRandom().uniform(0.4, 0.6),
-    }
+def _scene(client: httpx.Client, slide: str) -> Scene:
+    """The slide with a heatmap, of as few tiles as make one."""
+    job_id = _queue(client, slide, _QUICK)
+    _follow(client, job_id, lambda job: job["state"] == "succeeded")
+    heatmap = f"/v1/jobs/{job_id}/heatmap"
+    pyramid = client.get(f"{slide}/pyramid").raise_for_status().json()
+    return Scene(slide, pyramid, heatmap, client.get(heatmap).raise_for_status().json())
+
+
+def _queue(client: httpx.Client, slide: str, settings: dict[str, int]) -> str:
+    order = {"slide_id": slide.rpartition("/")[2], "model": "demo", **settings}
     job_id: str = client.post("/v1/jobs", json=order).raise_for_status().json()["id"]
-    while _progress(client, job_id)[0] < 200:
-        job = client.get(f"/v1/jobs/{job_id}").json()
-        if job["state"] not in ("queued", "running"):
-            raise SystemExit(f"the job {job['state']}: {job['problem']}")
-        time.sleep(0.2)
     return job_id
+
+
+def _follow(client: httpx.Client, job_id: str, over: Callable[[dict[str, Any]], bool]) -> None:
+    """Wait until a job is so far."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not over(job := client.get(f"/v1/jobs/{job_id}").json()):
+        if job["state"] not in ("queued", "running") or time.monotonic() > deadline:
+            raise SystemExit(f"the job is {job['state']}, {job['tiles']}: {job['problem']}")
+        time.sleep(0.2)
 
 
 def _progress(client: httpx.Client, job_id: str) -> tuple[int, float]:
@@ -398,14 +290,16 @@ def _percentiles(seconds: list[float], *wanted: int) -> dict[str, float]:
 
 
 def _show(figures: dict[str, Any]) -> None:
-    tile, view, memory = figures["tile_ms"], figures["view_ms"], figures["api_rss_mb"]
+    tile, cells, view = (figures[name] for name in ("tile_ms", "cell_ms", "view_ms"))
+    memory = figures["api_rss_mb"]
     worker = figures["worker_tiles_per_second"]
     print(
-        f"{figures['viewers']} viewers, {figures['tiles']:,} tiles "
+        f"{figures['viewers']} viewers, {figures['tiles']:,} and {figures['cells']:,} tiles "
         f"({figures['tiles_per_second']:.0f}/s, {figures['tile_kb']:.0f} kB each), "
-        f"{figures['failed']} failed\n"
+        f"{sum(figures['failed'].values())} failed\n"
         f"tile   p50 {tile['p50']:.0f} ms   p95 {tile['p95']:.0f} ms   "
         f"p99 {tile['p99']:.0f} ms   max {tile['max']:.0f} ms\n"
+        f"cells  p50 {cells['p50']:.0f} ms   p95 {cells['p95']:.0f} ms\n"
         f"view   p50 {view['p50']:.0f} ms   p95 {view['p95']:.0f} ms\n"
         f"API    {memory['before']:.0f} MB before, {memory['peak']:.0f} MB at most, "
         f"{memory['after']:.0f} MB after\n"

@@ -21,6 +21,8 @@ from wsi_pipeline.jobs import logs
 log = logging.getLogger("workers.analysis")
 
 _PR_SET_PDEATHSIG = 1
+#: Where the API shares this machine, people who look at slides wait for it; a job waits for nobody.
+_NICENESS = 10
 #: Facts of a record that the worker's own record of it has anyway.
 _REPEATED = ("time", "level", "logger", "message")
 
@@ -28,6 +30,7 @@ _REPEATED = ("time", "level", "logger", "message")
 def main() -> None:
     """Carry out orders until standard input ends."""
     _die_with(int(sys.argv[1]))
+    os.nice(_NICENESS)
     faulthandler.enable()
     # What libraries print must not get between the messages.
     output = os.dup(1)

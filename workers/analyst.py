@@ -83,6 +83,11 @@ class Analyst:
         self._storage.put_tree(order.destination, order.result)
         return Stored(summary)
 
+    def close(self) -> None:
+        """Let go of what is kept for the next order."""
+        with self._prober:
+            self._kept.close()
+
     def _work(self, order: Order) -> Work:
         config = AnalysisConfig.model_validate(order.config)
         package = self._package(order)
@@ -118,6 +123,8 @@ class Analyst:
             else model_loading(work.package, work.runtime, work.threshold)
         ):
             prepared = self._prepare(order, work)
+            # Waited for at the end of this block: over a minute where it was never used before.
+            self._tell(Progress(stage="loading"))
         try:
             if prepared.sha256.result() != order.slide_sha256:
                 raise DamagedSlideError(prepared.path, "is not the file any more that was checked")

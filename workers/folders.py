@@ -117,7 +117,7 @@ class FolderWatch:
             request = make_request("", folder.model, package, config)
             job = self._files.queue(outcome.held, folder.workspace, request, outcome.value)
             if job is not None:
-                log.info("queued a slide of a watched folder", extra={"job_id": job})
+                log.info("queued a slide of a watched folder", extra={"facts": {"job_id": job}})
         elif isinstance(outcome.error, SlideError):
             self._files.reject(outcome.held, folder.workspace, problem_of(outcome.error))
             log.info("a slide of a watched folder did not pass its check")
@@ -138,7 +138,7 @@ class FolderWatch:
             log.warning(
                 "a result could not be put into its watched folder; trying again: %s",
                 _reason(outcome.error),
-                extra={"job_id": ended.job_id},
+                extra={"facts": {"job_id": ended.job_id}},
             )
         elif outcome.held is not None:
             self._files.delivered(outcome.held, outcome.value)

@@ -110,7 +110,8 @@ class Progress:
     """How far an analysis is; None where nothing new is told.
 
     Attributes:
-        stage: ``checking``, ``classifying``, ``writing`` or ``publishing``.
+        stage: ``checking``, ``loading`` (the model), ``tissue``, ``classifying``, ``writing`` or
+            ``publishing``.
         tiles_total: Of the slide.
         tiles_done: Of the slide, with those of earlier attempts.
         resumed_tiles: Those of earlier attempts.

@@ -137,7 +137,7 @@ class Webhooks:
             # Whatever it is, the other deliveries go on, and this one is tried again.
             error = DeliveryError(f"unexpected {type(failed).__name__}")
         else:
-            log.info("webhook delivered", extra={"job_id": delivery.job_id})
+            log.info("webhook delivered", extra={"facts": {"job_id": delivery.job_id}})
             await asyncio.to_thread(self._settle, delivery, None)
             return
         given_up = error.final or delivery.tries > len(self._backoff)
@@ -145,7 +145,7 @@ class Webhooks:
             "webhook not delivered%s: %s",
             "; given up" if given_up else "",
             error,
-            extra={"job_id": delivery.job_id, "tries": delivery.tries},
+            extra={"facts": {"job_id": delivery.job_id, "tries": delivery.tries}},
         )
         wait = None if given_up else self._backoff[delivery.tries - 1]
         await asyncio.to_thread(self._settle, delivery, wait)

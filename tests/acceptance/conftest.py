@@ -1,10 +1,12 @@
 """Real processes: the program as a user starts it, on a slide with a planted rectangle."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from acceptance_support import Wsi
+from servers_support import postgres_server
 
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
@@ -33,3 +35,13 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
         downsamples=(1, 2, 4, 8, 16),
     )
     return path
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """Address of an empty PostgreSQL database; None stands for SQLite."""
+    if request.param == "sqlite":
+        yield None
+        return
+    with postgres_server() as server:
+        yield server.database()

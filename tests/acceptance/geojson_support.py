@@ -80,6 +80,11 @@ QUPATH = {
                                 "additionalProperties": {"type": "number"},
                             },
                             "isLocked": {"type": "boolean"},
+                            # Read and written since 0.5.
+                            "metadata": {
+                                "type": "object",
+                                "additionalProperties": {"type": "string"},
+                            },
                         },
                     },
                 },

@@ -93,7 +93,9 @@ def postgres_server() -> Iterator[PostgresServer]:
         server = pgserver.get_server(Path(folder), cleanup_mode="stop")
         try:
             postgres = PostgresServer(server.get_uri())
-            yield postgres
-            postgres.close()
+            try:
+                yield postgres
+            finally:
+                postgres.close()
         finally:
             server.cleanup()

@@ -12,12 +12,15 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.server import Server, listen
+from api.web import Pages
 from wsi_pipeline.jobs import schema
 from wsi_pipeline.jobs.database import Database
 from wsi_pipeline.jobs.keys import Access, ApiKeys, Scope
 from wsi_pipeline.jobs.settings import ServiceSettings
 
 TOKEN = "wsi_token_of_the_tests"
+#: Whether the pages were built here or not: tests of the API are the same.
+NO_PAGES = Pages(None)
 
 
 @dataclass(frozen=True)
@@ -70,13 +73,13 @@ def settings_in(folder: Path, **changed: object) -> ServiceSettings:
 
 
 @contextmanager
-def running(settings: ServiceSettings) -> Iterator[Service]:
+def running(settings: ServiceSettings, pages: Pages = NO_PAGES) -> Iterator[Service]:
     """Migrate, make :data:`TOKEN` an administrator's key, and serve on a free port."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database_url)
     schema.migrate(database)
     ApiKeys(database).ensure_console(TOKEN)
-    app = create_app(settings)
+    app = create_app(settings, pages)
     reading, writing = os.pipe()
     with listen("127.0.0.1", 0) as sock:
         port = sock.getsockname()[1]

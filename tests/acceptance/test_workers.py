@@ -30,6 +30,15 @@ def service(package: ModelPackage, model_cache: Path) -> Iterator[Crew]:
         yield made
 
 
+@pytest.fixture
+def any_service(
+    package: ModelPackage, model_cache: Path, database_url: str | None
+) -> Iterator[Crew]:
+    """On SQLite, and on PostgreSQL."""
+    with crew(package, model_cache, url=database_url) as made:
+        yield made
+
+
 @pytest.fixture(scope="module")
 def slides(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("slides")
@@ -285,9 +294,10 @@ def test_a_finished_result_that_was_not_published_is_not_made_again(
 
 @pytest.mark.parametrize("with_process", [False, True])
 def test_a_worker_stopped_past_its_lease_publishes_nothing(
-    service: Crew, slides: list[Path], undisturbed: Path, with_process: bool
+    any_service: Crew, slides: list[Path], undisturbed: Path, with_process: bool
 ) -> None:
     """Also if its process finished the result meanwhile."""
+    service = any_service
     (job,) = service.submit([service.add(slides[0])], **LONG)
     first = service.start()
     held = classifying(service, job)
@@ -330,11 +340,16 @@ if "workers.analysis" in sys.orig_argv:
 
 
 def test_a_slide_that_crashes_its_reader_is_given_up_and_the_rest_go_on(
-    package: ModelPackage, model_cache: Path, slides: list[Path], tmp_path: Path
+    package: ModelPackage,
+    model_cache: Path,
+    slides: list[Path],
+    database_url: str | None,
+    tmp_path: Path,
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(CRASHING)
     bad = draw_slide(tmp_path / "bad.tiff", 9, side=666)
-    with crew(package, model_cache, extra={"PYTHONPATH": str(tmp_path)}) as service:
+    extra = {"PYTHONPATH": str(tmp_path)}
+    with crew(package, model_cache, url=database_url, extra=extra) as service:
         worker = service.start()
         ids = [service.add(path) for path in (bad, *slides)]
         broken, *sound = service.wait(service.submit(ids, **BRIEF))

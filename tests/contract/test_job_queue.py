@@ -265,14 +265,31 @@ def test_an_expired_lease_gives_the_job_to_another(store: Store, lab: Access) ->
 
 def test_workers_that_vanish_one_after_the_other_end_the_job(store: Store, lab: Access) -> None:
     job = store.job(lab)
-    for _ in range(MAX_LOSSES):
+    for losses in range(1, MAX_LOSSES + 1):
         store.claim()
         store.let_lease_end(job)
+        if losses > 1:
+            assert store.queue.claim("w1") is None, "it waits before it is tried again"
+            assert store.now(job).losses == losses
+            store.let_time_pass(3600)
     assert store.queue.claim("w1") is None
     after = store.now(job)
     assert after.state is JobState.FAILED
     assert after.problem is not None
     assert after.problem["type"] == "/problems/worker-lost"
+
+
+def test_a_job_that_loses_worker_after_worker_lets_others_go_first(
+    store: Store, lab: Access
+) -> None:
+    """Workers may die for reasons of their own: not all of them with the same job."""
+    first, second = store.job(lab), store.job(lab)
+    for expected in (first, first, second):
+        claim = store.claim()
+        assert claim.job.id == expected.id
+        store.let_lease_end(claim.job)
+    store.let_time_pass(3600)
+    assert store.claim().job.id == first.id
 
 
 def test_progress_forgives_earlier_losses(store: Store, lab: Access) -> None:
@@ -679,7 +696,7 @@ def test_any_order_of_events_leaves_the_store_sound(store: Store) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_eight_processes_claim_two_thousand_jobs_once_each(store: Store, url: str) -> None:
     expected = set()
     for name in ("one", "two", "three"):

@@ -188,6 +188,11 @@ def test_models_are_listed_with_what_they_are_for(
     assert (model["name"], model["sha256"]) == (MODEL, stub_package.sha256)
     assert (model["mpp"], model["threshold"], model["synthetic"]) == (0.5, 0.5, True)
     assert model["intended_use"] == "tests"
+    description = stub_package.description
+    assert model["architecture"] == description.architecture.name
+    assert model["calibration"] == description.calibration.fitted
+    assert model["training_data"] == description.training.data
+    assert model["metrics"] == description.training.metrics
 
 
 @pytest.mark.parametrize(

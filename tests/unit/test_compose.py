@@ -1,8 +1,10 @@
 """The composition and its images: valid, closed by default, and without secrets."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,17 @@ from typing import Any
 import pytest
 import yaml
 
+from wsi_pipeline.jobs.settings import ServiceSettings
+
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 OURS = ("api", "worker", "worker-cuda", "migrate", "demo-model")
 DOCKERFILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
-#: What `docker compose` and `podman-compose` put in for a variable: ${NAME}, :-default, :?message.
-VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
+#: What `docker compose` and `podman-compose` put in for a variable: ${NAME:-default}.
+VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
+#: Variables of whoever runs the tests that would fill the composition in.
+VARIABLES = re.compile("POSTGRES_|S3_|WSI_|COMPOSE_|PODMAN_")
+SECRETS = {"POSTGRES_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY", "WSI_TOKEN", "WSI_WEBHOOK_SECRET"}
 
 
 @pytest.fixture(scope="module")
@@ -105,22 +112,28 @@ def test_images_are_pinned_or_built_here(services: dict[str, dict[str, Any]]) ->
 
 
 def test_secrets_are_asked_for_and_not_given(services: dict[str, dict[str, Any]]) -> None:
+    """Left empty, each is refused at start by whoever needs it, or made."""
     example = dict(
         line.split("=", 1)
         for line in (ROOT / ".env.example").read_text().splitlines()
         if line and not line.startswith("#")
     )
-    used = {match[1]: match[2] for match in VARIABLE.finditer(COMPOSE.read_text())}
-    assert set(used) == set(example), "the example names every variable, and no other"
-    required = {name for name, kind in used.items() if kind == "?"}
-    assert required == {"POSTGRES_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY", "WSI_TOKEN"}
-    for name, value in example.items():
-        if name in required or "SECRET" in name:
-            assert value == "", f"{name} is a secret"
+    text = COMPOSE.read_text()
+    used = {match[1]: match[2] for match in VARIABLE.finditer(text)}
+    assert len(re.findall(r"\$", text)) == len(VARIABLE.findall(text)), "each has a default"
+    assert used == example, "the example names every variable with its default, and no other"
+    assert {name for name, value in used.items() if not value} == SECRETS
     for service in services.values():
         for name, value in service.get("environment", {}).items():
             if re.search("PASSWORD|SECRET|TOKEN|ACCESS_KEY", name):
                 assert VARIABLE.fullmatch(value), name
+
+
+def test_our_settings_are_settings(services: dict[str, dict[str, Any]]) -> None:
+    known = {f"WSI_{name.upper()}" for name in ServiceSettings.model_fields}
+    for name in OURS:
+        used = {key for key in services[name].get("environment", {}) if key.startswith("WSI_")}
+        assert used <= known, name
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
@@ -167,26 +180,64 @@ def test_the_proxy_holds_nothing_back_and_logs_no_arguments() -> None:
     assert not logged & {"$request", "$request_uri", "$args", "$http_referer", "$query_string"}
 
 
-def test_podman_compose_reads_it(tmp_path: Path) -> None:
-    command = shutil.which("podman-compose")
-    if command is None or shutil.which("podman") is None:
-        pytest.skip("podman-compose and podman are not installed")
-    filled = re.sub(
-        r"^(\w+)=$", r"\1=filled-in", (ROOT / ".env.example").read_text(), flags=re.MULTILINE
-    )
-    (tmp_path / "env").write_text(filled)
+@pytest.fixture
+def podman_compose(tmp_path: Path) -> dict[str, str]:
+    """Variables with which ``podman-compose config`` runs, also where podman itself is missing.
+
+    To read a composition it asks podman for nothing but its version, so a stand-in will do.
+    """
+    stand_in = tmp_path / "bin" / "podman"
+    stand_in.parent.mkdir()
+    stand_in.write_text("#!/bin/sh\necho podman version 5.0.0\n")
+    stand_in.chmod(0o755)
+    given = {name: value for name, value in os.environ.items() if not VARIABLES.match(name)}
+    return {**given, "PATH": f"{stand_in.parent}:{os.environ['PATH']}"}
+
+
+def read_by_podman_compose(environment: dict[str, str], folder: Path) -> dict[str, Any]:
+    """The composition in a folder of its own, which may have an ``.env``."""
+    shutil.copy(COMPOSE, folder)
+    shutil.copytree(ROOT / "docker", folder / "docker")
+    beside = Path(sys.executable).parent
+    command = shutil.which("podman-compose", path=f"{beside}:{environment['PATH']}")
+    assert command is not None, "podman-compose is one of the test requirements"
     done = subprocess.run(
-        [command, "--env-file", str(tmp_path / "env"), "-f", str(COMPOSE), "config"],
+        [command, "--profile", "cuda", "config"],
         capture_output=True,
         text=True,
         check=False,
-        cwd=ROOT,
+        cwd=folder,
+        env=environment,
     )
     assert done.returncode == 0, done.stderr
-    read = yaml.safe_load(done.stdout)
     assert "${" not in done.stdout
-    url = "postgresql+psycopg://wsi:filled-in@database:5432/wsi"
-    assert read["services"]["api"]["environment"]["WSI_DATABASE"] == url
+    read: dict[str, Any] = yaml.safe_load(done.stdout)
+    return read
+
+
+@pytest.mark.parametrize("env", [None, ".env.example", "filled in"])
+def test_podman_compose_reads_it(
+    env: str | None,
+    podman_compose: dict[str, str],
+    services: dict[str, dict[str, Any]],
+    tmp_path: Path,
+) -> None:
+    """Without an ``.env``, with the example as it is, and with its secrets filled in."""
+    folder = tmp_path / "wsi"
+    folder.mkdir()
+    secret = "filled-in" if env == "filled in" else ""
+    if env is not None:
+        example = (ROOT / ".env.example").read_text()
+        (folder / ".env").write_text(
+            re.sub(r"^(\w+)=$", rf"\1={secret}", example, flags=re.MULTILINE)
+        )
+    read = read_by_podman_compose(podman_compose, folder)["services"]
+    assert set(read) == set(services)
+    api = read["api"]["environment"]
+    assert api["WSI_DATABASE"] == f"postgresql+psycopg://wsi:{secret}@database:5432/wsi"
+    assert (api["WSI_TOKEN"] or "") == secret
+    assert (read["worker"]["environment"]["AWS_SECRET_ACCESS_KEY"] or "") == secret
+    assert read["proxy"]["ports"] == ["127.0.0.1:8080:8080"]
 
 
 def test_nginx_accepts_its_configuration(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import json as json_format
 import sys
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,11 +11,9 @@ from pydantic_settings import EnvSettingsSource
 from rich.console import Console
 from rich.table import Table
 
-from wsi_pipeline.cli.console import console
-from wsi_pipeline.cli.service import Json, load_settings
+from wsi_pipeline.cli.service import TOML, Json, load_settings
 from wsi_pipeline.jobs.settings import ServiceSettings
 
-_TOML = Path("wsi.toml")
 _HIDDEN = "(hidden)"
 
 
@@ -33,7 +30,7 @@ def config(json: Json = False) -> None:
         WSI_PORT=9000 wsi config --json
     """
     settings = load_settings()
-    toml = tomllib.loads(_TOML.read_text(encoding="utf-8")) if _TOML.exists() else {}
+    toml = tomllib.loads(TOML.read_text(encoding="utf-8")) if TOML.exists() else {}
     variables = EnvSettingsSource(ServiceSettings)()
     rows: dict[str, dict[str, Any]] = {}
     for name in ServiceSettings.model_fields:
@@ -41,10 +38,8 @@ def config(json: Json = False) -> None:
         if name in variables:
             source = f"WSI_{name.upper()}"
         elif name in toml:
-            source = str(_TOML)
+            source = str(TOML)
         rows[name] = {"value": _shown(settings, name), "source": source}
-    for name in sorted(set(toml) - set(rows)):
-        console.print(f"[yellow]! wsi.toml: there is no setting {name!r}[/]", highlight=False)
     if json:
         sys.stdout.write(json_format.dumps(rows) + "\n")
         return

@@ -83,7 +83,8 @@ def list_keys(data_dir: DataDir = None, database: DatabaseUrl = None, json: Json
         sys.stdout.write(json_format.dumps([_facts(key) for key in found]) + "\n")
         return
     table = Table(box=None, pad_edge=False)
-    for title in ("id", "workspace", "name", "scope", "made", "expires", "revoked"):
+    table.add_column("id", no_wrap=True)  # to be copied
+    for title in ("workspace", "name", "scope", "made", "expires", "revoked"):
         table.add_column(title, overflow="fold")
     for key in found:
         days = (_day(key.created_at), _day(key.expires_at), _day(key.revoked_at))

@@ -5,7 +5,7 @@ import sys
 
 from rich.console import Console
 
-from wsi_pipeline.cli.service import DatabaseUrl, DataDir, Json, load_settings
+from wsi_pipeline.cli.service import DatabaseUrl, DataDir, Json, load_settings, plain_errors
 from wsi_pipeline.jobs import schema
 from wsi_pipeline.jobs.database import Database
 
@@ -25,7 +25,8 @@ def migrate(data_dir: DataDir = None, database: DatabaseUrl = None, json: Json =
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     opened = Database(settings.database_url)
     try:
-        before, after = schema.migrate(opened)
+        with plain_errors():
+            before, after = schema.migrate(opened)
     finally:
         opened.close()
     if json:

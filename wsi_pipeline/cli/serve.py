@@ -26,7 +26,9 @@ from wsi_pipeline.cli.service import (
     DataDir,
     StorageUrl,
     as_variables,
+    check_storage,
     load_settings,
+    plain_errors,
 )
 from wsi_pipeline.cli.supervisor import Program, StartError, Supervisor, die_with
 from wsi_pipeline.cli.worker import WORKER
@@ -124,8 +126,8 @@ def serve(
     }
     settings = load_settings(**flags)
     logs.set_up(settings.log_format)
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _only_one(settings.data_dir), _listen(settings) as listening:
+        check_storage(settings.storage_url)
         token = _prepare(settings)
         if demo:
             _ensure_demo(settings)
@@ -156,12 +158,20 @@ def serve(
 
 @contextlib.contextmanager
 def _only_one(data_dir: Path) -> Iterator[None]:
-    """Hold the data folder; the lock ends with the process.
+    """Make and hold the data folder; the lock ends with the process.
 
     Raises:
-        UsageError: another server holds it.
+        UsageError: another server holds it, or it cannot be written.
     """
-    with (data_dir / "serve.lock").open("w") as lock:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        opened = (data_dir / "serve.lock").open("w")
+    except OSError as error:
+        raise UsageError(
+            f"the data folder {data_dir} cannot be used: {error.strerror}; name another with "
+            "--data-dir"
+        ) from error
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -195,15 +205,17 @@ def _prepare(settings: ServiceSettings) -> str:
     """Bring the database up to date and the token into it; returns the token.
 
     Raises:
-        SchemaError: it is PostgreSQL and has other tables.
+        OSError: the database does not answer.
+        SchemaError: it has other tables, and is PostgreSQL or newer.
         UsageError: the token of the settings is too short or was revoked.
     """
     database = Database(settings.database_url)
     try:
-        if database.dialect == "sqlite":
-            schema.migrate(database)
-        else:
-            schema.check(database)
+        with plain_errors():
+            if database.dialect == "sqlite":
+                schema.migrate(database)
+            else:
+                schema.check(database)
         keys = ApiKeys(database)
         if settings.token is not None:
             token = settings.token.get_secret_value()

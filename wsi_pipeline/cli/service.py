@@ -1,6 +1,7 @@
 """What the service's verbs share: settings with flags on top, the database, lengths of time."""
 
 import contextlib
+import difflib
 import json
 import re
 import tomllib
@@ -8,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import sqlalchemy as sa
 import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
@@ -16,8 +18,11 @@ from wsi_pipeline.errors import UsageError
 from wsi_pipeline.jobs import schema
 from wsi_pipeline.jobs.database import Database
 from wsi_pipeline.jobs.settings import ServiceSettings
+from wsi_pipeline.storage import open_storage
 
 STORE = "Where everything is kept"
+#: Read in the working folder.
+TOML = Path("wsi.toml")
 DataDir = Annotated[
     Path | None,
     typer.Option(
@@ -54,16 +59,34 @@ def load_settings(**flags: Any) -> ServiceSettings:
     """
     given = {name: value for name, value in flags.items() if value is not None}
     try:
-        return ServiceSettings(**given)
+        settings = ServiceSettings(**given)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "settings"
-        flag = name.replace("_", "-")
+        path = [str(part) for part in first["loc"]] or ["settings"]
+        name, flag = ".".join(path), path[0].replace("_", "-")
         raise UsageError(
-            f"{name}: {first['msg']} (from --{flag}, WSI_{name.upper()} or wsi.toml)"
+            f"{name}: {first['msg']} (from --{flag}, WSI_{path[0].upper()} or wsi.toml)"
         ) from error
-    except (SettingsError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"the settings cannot be read: {error}") from error
+    except SettingsError as error:
+        raise UsageError(
+            f"the settings cannot be read: {error}; a variable that holds a list is written as "
+            """JSON, such as WSI_ROOTS='["/slides"]'"""
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"wsi.toml cannot be read: {error}") from error
+    _check_names()
+    return settings
+
+
+def _check_names() -> None:
+    """Refuse names in ``wsi.toml`` that nobody reads: a slip would leave the default in force."""
+    known = list(ServiceSettings.model_fields)
+    toml = tomllib.loads(TOML.read_text(encoding="utf-8")) if TOML.exists() else {}
+    for name in toml:
+        if name not in known:
+            like = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {like[0]}?" if like else "`wsi config` lists them"
+            raise UsageError(f"wsi.toml: there is no setting {name!r}; {hint}")
 
 
 def as_variables(flags: Mapping[str, Any]) -> dict[str, str]:
@@ -80,6 +103,7 @@ def open_database(settings: ServiceSettings) -> Iterator[Database]:
     """The service's database, with this version's tables.
 
     Raises:
+        OSError: it does not answer.
         SchemaError: it has other tables.
         UsageError: there is none.
     """
@@ -90,10 +114,43 @@ def open_database(settings: ServiceSettings) -> Iterator[Database]:
         )
     database = Database(settings.database_url)
     try:
-        schema.check(database)
-        yield database
+        with plain_errors():
+            schema.check(database)
+            yield database
     finally:
         database.close()
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn errors of the database into one line.
+
+    Raises:
+        OSError: the database does not answer, or is none.
+    """
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        # The first line says it; those below quote statements and values.
+        reason = str(error.orig).partition("\n")[0]
+        raise OSError(f"the database cannot be used: {reason}") from error
+
+
+def check_storage(address: str) -> None:
+    """Tell a wrong address, or a folder that cannot be written, before anything starts.
+
+    Raises:
+        UsageError: it is one of these.
+    """
+    storage = open_storage(address)
+    if address.startswith("s3://"):
+        return  # one that is away now may come back: /readyz tells
+    try:
+        storage.check()
+    except OSError as error:
+        raise UsageError(
+            f"the storage {address} cannot be used: {error.strerror}; name another with --storage"
+        ) from error
 
 
 def seconds_of(text: str) -> float:

@@ -23,7 +23,7 @@ _PR_SET_PDEATHSIG = 1
 #: A process that lived so long starts again almost at once, seconds.
 _STABLE_SECONDS = 5.0
 #: What a process waits after its first death in a row, doubled each time, seconds.
-_BACKOFF_SECONDS, _MOST_BACKOFF_SECONDS = 0.1, 15.0
+_BACKOFF_SECONDS, _MOST_BACKOFF_SECONDS = 0.1, 5.0
 #: Longest the loop sleeps, seconds; signals wake it sooner.
 _TICK_SECONDS = 1.0
 

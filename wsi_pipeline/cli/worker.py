@@ -12,6 +12,7 @@ from wsi_pipeline.cli.service import (
     DataDir,
     StorageUrl,
     as_variables,
+    check_storage,
     load_settings,
     open_database,
 )
@@ -62,7 +63,9 @@ def worker(
         "scheduler": scheduler,
         "log_format": log_format,
     }
-    with open_database(load_settings(**flags)):
+    settings = load_settings(**flags)
+    check_storage(settings.storage_url)
+    with open_database(settings):
         pass  # wrong settings and a wrong schema are told here, in one line
     sys.stdout.flush()
     os.execve(WORKER[0], WORKER, {**os.environ, **as_variables(flags)})  # noqa: S606 - no shell is wanted

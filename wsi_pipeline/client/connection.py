@@ -96,7 +96,7 @@ class Connection:
             RefusedError: the service answered with an error.
             UnreachableError: it did not answer.
         """
-        with _as_client_errors():
+        with self._as_client_errors():
             response = self._http.request(
                 method, self.url(path), headers=headers, content=content, json=json, params=params
             )
@@ -134,7 +134,7 @@ class Connection:
             UnreachableError: it did not answer, or stopped answering.
         """
         with (
-            _as_client_errors(),
+            self._as_client_errors(),
             self._http.stream("GET", self.url(path), headers=headers) as response,
         ):
             self._answered = True
@@ -143,15 +143,16 @@ class Connection:
                 raise RefusedError.of(response)
             yield response
 
-
-@contextmanager
-def _as_client_errors() -> Iterator[None]:
-    try:
-        yield
-    except ClientError:
-        raise
-    except httpx.TransportError as error:
-        reason = str(error) or type(error).__name__
-        raise UnreachableError(f"the service does not answer: {reason}") from error
-    except httpx.HTTPError as error:
-        raise UnreachableError(f"the service's answer cannot be read: {error}") from error
+    @contextmanager
+    def _as_client_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except ClientError:
+            raise
+        except httpx.TransportError as error:
+            reason = str(error) or type(error).__name__
+            raise UnreachableError(
+                f"the service at {self.address} does not answer: {reason}"
+            ) from error
+        except httpx.HTTPError as error:
+            raise UnreachableError(f"the service's answer cannot be read: {error}") from error

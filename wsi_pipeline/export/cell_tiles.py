@@ -1,11 +1,17 @@
 """Cells of a result as compact bytes for a viewer, which chooses colours and threshold itself.
 
-A tile is at most :data:`TILE` cells wide and high. Its bytes, once unpacked from gzip, are two
-planes of ``rows * columns`` cells each, row by row:
+A tile is at most :data:`TILE` cells wide and high. Its bytes, once unpacked from gzip, are three
+planes of ``rows * columns`` cells each, row by row (format :data:`FORMAT`):
 
 1. the probability, uint16, little-endian: 0 to :data:`STEPS` stand for 0 to 1, 65535 for a cell
    that was not classified;
-2. the :class:`~wsi_pipeline.tiles.plan.Coverage`, uint8.
+2. the :class:`~wsi_pipeline.tiles.plan.Coverage`, uint8;
+3. the share of tissue, uint8: 0 to :data:`~wsi_pipeline.export.tissue_cells.STEPS` stand for 0 to
+   1, 255 for a cell of which it is not kept: one that no tile of the plan covers. It is the mean
+   over the patches the cell's probability is made of; see :mod:`wsi_pipeline.export.tissue_cells`.
+
+In coarser levels a cell holds the largest probability of 2 × 2, the coverage of the first of them,
+and the mean share of tissue of all those below it.
 
 A probability of the first plane is off by at most one step. A cell is at or above the result's
 threshold if and only if its number is at or above :func:`threshold_step`: rounding moves no cell
@@ -19,9 +25,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_pipeline.export.tissue_cells import coarser, tissue_cells
 from wsi_pipeline.stitch.layout import COVERAGE_LABEL
 from wsi_pipeline.stitch.result import Result
 
+#: Raised when the same cells would come out as other bytes. 2: with the share of tissue.
+FORMAT = 2
 #: Side of a tile in cells: that of the store's chunks, so that each is read once.
 TILE = 512
 #: What stands for a probability of 1.
@@ -89,7 +98,10 @@ def encode_tile(result: Result, level: int, column: int, row: int) -> bytes | No
     window = slice(top, top + TILE), slice(left, left + TILE)
     probability = np.asarray(values[window], np.float32)
     coverage = np.asarray(result.array(f"{COVERAGE_LABEL}/{level}")[window], np.uint8)
-    planes = _steps(probability, result.threshold).astype("<u2").tobytes() + coverage.tobytes()
+    below = slice(top << level, top + TILE << level), slice(left << level, left + TILE << level)
+    tissue = coarser(tissue_cells(result)[below], level)
+    steps = _steps(probability, result.threshold).astype("<u2")
+    planes = steps.tobytes() + coverage.tobytes() + tissue.tobytes()
     return gzip.compress(planes, _GZIP_LEVEL, mtime=0)
 
 

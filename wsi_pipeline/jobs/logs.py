@@ -43,8 +43,8 @@ def set_up(kind: Literal["json", "text"], level: int = logging.INFO) -> None:
     handler.setFormatter(JsonLines() if kind == "json" else TextLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    # What these say of every start is of no use to anybody.
-    for name in ("alembic", "uvicorn"):
+    # What these say of every start and request is of no use to anybody.
+    for name in ("alembic", "uvicorn", "httpx", "matplotlib"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

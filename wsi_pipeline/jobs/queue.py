@@ -21,6 +21,9 @@ MAX_ATTEMPTS = 3
 MAX_LOSSES = 10
 #: Seconds a job waits after a failed attempt, doubled each time.
 _BACKOFF_SECONDS = 2.0
+#: Longest a job waits that lost several workers in a row, seconds: others come first meanwhile, so
+#: that workers which keep dying for a reason of their own do not use up one job's patience.
+_MOST_BACKOFF_SECONDS = 60.0
 #: Waiting this long is worth one step of priority, seconds.
 AGEING_SECONDS = 300.0
 
@@ -326,7 +329,9 @@ class JobQueue:
                     },
                 )
             else:
-                self._requeue(connection, row["id"], losses=losses, due_at=now())
+                wait = min(_BACKOFF_SECONDS * 2 ** (losses - 2), _MOST_BACKOFF_SECONDS)
+                due_at = now() + (wait if losses > 1 else 0.0)
+                self._requeue(connection, row["id"], losses=losses, due_at=due_at)
 
     def _requeue(self, connection: sa.Connection, job_id: str, **values: Any) -> None:
         self._change(

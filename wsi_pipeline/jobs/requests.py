@@ -15,7 +15,7 @@ from wsi_pipeline.jobs.events import record
 from wsi_pipeline.jobs.job import Job, JobState
 from wsi_pipeline.jobs.keys import Access
 from wsi_pipeline.jobs.queue import find_result, queue_order, state_event
-from wsi_pipeline.jobs.tables import jobs, new_id, slides, workers, workspaces
+from wsi_pipeline.jobs.tables import jobs, new_id, notes, slides, workers, workspaces
 
 
 class NotThereError(WsiError):
@@ -219,6 +219,8 @@ class JobRequests:
     def delete(self, access: Access, job_id: str) -> None:
         """Remove a job that is over. Its result stays for identical work until ``wsi gc``.
 
+        The workspace's notes on the result go with the last of its jobs that have it.
+
         Raises:
             NotThereError: there is none.
             ConflictError: it still waits or runs.
@@ -228,6 +230,8 @@ class JobRequests:
             if not job.state.is_final:
                 raise ConflictError(f"job {job_id} is {job.state}; cancel it first")
             connection.execute(jobs.delete().where(jobs.c.id == job_id))
+            if job.result_id is not None:
+                _forget_notes(connection, access, job.result_id)
             note(connection, access, "job.delete", job_id)
 
     def _job(
@@ -365,6 +369,22 @@ class JobRequests:
                 sa.select(sa.func.count()).select_from(jobs).where(*where)
             ).scalar_one()
             return [Job.of(row) for row in connection.execute(wanted).mappings()], count
+
+
+def _forget_notes(connection: sa.Connection, access: Access, result_id: str) -> None:
+    """Remove the workspace's notes on a result that none of its jobs has any more."""
+    # Of two such jobs deleted at once on PostgreSQL, the second waits here and finds itself last.
+    connection.execute(
+        sa.select(workspaces.c.id).where(workspaces.c.id == access.workspace_id).with_for_update()
+    )
+    others = sa.exists().where(
+        jobs.c.result_id == result_id, jobs.c.workspace_id == access.workspace_id
+    )
+    connection.execute(
+        notes.delete().where(
+            notes.c.result_id == result_id, notes.c.workspace_id == access.workspace_id, ~others
+        )
+    )
 
 
 def _expected(job: Job, at: float) -> float | None:

@@ -1,5 +1,6 @@
 """Results as jobs see them: where the mask lies and what it says."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,3 +80,11 @@ class ResultStore:
         if found is None:
             raise NotThereError(f"there is no result {result_id}")
         return found
+
+    def summaries(self, result_ids: Collection[str]) -> dict[str, dict[str, Any]]:
+        """As :meth:`summary`, of many; those that are not there are left out."""
+        if not result_ids:
+            return {}
+        wanted = sa.select(results.c.id, results.c.summary).where(results.c.id.in_(result_ids))
+        with self._database.read() as connection:
+            return {row.id: row.summary for row in connection.execute(wanted)}

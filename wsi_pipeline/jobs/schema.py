@@ -17,12 +17,18 @@ class SchemaError(WsiError):
 
 
 def migrate(database: Database) -> tuple[str | None, str]:
-    """Run the migrations that are missing; returns the revision before and after."""
+    """Run the migrations that are missing; returns the revision before and after.
+
+    Raises:
+        SchemaError: the database is of a newer version.
+    """
     with database.write() as connection:
         if connection.dialect.name == "postgresql":
             # Two servers that start at once must not both create the tables.
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(5712983)")
         before = _revision(connection)
+        if before is not None and not _is_known(before):
+            raise SchemaError(_newer(before))
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -41,9 +47,9 @@ def check(database: Database) -> None:
         return
     if found is None:
         raise SchemaError("the database has no tables yet; run `wsi migrate`")
-    if found in {script.revision for script in _scripts().walk_revisions()}:
+    if _is_known(found):
         raise SchemaError(f"the database is at revision {found}, older; run `wsi migrate`")
-    raise SchemaError(f"the database is at revision {found}, of a newer version; update this one")
+    raise SchemaError(_newer(found))
 
 
 def head() -> str:
@@ -51,6 +57,14 @@ def head() -> str:
     revision = _scripts().get_current_head()
     assert revision is not None
     return revision
+
+
+def _is_known(revision: str) -> bool:
+    return revision in {script.revision for script in _scripts().walk_revisions()}
+
+
+def _newer(revision: str) -> str:
+    return f"the database is at revision {revision}, of a newer version; update this one"
 
 
 def _revision(connection: Connection) -> str | None:

@@ -132,6 +132,9 @@ class ServiceSettings(BaseSettings):
         # A path that depends on where a process was started is one that is lost.
         for name in ("data_dir", "cache_dir", "models_dir"):
             object.__setattr__(self, name, getattr(self, name).expanduser().absolute())
+        if self.storage and "://" not in self.storage:
+            storage = str(Path(self.storage).expanduser().absolute())
+            object.__setattr__(self, "storage", storage)
         return self
 
     @property

@@ -163,6 +163,24 @@ jobs = sa.Table(
     sa.Index("ix_jobs_claim", "state", "due_at"),
 )
 
+#: What people say of a result's tumour regions. Jobs of identical work share a result, those of
+#: other workspaces too: what was said belongs to the workspace it was said in.
+notes = sa.Table(
+    "notes",
+    metadata,
+    sa.Column("result_id", sa.ForeignKey("results.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("workspace_id", sa.ForeignKey("workspaces.id"), primary_key=True),
+    #: Number of the region, 1 is the most suspicious.
+    sa.Column("region", sa.Integer, primary_key=True, autoincrement=False),
+    #: Whose note it is: a user is an API key.
+    sa.Column("key_id", sa.ForeignKey("api_keys.id"), primary_key=True),
+    #: agree, disagree or NULL.
+    sa.Column("verdict", sa.String(10)),
+    #: Shown to the workspace, never logged.
+    sa.Column("comment", sa.Text, nullable=False, server_default=""),
+    sa.Column("changed_at", sa.Double, nullable=False),
+)
+
 #: What happened to a job, for those who listen; ``id`` is what they resume from.
 job_events = sa.Table(
     "job_events",

@@ -12,6 +12,8 @@ _MAX_CHARACTERS = 2000
 _PORTS = {"https": 443, "http": 80}
 #: Addresses that carry an IPv4 address to be judged instead: NAT64 (RFC 6052).
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+#: All that is handed out of IPv6 for the internet (RFC 4291); the rest is special in some way.
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -98,6 +100,8 @@ def is_public(address: Address) -> bool:
             return False
         if address in _NAT64:
             return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        if address not in _GLOBAL_UNICAST:
+            return False
     return address.is_global and not address.is_multicast
 
 

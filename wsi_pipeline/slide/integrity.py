@@ -12,6 +12,7 @@ from pathlib import Path
 import tifffile
 
 from wsi_pipeline.errors import DamagedSlideError
+from wsi_pipeline.slide.tiff_file import open_tiff
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DICOM_PREAMBLE = 128
@@ -58,7 +59,7 @@ def _check_tiff(path: Path) -> None:
     logger.addHandler(complaints)
     furthest = 0
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with open_tiff(path) as tiff:
             for page in _pages(tiff):
                 ends = zip(page.dataoffsets, page.databytecounts, strict=False)
                 last = max((offset + count for offset, count in ends if count), default=0)

@@ -52,12 +52,14 @@ def slide_mpp(info: SlideInfo, override: float | None = None) -> tuple[Mpp, tupl
         return Mpp(override, override), ()
     if info.mpp is None:
         raise SlideMetadataError(
-            info.path, "states no resolution; give it with --slide-mpp (µm per level-0 pixel)"
+            info.path,
+            "states no resolution; give it with --slide-mpp (`slide_mpp`), µm per level-0 px",
         )
     if not (low <= info.mpp.x <= high and low <= info.mpp.y <= high):
         raise SlideMetadataError(
             info.path,
-            f"states an implausible resolution of {info.mpp}; give the true one with --slide-mpp",
+            f"states an implausible resolution of {info.mpp}; give the true one with --slide-mpp "
+            "(`slide_mpp`), µm per level-0 px",
         )
     return info.mpp, tuple(_oddities(info.mpp, info.objective))
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from wsi_pipeline.errors import DamagedSlideError, SlideError, UnsupportedSlideError
 from wsi_pipeline.geometry import Mpp, Region, Size
 from wsi_pipeline.slide.info import Level, SlideInfo, nominal_downsample
+from wsi_pipeline.slide.tiff_file import open_tiff
 from wsi_pipeline.slide.tiff_level import TiffLevel
 from wsi_pipeline.slide.tile_cache import TileCache
 
@@ -83,7 +84,7 @@ class TiffReader:
         os.close(self._descriptor)
 
     def _parse(self, path: Path) -> tuple[tuple[TiffLevel, ...], SlideInfo]:
-        with tifffile.TiffFile(path) as tiff:
+        with open_tiff(path) as tiff:
             series = tiff.series[0]
             if series.ndim != 3 or series.axes[-1] != "S":
                 shape = " × ".join(str(n) for n in series.shape)
@@ -106,7 +107,7 @@ class TiffReader:
 
 def hides_pyramid(path: Path) -> bool:
     """Whether a TIFF is an OME-TIFF or keeps its reduced images in sub-IFDs."""
-    with tifffile.TiffFile(path) as tiff:
+    with open_tiff(path) as tiff:
         return bool(tiff.is_ome) or bool(tiff.pages.first.subifds)
 
 

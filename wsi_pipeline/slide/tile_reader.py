@@ -11,13 +11,13 @@ import threading
 from pathlib import Path
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import DamagedSlideError, SlideError, UnsupportedSlideError
 from wsi_pipeline.geometry import Region, Size
 from wsi_pipeline.slide.info import SlideInfo
 from wsi_pipeline.slide.openslide_reader import OpenSlideReader
+from wsi_pipeline.slide.tiff_file import open_tiff
 from wsi_pipeline.slide.tiff_level import TiffLevel
 from wsi_pipeline.slide.tiff_reader import CACHE_BYTES
 from wsi_pipeline.slide.tile_cache import TileCache
@@ -126,7 +126,7 @@ def _jpeg_levels(
     """The pyramid levels that are tiled-JPEG directories of the same size, by level."""
     levels: dict[int, TiffLevel] = {}
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with open_tiff(path) as tiff:
             pages = [page.aspage() for page in tiff.pages]
     except Exception:  # tifffile meets oddities OpenSlide can read: then OpenSlide does
         return {}

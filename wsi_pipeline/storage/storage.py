@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from wsi_pipeline.errors import UsageError
+
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
@@ -97,6 +99,8 @@ def open_storage(address: str) -> Storage:
         from wsi_pipeline.storage.objects import ObjectStorage  # noqa: PLC0415 - imports obstore
 
         return ObjectStorage(address)
+    if "://" in address:
+        raise UsageError(f"storage address {address!r}; use a folder or s3://bucket/prefix")
     from wsi_pipeline.storage.local import LocalStorage  # noqa: PLC0415 - the other of the two
 
     return LocalStorage(Path(address))

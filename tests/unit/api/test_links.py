@@ -135,6 +135,31 @@ def test_a_root_may_be_a_link_itself(tmp_path: Path, root: Path) -> None:
     assert links.find(f"{root}/a.svs").source == f"file:{root}/a.svs"
 
 
+def test_what_was_checked_is_followed_no_further(root: Path, tmp_path: Path) -> None:
+    """Links put there afterwards may lead to what could have been named, and nowhere else."""
+    links, path = Links((root,), (), root / "service", (tmp_path / "watch",)), root / "inner" / "z"
+    path.write_bytes(b"slide")
+    assert links.linked(f"file:{path}") == path
+    watched = tmp_path / "incoming"
+    watched.mkdir()
+    (watched / "w.svs").write_bytes(b"slide")
+    (tmp_path / "watch").symlink_to(watched)
+    for target in (root / "a.svs", watched / "w.svs"):
+        path.unlink()
+        path.symlink_to(target)
+        assert links.linked(f"file:{path}") == path
+    assert links.linked(f"file:{tmp_path}/watch/w.svs") == tmp_path / "watch" / "w.svs"
+    for target in (tmp_path / "secret.svs", path, root / "none", root / "service" / "store.svs"):
+        path.unlink()
+        path.symlink_to(target)
+        with pytest.raises(FileNotFoundError, match="linked file is gone"):
+            links.linked(f"file:{path}")
+    for name in ("bad.mrxs", "out/secret.svs", "a.svs/b", "none.svs"):
+        with pytest.raises(FileNotFoundError, match="linked file is gone"):
+            links.linked(f"file:{root}/{name}")
+    assert links.linked(f"file:{root}/m.mrxs") == root / "m.mrxs"
+
+
 @given(st.lists(st.sampled_from(["..", ".", "", "out", "inner", "a.svs", "%2e%2e", "secret.svs"])))
 def test_no_path_leads_out(tmp_path_factory: pytest.TempPathFactory, parts: list[str]) -> None:
     folder = tmp_path_factory.getbasetemp() / "walk"

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from api.links import Links
 from api.open_slides import OpenSlides
 from api.picture import Area, read_area
 from wsi_pipeline.errors import DamagedSlideError, SlideError
@@ -20,6 +21,8 @@ from wsi_pipeline.storage import Storage, open_storage
 from wsi_pipeline.testing import write_pyramid
 
 SIZE = Size(300, 260)
+#: Without roots: a link may lead nowhere.
+NO_LINKS = Links((), (), Path("/nowhere"))
 PLACE = Area(10, 20, 1, 1, Size(64, 64))
 
 
@@ -82,7 +85,7 @@ def shelf(tmp_path: Path) -> Shelf:
 
 @pytest.fixture
 def slides(shelf: Shelf) -> Iterator[OpenSlides]:
-    opened = OpenSlides(shelf.storage, 2, shelf.folder / "cache")
+    opened = OpenSlides(shelf.storage, 2, shelf.folder / "cache", NO_LINKS)
     yield opened
     opened.close()
 
@@ -222,6 +225,18 @@ def test_a_linked_file_is_read_where_it_lies(shelf: Shelf, slides: OpenSlides) -
         pass
 
 
+def test_a_linked_file_that_became_a_link_is_not_followed(shelf: Shelf, slides: OpenSlides) -> None:
+    """Of the same size, too: there is nothing else to tell it by."""
+    linked = shelf.slide(1, location=f"file:{shelf.path(1)}")
+    assert colour(slides, linked) == pytest.approx(10, abs=3)
+    slides.forget(linked)
+    path = shelf.path(1)
+    path.unlink()
+    path.symlink_to(shelf.path(2))
+    with pytest.raises(FileNotFoundError, match="gone"), slides.borrow(linked):
+        pass
+
+
 def test_a_linked_file_that_became_another_slide_is_refused(
     shelf: Shelf, slides: OpenSlides
 ) -> None:
@@ -235,7 +250,7 @@ def test_overviews_are_made_once_and_only_where_wanted(shelf: Shelf, tmp_path: P
     image = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), np.uint8)
     write_pyramid(tmp_path / "flat.tiff", image, downsamples=(1,))
     shelf.storage.put_file("slides/7/slide.tiff", tmp_path / "flat.tiff")
-    slides, slide = OpenSlides(shelf.storage, 2, tmp_path), shelf.slide(7)
+    slides, slide = OpenSlides(shelf.storage, 2, tmp_path, NO_LINKS), shelf.slide(7)
     whole, part = Area.whole(Size(1200, 900), 100), Area(0, 0, 2, 2, Size(64, 64))
     slides.prepare(slide, part)
     assert slides.is_prepared(slide, part)

@@ -38,6 +38,26 @@ def test_a_whole_file_passes(files: dict[str, Path], kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", WRITERS)
+def test_a_whole_file_passes_under_another_format_s_name(
+    files: dict[str, Path], tmp_path: Path, kind: str
+) -> None:
+    """What is called NDPI is read with other offsets by those who go by names."""
+    renamed = tmp_path / "renamed.ndpi"
+    shutil.copy(files[kind], renamed)
+    check_integrity((renamed,))
+
+
+def test_real_ndpi_passes_under_any_name(data: Path, tmp_path: Path) -> None:
+    for name in ("a.ndpi", "a.tiff"):
+        shutil.copyfile(data / "slides" / "fluorescence-dapi.ndpi", tmp_path / name)
+        check_integrity((tmp_path / name,))
+        with (tmp_path / name).open("r+b") as file:
+            file.truncate((tmp_path / name).stat().st_size - 20_000)
+        with pytest.raises(DamagedSlideError, match=r"truncated|damaged"):
+            check_integrity((tmp_path / name,))
+
+
+@pytest.mark.parametrize("kind", WRITERS)
 @given(share=st.floats(0, 1))
 def test_a_truncated_tiff_is_found_out(files: dict[str, Path], kind: str, share: float) -> None:
     whole = files[kind].read_bytes()

@@ -20,6 +20,7 @@ from workers.folders import FolderWatch
 from workers.watched import WatchedFiles
 from wsi_pipeline.jobs.database import Database
 from wsi_pipeline.jobs.job import Job, JobState
+from wsi_pipeline.jobs.logs import facts_of
 from wsi_pipeline.jobs.settings import ServiceSettings, WatchedFolder
 from wsi_pipeline.jobs.tables import jobs, slides, watched_files, workspaces
 from wsi_pipeline.model.package import ModelPackage
@@ -411,6 +412,8 @@ def test_logs_hold_no_names(watched: Watched, caplog: pytest.LogCaptureFixture) 
     for record in caplog.records:
         assert "Doe" not in str(record.__dict__)
         assert "Roe" not in str(record.__dict__)
+    (queued,) = [facts for facts in map(facts_of, caplog.records) if "queued" in facts["message"]]
+    assert queued["job_id"] == watched.jobs()[0].id, "ids are what a line is found by"
 
 
 def test_without_folders_there_is_nothing_to_run(database: Database, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from workers.webhooks import Webhooks, sign, signing_key
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.jobs.database import Database
 from wsi_pipeline.jobs.job import Job
+from wsi_pipeline.jobs.logs import facts_of
 from wsi_pipeline.jobs.settings import ServiceSettings
 from wsi_pipeline.jobs.tables import jobs
 
@@ -122,10 +123,15 @@ def make_due(store: Store, job: Job) -> None:
 
 
 def test_a_receiver_can_verify_what_it_is_told(
-    store: Store, receiver: Receiver, deliver: Deliver
+    store: Store, receiver: Receiver, deliver: Deliver, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "workers")
     job = failed_job(store, receiver.url)
     assert deliver().deliver_due() == 1
+    logged = [facts_of(record) for record in caplog.records if record.name == "workers.webhooks"]
+    assert [(facts["message"], facts["job_id"]) for facts in logged] == [
+        ("webhook delivered", job.id)
+    ]
     ((path, headers, body),) = receiver.got
     assert path == "/told?by=us"
     assert headers["Host"] == receiver.url.split("/")[2]

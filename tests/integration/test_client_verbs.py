@@ -1,0 +1,117 @@
+"""``wsi client upload`` over real sockets: folders, and slides that are not taken among others."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from service_support import TOKEN, Service, running, settings_in
+
+from wsi_pipeline import cli
+from wsi_pipeline.client import Client
+from wsi_pipeline.testing import write_pyramid
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running(settings_in(tmp_path_factory.mktemp("service"))) as service:
+        yield service
+
+
+class Upload:
+    """``wsi client upload`` in this process: exit code, standard output, standard error."""
+
+    def __init__(
+        self, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], service: Service
+    ) -> None:
+        self._patch, self._capsys = patch, capsys
+        patch.setenv("WSI_URL", service.url)
+        patch.setenv("WSI_TOKEN", TOKEN)
+
+    def __call__(self, *arguments: object) -> tuple[int, str, str]:
+        self._patch.setattr("sys.argv", ["wsi", "client", "upload", *map(str, arguments)])
+        self._capsys.readouterr()
+        code: object = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        text = self._capsys.readouterr()
+        assert isinstance(code, int), code
+        assert TOKEN not in text.out + text.err
+        return code, text.out, text.err
+
+
+@pytest.fixture
+def upload(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    service: Service,
+    tmp_path: Path,
+) -> Upload:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return Upload(monkeypatch, capsys, service)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small.tiff"
+    write_pyramid(path, np.full((300, 400, 3), 200, np.uint8))
+    return path
+
+
+def test_a_folder_is_sent_and_bad_slides_do_not_stop_the_others(
+    upload: Upload, service: Service, small: Path, data: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "today"
+    (folder / "below").mkdir(parents=True)
+    (folder / "a-text.svs").write_text("no slide\n" * 100)
+    (folder / "an-empty-one.svs").touch()
+    shutil.copy(small, folder / "below" / "good.tiff")
+    shutil.copy(small, folder / "below" / "good_mask.tiff")
+    shutil.copytree(data / "slides" / "boxes-dicom", folder / "series")
+    code, out, err = upload(folder)
+    assert code == 3
+    with Client(service.url, TOKEN, state_dir=tmp_path / "state") as client:
+        names = [client.slide(slide).name for slide in out.split()]
+    assert sorted(names) == ["good.tiff", "series.zip"], "masks are none, rejected ones not printed"
+    assert re.search(r"a-text\.svs \(slide [0-9a-f]{32}\): not a slide", err)
+    assert "an-empty-one.svs is empty" in err
+
+
+def test_one_file_of_several_sends_all_of_them(upload: Upload, data: Path, tmp_path: Path) -> None:
+    series = tmp_path / "series"
+    shutil.copytree(data / "slides" / "boxes-dicom", series)
+    whole = sum(file.stat().st_size for file in series.iterdir())
+    code, out, err = upload(series / "boxes_1.dcm", "--json")
+    assert code == 0, err
+    (slide,) = json.loads(out)
+    assert (slide["name"], slide["size_bytes"]) == ("series.zip", whole)
+    (series / "notes.txt").write_text("another slide may lie here too")
+    code, out, err = upload(series / "boxes_1.dcm")
+    assert (code, out) == (3, "")
+    assert "a folder of their own" in err
+
+
+def test_what_is_not_there_is_told_before_anything_is_sent(
+    upload: Upload, service: Service, small: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "nothing-in-it").mkdir()
+    for wrong in (tmp_path / "absent.svs", tmp_path / "nothing-in-it"):
+        code, out, err = upload(small, wrong)
+        assert (code, out) == (2, "")
+        assert wrong.name in err
+    with Client(service.url, TOKEN, state_dir=tmp_path / "state") as client:
+        assert not client.slides(search="small")
+
+
+def test_a_key_that_is_not_good_ends_it_at_once(
+    upload: Upload, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WSI_TOKEN", "wsi_nobody-made-this-one")
+    code, out, err = upload(small, small)
+    assert (code, out) == (2, "")
+    assert err.count("401") == 1

@@ -1,0 +1,66 @@
+"""One order from beginning to end, in this process."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workers.analyst import Analyst
+from workers.messages import Equipment, Message, Order, Progress
+from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.jobs.order import make_request
+from wsi_pipeline.jobs.settings import ServiceSettings
+from wsi_pipeline.model import loaded
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.storage import open_storage
+from wsi_pipeline.testing import FakePredictor, write_pyramid
+from wsi_pipeline.testing.models import NORMAL_COLOUR
+
+
+def test_every_stage_is_told(
+    stub_package: ModelPackage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also that the model is waited for: the first time, that is over a minute of nothing else."""
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "stub").symlink_to(stub_package.folder)
+    settings = ServiceSettings(
+        data_dir=tmp_path / "data", models_dir=models, cache_dir=tmp_path / "cache", device="cpu"
+    )
+    slide = tmp_path / "a.tiff"
+    write_pyramid(slide, np.full((256, 384, 3), NORMAL_COLOUR, np.uint8))
+    storage = open_storage(settings.storage_url)
+    storage.put_file("slides/a/slide.tiff", slide)
+    told: list[Message] = []
+    loads: list[object] = []
+
+    def load(package: object, *_: object, **__: object) -> FakePredictor:
+        loads.append(package)
+        return FakePredictor(patch_px=64)
+
+    monkeypatch.setattr(loaded, "load_predictor", load)
+    request = make_request("", "stub", stub_package, AnalysisConfig())
+    order = Order(
+        job_id="1" * 32,
+        slide_location="slides/a/slide.tiff",
+        slide_sha256=hashlib.sha256(slide.read_bytes()).hexdigest(),
+        model="stub",
+        model_sha256=request.model_sha256,
+        config=request.config,
+        fingerprint=request.fingerprint,
+        folder=str(tmp_path / "work"),
+        destination="results/1/mask.zarr",
+    )
+    (tmp_path / "work").mkdir()
+    analyst = Analyst(Equipment.of(settings), told.append)
+    try:
+        stored = analyst.carry_out(order)
+    finally:
+        analyst.close()
+    assert stored.summary["tiles"] == 24
+    assert storage.has_tree(order.destination)
+    stages = [news.stage for news in told if isinstance(news, Progress) and news.stage]
+    assert stages[0] == "loading"
+    assert stages[-3:] == ["classifying", "writing", "publishing"]
+    assert len(loads) == 1

@@ -1,0 +1,242 @@
+"""``wsi client upload`` and ``wsi client fetch``: bytes to the service, and from it."""
+
+import json as json_format
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from wsi_pipeline.cli import EXIT_BAD
+from wsi_pipeline.cli.console import console
+from wsi_pipeline.cli.remote import (
+    LOCAL,
+    Json,
+    Quiet,
+    Token,
+    TokenFile,
+    Url,
+    fault,
+    open_client,
+    print_json,
+)
+from wsi_pipeline.client import RefusedError, SlideFacts, TransferError
+from wsi_pipeline.client.client import Export
+from wsi_pipeline.errors import SlideError, UsageError
+
+#: Names of what is fetched, beside the job's id.
+_NAMES: Mapping[Export, str] = {
+    "mask": ".zarr",
+    "zip": ".zarr.zip",
+    "heatmap": ".heatmap.png",
+    "geojson": ".geojson",
+    "csv": ".tiles.csv",
+    "tiff": ".mask.tiff",
+}
+
+#: Answers that are about one slide: too large, not to be understood, wrong. The others may go.
+_ABOUT_THE_SLIDE = (400, 413, 415, 422)
+_DICOM_SUFFIXES = (".dcm", ".dicom")
+
+
+def upload(
+    slides: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Slide files, and folders with slides in them; MRXS files and folders of DICOM "
+            "files are zipped."
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="What to call the slide, if it is one.", show_default=False)
+    ] = None,
+    check: Annotated[
+        bool, typer.Option(help="Wait until the service has checked the slides.")
+    ] = True,
+    url: Url = LOCAL,
+    token: Token = None,
+    token_file: TokenFile = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Send slides and print their ids. Cut off, the same command goes on where it was.
+
+    Folders are searched as [bold]wsi run[/] does. A slide that is not taken is told on standard
+    error, and the others are sent.
+
+    [bold]Examples[/]
+
+        wsi client upload slide.svs
+
+        wsi client upload /scans/today
+
+        wsi client upload /scans/*.mrxs --url https://slides.example.org --token-file key
+
+    Exit codes: 0 all taken, 1 the service does not answer, 2 wrong usage or refused, 3 some slide
+    was not taken.
+    """
+    found = _slides_of(slides)
+    if name is not None and len(found) > 1:
+        raise UsageError("--name is for one slide")
+    sent: list[SlideFacts] = []
+    bad = 0
+    with open_client(url, token, token_file, quiet=quiet) as client, _bytes(quiet=quiet) as bars:
+        for path in found:
+            shown = escape(path.name)
+            task = bars.add_task(shown, total=None)
+            try:
+                slide = client.upload(_whole(path), name=name, progress=_moving(bars, task))
+                if check:
+                    bars.update(task, description=f"{shown} [dim]being checked[/]")
+                    slide = client.wait_slide(slide.id)
+            except (UsageError, TransferError, SlideError, OSError) as error:
+                bad += 1
+                fault(str(error))
+                continue
+            except RefusedError as error:
+                if error.status not in _ABOUT_THE_SLIDE:
+                    raise
+                bad += 1
+                fault(f"{path.name}: {error}")
+                continue
+            sent.append(slide)
+            bars.update(task, description=f"{shown} [dim]{slide.state}[/]")
+            if slide.problem is not None:
+                bad += 1
+                fault(f"{path.name} (slide {slide.id}): {slide.problem['detail']}")
+            elif not json:
+                sys.stdout.write(f"{slide.id}\n")
+                sys.stdout.flush()
+    print_json(sent, json=json)
+    if bad:
+        raise typer.Exit(EXIT_BAD)
+
+
+def fetch(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Id of a job that succeeded.")],
+    exports: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[EXPORT]...",
+            help=f"Any of {', '.join(get_args(Export))}. \\[default: mask]",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to put them in.")] = Path(),
+    name: Annotated[
+        str | None,
+        typer.Option(help="What their names begin with; the job's id if not given."),
+    ] = None,
+    url: Url = LOCAL,
+    token: Token = None,
+    token_file: TokenFile = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fetch results and print where they are. Cut off, the same command goes on where it was.
+
+    Masks are decoded and hashed again before they appear under their names.
+
+    [bold]Examples[/]
+
+        wsi client fetch 77ab…09
+
+        wsi client fetch 77ab…09 heatmap geojson -o results --name slide-17
+
+    Exit codes: 0 all here, 1 the service does not answer, 2 wrong usage or refused, 3 what arrived
+    was damaged.
+    """
+    wanted = exports or ["mask"]
+    unknown = [export for export in wanted if export not in _NAMES]
+    if unknown:
+        raise UsageError(f"there is no export {unknown[0]!r}; there are {', '.join(_NAMES)}")
+    out.mkdir(parents=True, exist_ok=True)
+    here: list[str] = []
+    with (
+        open_client(url, token, token_file, quiet=quiet) as client,
+        _bytes(quiet=quiet) as bars,
+    ):
+        for export in _NAMES:
+            if export in wanted:
+                target = out / f"{name or job}{_NAMES[export]}"
+                task = bars.add_task(escape(target.name), total=None)
+                client.fetch(job, export, target, progress=_moving(bars, task))
+                here.append(str(target))
+                if not json:
+                    sys.stdout.write(f"{target}\n")
+    if json:
+        sys.stdout.write(json_format.dumps(here) + "\n")
+
+
+def _slides_of(arguments: Sequence[Path]) -> list[Path]:
+    """Slides that files and folders stand for.
+
+    Raises:
+        UsageError: there is nothing at one of them, or no slide in it; nothing was sent yet.
+    """
+    found: list[Path] = []
+    for path in arguments:
+        if not path.exists():
+            raise UsageError(f"there is no slide {path}")
+        if not path.is_dir():
+            found.append(path)
+            continue
+        # Here: this takes seconds, and most uploads are of files.
+        from wsi_pipeline.run.inputs import expand  # noqa: PLC0415 - see above
+
+        inside = expand([str(path)])
+        if inside.problems:
+            raise UsageError(f"{path} {inside.problems[0][1]}")
+        found += [entry.path for entry in inside.slides]
+    return found
+
+
+def _whole(path: Path) -> Path:
+    """What has to be sent of a slide: one file of a DICOM series is only a part of it.
+
+    Raises:
+        UsageError: its other parts lie among other files.
+    """
+    if path.is_dir() or path.suffix.lower() not in _DICOM_SUFFIXES:
+        return path
+    from wsi_pipeline.slide.files import slide_files  # noqa: PLC0415 - takes seconds
+
+    files = slide_files(path)
+    if len(files) == 1:
+        return path
+    if {file for file in path.parent.iterdir() if not file.name.startswith(".")} != set(files):
+        raise UsageError(
+            f"{path} is one of {len(files)} files of a slide; put these into a folder of their own "
+            "and send that"
+        )
+    return path.parent
+
+
+def _bytes(*, quiet: bool) -> Progress:
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=28),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        disable=quiet or not console.is_terminal,
+    )
+
+
+def _moving(progress: Progress, task: TaskID) -> Any:
+    def move(done: int, total: int | None) -> None:
+        progress.update(task, completed=done, total=total)
+
+    return move
