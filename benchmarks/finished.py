@@ -97,8 +97,8 @@ class FormulaScheduler(Scheduler):
 
 
 @dataclass(frozen=True)
-class Idle:
-    """A service without workers.
+class Running:
+    """A running service.
 
     Attributes:
         url: Its address.
@@ -117,11 +117,11 @@ class Idle:
 
 
 @contextlib.contextmanager
-def idle(folder: Path) -> Iterator[Idle]:
-    """``wsi serve`` without workers on a free port, with its data below a folder."""
+def serving(folder: Path, *, workers: int) -> Iterator[Running]:
+    """``wsi serve`` on a free port, with its data below a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "wsi_pipeline.cli", "serve", "--port", "0", "--workers", "0"]
-    command += ["--data-dir", str(folder)]
+    command = [sys.executable, "-m", "wsi_pipeline.cli", "serve", "--port", "0"]
+    command += ["--data-dir", str(folder), "--workers", str(workers)]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         try:
@@ -131,13 +131,13 @@ def idle(folder: Path) -> Iterator[Idle]:
                 raise SystemExit(f"wsi serve did not start: {(folder / 'log').read_text()}")
             (token,) = parse_qs(address.query)["token"]
             settings = ServiceSettings(data_dir=folder)
-            yield Idle(f"{address.scheme}://{address.netloc}", token, settings)
+            yield Running(f"{address.scheme}://{address.netloc}", token, settings)
         finally:
             process.terminate()
             process.wait(60)
 
 
-def upload(service: Idle, slide: Path, name: str | None = None) -> str:
+def upload(service: Running, slide: Path, name: str | None = None) -> str:
     """Id of a slide, once it is checked."""
     with service.client() as client, slide.open("rb") as file:
         answer = client.put("/v1/slides", params={"name": name or slide.name}, content=file)
@@ -150,7 +150,7 @@ def upload(service: Idle, slide: Path, name: str | None = None) -> str:
 
 
 def finish(
-    service: Idle,
+    service: Running,
     slide_id: str,
     slide: Path,
     package: ModelPackage,

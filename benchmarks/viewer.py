@@ -30,7 +30,7 @@ from typing import Any
 import psutil
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
-from benchmarks.finished import Idle, finish, idle, upload
+from benchmarks.finished import Running, finish, serving, upload
 from wsi_pipeline.demo import find_or_build
 from wsi_pipeline.settings import Settings
 from wsi_pipeline.synth import SynthSpec, parse_size, write_slide
@@ -83,7 +83,7 @@ def main() -> None:
     if not slide.exists():
         write_slide(SynthSpec(parse_size(arguments.size), seed=5), slide)
     package = find_or_build("demo", Settings())
-    with tempfile.TemporaryDirectory() as folder, idle(Path(folder)) as service:
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder), workers=0) as service:
         slide_id = upload(service, slide)
         job_id = finish(
             service, slide_id, slide, package, slides / "formula", stride=arguments.stride
@@ -111,7 +111,7 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def measure(browser: Browser, service: Idle, slide_id: str) -> dict[str, Any]:
+def measure(browser: Browser, service: Running, slide_id: str) -> dict[str, Any]:
     """All figures of one slide."""
     address = f"{service.url}/slides/{slide_id}"
     openings: dict[str, list[float]] = {"cold": [], "warm": []}
@@ -129,7 +129,7 @@ def measure(browser: Browser, service: Idle, slide_id: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def visit(browser: Browser, service: Idle) -> Iterator[Page]:
+def visit(browser: Browser, service: Running) -> Iterator[Page]:
     """A signed-in page with an empty cache."""
     context = browser.new_context(viewport={"width": 1280, "height": 720})
     try:

@@ -191,7 +191,13 @@ class Watch:
 
 @contextmanager
 def visitor(
-    browser: Browser, site: Site, *, dark: bool = False, width: int = 1280, height: int = 720
+    browser: Browser,
+    site: Site,
+    *,
+    dark: bool = False,
+    width: int = 1280,
+    height: int = 720,
+    token: str = TOKEN,
 ) -> Iterator[tuple[Page, Watch]]:
     """A page of a new visitor who signed in; complains at the end of what the browser did."""
     context = browser.new_context(
@@ -204,8 +210,8 @@ def visitor(
     watch.attach(context)
     try:
         page = context.new_page()
-        page.goto(f"{site.url}/?token={TOKEN}")
-        assert TOKEN not in page.url
+        page.goto(f"{site.url}/?token={token}")
+        assert token not in page.url
         yield page, watch
         watch.check()
     finally:

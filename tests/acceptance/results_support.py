@@ -128,6 +128,8 @@ def api(url: str, token: str) -> Iterator[Api]:
 
 def settle(page: Page) -> None:
     """Wait until everything that belongs to the view is drawn in every pane."""
+    for threshold in page.locator(".layer .slider:has([data-slider=threshold]) output").all():
+        expect(threshold).not_to_have_text("…", timeout=30_000)
     panes = page.locator(".viewer-slide")
     expect(panes.first).to_have_attribute("data-settled", "true", timeout=30_000)
     for index in range(panes.count()):

@@ -25,7 +25,7 @@ from wsi_pipeline.jobs.tables import jobs
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.stitch.result import Result, verify
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2700)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(2700)]
 
 KILLS = 100
 SLIDES = 20

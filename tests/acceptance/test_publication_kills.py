@@ -21,7 +21,7 @@ from wsi_pipeline.jobs.job import Job, JobState
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.stitch.result import verify
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 PUBLICATIONS = 50
 

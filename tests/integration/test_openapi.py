@@ -137,7 +137,7 @@ def test_no_request_breaks_the_promise(case: schemathesis.Case[Any], service: Se
     send(case, service)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @schema.parametrize()
 @settings(max_examples=300, **ALIKE)
 def test_nor_does_one_of_many(case: schemathesis.Case[Any], service: Service) -> None:

@@ -1,0 +1,99 @@
+"""The pictures of the pages in the documentation: ``docs/images/worklist.png``, ``viewer.png``.
+
+``python -m benchmarks.screenshots`` starts ``wsi serve`` with one worker, uploads synthetic slides,
+lets the demo model analyse them, and photographs the worklist and the viewer in headless Chromium.
+Everything on the pictures is real, apart from the tissue.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import Browser, Page
+
+from benchmarks.finished import Running, serving, upload
+from benchmarks.viewer import chromium
+from wsi_pipeline.geometry import Size
+from wsi_pipeline.synth import SynthSpec, write_slide
+
+_WINDOW = Size(1440, 900)
+#: Seed, share of tumour and size of each slide; the first one is shown in the viewer.
+_SLIDES = (
+    ("lymph_node_a.tiff", 23, 0.12, Size(20_000, 18_000)),
+    ("lymph_node_b.tiff", 31, 0.05, Size(12_000, 10_000)),
+    ("lymph_node_c.tiff", 8, 0.0, Size(12_000, 9_000)),
+    ("lymph_node_d.tiff", 12, 0.2, Size(10_000, 9_000)),
+)
+
+
+def main() -> None:
+    """Draw, analyse, photograph."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    parser.add_argument("--slides", type=Path, default=Path("build/screenshots"))
+    arguments = parser.parse_args()
+    arguments.slides.mkdir(parents=True, exist_ok=True)
+    for name, seed, tumour, size in _SLIDES:
+        path = arguments.slides / name
+        if not path.exists():
+            write_slide(SynthSpec(size, seed=seed, tumour=tumour), path)
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder), workers=1) as service:
+        slides = [upload(service, arguments.slides / name) for name, *_ in _SLIDES]
+        with service.client() as client:
+            jobs = [_queue(client, slide) for slide in slides]
+            # The last one is still under way on the picture, as on a working day.
+            for job in jobs[:-1]:
+                _wait(client, job)
+        with chromium() as browser:
+            _photograph(browser, service, "/", arguments.out / "worklist.png", _look_at_list)
+            view = f"/slides/{slides[0]}?layer={jobs[0]}"
+            _photograph(browser, service, view, arguments.out / "viewer.png", _look_at_slide)
+
+
+def _queue(client: httpx.Client, slide_id: str) -> str:
+    order = {"slide_id": slide_id, "model": "demo"}
+    job_id: str = client.post("/v1/jobs", json=order).raise_for_status().json()["id"]
+    return job_id
+
+
+def _wait(client: httpx.Client, job_id: str) -> None:
+    while (job := client.get(f"/v1/jobs/{job_id}").json())["state"] in ("queued", "running"):
+        time.sleep(0.5)
+    if job["state"] != "succeeded":
+        raise SystemExit(f"a job is {job['state']}: {job['problem']}")
+
+
+def _photograph(
+    browser: Browser, service: Running, path: str, out: Path, look: Callable[[Page], None]
+) -> None:
+    context = browser.new_context(
+        viewport={"width": _WINDOW.width, "height": _WINDOW.height}, device_scale_factor=1.5
+    )
+    try:
+        context.request.post(f"{service.url}/v1/session", data={"key": service.token})
+        page = context.new_page()
+        page.goto(f"{service.url}{path}")
+        look(page)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=out)
+    finally:
+        context.close()
+
+
+def _look_at_list(page: Page) -> None:
+    # Thumbnails come one after the other; news of jobs never end, so there is no idle network.
+    page.wait_for_timeout(4000)
+
+
+def _look_at_slide(page: Page) -> None:
+    page.wait_for_selector('.viewer-slide[data-settled="true"]', timeout=60_000)
+    page.wait_for_timeout(1500)
+    page.mouse.move(520, 420)
+    page.wait_for_timeout(500)
+
+
+if __name__ == "__main__":
+    main()
