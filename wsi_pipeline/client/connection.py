@@ -66,8 +66,16 @@ class Connection:
 
     def patience(self) -> Patience:
         """For one row of attempts: short while the service has not answered at all yet."""
-        seconds = self._patience_seconds if self._answered else _FIRST_PATIENCE_SECONDS
-        return Patience(min(seconds, self._patience_seconds), self._tell)
+
+        def seconds() -> float:
+            # Asked at each failure: the service may have answered since this row began.
+            return (
+                self._patience_seconds
+                if self._answered
+                else min(_FIRST_PATIENCE_SECONDS, self._patience_seconds)
+            )
+
+        return Patience(seconds, self._tell)
 
     def url(self, path: str) -> httpx.URL:
         """Where a path of the service is; of a whole address only the path counts.

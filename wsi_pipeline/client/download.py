@@ -14,7 +14,6 @@ import httpx
 from wsi_pipeline.client.connection import Connection
 from wsi_pipeline.client.errors import RefusedError, TransferError, UnreachableError
 
-_BLOCK = 2**20
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/=]+):")
 _SHA256_ETAG = re.compile(r'"([0-9a-f]{64})"')
@@ -113,7 +112,8 @@ def _fetch(connection: Connection, path: str, part: _Part, progress: Progress) -
             here = start if response.status_code == httpx.codes.PARTIAL_CONTENT else 0
             with part.data.open("ab") as file:
                 progress(here, total)
-                for block in response.iter_raw(_BLOCK):
+                # As it comes: gathered into blocks, what a cut left unfinished would be lost.
+                for block in response.iter_raw():
                     file.write(block)
                     here += len(block)
                     progress(here, total)

@@ -14,7 +14,7 @@ class Patience:
     """One row of attempts at one thing.
 
     Args:
-        seconds: How long attempts may fail in a row.
+        seconds: How long attempts may fail in a row, asked anew at each failure.
         tell: Called with the reason and the seconds before each wait.
         sleep: How to wait; tests pass their own.
         clock: Seconds that only grow.
@@ -22,7 +22,7 @@ class Patience:
 
     def __init__(
         self,
-        seconds: float,
+        seconds: Callable[[], float],
         tell: Callable[[str, float], None] | None = None,
         *,
         sleep: Callable[[float], None] = time.sleep,
@@ -52,11 +52,14 @@ class Patience:
         now = self._clock()
         if self._since is None:
             self._since = now
+        left = self._since + self._seconds() - now
+        if left <= 0 or left < (at_least or 0.0):
+            raise error
         pause = min(_FIRST_SECONDS * 2**self._failures, _LONGEST_SECONDS)
         # Clients that lost the same server must not come back in step.
         pause = max(pause * random.uniform(0.75, 1.25), at_least or 0.0)
-        if now + pause - self._since > self._seconds:
-            raise error
+        # The last attempt is made when the time is over, not before.
+        pause = min(pause, left)
         self._failures += 1
         if self._tell is not None:
             self._tell(str(error), pause)

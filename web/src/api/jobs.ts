@@ -1,0 +1,109 @@
+/** Jobs as `/v1/jobs` has them. */
+
+import { get, post, remove, send } from "./client";
+import type { ProblemDetail } from "./slides";
+
+export type JobState = "queued" | "running" | "succeeded" | "failed" | "cancelled";
+
+export interface Alarm {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** What lists show of a result. */
+export interface JobFindings {
+  /** Null where nothing was classified. */
+  readonly slide_score: number | null;
+  readonly threshold: number;
+  readonly tumour_area_mm2: number;
+  /** Tumour of tissue. */
+  readonly tumour_percent: number | null;
+  readonly regions: number;
+  readonly alarms: readonly Alarm[];
+}
+
+export interface Tiles {
+  readonly done: number;
+  readonly total: number | null;
+}
+
+export interface Job {
+  readonly id: string;
+  readonly slide_id: string;
+  readonly model: string;
+  /** Settings that differ from the defaults. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly priority: number;
+  readonly state: JobState;
+  readonly stage: string | null;
+  readonly tiles: Tiles;
+  readonly tiles_per_second: number | null;
+  /** Place in the queue; 1 is next. */
+  readonly position: number | null;
+  readonly expected_at: string | null;
+  readonly attempts: number;
+  readonly cancel_requested: boolean;
+  readonly problem: ProblemDetail | null;
+  readonly result_id: string | null;
+  readonly findings: JobFindings | null;
+  readonly created_at: string;
+  readonly started_at: string | null;
+  readonly finished_at: string | null;
+}
+
+/** A job to be created; what is left out, the model package decides. */
+export interface JobOrder {
+  readonly slide_id: string;
+  readonly model: string;
+  /** µm per analysis px. */
+  readonly mpp?: number;
+  /** Pyramid level, instead of `mpp`. */
+  readonly level?: number;
+  /** Distance between tiles, analysis px. */
+  readonly stride?: number;
+  readonly threshold?: number;
+  /** Higher is sooner. */
+  readonly priority?: number;
+}
+
+const PAGE = 200;
+
+/** All jobs of the workspace, or those in a state, newest first. */
+export async function listJobs(state?: JobState, signal?: AbortSignal): Promise<Job[]> {
+  const all = new Map<string, Job>();
+  const only = state === undefined ? "" : `&state=${state}`;
+  for (let offset = 0; ; offset += PAGE) {
+    const page = await get<{ jobs: Job[]; total: number }>(
+      `/v1/jobs?limit=${PAGE}&offset=${offset}${only}`,
+      signal,
+    );
+    for (const job of page.jobs) all.set(job.id, job);
+    if (page.jobs.length < PAGE || offset + PAGE >= page.total) return [...all.values()];
+  }
+}
+
+export function getJob(id: string, signal?: AbortSignal): Promise<Job> {
+  return get<Job>(`/v1/jobs/${id}`, signal);
+}
+
+/** Queue jobs, all or none; the same key and orders again make nothing new. */
+export async function createJobs(orders: readonly JobOrder[], key: string): Promise<Job[]> {
+  const answer = await send("/v1/jobs", {
+    method: "POST",
+    body: { jobs: orders },
+    headers: { "Idempotency-Key": key },
+  });
+  return ((await answer.json()) as { jobs: Job[] }).jobs;
+}
+
+export function cancelJob(id: string): Promise<Job> {
+  return post<Job>(`/v1/jobs/${id}/cancel`);
+}
+
+export function retryJob(id: string): Promise<Job> {
+  return post<Job>(`/v1/jobs/${id}/retry`);
+}
+
+export function deleteJob(id: string): Promise<void> {
+  return remove(`/v1/jobs/${id}`);
+}

@@ -1,0 +1,35 @@
+/** Who is signed in: the server keeps the key in a cookie that no script can read. */
+
+import { get, send } from "./client";
+
+export type Scope = "view" | "submit" | "admin";
+
+export interface Session {
+  readonly signed_in: boolean;
+  readonly key_name: string | null;
+  readonly workspace: string | null;
+  readonly scope: Scope | null;
+}
+
+let current: Session | null = null;
+
+/** Ask who is signed in; never an error for those who are not. */
+export async function readSession(): Promise<Session> {
+  current = await get<Session>("/v1/session");
+  return current;
+}
+
+/** Whether slides may be added, analysed and deleted; the server decides, this only spares clicks. */
+export function maySubmit(): boolean {
+  return current?.scope !== "view";
+}
+
+/** Keep a key in the cookie. */
+export async function signIn(key: string): Promise<void> {
+  await send("/v1/session", { method: "POST", body: { key } });
+}
+
+/** Forget it; the key itself stays good. */
+export async function signOut(): Promise<void> {
+  await send("/v1/session", { method: "DELETE" });
+}

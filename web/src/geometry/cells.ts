@@ -1,0 +1,60 @@
+/**
+ * The grid of cells over a slide. Cell (c, r) covers level-0 px from c·cellPx to (c + 1)·cellPx and
+ * from r·cellPx to (r + 1)·cellPx; positions are always computed from the index, never added up.
+ */
+
+import type { Point } from "./affine";
+import type { Box } from "./view";
+
+/** One level of cells, finest first in a list of them. */
+export interface CellLevel {
+  readonly columns: number;
+  readonly rows: number;
+  /** Side of a cell in level-0 px; need not be whole. */
+  readonly cellPx: number;
+}
+
+/** A cell by its column and row. */
+export interface Cell {
+  readonly column: number;
+  readonly row: number;
+}
+
+/** The cell a level-0 point lies in; null outside of the grid. */
+export function cellAt(level: CellLevel, point: Point): Cell | null {
+  const column = Math.floor(point.x / level.cellPx);
+  const row = Math.floor(point.y / level.cellPx);
+  const inside = column >= 0 && row >= 0 && column < level.columns && row < level.rows;
+  return inside ? { column, row } : null;
+}
+
+/**
+ * The finest level whose cells are at least one device px on screen, or the coarsest.
+ *
+ * Finer ones would be thinned out at random when they are drawn; coarser ones hold the maximum of
+ * theirs, so nothing suspicious is lost.
+ */
+export function levelFor(levels: readonly CellLevel[], devicePxPerLevel0: number): number {
+  const index = levels.findIndex((level) => level.cellPx * devicePxPerLevel0 >= 1);
+  return index === -1 ? levels.length - 1 : index;
+}
+
+/** Columns and rows of the tiles, `tileCells` cells wide, that a level-0 box touches. */
+export function tilesIn(
+  level: CellLevel,
+  tileCells: number,
+  box: Box,
+): { readonly column: number; readonly row: number }[] {
+  const side = level.cellPx * tileCells;
+  const lastColumn = Math.ceil(level.columns / tileCells) - 1;
+  const lastRow = Math.ceil(level.rows / tileCells) - 1;
+  const left = Math.max(0, Math.floor(box.x / side));
+  const right = Math.min(lastColumn, Math.floor((box.x + box.width) / side));
+  const top = Math.max(0, Math.floor(box.y / side));
+  const bottom = Math.min(lastRow, Math.floor((box.y + box.height) / side));
+  const tiles = [];
+  for (let row = top; row <= bottom; row++) {
+    for (let column = left; column <= right; column++) tiles.push({ column, row });
+  }
+  return tiles;
+}

@@ -1,0 +1,73 @@
+/** Which view an address shows, and moving between them without loading the page anew. */
+
+import type { Shell } from "./ui/shell";
+
+/** Takes a view away again: stops what it started and frees what it holds. */
+export type Unmount = () => void;
+
+const SLIDE = /^\/slides\/([0-9a-f]{32})$/;
+
+export class Router {
+  readonly #shell: Shell;
+  #unmount: Unmount | null = null;
+  /** Counts changes of view, so that one that loads slowly cannot overtake the next. */
+  #turn = 0;
+  #path: string | null = null;
+
+  constructor(shell: Shell) {
+    this.#shell = shell;
+  }
+
+  /** Show what the address says, now and whenever it changes. */
+  start(): void {
+    window.addEventListener("popstate", () => {
+      void this.#show();
+    });
+    document.addEventListener("click", (event) => {
+      this.#follow(event);
+    });
+    void this.#show();
+  }
+
+  #follow(event: MouseEvent): void {
+    if (event.defaultPrevented || event.button !== 0) return;
+    if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    const target = event.target instanceof Element ? event.target.closest("a") : null;
+    if (!target?.href || target.hasAttribute("download") || target.target === "_blank") return;
+    const url = new URL(target.href);
+    if (url.origin !== location.origin || (url.pathname !== "/" && !SLIDE.test(url.pathname))) return;
+    event.preventDefault();
+    history.pushState(null, "", url.pathname + url.search);
+    void this.#show();
+  }
+
+  async #show(): Promise<void> {
+    // A view that changes its own query string stays.
+    if (this.#path === location.pathname) return;
+    this.#path = location.pathname;
+    const turn = ++this.#turn;
+    this.#unmount?.();
+    this.#unmount = null;
+    const root = this.#shell.clear();
+    try {
+      const mount = await this.#view(location.pathname);
+      if (turn === this.#turn) this.#unmount = mount(root);
+    } catch (error) {
+      if (turn === this.#turn) this.#shell.fail(error);
+    }
+  }
+
+  async #view(path: string): Promise<(root: HTMLElement) => Unmount> {
+    const slide = SLIDE.exec(path)?.[1];
+    if (slide !== undefined) {
+      const { mount } = await import("./viewer/viewer");
+      return (root) => mount(root, slide);
+    }
+    if (path === "/") {
+      const { mount } = await import("./worklist/worklist");
+      return mount;
+    }
+    const { mount } = await import("./ui/missing");
+    return mount;
+  }
+}

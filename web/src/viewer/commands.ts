@@ -1,0 +1,91 @@
+/** What keys do in the viewer. */
+
+import { problemText } from "../api/problem";
+import { MAGNIFICATIONS } from "../geometry/scale";
+import type { LayerSettings } from "../state/viewer_state";
+import { toast } from "../ui/toast";
+import type { Command } from "./keys";
+import type { Verdict } from "./notes";
+import type { Workspace } from "./workspace";
+
+/** Share of the pane one press of an arrow moves. */
+const PAN = 0.15;
+const ZOOM = 1.5;
+
+function complain(error: unknown): void {
+  toast(problemText(error), "wrong");
+}
+
+export function commandsOf(workspace: Workspace): readonly Command[] {
+  const { session } = workspace;
+  const state = () => session.state.value;
+  const change = (make: (settings: LayerSettings) => Partial<LayerSettings>) => {
+    const settings = session.activeSettings;
+    if (settings !== null) session.change(state().active, make(settings));
+  };
+  const threshold = (by: number) => {
+    change((settings) => {
+      const now = settings.threshold ?? session.active?.layer?.threshold ?? 0.5;
+      return { threshold: Math.min(1, Math.max(0, Number((now + by).toFixed(3)))) };
+    });
+  };
+  const opacity = (by: number) => {
+    change(({ opacity: now }) => ({ opacity: Math.min(1, Math.max(0, Number((now + by).toFixed(2)))) }));
+  };
+  const say = (verdict: Verdict) => {
+    const notes = session.active?.notes;
+    const { region } = state();
+    if (notes === undefined || region === null) return;
+    const mine = notes.mine(region);
+    const next = mine?.verdict === verdict ? null : verdict;
+    notes.write(region, next, mine?.comment ?? "").catch(complain);
+  };
+  const centre = () => {
+    const { view } = workspace.stage.pane;
+    workspace.act({ x: view.x, y: view.y });
+  };
+  const escape = () => {
+    if (!workspace.measure.empty) workspace.measure.clear();
+    else if (workspace.measure.on) workspace.toggleMeasure();
+    else session.state.set({ region: null });
+  };
+  return [
+    { keys: ["ArrowLeft"], shown: "← → ↑ ↓", text: "Move", run: () => { workspace.panBy(-PAN, 0); } },
+    { keys: ["ArrowRight"], run: () => { workspace.panBy(PAN, 0); } },
+    { keys: ["ArrowUp"], run: () => { workspace.panBy(0, -PAN); } },
+    { keys: ["ArrowDown"], run: () => { workspace.panBy(0, PAN); } },
+    { keys: ["+", "="], shown: "+ −", text: "Zoom", run: () => { workspace.zoomBy(ZOOM); } },
+    { keys: ["-", "_"], run: () => { workspace.zoomBy(1 / ZOOM); } },
+    { keys: ["0"], shown: "0", text: "Whole slide", run: () => { workspace.goHome(); } },
+    ...MAGNIFICATIONS.map((magnification, index): Command => ({
+      keys: [String(index + 1)],
+      ...(index === 0 ? { shown: `1 … ${MAGNIFICATIONS.length}`, text: "Magnification 1× to 40×" } : {}),
+      run: () => { workspace.magnify(magnification); },
+    })),
+    { keys: ["r"], shown: "r R", text: "Turn by 90°, or 15° back", run: () => { workspace.rotateBy(90); } },
+    { keys: ["R"], run: () => { workspace.rotateBy(-15); } },
+    { keys: ["n"], shown: "n p", text: "Next region, the one before", run: () => { workspace.step(1); } },
+    { keys: ["p"], run: () => { workspace.step(-1); } },
+    { keys: ["a"], shown: "a d", text: "Agree or disagree with the region", run: () => { say("agree"); } },
+    { keys: ["d"], run: () => { say("disagree"); } },
+    { keys: ["["], shown: "[ ]", text: "Threshold down, up", run: () => { threshold(-0.01); } },
+    { keys: ["]"], run: () => { threshold(0.01); } },
+    { keys: [","], shown: ", .", text: "Opacity down, up", run: () => { opacity(-0.05); } },
+    { keys: ["."], run: () => { opacity(0.05); } },
+    { keys: ["h"], shown: "h", text: "Hide or show the heatmap", run: () => { change(({ visible }) => ({ visible: !visible })); } },
+    { keys: ["o"], shown: "o", text: "Outline on, off", run: () => { change(({ outline }) => ({ outline: !outline })); } },
+    { keys: ["c"], shown: "c", text: "Coverage on, off", run: () => { change(({ coverage }) => ({ coverage: !coverage })); } },
+    {
+      keys: ["s"],
+      shown: "s",
+      text: "Results side by side, or as layers",
+      run: () => { session.state.set({ mode: state().mode === "side" ? "stack" : "side" }); },
+    },
+    { keys: ["m"], shown: "m", text: "Measure", run: () => { workspace.toggleMeasure(); } },
+    { keys: ["Enter", " "], shown: "Enter", text: "At the cross: patch, or end of a measurement", run: centre },
+    { keys: ["f"], shown: "f", text: "Full screen", run: () => { void workspace.toggleFullScreen(); } },
+    { keys: ["l"], shown: "l", text: "Copy a link to this view", run: () => { workspace.exports.copyLink().catch(complain); } },
+    { keys: ["Escape"], shown: "Esc", text: "Clear measurements, end measuring, unmark the region", run: escape },
+    { keys: ["?"], shown: "?", text: "This list", run: () => { workspace.showKeys(); } },
+  ];
+}

@@ -1,0 +1,139 @@
+/** What the result says in numbers, and where it comes from. */
+
+import { stepOf } from "../colour/lut";
+import { fill, h, setText, type Child } from "../ui/dom";
+import { icon } from "../ui/icons";
+import { area, count, percent, probability } from "../ui/format";
+import { message } from "../ui/message";
+import { Histogram } from "./histogram";
+import type { Findings } from "./results";
+import type { Loaded, Session } from "./session";
+
+export class FiguresPanel {
+  readonly element = h("div", { class: "panel-body figures" });
+  readonly #session: Session;
+  readonly #histogram = new Histogram();
+  readonly #area = h("dd", { class: "numbers" });
+  readonly #share = h("dd", { class: "numbers" });
+  readonly #areaName = h("dt");
+  #of: Findings | null = null;
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  update(): void {
+    const result = this.#session.active;
+    const findings = result?.findings ?? null;
+    if (findings !== this.#of || this.element.childElementCount === 0) {
+      this.#of = findings;
+      fill(this.element, ...(findings === null ? [this.#missing(result)] : this.#parts(findings, result)));
+    }
+    if (findings !== null && result !== null) this.#live(findings, result);
+  }
+
+  /** What follows the threshold. */
+  #live(findings: Findings, result: Loaded): void {
+    const settings = this.#session.activeSettings;
+    const threshold = settings?.threshold ?? findings.threshold;
+    this.#histogram.update(findings.histogram, threshold, settings?.palette ?? "reef");
+    const own = threshold === findings.threshold;
+    const mm2 = own ? findings.tumour_area_mm2 : this.#areaAt(result, threshold);
+    setText(this.#areaName, own ? "Tumour area" : `Area at ${probability(threshold)}`);
+    setText(this.#area, mm2 === null ? "–" : area(mm2));
+    const share = mm2 === null || findings.tissue_area_mm2 === 0 ? null : (100 * mm2) / findings.tissue_area_mm2;
+    setText(this.#share, share === null ? "–" : percent(Math.min(100, share)));
+  }
+
+  #areaAt(result: Loaded, threshold: number): number | null {
+    const mpp = this.#session.mpp;
+    const cell = result.layer?.source.levels[0]?.cellPx;
+    if (result.counts === null || mpp === null || cell === undefined) return null;
+    return ((result.counts[stepOf(threshold)] ?? 0) * cell * cell * mpp.x * mpp.y) / 1e6;
+  }
+
+  #parts(findings: Findings, result: Loaded | null): Child[] {
+    const { model } = findings.provenance;
+    return [
+      ...findings.alarms.map((alarm) =>
+        h("p", { class: "alarm", "data-alarm": alarm.code }, icon("warning", 16), h("span", {}, sentence(alarm.message))),
+      ),
+      h(
+        "dl",
+        { class: "tiles-of-figures" },
+        h("div", { class: "wide" }, h("dt", {}, "Slide score"), h("dd", { class: "numbers large" }, findings.slide_score === null ? "–" : probability(findings.slide_score)), h("dd", { class: "quiet" }, findings.slide_score_rule)),
+        h("div", {}, this.#areaName, this.#area),
+        h("div", {}, h("dt", {}, "of the tissue"), this.#share),
+        h("div", {}, h("dt", {}, "Tissue looked at"), h("dd", { class: "numbers" }, area(findings.tissue_area_mm2))),
+        h("div", {}, h("dt", {}, "Regions"), h("dd", { class: "numbers" }, count(findings.regions))),
+      ),
+      h("section", {}, h("h3", {}, "Probabilities"), this.#histogram.element),
+      h("section", {}, h("h3", {}, "Cells"), coverage(findings)),
+      h(
+        "section",
+        {},
+        h("h3", {}, "Model"),
+        facts([
+          ["Name", `${model.name} ${model.version}`],
+          ["Trained on", model.synthetic ? "drawn tissue only: it says nothing of real tissue" : "see its model card"],
+          ["Resolution", model.mpp === null ? "–" : `${model.mpp} µm/px`],
+          ["Threshold", probability(findings.threshold)],
+          ["How chosen", this.#session.models.find((one) => one.name === result?.job.model)?.threshold_chosen ?? "–"],
+          ["Intended use", model.intended_use],
+          ["Licence", this.#session.models.find((one) => one.name === result?.job.model)?.licence ?? "–"],
+          ["SHA-256", h("code", { class: "hash" }, model.sha256)],
+        ]),
+      ),
+      provenance(findings, result),
+    ];
+  }
+
+  #missing(result: Loaded | null): HTMLElement {
+    if (result?.problem) return message({ icon: "warning", title: "No figures", text: result.problem, urgent: true });
+    if (result === null) return message({ icon: "info", title: "No result, no figures" });
+    return h("p", { class: "loading", role: "status" }, "Loading figures…");
+  }
+}
+
+function coverage(findings: Findings): HTMLElement {
+  const names: Record<string, string> = {
+    classified: "Looked at",
+    glass: "Glass",
+    empty: "Not scanned",
+    unreadable: "Unreadable",
+    rejected: "Rejected",
+  };
+  const rows = Object.entries(names)
+    .filter(([key]) => (findings.coverage[key] ?? 0) > 0 || key === "classified")
+    .map(([key, name]): [string, Child] => [name, count(findings.coverage[key] ?? 0)]);
+  return facts(rows);
+}
+
+function facts(rows: readonly (readonly [string, Child])[]): HTMLElement {
+  return h("dl", { class: "facts" }, ...rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+}
+
+function provenance(findings: Findings, result: Loaded | null): HTMLElement {
+  const { slide, grid, runtime, software, timings, fingerprint, digest } = findings.provenance;
+  const text = (value: unknown) => h("pre", {}, JSON.stringify(value, null, 2));
+  return h(
+    "section",
+    {},
+    h("h3", {}, "Provenance"),
+    facts([
+      ["Job", h("code", { class: "hash" }, result?.job.id ?? "")],
+      ["Slide SHA-256", h("code", { class: "hash" }, slide.sha256 ?? "")],
+      ["Settings", h("code", { class: "hash" }, String(fingerprint))],
+      ["Result", h("code", { class: "hash" }, String(digest))],
+      ["Grid", `${count(grid.columns)} × ${count(grid.rows)} cells, patch ${grid.patch_px} px, stride ${grid.stride_px} px`],
+      ["Analysed at", `${Number(grid.mpp.x.toPrecision(4))} µm/px`],
+    ]),
+    ...findings.warnings.map((warning) => h("p", { class: "quiet" }, sentence(warning))),
+    h("details", {}, h("summary", {}, "Software, device, timings"), text({ runtime, software, timings })),
+  );
+}
+
+function sentence(text: string): string {
+  const whole = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
+}

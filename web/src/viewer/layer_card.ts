@@ -1,0 +1,205 @@
+/** The settings of one layer: threshold, opacity, palette, what is marked. */
+
+import { isPaletteName, palette, PALETTE_NAMES, paletteLabel, type PaletteName } from "../colour/palette";
+import type { Job } from "../api/jobs";
+import type { LayerSettings } from "../state/viewer_state";
+import { h, setText } from "../ui/dom";
+import { icon } from "../ui/icons";
+import { probability } from "../ui/format";
+
+export interface CardEvents {
+  readonly onChange: (settings: Partial<LayerSettings>) => void;
+  readonly onActivate: () => void;
+  readonly onRemove: () => void;
+}
+
+export interface CardFacts {
+  /** The result's own threshold; null until it is known. */
+  readonly ownThreshold: number | null;
+  readonly synthetic: boolean;
+  readonly active: boolean;
+  readonly alone: boolean;
+  readonly problem: string | null;
+}
+
+let made = 0;
+
+export class LayerCard {
+  readonly element: HTMLElement;
+  readonly #bar = h("canvas", { class: "palette-bar", width: 256, height: 1, "aria-hidden": "true" });
+  readonly #mark = h("span", { class: "palette-mark", "aria-hidden": "true" });
+  readonly #thresholdText = h("output", { class: "numbers" });
+  readonly #opacityText = h("output", { class: "numbers" });
+  readonly #threshold: HTMLInputElement;
+  readonly #opacity: HTMLInputElement;
+  readonly #palette: HTMLSelectElement;
+  readonly #eye: HTMLButtonElement;
+  readonly #own: HTMLButtonElement;
+  readonly #outline: HTMLInputElement;
+  readonly #coverage: HTMLInputElement;
+  readonly #badge = h("span", { class: "badge warning" }, "Synthetic model");
+  readonly #problem = h("p", { class: "layer-problem", role: "alert", hidden: true });
+  readonly #remove: HTMLButtonElement;
+  readonly #choose: HTMLButtonElement;
+  #ownThreshold: number | null = null;
+  #shownPalette: PaletteName | null = null;
+
+  constructor(job: Job, events: CardEvents) {
+    const id = `layer-${String(++made)}`;
+    this.#threshold = range(`${id}-threshold`, "threshold", 0, 1, 0.001, (value) => {
+      events.onChange({ threshold: value });
+    });
+    this.#opacity = range(`${id}-opacity`, "opacity", 0, 100, 1, (value) => {
+      events.onChange({ opacity: value / 100 });
+    });
+    this.#palette = h(
+      "select",
+      { class: "input", id: `${id}-palette` },
+      ...PALETTE_NAMES.map((name) => h("option", { value: name }, paletteLabel(name))),
+    );
+    this.#palette.addEventListener("change", () => {
+      if (isPaletteName(this.#palette.value)) events.onChange({ palette: this.#palette.value });
+    });
+    this.#outline = check("outline", (on) => { events.onChange({ outline: on }); });
+    this.#coverage = check("coverage", (on) => { events.onChange({ coverage: on }); });
+    this.#eye = h("button", { class: "button plain icon-only", type: "button" }, icon("eye"));
+    this.#eye.addEventListener("click", () => {
+      events.onChange({ visible: this.#eye.getAttribute("aria-pressed") !== "true" });
+    });
+    this.#own = h("button", { class: "link", type: "button", hidden: true }, "Use the model's");
+    this.#own.addEventListener("click", () => {
+      if (this.#ownThreshold !== null) events.onChange({ threshold: this.#ownThreshold });
+    });
+    this.#remove = h(
+      "button",
+      { class: "button plain icon-only", type: "button", "aria-label": `Remove layer ${job.model}`, title: "Remove" },
+      icon("close", 16),
+    );
+    this.#remove.addEventListener("click", events.onRemove);
+    this.#choose = h(
+      "button",
+      { class: "layer-name cut", type: "button", title: "Show this layer's regions and figures" },
+      job.model,
+    );
+    this.#choose.addEventListener("click", events.onActivate);
+    const settings = settingsText(job);
+    this.element = h(
+      "section",
+      { class: "layer", "aria-label": `Layer ${job.model}`, "data-job": job.id },
+      h(
+        "header",
+        {},
+        this.#eye,
+        h("div", { class: "layer-title" }, this.#choose, settings !== "" && h("span", { class: "quiet cut" }, settings)),
+        this.#remove,
+      ),
+      this.#badge,
+      this.#problem,
+      h(
+        "div",
+        { class: "slider" },
+        h("div", { class: "slider-head" }, h("label", { for: `${id}-threshold` }, "Threshold"), this.#own, this.#thresholdText),
+        this.#threshold,
+        h("div", { class: "palette-scale" }, this.#bar, this.#mark),
+        h("div", { class: "palette-ends quiet numbers", "aria-hidden": "true" }, h("span", {}, "0"), h("span", {}, "probability"), h("span", {}, "1")),
+      ),
+      h(
+        "div",
+        { class: "slider" },
+        h("div", { class: "slider-head" }, h("label", { for: `${id}-opacity` }, "Opacity"), this.#opacityText),
+        this.#opacity,
+      ),
+      h(
+        "div",
+        { class: "layer-row" },
+        h("label", { for: `${id}-palette` }, "Palette"),
+        this.#palette,
+      ),
+      h(
+        "div",
+        { class: "layer-checks" },
+        h("label", {}, this.#outline, "Outline"),
+        h("label", {}, this.#coverage, "Coverage"),
+      ),
+    );
+  }
+
+  update(settings: LayerSettings, facts: CardFacts): void {
+    this.#ownThreshold = facts.ownThreshold;
+    const threshold = settings.threshold ?? facts.ownThreshold;
+    this.#threshold.disabled = threshold === null;
+    setNumber(this.#threshold, threshold ?? 0.5);
+    setText(this.#thresholdText, threshold === null ? "…" : probability(threshold));
+    this.#own.hidden = threshold === null || threshold === facts.ownThreshold;
+    this.#mark.style.left = `${(threshold ?? 0.5) * 100}%`;
+    setNumber(this.#opacity, Math.round(settings.opacity * 100));
+    setText(this.#opacityText, `${Math.round(settings.opacity * 100)} %`);
+    this.#palette.value = settings.palette;
+    this.#outline.checked = settings.outline;
+    this.#coverage.checked = settings.coverage;
+    this.#eye.setAttribute("aria-pressed", String(settings.visible));
+    this.#eye.setAttribute("aria-label", settings.visible ? "Hide layer" : "Show layer");
+    this.#eye.title = settings.visible ? "Hide" : "Show";
+    this.#badge.hidden = !facts.synthetic;
+    this.#problem.hidden = facts.problem === null;
+    setText(this.#problem, facts.problem ?? "");
+    this.#remove.hidden = facts.alone;
+    this.element.classList.toggle("active", facts.active && !facts.alone);
+    this.#choose.setAttribute("aria-pressed", String(facts.active));
+    if (settings.palette !== this.#shownPalette) this.#drawBar(settings.palette);
+  }
+
+  #drawBar(name: PaletteName): void {
+    this.#shownPalette = name;
+    const context = this.#bar.getContext("2d");
+    if (context === null) return;
+    palette(name).forEach((rgb, index) => {
+      context.fillStyle = `rgb(${rgb.map((value) => Math.round(value * 255)).join(" ")})`;
+      context.fillRect(index, 0, 1, 1);
+    });
+  }
+}
+
+/** What differs from the usual, in a few words. */
+export function settingsText(job: Job): string {
+  const told: string[] = [];
+  const { config } = job;
+  const shown = (key: string, text: (value: string) => string) => {
+    const value = config[key];
+    if (typeof value === "number" || typeof value === "string") told.push(text(String(value)));
+  };
+  shown("mpp", (value) => `${value} µm/px`);
+  shown("level", (value) => `level ${value}`);
+  shown("stride", (value) => `stride ${value}`);
+  shown("tissue", (value) => `tissue ${value}`);
+  return told.join(" · ");
+}
+
+function range(
+  id: string,
+  name: string,
+  min: number,
+  max: number,
+  step: number,
+  changed: (value: number) => void,
+): HTMLInputElement {
+  const input = h("input", { type: "range", id, min, max, step, "data-slider": name });
+  input.addEventListener("input", () => {
+    changed(input.valueAsNumber);
+  });
+  return input;
+}
+
+function check(name: string, changed: (on: boolean) => void): HTMLInputElement {
+  const input = h("input", { type: "checkbox", "data-check": name });
+  input.addEventListener("change", () => {
+    changed(input.checked);
+  });
+  return input;
+}
+
+function setNumber(input: HTMLInputElement, value: number): void {
+  // Not while it is the source of the change: the slider would jump to its own steps.
+  if (Math.abs(input.valueAsNumber - value) > 5e-4) input.valueAsNumber = value;
+}
+

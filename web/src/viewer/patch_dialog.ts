@@ -1,0 +1,114 @@
+/** A patch as the model saw it, at full resolution: level-0 px, put together from Deep Zoom tiles. */
+
+import { send } from "../api/client";
+import type { Point } from "../geometry/affine";
+import { cellAt } from "../geometry/cells";
+import type { Mpp } from "../geometry/scale";
+import { openDialog } from "../ui/dialog";
+import { fill, h } from "../ui/dom";
+import { percent, probability } from "../ui/format";
+import { tileUrl, type Pyramid } from "./pyramid";
+import type { Loaded } from "./session";
+import { coverageText, placeText } from "./readout";
+
+/** Level-0 px around the patch, to see where it lies. */
+const MARGIN_PX = 48;
+/** Patches larger than this are shown with fewer px. */
+const MOST_PX = 1600;
+
+export function openPatch(pyramid: Pyramid, result: Loaded, place: Point, mpp: Mpp | null): void {
+  const level = result.layer?.source.levels[0];
+  const cell = level === undefined ? null : cellAt(level, place);
+  const facts = result.layer?.source.at(place) ?? null;
+  if (level === undefined || cell === null || result.findings === null) return;
+  const side = result.findings.provenance.grid.patch_px_0;
+  const corner = { x: cell.column * level.cellPx, y: cell.row * level.cellPx };
+  const canvas = h("canvas", { class: "patch", role: "img", "aria-label": "The patch at full resolution" });
+  const state = h("p", { class: "quiet", role: "status" }, "Loading the patch…");
+  const stop = new AbortController();
+  const known = facts?.probability ?? null;
+  const tissue = facts?.tissue ?? null;
+  const rows: (readonly [string, string])[] = [
+    ["Probability", known === null ? "–" : probability(known)],
+    ["Tissue", tissue === null ? "–" : percent(100 * tissue)],
+    ["Coverage", coverageText(facts?.coverage ?? "")],
+    ["Corner", placeText(corner, mpp)],
+    ["Cell", `column ${cell.column}, row ${cell.row}`],
+    ["Patch", `${Math.round(side)} px of level 0`],
+  ];
+  const dialog = openDialog({
+    title: "Patch at full resolution",
+    body: [
+      h(
+        "div",
+        { class: "patch-body" },
+        h("div", { class: "patch-frame" }, canvas, state),
+        h("dl", { class: "facts" }, ...rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", { class: "numbers" }, value)])),
+      ),
+    ],
+    buttons: [h("button", { class: "button primary", type: "button", on: { click: () => { dialog.close(); } } }, "Close")],
+  });
+  dialog.classList.add("patch-dialog");
+  dialog.addEventListener("close", () => {
+    stop.abort();
+    canvas.width = 0;
+  });
+  void draw(canvas, pyramid, corner, side, stop.signal).then(
+    (whole) => {
+      if (whole) state.remove();
+      else fill(state, "A part of this patch cannot be read.");
+    },
+    () => {
+      if (!stop.signal.aborted) fill(state, "The patch could not be loaded.");
+    },
+  );
+}
+
+/** Draw a level-0 square with what lies around it; false where tiles are missing. */
+async function draw(
+  canvas: HTMLCanvasElement,
+  pyramid: Pyramid,
+  corner: Point,
+  side: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const coarser = Math.max(0, Math.ceil(Math.log2((side + 2 * MARGIN_PX) / MOST_PX)));
+  const level = Math.max(0, pyramid.finest - coarser);
+  const scale = 2 ** (level - pyramid.finest);
+  const left = (corner.x - MARGIN_PX) * scale;
+  const top = (corner.y - MARGIN_PX) * scale;
+  const size = Math.round((side + 2 * MARGIN_PX) * scale);
+  canvas.width = size;
+  canvas.height = size;
+  const context = canvas.getContext("2d");
+  if (context === null) return false;
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, size, size);
+  const tile = pyramid.tileSize;
+  const columns = Math.ceil((pyramid.dimensions.width * scale) / tile);
+  const rows = Math.ceil((pyramid.dimensions.height * scale) / tile);
+  const wanted: Promise<boolean>[] = [];
+  for (let row = Math.max(0, Math.floor(top / tile)); row < rows && row * tile < top + size; row++) {
+    for (let column = Math.max(0, Math.floor(left / tile)); column < columns && column * tile < left + size; column++) {
+      wanted.push(
+        send(tileUrl(pyramid.slideId, level, column, row), { signal })
+          .then((answer) => answer.blob())
+          .then(createImageBitmap)
+          .then((image) => {
+            context.drawImage(image, column * tile - left, row * tile - top);
+            image.close();
+            return true;
+          })
+          .catch(() => false),
+      );
+    }
+  }
+  const whole = (await Promise.all(wanted)).every(Boolean);
+  const edge = MARGIN_PX * scale;
+  for (const [width, colour] of [[4, "rgb(255 255 255 / 0.9)"], [2, "rgb(12 106 120)"]] as const) {
+    context.lineWidth = width;
+    context.strokeStyle = colour;
+    context.strokeRect(edge - 2, edge - 2, side * scale + 4, side * scale + 4);
+  }
+  return whole;
+}

@@ -1,0 +1,61 @@
+/** What is under the pointer. */
+
+import type { Point } from "../geometry/affine";
+import type { Mpp } from "../geometry/scale";
+import { h, setText } from "../ui/dom";
+import { percent, probability } from "../ui/format";
+import type { Session } from "./session";
+
+const COVERAGE: Record<string, string> = {
+  classified: "Looked at",
+  glass: "Glass or too little tissue",
+  empty: "Not scanned",
+  unreadable: "Unreadable: nobody looked at it",
+  rejected: "Rejected",
+};
+
+export function coverageText(name: string): string {
+  return COVERAGE[name] ?? "–";
+}
+
+/** A level-0 place in µm from the slide's corner, or in px where nothing says how long a px is. */
+export function placeText(place: Point, mpp: Mpp | null): string {
+  if (mpp === null) return `${place.x.toFixed(0)}, ${place.y.toFixed(0)} px`;
+  const micrometres = (value: number) => Math.round(value).toLocaleString("en");
+  return `${micrometres(place.x * mpp.x)}, ${micrometres(place.y * mpp.y)} µm`;
+}
+
+export class Readout {
+  readonly #probability = h("span", { class: "readout-probability numbers" });
+  readonly #about = h("span", { class: "quiet cut" });
+  readonly #place = h("span", { class: "readout-place numbers quiet" });
+  readonly element = h("div", { class: "readout" }, this.#probability, this.#about, this.#place);
+  readonly #session: Session;
+
+  constructor(session: Session) {
+    this.#session = session;
+    this.show(null, null);
+  }
+
+  /** Say what is at a level-0 place, by the result of a job or else the active one. */
+  show(place: Point | null, job: string | null): void {
+    const { width, height } = this.#session.pyramid.dimensions;
+    const inside = place !== null && place.x >= 0 && place.y >= 0 && place.x < width && place.y < height;
+    if (!inside) {
+      setText(this.#probability, "");
+      setText(this.#about, this.#session.layers.length > 0 ? "Point at the slide to read it" : "");
+      setText(this.#place, "");
+      return;
+    }
+    setText(this.#place, placeText(place, this.#session.mpp));
+    const result = job === null ? this.#session.active : this.#session.result(job);
+    const facts = result?.layer?.source.at(place) ?? null;
+    const known = facts?.probability ?? null;
+    setText(this.#probability, known === null ? "" : probability(known));
+    const share = facts?.tissue ?? null;
+    const tissue = share === null ? "" : `tissue ${percent(100 * share)}`;
+    const name = facts === null ? "" : known === null ? coverageText(facts.coverage) : tissue;
+    setText(this.#about, name);
+  }
+}
+

@@ -1,0 +1,160 @@
+/** Results as `/v1/jobs/{id}/…` has them, for the viewer. */
+
+import { get } from "../api/client";
+import type { Alarm, Job } from "../api/jobs";
+import type { CellLevel } from "../geometry/cells";
+import type { Box } from "../geometry/view";
+
+/** What the viewer shows of where a result comes from; the rest is shown as it is. */
+export interface Provenance {
+  readonly slide: Readonly<Record<string, unknown>> & { readonly sha256?: string };
+  readonly model: {
+    readonly name: string;
+    readonly version: string;
+    readonly sha256: string;
+    readonly mpp: number | null;
+    readonly synthetic: boolean;
+    readonly intended_use: string;
+  };
+  readonly grid: {
+    readonly columns: number;
+    readonly rows: number;
+    readonly patch_px: number;
+    readonly stride_px: number;
+    readonly cell_px_0: number;
+    readonly patch_px_0: number;
+    readonly mpp: { readonly x: number; readonly y: number };
+  };
+  readonly [name: string]: unknown;
+}
+
+export interface Findings {
+  readonly slide_score: number | null;
+  readonly slide_score_rule: string;
+  readonly threshold: number;
+  readonly tumour_area_mm2: number;
+  readonly tissue_area_mm2: number;
+  readonly tumour_percent: number | null;
+  readonly tiles: number;
+  readonly regions: number;
+  /** Cells per coverage class. */
+  readonly coverage: Readonly<Record<string, number>>;
+  /** Cells per probability, bins of equal width from 0 to 1. */
+  readonly histogram: readonly number[];
+  readonly alarms: readonly Alarm[];
+  readonly warnings: readonly string[];
+  readonly provenance: Provenance;
+}
+
+export interface CellsInfo {
+  readonly tileCells: number;
+  /** The result's own threshold, and the least step of a cell at or above it. */
+  readonly threshold: number;
+  readonly thresholdStep: number;
+  readonly coverage: Readonly<Record<string, number>>;
+  /** What stands for a cell that is all tissue. */
+  readonly tissueSteps: number;
+  /** What stands for a cell no patch covers. */
+  readonly tissueUnknown: number;
+  /** Finest first. */
+  readonly levels: readonly CellLevel[];
+}
+
+/** A tumour region at the result's own threshold. */
+export interface Region {
+  /** Its place among all; the most suspicious is 1. */
+  readonly number: number;
+  readonly areaMm2: number;
+  readonly max: number;
+  readonly mean: number;
+  /** Level-0 px. */
+  readonly box: Box;
+  /** Closed rings in level-0 px, x and y in turn; shells and holes. */
+  readonly rings: readonly Float64Array[];
+}
+
+/** Jobs of a slide, newest first. */
+export async function jobsOf(slideId: string, signal: AbortSignal): Promise<Job[]> {
+  return (await get<{ jobs: Job[] }>(`/v1/jobs?slide_id=${slideId}&limit=200`, signal)).jobs;
+}
+
+export async function findingsOf(job: string, signal: AbortSignal): Promise<Findings> {
+  return (await get<{ findings: Findings }>(`/v1/jobs/${job}/result`, signal)).findings;
+}
+
+interface CellsJson {
+  readonly tile_cells: number;
+  readonly threshold: number;
+  readonly threshold_step: number;
+  readonly coverage: Readonly<Record<string, number>>;
+  readonly tissue_steps: number;
+  readonly tissue_unknown: number;
+  readonly levels: readonly { columns: number; rows: number; cell_px: number }[];
+}
+
+export async function cellsOf(job: string, signal: AbortSignal): Promise<CellsInfo> {
+  const told = await get<CellsJson>(`/v1/jobs/${job}/heatmap`, signal);
+  return {
+    tileCells: told.tile_cells,
+    threshold: told.threshold,
+    thresholdStep: told.threshold_step,
+    coverage: told.coverage,
+    tissueSteps: told.tissue_steps,
+    tissueUnknown: told.tissue_unknown,
+    levels: told.levels.map(({ columns, rows, cell_px: cellPx }) => ({ columns, rows, cellPx })),
+  };
+}
+
+type Ring = readonly (readonly [number, number])[];
+
+interface RegionFeature {
+  readonly geometry:
+    | { readonly type: "Polygon"; readonly coordinates: readonly Ring[] }
+    | { readonly type: "MultiPolygon"; readonly coordinates: readonly (readonly Ring[])[] };
+  readonly properties: {
+    readonly name: string;
+    readonly objectType: string;
+    readonly measurements?: Readonly<Record<string, number>>;
+  };
+}
+
+/** All tumour regions, the most suspicious first. */
+export async function regionsOf(job: string, signal: AbortSignal): Promise<Region[]> {
+  const told = await get<{ features: RegionFeature[] }>(`/v1/jobs/${job}/regions.geojson`, signal);
+  return parseRegions(told.features);
+}
+
+export function parseRegions(features: readonly RegionFeature[]): Region[] {
+  return features
+    .filter((feature) => feature.properties.objectType === "annotation")
+    .map((feature, index) => {
+      const { geometry, properties } = feature;
+      const rings =
+        geometry.type === "Polygon" ? geometry.coordinates : geometry.coordinates.flat();
+      const flat = rings.map((ring) => Float64Array.from(ring.flat()));
+      const named = /(\d+)$/.exec(properties.name)?.[1];
+      return {
+        number: named === undefined ? index + 1 : Number(named),
+        areaMm2: properties.measurements?.["Area mm2"] ?? 0,
+        max: properties.measurements?.["Max probability"] ?? 0,
+        mean: properties.measurements?.["Mean probability"] ?? 0,
+        box: around(flat),
+        rings: flat,
+      };
+    });
+}
+
+function around(rings: readonly Float64Array[]): Box {
+  let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
+  for (const ring of rings) {
+    for (let index = 0; index + 1 < ring.length; index += 2) {
+      const x = ring[index] ?? 0;
+      const y = ring[index + 1] ?? 0;
+      left = Math.min(left, x);
+      right = Math.max(right, x);
+      top = Math.min(top, y);
+      bottom = Math.max(bottom, y);
+    }
+  }
+  return { x: left, y: top, width: right - left, height: bottom - top };
+}

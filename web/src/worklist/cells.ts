@@ -1,0 +1,235 @@
+/** The cells of the table: what a slide and its analysis look like. */
+
+import type { Job } from "../api/jobs";
+import type { Slide } from "../api/slides";
+import { h, type Child } from "../ui/dom";
+import { area, bytes, count, duration, percent, probability, when } from "../ui/format";
+import { icon } from "../ui/icons";
+import { openPopover } from "../ui/popover";
+import { alarmsOf, isSuspicious } from "./lines";
+
+const STAGES: Readonly<Record<string, string>> = {
+  checking: "Checking the slide",
+  classifying: "Classifying",
+  writing: "Writing the mask",
+  publishing: "Publishing",
+};
+
+/** Where the viewer shows a slide, with one result if it is said which. */
+export function viewerLink(slideId: string, job: Job | null): string {
+  const layer = job !== null && job.result_id !== null ? `?layer=${job.id}` : "";
+  return `/slides/${slideId}${layer}`;
+}
+
+export function slideCell(slide: Slide | null, job: Job | null): Child[] {
+  if (slide === null) {
+    return [
+      h("span", { class: "slide-name quiet", tabindex: -1, "data-line": true }, "Slide was deleted"),
+      h("span", { class: "facts quiet" }, "Its results can still be downloaded"),
+    ];
+  }
+  const name =
+    slide.state === "ready"
+      ? h("a", { class: "slide-name", href: viewerLink(slide.id, job), "data-line": true }, slide.name)
+      : h("span", { class: "slide-name", tabindex: -1, "data-line": true }, slide.name);
+  name.title = slide.name;
+  return [name, h("span", { class: "facts quiet numbers" }, ...slideFacts(slide))];
+}
+
+/** Each breaks no line; the last ones give way where there is little room. */
+function slideFacts(slide: Slide): Child[] {
+  const facts: string[] = [];
+  if (slide.info !== null) {
+    const { dimensions, mpp } = slide.info;
+    facts.push(`${count(dimensions.width)} × ${count(dimensions.height)} px`);
+    facts.push(mpp === null ? "µm per px unknown" : `${mpp.x.toFixed(3)} µm/px`);
+  }
+  const needed = facts.length;
+  if (slide.size_bytes !== null) facts.push(bytes(slide.size_bytes));
+  facts.push(when(slide.created_at));
+  return facts.flatMap((fact, index) => [
+    index > 0 && " ",
+    h("span", { class: index < needed || needed === 0 ? "fact" : "fact spare" }, fact),
+  ]);
+}
+
+export function analysisCell(job: Job | null, slideId: string, first: boolean, synthetic: boolean): Child[] {
+  if (job === null) return [h("span", { class: "quiet" }, "–")];
+  const name =
+    first || job.result_id === null
+      ? h("span", { class: "model", tabindex: first ? null : -1, "data-line": !first }, job.model)
+      : h("a", { class: "model", href: viewerLink(slideId, job), "data-line": true }, job.model);
+  const options = settingsOf(job);
+  return [
+    name,
+    synthetic && h("span", { class: "badge warning" }, "Synthetic tissue"),
+    options !== "" && h("span", { class: "facts quiet numbers" }, options),
+  ];
+}
+
+/** Settings that are not the model's own, in a few words. */
+function settingsOf(job: Job): string {
+  const { config } = job;
+  const told: string[] = [];
+  const add = (name: string, text: (value: string) => string): void => {
+    const value = config[name];
+    if (typeof value === "number" || typeof value === "string") told.push(text(String(value)));
+  };
+  add("mpp", (value) => `${value} µm/px`);
+  add("level", (value) => `level ${value}`);
+  add("stride", (value) => `stride ${value}`);
+  add("threshold", (value) => `threshold ${value}`);
+  add("tissue", (value) => `tissue ${value}`);
+  if (job.priority !== 0) told.push(`priority ${job.priority > 0 ? "+" : ""}${job.priority}`);
+  return told.join(" · ");
+}
+
+/** Changes that need the cell to be made anew; progress within a state does not. */
+export function stateKey(slide: Slide | null, job: Job | null): string {
+  if (job === null) return `slide|${slide?.state ?? ""}`;
+  return [job.state, job.cancel_requested, job.problem?.detail, job.finished_at, slide?.state].join("|");
+}
+
+export function stateCell(slide: Slide | null, job: Job | null): Child[] {
+  if (job === null) return slideStateCell(slide);
+  switch (job.state) {
+    case "queued":
+      return [h("span", { class: "badge" }, "Queued"), h("span", { class: "facts quiet numbers", "data-progress": true })];
+    case "running":
+      return [
+        h("span", { class: "stage" }),
+        h(
+          "div",
+          {
+            class: "bar",
+            role: "progressbar",
+            "aria-label": `Analysis of ${slide?.name ?? "a deleted slide"}`,
+            "aria-valuemin": 0,
+            "aria-valuemax": 100,
+          },
+          h("span", {}),
+        ),
+        h("span", { class: "facts quiet numbers", "data-progress": true }),
+      ];
+    case "succeeded":
+      return [h("span", { class: "done" }, "Finished"), h("span", { class: "facts quiet" }, job.finished_at ? when(job.finished_at) : "")];
+    case "failed":
+      return [h("span", { class: "badge danger" }, "Failed"), h("span", { class: "facts wrong" }, detailOf(job.problem?.detail))];
+    case "cancelled":
+      return [h("span", { class: "badge" }, "Cancelled")];
+  }
+}
+
+function slideStateCell(slide: Slide | null): Child[] {
+  if (slide?.state === "checking") {
+    return [
+      h("span", { class: "stage" }, "Checking the file"),
+      h("div", { class: "bar unsure", role: "progressbar", "aria-label": `Check of ${slide.name}` }, h("span", {})),
+    ];
+  }
+  if (slide?.state === "rejected") {
+    return [h("span", { class: "badge danger" }, "Rejected"), h("span", { class: "facts wrong" }, detailOf(slide.problem?.detail))];
+  }
+  return [h("span", { class: "quiet" }, "Not analysed")];
+}
+
+/** Bring progress within a state up to date, without making the cell anew. */
+export function updateProgress(cell: Element, slide: Slide | null, job: Job | null): void {
+  const told = cell.querySelector("[data-progress]");
+  if (told === null || job === null) return;
+  if (job.state === "queued") {
+    told.textContent = queueText(slide, job);
+    return;
+  }
+  const { done, total } = job.tiles;
+  const classifying = job.stage === "classifying" && total !== null && total > 0;
+  const stage = cell.querySelector(".stage");
+  if (stage) stage.textContent = job.cancel_requested ? "Cancelling…" : (STAGES[job.stage ?? ""] ?? "Starting");
+  const bar = cell.querySelector<HTMLElement>(".bar");
+  const inside = bar?.querySelector<HTMLElement>("span");
+  if (bar && inside) {
+    bar.classList.toggle("unsure", !classifying);
+    inside.style.setProperty("width", classifying ? `${((100 * done) / total).toFixed(2)}%` : "");
+    if (classifying) bar.setAttribute("aria-valuenow", String(Math.floor((100 * done) / total)));
+    else bar.removeAttribute("aria-valuenow");
+  }
+  told.textContent = progressText(job);
+}
+
+/** `1,200 of 204,000 tiles · 3 min left`. */
+export function progressText(job: Job, now: number = Date.now()): string {
+  const { done, total } = job.tiles;
+  if (total === null) return job.attempts > 0 ? `Attempt ${job.attempts + 1}` : "";
+  const parts = [`${count(done)} of ${count(total)} tiles`];
+  if (job.stage === "classifying" && job.expected_at !== null) {
+    const left = (Date.parse(job.expected_at) - now) / 1000;
+    if (left > 0) parts.push(`${duration(left)} left`);
+  }
+  if (job.attempts > 0) parts.push(`attempt ${job.attempts + 1}`);
+  return parts.join(" · ");
+}
+
+/** `Place 3 in the queue · through in 4 min`. */
+export function queueText(slide: Slide | null, job: Job, now: number = Date.now()): string {
+  const parts: string[] = [];
+  if (slide?.state === "checking") parts.push("the file is being checked");
+  else if (job.position !== null) parts.push(job.position === 1 ? "Next" : `Place ${count(job.position)} in the queue`);
+  if (job.expected_at !== null) {
+    const left = (Date.parse(job.expected_at) - now) / 1000;
+    if (left > 0) parts.push(`through in ${duration(left)}`);
+  }
+  if (job.attempts > 0) parts.push(`attempt ${job.attempts} failed`);
+  return parts.join(" · ");
+}
+
+export function scoreCell(job: Job | null): Child[] {
+  const findings = job?.findings ?? null;
+  if (job === null || findings === null) return [h("span", { class: "quiet" }, "–")];
+  if (findings.slide_score === null) return [h("span", { class: "quiet" }, "no tissue")];
+  const bar = h("div", { class: isSuspicious(job) ? "score-bar high" : "score-bar" }, h("span", {}), h("i", {}));
+  const inside = bar.querySelector("span");
+  inside?.style.setProperty("width", `${findings.slide_score * 100}%`);
+  bar.querySelector("i")?.style.setProperty("left", `${findings.threshold * 100}%`);
+  bar.title = `Score ${probability(findings.slide_score)}, threshold ${findings.threshold}`;
+  return [
+    h("span", { class: isSuspicious(job) ? "score high" : "score" }, probability(findings.slide_score)),
+    bar,
+  ];
+}
+
+export function areaCell(job: Job | null): Child[] {
+  const findings = job?.findings ?? null;
+  if (findings === null) return [h("span", { class: "quiet" }, "–")];
+  return [
+    h("span", {}, area(findings.tumour_area_mm2)),
+    findings.tumour_percent !== null &&
+      h("span", { class: "facts quiet" }, `${percent(findings.tumour_percent)} of tissue`),
+  ];
+}
+
+export function alarmCell(job: Job | null): Child[] {
+  if (!job?.findings) return [h("span", { class: "quiet" }, "–")];
+  const alarms = alarmsOf(job);
+  if (alarms.length === 0) return [h("span", { class: "quiet" }, "none")];
+  const text = alarms.length === 1 ? "1 alarm" : `${alarms.length} alarms`;
+  const button = h(
+    "button",
+    { class: "badge warning alarm", type: "button", "aria-expanded": "false" },
+    icon("warning", 14),
+    text,
+  );
+  button.addEventListener("click", () => {
+    openPopover(
+      button,
+      "Alarms",
+      h("ul", { class: "alarm-list" }, ...alarms.map((alarm) => h("li", {}, detailOf(alarm.message)))),
+    );
+  });
+  return [button];
+}
+
+function detailOf(text: string | undefined): string {
+  if (!text) return "No reason was given.";
+  const sentence = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(sentence) ? sentence : `${sentence}.`;
+}

@@ -1,0 +1,161 @@
+/**
+ * What the table shows: slides with their analyses as groups of lines, the most suspicious first;
+ * searched, filtered and sorted without looking at the page.
+ */
+
+import type { Alarm, Job } from "../api/jobs";
+import type { Slide } from "../api/slides";
+
+/** A slide and its analyses, the most telling first; without a slide where that was deleted. */
+export interface Group {
+  readonly id: string;
+  readonly slide: Slide | null;
+  readonly jobs: readonly Job[];
+}
+
+export const FILTERS = ["all", "suspicious", "alarms", "active", "failed", "none"] as const;
+export type Filter = (typeof FILTERS)[number];
+
+export const SORTS = ["suspicion", "name", "area", "added"] as const;
+export type Sort = (typeof SORTS)[number];
+
+export interface Choice {
+  readonly search: string;
+  readonly filter: Filter;
+  readonly sort: Sort;
+  /** Against the natural direction of the sort. */
+  readonly reversed: boolean;
+}
+
+export const FIRST_CHOICE: Choice = {
+  search: "",
+  filter: "all",
+  sort: "suspicion",
+  reversed: false,
+};
+
+/** The code of the alarm that is shown as a badge of the model instead. */
+const SYNTHETIC = "synthetic-model";
+
+/** Whether a job's model says that it was trained on synthetic tissue. */
+export function isSynthetic(job: Job, synthetic: ReadonlySet<string>): boolean {
+  return (
+    synthetic.has(job.model) ||
+    (job.findings?.alarms.some((alarm) => alarm.code === SYNTHETIC) ?? false)
+  );
+}
+
+/** What a person has to look at before a result is believed, beside what its model is. */
+export function alarmsOf(job: Job): readonly Alarm[] {
+  return (job.findings?.alarms ?? []).filter((alarm) => alarm.code !== SYNTHETIC);
+}
+
+/** Whether a job waits or runs. */
+export function isActive(job: Job): boolean {
+  return job.state === "queued" || job.state === "running";
+}
+
+/** Whether any cell reached the threshold. */
+export function isSuspicious(job: Job): boolean {
+  const { findings } = job;
+  return findings !== null && (findings.slide_score ?? -1) >= findings.threshold;
+}
+
+/** Put slides and jobs together. */
+export function groupsOf(slides: Iterable<Slide>, jobs: Iterable<Job>): Group[] {
+  const bySlide = new Map<string, { slide: Slide | null; jobs: Job[] }>();
+  for (const slide of slides) bySlide.set(slide.id, { slide, jobs: [] });
+  for (const job of jobs) {
+    const found = bySlide.get(job.slide_id);
+    if (found) found.jobs.push(job);
+    else bySlide.set(job.slide_id, { slide: null, jobs: [job] });
+  }
+  return [...bySlide].map(([id, { slide, jobs: own }]) => ({
+    id,
+    slide,
+    jobs: own.sort(compareJobs),
+  }));
+}
+
+/** Analyses of one slide: results first, the highest score on top; then what is under way. */
+function compareJobs(a: Job, b: Job): number {
+  return suspicionOfJob(b) - suspicionOfJob(a) || compareText(b.created_at, a.created_at);
+}
+
+const STATE_RANK = { running: -1, queued: -2, failed: -3, cancelled: -4, succeeded: -0.5 } as const;
+
+/** Score of a result, 0 to 1; below 0 for jobs without one, those under way before the others. */
+function suspicionOfJob(job: Job): number {
+  return job.findings?.slide_score ?? STATE_RANK[job.state];
+}
+
+/** Of its most suspicious analysis; slides nobody looked at come last. */
+export function suspicion(group: Group): number {
+  const [first] = group.jobs;
+  if (first !== undefined) return suspicionOfJob(first);
+  return group.slide?.state === "checking" ? -2.5 : -5;
+}
+
+function tumourArea(group: Group): number {
+  return Math.max(-1, ...group.jobs.map((job) => job.findings?.tumour_area_mm2 ?? -1));
+}
+
+/** Whether a group passes a filter. */
+export function passes(group: Group, filter: Filter): boolean {
+  switch (filter) {
+    case "all":
+      return true;
+    case "suspicious":
+      return group.jobs.some(isSuspicious);
+    case "alarms":
+      return group.jobs.some((job) => alarmsOf(job).length > 0);
+    case "active":
+      return group.slide?.state === "checking" || group.jobs.some(isActive);
+    case "failed":
+      return group.slide?.state === "rejected" || group.jobs.some((job) => job.state === "failed");
+    case "none":
+      return group.slide?.state === "ready" && group.jobs.length === 0;
+  }
+}
+
+/** Whether every word of a search is in the slide's name or a model's. */
+export function matches(group: Group, search: string): boolean {
+  const words = search.toLocaleLowerCase().split(/\s+/).filter(Boolean);
+  if (words.length === 0) return true;
+  const text = [group.slide?.name ?? "", group.id, ...group.jobs.map((job) => job.model)]
+    .join("\n")
+    .toLocaleLowerCase();
+  return words.every((word) => text.includes(word));
+}
+
+/** The groups a choice leaves, in its order. */
+export function choose(groups: readonly Group[], choice: Choice): Group[] {
+  const found = groups.filter(
+    (group) => passes(group, choice.filter) && matches(group, choice.search),
+  );
+  const compare = COMPARE[choice.sort];
+  const turn = choice.reversed ? -1 : 1;
+  return found.sort((a, b) => turn * compare(a, b) || compareText(a.id, b.id));
+}
+
+const COMPARE: Record<Sort, (a: Group, b: Group) => number> = {
+  suspicion: (a, b) => suspicion(b) - suspicion(a) || tumourArea(b) - tumourArea(a) || byAge(a, b),
+  name: (a, b) => NAMES.compare(a.slide?.name ?? "\uffff", b.slide?.name ?? "\uffff"),
+  area: (a, b) => tumourArea(b) - tumourArea(a) || suspicion(b) - suspicion(a),
+  added: byAge,
+};
+
+/** `slide 2` before `slide 10`. */
+const NAMES = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
+
+function byAge(a: Group, b: Group): number {
+  return compareText(ageOf(b), ageOf(a));
+}
+
+function ageOf(group: Group): string {
+  return group.slide?.created_at ?? group.jobs[0]?.created_at ?? "";
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

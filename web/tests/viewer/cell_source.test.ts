@@ -1,0 +1,120 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+
+import { NOT_CLASSIFIED, STEPS } from "../../src/colour/lut";
+import { CellSource, decodeTile } from "../../src/viewer/cell_source";
+import type { CellsInfo } from "../../src/viewer/results";
+
+const INFO: CellsInfo = {
+  tileCells: 2,
+  threshold: 0.5,
+  thresholdStep: 32767,
+  coverage: { empty: 0, classified: 1, glass: 2, unreadable: 3, rejected: 4 },
+  tissueSteps: 254,
+  tissueUnknown: 255,
+  levels: [
+    { columns: 3, rows: 2, cellPx: 100 },
+    { columns: 2, rows: 1, cellPx: 200 },
+  ],
+};
+
+/** As the service sends them: probabilities, coverage, tissue. */
+function bytes(steps: number[], coverage: number[], tissue: number[]): ArrayBuffer {
+  const buffer = new ArrayBuffer(steps.length * 4);
+  const view = new DataView(buffer);
+  steps.forEach((step, i) => { view.setUint16(2 * i, step, true); });
+  coverage.forEach((value, i) => { view.setUint8(2 * steps.length + i, value); });
+  tissue.forEach((value, i) => { view.setUint8(3 * steps.length + i, value); });
+  return buffer;
+}
+
+const TILES: Record<string, ArrayBuffer> = {
+  "0/0_0": bytes([0, STEPS, 100, NOT_CLASSIFIED], [1, 1, 1, 2], [127, 254, 0, 255]),
+  "0/1_0": bytes([40_000, NOT_CLASSIFIED], [1, 3], [254, 255]),
+};
+
+function serve(): string[] {
+  const asked: string[] = [];
+  vi.stubGlobal("fetch", (path: string) => {
+    const name = path.split("/heatmap/")[1] ?? "";
+    asked.push(name);
+    const body = TILES[name];
+    return Promise.resolve(body === undefined ? new Response("{}", { status: 404 }) : new Response(body.slice(0)));
+  });
+  return asked;
+}
+
+async function settled(source: CellSource): Promise<void> {
+  await vi.waitFor(() => { expect(source.settled).toBe(true); });
+}
+
+afterEach(() => {
+  vi.unstubAllGlobals();
+});
+
+describe("a tile of cells", () => {
+  const place = { level: 0, firstColumn: 0, firstRow: 0, columns: 2, rows: 2 };
+
+  it("is three planes", () => {
+    const tile = decodeTile(TILES["0/0_0"] ?? new ArrayBuffer(0), place);
+    expect([...tile.steps]).toEqual([0, STEPS, 100, NOT_CLASSIFIED]);
+    expect([...tile.coverage]).toEqual([1, 1, 1, 2]);
+    expect([...(tile.tissue ?? [])]).toEqual([127, 254, 0, 255]);
+  });
+
+  it("that is cut short is refused", () => {
+    expect(() => decodeTile(new ArrayBuffer(11), place)).toThrow();
+  });
+});
+
+describe("a source of cells", () => {
+  it("fetches each tile once", async () => {
+    const asked = serve();
+    const source = new CellSource("job", INFO, () => undefined);
+    expect(source.tile(0, 0, 0)).toBeNull();
+    expect(source.tile(0, 0, 0)).toBeNull();
+    await settled(source);
+    expect(source.tile(0, 0, 0)).not.toBeNull();
+    expect(asked).toEqual(["0/0_0"]);
+  });
+
+  it("knows what is at a level-0 place", async () => {
+    serve();
+    const source = new CellSource("job", INFO, () => undefined);
+    source.tile(0, 0, 0);
+    source.tile(0, 1, 0);
+    await settled(source);
+    expect(source.at({ x: 199, y: 99 })).toEqual({ column: 1, row: 0, probability: 1, coverage: "classified", tissue: 1 });
+    expect(source.at({ x: 150, y: 150 })).toMatchObject({ probability: null, coverage: "glass", tissue: null });
+    expect(source.at({ x: 250, y: 150 })).toMatchObject({ column: 2, row: 1, coverage: "unreadable" });
+    expect(source.at({ x: 300, y: 0 })).toBeNull();
+  });
+
+  it("counts cells from each step on, without those that were not classified", async () => {
+    serve();
+    const source = new CellSource("job", INFO, () => undefined);
+    expect(source.countsFrom()).toBeNull();
+    await settled(source);
+    const counts = source.countsFrom();
+    expect([0, 1, 101, 40_001, STEPS, NOT_CLASSIFIED].map((step) => counts?.[step])).toEqual([4, 3, 2, 1, 1, 0]);
+  });
+
+  it("does not ask again for what the service has not", async () => {
+    const asked = serve();
+    const source = new CellSource("job", INFO, () => undefined);
+    source.tile(1, 0, 0);
+    await settled(source);
+    source.tile(1, 0, 0);
+    expect(asked).toEqual(["1/0_0"]);
+  });
+
+  it("tells nobody anything once it is disposed of", async () => {
+    serve();
+    const changed = vi.fn();
+    const source = new CellSource("job", INFO, changed);
+    source.tile(0, 0, 0);
+    source.dispose();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(changed).not.toHaveBeenCalled();
+    expect(source.peek(0, 0, 0)).toBeNull();
+  });
+});
