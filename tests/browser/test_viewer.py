@@ -14,7 +14,7 @@ import pytest
 from browser_support import TOKEN, Site, Watch, accessibility_problems, visitor
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from results_support import CELL_PX, Api, Square, api, plant, settle
 
 SIZE = 20 * CELL_PX, 16 * CELL_PX
@@ -152,6 +152,24 @@ def test_regions_come_by_suspicion_and_keys_fly_along_them(
     query(viewer, "region=3")
     scores = viewer.locator(".region-score").all_inner_texts()
     assert scores == sorted(scores, reverse=True)
+
+
+def test_a_key_pressed_before_the_regions_are_here_waits_for_them(
+    page: Page, service: Site, shown: Shown
+) -> None:
+    waiting: list[Route] = []
+    page.route("**/regions.geojson*", lambda route: waiting.append(route))  # noqa: PLW0108 - playwright marks what it is given
+    page.goto(f"{service.url}{shown.path}?layer={shown.job_id}")
+    expect(page.locator(".layer")).to_have_count(1)
+    page.wait_for_timeout(500)
+    page.keyboard.press("n")
+    page.wait_for_timeout(300)
+    assert "region=" not in page.url
+    assert waiting, "the regions were not asked for"
+    for route in waiting:
+        route.continue_()
+    query(page, "region=1")
+    expect(page.get_by_text("This result has no regions.")).to_have_count(0)
 
 
 def test_notes_are_kept_and_exported(viewer: Page, asked: Api, shown: Shown) -> None:

@@ -10,6 +10,14 @@ export interface Alarm {
   readonly message: string;
 }
 
+/** The code of the alarm that pages show as a badge of the model. */
+export const SYNTHETIC = "synthetic-model";
+
+/** The alarms that are counted as such. */
+export function besideSynthetic(alarms: readonly Alarm[]): readonly Alarm[] {
+  return alarms.filter((alarm) => alarm.code !== SYNTHETIC);
+}
+
 /** What lists show of a result. */
 export interface JobFindings {
   /** Null where nothing was classified. */

@@ -1,5 +1,6 @@
 /** The panels beside the slide: layers, regions, figures, and what can be taken along. */
 
+import { besideSynthetic } from "../api/jobs";
 import { PANELS, type PanelName } from "../state/viewer_state";
 import { h, setText } from "../ui/dom";
 import type { Exports } from "./exports";
@@ -58,9 +59,9 @@ export class Sidebar {
     this.#panels[panel].update();
     const regions = this.#session.active?.regions?.length ?? this.#session.active?.findings?.regions;
     setText(this.#count, regions === undefined ? "" : String(regions));
-    const alarms = this.#session.active?.findings?.alarms.length ?? 0;
+    const alarms = besideSynthetic(this.#session.active?.findings?.alarms ?? []).length;
     setText(this.#alarms, alarms === 0 ? "" : String(alarms));
-    this.#alarms.title = alarms === 0 ? "" : `${alarms} alarms`;
+    this.#alarms.title = alarms === 0 ? "" : alarms === 1 ? "1 alarm" : `${alarms} alarms`;
     this.#exports.update();
   }
 

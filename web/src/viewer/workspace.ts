@@ -43,6 +43,8 @@ export class Workspace {
   readonly #damage = h("p", { class: "viewer-damage", role: "status", hidden: true }, "Some places of this slide cannot be read. They stay blank or blurred.");
   readonly #stop = new AbortController();
   #timer = 0;
+  /** Regions to go on by as soon as they have arrived. */
+  #step = 0;
 
   constructor(session: Session) {
     this.session = session;
@@ -89,7 +91,10 @@ export class Workspace {
     listenToKeys(this.#commands, this.#stop.signal);
     // What was about to be written is there when the page is loaded again.
     window.addEventListener("pagehide", this.#writeNow, { signal: this.#stop.signal });
-    session.listen(() => { this.#update(); });
+    session.listen(() => {
+      this.#update();
+      if (this.#step !== 0) this.step(this.#step);
+    });
     session.state.listen((now, before) => {
       if (now.view === before.view) this.#update();
       this.#writeAddress();
@@ -123,7 +128,14 @@ export class Workspace {
 
   /** Go some regions on in the list, around its ends. */
   step(by: number): void {
-    const regions = this.session.active?.regions ?? [];
+    const { active } = this.session;
+    if (active !== null && active.regions === null && active.problem === null) {
+      // Asked before they are here: goes when they are.
+      this.#step = by;
+      return;
+    }
+    this.#step = 0;
+    const regions = active?.regions ?? [];
     if (regions.length === 0) {
       toast("This result has no regions.");
       return;

@@ -3,7 +3,7 @@
  * searched, filtered and sorted without looking at the page.
  */
 
-import type { Alarm, Job } from "../api/jobs";
+import { besideSynthetic, SYNTHETIC, type Alarm, type Job } from "../api/jobs";
 import type { Slide } from "../api/slides";
 
 /** A slide and its analyses, the most telling first; without a slide where that was deleted. */
@@ -34,9 +34,6 @@ export const FIRST_CHOICE: Choice = {
   reversed: false,
 };
 
-/** The code of the alarm that is shown as a badge of the model instead. */
-const SYNTHETIC = "synthetic-model";
-
 /** Whether a job's model says that it was trained on synthetic tissue. */
 export function isSynthetic(job: Job, synthetic: ReadonlySet<string>): boolean {
   return (
@@ -47,7 +44,7 @@ export function isSynthetic(job: Job, synthetic: ReadonlySet<string>): boolean {
 
 /** What a person has to look at before a result is believed, beside what its model is. */
 export function alarmsOf(job: Job): readonly Alarm[] {
-  return (job.findings?.alarms ?? []).filter((alarm) => alarm.code !== SYNTHETIC);
+  return besideSynthetic(job.findings?.alarms ?? []);
 }
 
 /** Whether a job waits or runs. */
