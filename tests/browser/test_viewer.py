@@ -159,13 +159,11 @@ def test_a_key_pressed_before_the_regions_are_here_waits_for_them(
 ) -> None:
     waiting: list[Route] = []
     page.route("**/regions.geojson*", lambda route: waiting.append(route))  # noqa: PLW0108 - playwright marks what it is given
-    page.goto(f"{service.url}{shown.path}?layer={shown.job_id}")
-    expect(page.locator(".layer")).to_have_count(1)
-    page.wait_for_timeout(500)
+    with page.expect_request("**/regions.geojson*"):
+        page.goto(f"{service.url}{shown.path}?layer={shown.job_id}")
     page.keyboard.press("n")
     page.wait_for_timeout(300)
     assert "region=" not in page.url
-    assert waiting, "the regions were not asked for"
     for route in waiting:
         route.continue_()
     query(page, "region=1")
