@@ -6,20 +6,24 @@ Everything on the pictures is real, apart from the tissue.
 """
 
 import argparse
+import io
+import re
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import Browser, Page
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.finished import Running, serving, upload
 from benchmarks.viewer import chromium
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.synth import SynthSpec, write_slide
 
-_WINDOW = Size(1440, 900)
+#: CSS px, and px of the pictures: pages show them at about half of that.
+_LIST, _VIEWER = Size(1440, 560), Size(1440, 900)
 #: Seed, share of tumour and size of each slide; the first one is shown in the viewer.
 _SLIDES = (
     ("lymph_node_a.tiff", 23, 0.12, Size(20_000, 18_000)),
@@ -48,9 +52,11 @@ def main() -> None:
             for job in jobs[:-1]:
                 _wait(client, job)
         with chromium() as browser:
-            _photograph(browser, service, "/", arguments.out / "worklist.png", _look_at_list)
+            _photograph(browser, service, "/", _LIST, arguments.out / "worklist.png", _look_at_list)
             view = f"/slides/{slides[0]}?layer={jobs[0]}"
-            _photograph(browser, service, view, arguments.out / "viewer.png", _look_at_slide)
+            _photograph(
+                browser, service, view, _VIEWER, arguments.out / "viewer.png", _look_at_slide
+            )
 
 
 def _queue(client: httpx.Client, slide_id: str) -> str:
@@ -67,25 +73,31 @@ def _wait(client: httpx.Client, job_id: str) -> None:
 
 
 def _photograph(
-    browser: Browser, service: Running, path: str, out: Path, look: Callable[[Page], None]
+    browser: Browser,
+    service: Running,
+    path: str,
+    window: Size,
+    out: Path,
+    look: Callable[[Page], None],
 ) -> None:
-    context = browser.new_context(
-        viewport={"width": _WINDOW.width, "height": _WINDOW.height}, device_scale_factor=1.5
-    )
+    context = browser.new_context(viewport={"width": window.width, "height": window.height})
     try:
         context.request.post(f"{service.url}/v1/session", data={"key": service.token})
         page = context.new_page()
         page.goto(f"{service.url}{path}")
         look(page)
         out.parent.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=out)
+        picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        picture.save(out, optimize=True)
     finally:
         context.close()
 
 
 def _look_at_list(page: Page) -> None:
-    # Thumbnails come one after the other; news of jobs never end, so there is no idle network.
-    page.wait_for_timeout(4000)
+    finished = len(_SLIDES) - 1
+    expect(page.locator(".thumb-heat")).to_have_count(finished, timeout=60_000)
+    page.get_by_text(re.compile(r"^[1-9]\d* of \d+ tiles")).wait_for(timeout=60_000)
+    page.wait_for_timeout(1000)
 
 
 def _look_at_slide(page: Page) -> None:

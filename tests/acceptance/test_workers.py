@@ -166,7 +166,9 @@ def test_an_unknown_model_fails_after_three_attempts(service: Crew, slides: list
 # -- stopping
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "how", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT]
+)
 def test_a_stopped_worker_gives_its_job_back(
     service: Crew, slides: list[Path], undisturbed: Path, how: signal.Signals
 ) -> None:
@@ -274,6 +276,7 @@ class Reader:
             self._errors.append(error)
 
 
+@pytest.mark.slow
 def test_a_finished_result_that_was_not_published_is_not_made_again(
     service: Crew, slides: list[Path]
 ) -> None:
@@ -292,6 +295,7 @@ def test_a_finished_result_that_was_not_published_is_not_made_again(
     assert (service.result(done) / "zarr.json").read_bytes() == written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_process", [False, True])
 def test_a_worker_stopped_past_its_lease_publishes_nothing(
     any_service: Crew, slides: list[Path], undisturbed: Path, with_process: bool
@@ -339,6 +343,7 @@ if "workers.analysis" in sys.orig_argv:
 """
 
 
+@pytest.mark.slow
 def test_a_slide_that_crashes_its_reader_is_given_up_and_the_rest_go_on(
     package: ModelPackage,
     model_cache: Path,
