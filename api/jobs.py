@@ -15,7 +15,8 @@ from wsi_pipeline.config import AnalysisConfig
 from wsi_pipeline.geometry import PLAUSIBLE_MPP
 from wsi_pipeline.jobs.job import Job, JobState
 from wsi_pipeline.jobs.order import make_request
-from wsi_pipeline.jobs.requests import JobRequest, QueuePlace
+from wsi_pipeline.jobs.requests import JobRequest
+from wsi_pipeline.jobs.turns import QueuePlace
 from wsi_pipeline.jobs.webhook_address import WebhookAddress
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])

@@ -32,7 +32,7 @@ from wsi_pipeline.jobs.database import Database
 from wsi_pipeline.jobs.events import events_after
 from wsi_pipeline.jobs.job import Claim, Job, JobState, Renewal
 from wsi_pipeline.jobs.keys import Access, ApiKeys, Scope
-from wsi_pipeline.jobs.queue import AGEING_SECONDS, MAX_ATTEMPTS, MAX_LOSSES
+from wsi_pipeline.jobs.queue import MAX_ATTEMPTS, MAX_LOSSES
 from wsi_pipeline.jobs.requests import (
     ConflictError,
     JobRequest,
@@ -41,6 +41,7 @@ from wsi_pipeline.jobs.requests import (
 )
 from wsi_pipeline.jobs.tables import audit as audit_table
 from wsi_pipeline.jobs.tables import jobs, metadata, results
+from wsi_pipeline.jobs.turns import AGEING_SECONDS
 
 
 @pytest.fixture(scope="module")

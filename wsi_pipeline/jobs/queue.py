@@ -14,6 +14,8 @@ from wsi_pipeline.jobs.database import Database, now
 from wsi_pipeline.jobs.events import record
 from wsi_pipeline.jobs.job import Claim, Job, JobState, Renewal
 from wsi_pipeline.jobs.tables import jobs, new_id, results, slides, workspaces
+from wsi_pipeline.jobs.transitions import change, finish, requeue
+from wsi_pipeline.jobs.turns import claim_order
 
 #: Failures of a job's own making after which it is quarantined.
 MAX_ATTEMPTS = 3
@@ -24,33 +26,6 @@ _BACKOFF_SECONDS = 2.0
 #: Longest a job waits that lost several workers in a row, seconds: others come first meanwhile, so
 #: that workers which keep dying for a reason of their own do not use up one job's patience.
 _MOST_BACKOFF_SECONDS = 60.0
-#: Waiting this long is worth one step of priority, seconds.
-AGEING_SECONDS = 300.0
-
-
-#: Within a workspace: priority raised by waiting. The time that passes is the same for all, so it
-#: need not be known: a step of priority counts as having come :data:`AGEING_SECONDS` sooner.
-_WITHIN = (
-    jobs.c.created_at - AGEING_SECONDS * jobs.c.priority,
-    jobs.c.created_at,
-    jobs.c.batch_index,
-    jobs.c.id,
-)
-
-
-def claim_order() -> tuple[sa.ColumnElement[Any], ...]:
-    """Who comes first: the workspace served longest ago, then priority raised by waiting.
-
-    Workspaces take turns, so that nobody's thousand jobs, however old or urgent, keep another
-    workspace's one waiting for longer than a turn.
-    """
-    return (workspaces.c.served_at, *_WITHIN)
-
-
-def queue_order() -> tuple[sa.ColumnElement[Any], ...]:
-    """As :func:`claim_order`, for all that wait: each workspace's first, then the second ones."""
-    turn = sa.func.row_number().over(partition_by=jobs.c.workspace_id, order_by=_WITHIN)
-    return (turn, *claim_order())
 
 
 class JobQueue:
@@ -100,7 +75,7 @@ class JobQueue:
             row = connection.execute(wanted).mappings().first()
             if row is None:
                 return None
-            changed = self._change(
+            changed = change(
                 connection,
                 row["id"],
                 state=JobState.RUNNING,
@@ -247,14 +222,12 @@ class JobQueue:
                 return False
             attempts = row["attempts"] + 1
             if row["cancel_requested"]:
-                self._finish(connection, job, JobState.CANCELLED)
+                finish(connection, job, JobState.CANCELLED)
             elif final or attempts >= MAX_ATTEMPTS:
-                self._finish(connection, job, JobState.FAILED, attempts=attempts, problem=problem)
+                finish(connection, job, JobState.FAILED, attempts=attempts, problem=problem)
             else:
                 wait = _BACKOFF_SECONDS * 2 ** (attempts - 1)
-                self._requeue(
-                    connection, job.id, attempts=attempts, problem=problem, due_at=now() + wait
-                )
+                requeue(connection, job.id, attempts=attempts, problem=problem, due_at=now() + wait)
             return True
 
     def release(self, job: Job) -> bool:
@@ -264,9 +237,9 @@ class JobQueue:
             if row is None:
                 return False
             if row["cancel_requested"]:
-                self._finish(connection, job, JobState.CANCELLED)
+                finish(connection, job, JobState.CANCELLED)
             else:
-                self._requeue(connection, job.id, due_at=now())
+                requeue(connection, job.id, due_at=now())
             return True
 
     def cancelled(self, job: Job) -> bool:
@@ -274,7 +247,7 @@ class JobQueue:
         with self._database.write() as connection:
             if not self._still_held(connection, job):
                 return False
-            self._finish(connection, job, JobState.CANCELLED)
+            finish(connection, job, JobState.CANCELLED)
             return True
 
     def unfinished_work(self) -> set[tuple[str, str, str]]:
@@ -313,9 +286,9 @@ class JobQueue:
             advanced = row["tiles_done"] > row["claimed_at_tiles"]
             losses = 1 if advanced else row["losses"] + 1
             if row["cancel_requested"]:
-                self._finish(connection, Job.of(row), JobState.CANCELLED)
+                finish(connection, Job.of(row), JobState.CANCELLED)
             elif losses >= MAX_LOSSES:
-                self._finish(
+                finish(
                     connection,
                     Job.of(row),
                     JobState.FAILED,
@@ -331,54 +304,13 @@ class JobQueue:
             else:
                 wait = min(_BACKOFF_SECONDS * 2 ** (losses - 2), _MOST_BACKOFF_SECONDS)
                 due_at = now() + (wait if losses > 1 else 0.0)
-                self._requeue(connection, row["id"], losses=losses, due_at=due_at)
-
-    def _requeue(self, connection: sa.Connection, job_id: str, **values: Any) -> None:
-        self._change(
-            connection,
-            job_id,
-            state=JobState.QUEUED,
-            stage=None,
-            worker_id=None,
-            lease_until=None,
-            **values,
-        )
+                requeue(connection, row["id"], losses=losses, due_at=due_at)
 
     def _succeed(self, connection: sa.Connection, job: Job, result: sa.RowMapping) -> None:
         # The last progress may not have been told.
         tiles = result["summary"].get("tiles")
         done = {} if tiles is None else {"tiles_done": tiles, "tiles_total": tiles}
-        self._finish(connection, job, JobState.SUCCEEDED, result_id=result["id"], **done)
-
-    def _finish(self, connection: sa.Connection, job: Job, state: JobState, **values: Any) -> None:
-        due = now() if job.webhook else None
-        self._change(
-            connection,
-            job.id,
-            state=state,
-            stage=None,
-            worker_id=None,
-            lease_until=None,
-            finished_at=now(),
-            webhook_due=due,
-            **values,
-        )
-
-    def _change(self, connection: sa.Connection, job_id: str, **values: Any) -> Job:
-        changed = jobs.update().where(jobs.c.id == job_id).values(**values).returning(jobs)
-        job = Job.of(connection.execute(changed).mappings().one())
-        record(connection, job_id, "state", state_event(job))
-        return job
-
-
-def state_event(job: Job) -> dict[str, Any]:
-    """What listeners are told of a job's state."""
-    return {
-        "state": job.state,
-        "attempts": job.attempts,
-        "problem": job.problem,
-        "result_id": job.result_id,
-    }
+        finish(connection, job, JobState.SUCCEEDED, result_id=result["id"], **done)
 
 
 def find_result(

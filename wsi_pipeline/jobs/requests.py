@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from wsi_pipeline.errors import WsiError
 from wsi_pipeline.jobs.audit import note
 from wsi_pipeline.jobs.database import Database, now
-from wsi_pipeline.jobs.events import record
 from wsi_pipeline.jobs.job import Job, JobState
 from wsi_pipeline.jobs.keys import Access
-from wsi_pipeline.jobs.queue import find_result, queue_order, state_event
-from wsi_pipeline.jobs.tables import jobs, new_id, notes, slides, workers, workspaces
+from wsi_pipeline.jobs.queue import find_result
+from wsi_pipeline.jobs.tables import jobs, new_id, notes, slides, workspaces
+from wsi_pipeline.jobs.transitions import change, tell
+from wsi_pipeline.jobs.turns import QueuePlace, places
 
 
 class NotThereError(WsiError):
@@ -51,35 +52,6 @@ class JobRequest:
     fingerprint: str
     priority: int = 0
     webhook: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class QueuePlace:
-    """Where a waiting job stands.
-
-    Attributes:
-        position: 1 is next; None where it does not wait.
-        expected_at: When it is expected to finish, s since 1970; None if nobody can tell.
-    """
-
-    position: int | None
-    expected_at: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Queue:
-    """Positions of waiting jobs, 1 is next, and seconds the workers together take for one."""
-
-    positions: dict[str, int]
-    pace: float | None
-
-    def place(self, job: Job, at: float) -> QueuePlace:
-        if job.state is JobState.RUNNING:
-            return QueuePlace(None, _expected(job, at))
-        position = self.positions.get(job.id)
-        if position is None or self.pace is None:
-            return QueuePlace(position, None)
-        return QueuePlace(position, at + self.pace * (position + 0.5))
 
 
 class JobRequests:
@@ -138,36 +110,8 @@ class JobRequests:
 
     def places(self, wanted: Sequence[Job]) -> list[QueuePlace]:
         """As :meth:`place` for each of many jobs; the queue is looked through once."""
-        if all(job.state.is_final for job in wanted):
-            return [QueuePlace(None, None)] * len(wanted)
         with self._database.read() as connection:
-            at: float = connection.execute(sa.select(now())).scalar_one()
-            waits = any(job.state is JobState.QUEUED for job in wanted)
-            queue = self._queue(connection, at) if waits else _Queue({}, None)
-        return [queue.place(job, at) for job in wanted]
-
-    def _queue(self, connection: sa.Connection, at: float) -> "_Queue":
-        order = (
-            sa.select(jobs.c.id)
-            .join(workspaces, workspaces.c.id == jobs.c.workspace_id)
-            .where(jobs.c.state == JobState.QUEUED)
-            .order_by(*queue_order())
-        )
-        waiting = connection.execute(order).scalars()
-        positions = {job_id: position for position, job_id in enumerate(waiting, start=1)}
-        lately = (
-            sa.select((jobs.c.finished_at - jobs.c.started_at).label("seconds"))
-            .where(jobs.c.state == JobState.SUCCEEDED, jobs.c.started_at.is_not(None))
-            .order_by(jobs.c.finished_at.desc())
-            .limit(20)
-            .subquery()
-        )
-        typical = connection.execute(sa.select(sa.func.avg(lately.c.seconds))).scalar_one()
-        alive = connection.execute(
-            sa.select(sa.func.count()).select_from(workers).where(workers.c.seen_at > at - 60)
-        ).scalar_one()
-        known = typical is not None and alive > 0
-        return _Queue(positions, float(typical) / alive if known else None)
+            return places(connection, wanted)
 
     def cancel(self, access: Access, job_id: str) -> Job:
         """Ask that a job be given up; at once if it waits, within seconds if it runs.
@@ -330,15 +274,13 @@ class JobRequests:
             "finished_at": now() if done else None,
         }
         row = connection.execute(jobs.insert().values(**values).returning(jobs)).mappings().one()
-        record(connection, row["id"], "state", state_event(Job.of(row)))
+        tell(connection, Job.of(row))
         return row
 
     def _change(
         self, connection: sa.Connection, access: Access, job: Job, action: str, **values: Any
     ) -> Job:
-        changed = jobs.update().where(jobs.c.id == job.id).values(**values).returning(jobs)
-        after = Job.of(connection.execute(changed).mappings().one())
-        record(connection, job.id, "state", state_event(after))
+        after = change(connection, job.id, **values)
         note(connection, access, action, job.id)
         return after
 
@@ -385,12 +327,6 @@ def _forget_notes(connection: sa.Connection, access: Access, result_id: str) -> 
             notes.c.result_id == result_id, notes.c.workspace_id == access.workspace_id, ~others
         )
     )
-
-
-def _expected(job: Job, at: float) -> float | None:
-    if job.tiles_total is None or not job.tiles_per_second:
-        return None
-    return at + (job.tiles_total - job.tiles_done) / job.tiles_per_second
 
 
 def _request_sha256(wanted: Sequence[JobRequest]) -> str:

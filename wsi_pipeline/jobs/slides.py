@@ -8,12 +8,11 @@ import sqlalchemy as sa
 
 from wsi_pipeline.jobs.audit import SYSTEM, note
 from wsi_pipeline.jobs.database import Database, now
-from wsi_pipeline.jobs.events import record
 from wsi_pipeline.jobs.job import Job, JobState
 from wsi_pipeline.jobs.keys import Access
-from wsi_pipeline.jobs.queue import state_event
 from wsi_pipeline.jobs.requests import ConflictError, NotThereError
 from wsi_pipeline.jobs.tables import jobs, new_id, slides
+from wsi_pipeline.jobs.transitions import tell
 
 #: Begins the location of a slide that is used where it lies.
 LINKED = "file:"
@@ -240,7 +239,7 @@ class SlideStore:
         )
         for row in connection.execute(failed).mappings().all():
             job = Job.of(row)
-            record(connection, job.id, "state", state_event(job))
+            tell(connection, job)
             if job.webhook:
                 connection.execute(
                     jobs.update().where(jobs.c.id == job.id).values(webhook_due=now())
