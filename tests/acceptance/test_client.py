@@ -234,6 +234,14 @@ def test_status_shows_and_tells(serve: Serve, job: str, tmp_path: Path) -> None:
     assert (told["id"], told["state"]) == (job, "succeeded")
 
 
+def test_status_without_a_job_shows_the_newest(serve: Serve, job: str, tmp_path: Path) -> None:
+    shown = serve.client("status", state=tmp_path)
+    assert shown.returncode == 0
+    assert job in shown.stdout
+    newest = json.loads(serve.client("status", "--limit", 1, "--json", state=tmp_path).stdout)
+    assert len(newest) == 1
+
+
 def test_json_is_clean(serve: Serve, job: str, tmp_path: Path) -> None:
     waited = json.loads(serve.client("wait", job, "--json", state=tmp_path).stdout)
     assert [one["state"] for one in waited] == ["succeeded"]

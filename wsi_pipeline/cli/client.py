@@ -98,7 +98,15 @@ def submit(
 
 @app.command()
 def status(
-    jobs: _JobIds,
+    jobs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[JOB]...", help="Ids of jobs; none: the newest.", show_default=False
+        ),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(help="How many of the newest, where none is named.", min=1, max=200)
+    ] = 20,
     url: Url = LOCAL,
     token: Token = None,
     token_file: TokenFile = None,
@@ -107,16 +115,20 @@ def status(
 ) -> None:
     """Show where jobs stand.
 
-    [bold]Example[/]
+    [bold]Examples[/]
+
+        wsi client status
 
         wsi client status 77ab…09
 
     Exit codes: 0 shown, 1 the service does not answer, 2 wrong usage or refused.
     """
     with open_client(url, token, token_file, quiet=quiet) as client:
-        found = [client.status(job) for job in jobs]
+        found = [client.status(job) for job in jobs] if jobs else client.jobs(limit=limit)
     print_json(found, json=json)
-    if not json:
+    if not json and not found:
+        Console().print("There are no jobs yet.", highlight=False)
+    elif not json:
         table = Table(box=None, pad_edge=False)
         table.add_column("job", no_wrap=True)  # to be copied
         for column in ("state", "stage", "tiles", "position", "expected", "reason"):

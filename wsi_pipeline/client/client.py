@@ -177,6 +177,20 @@ class Client:
         orders = [_order(slide_id, model, settings) for slide_id in slide_ids]
         return self._submit({"jobs": orders}, idempotency_key)
 
+    def jobs(self, *, state: str | None = None, limit: int = 50, offset: int = 0) -> list[JobFacts]:
+        """Jobs of the workspace, newest first.
+
+        Args:
+            state: ``queued``, ``running``, ``succeeded``, ``failed`` or ``cancelled``; None: all.
+            limit: How many at most.
+            offset: How many of the newest to leave out.
+        """
+        params: dict[str, Any] = {"limit": limit, "offset": offset}
+        if state is not None:
+            params["state"] = state
+        told = self._connection.request("GET", "/v1/jobs", params=params).json()
+        return [JobFacts.of(job) for job in told["jobs"]]
+
     def status(self, job_id: str) -> JobFacts:
         """Where a job stands.
 
