@@ -76,6 +76,46 @@ class RuntimeRejectedError(PackageError):
     """A runtime did not reproduce the package's reference probabilities within its tolerance."""
 
 
+class AnnotationError(SlideError):
+    """An annotation or a mask cannot be read, or does not lie on its slide."""
+
+
+class CohortError(WsiError):
+    """A table of slides contradicts itself, or what it names is not there.
+
+    Attributes:
+        table: The file; None where the cohort is of no file.
+        cause: What is wrong, and the remedy where there is one.
+    """
+
+    def __init__(self, table: Path | None, cause: str) -> None:
+        super().__init__(cause if table is None else f"{table}: {cause}")
+        self.table = table
+        self.cause = cause
+
+    def __reduce__(self) -> tuple[type["CohortError"], tuple[Path | None, str]]:
+        """Pickle by fields: these errors cross process borders."""
+        return type(self), (self.table, self.cause)
+
+
+class TrainingError(WsiError):
+    """A training cannot begin or go on; what was trained so far is kept.
+
+    Attributes:
+        subject: The file, slide or folder at fault.
+        cause: What is wrong, and the remedy where there is one.
+    """
+
+    def __init__(self, subject: Path | str, cause: str) -> None:
+        super().__init__(f"{subject}: {cause}")
+        self.subject = str(subject)
+        self.cause = cause
+
+    def __reduce__(self) -> tuple[type["TrainingError"], tuple[str, str]]:
+        """Pickle by fields: these errors cross process borders."""
+        return type(self), (self.subject, self.cause)
+
+
 class ResultError(WsiError):
     """A result store is missing, incomplete, damaged or belongs to another analysis.
 

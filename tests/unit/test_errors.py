@@ -7,16 +7,25 @@ from pathlib import Path
 import pytest
 
 from wsi_pipeline import errors
-from wsi_pipeline.errors import PackageError, ResultError, SlideError, WsiError
+from wsi_pipeline.errors import (
+    CohortError,
+    PackageError,
+    ResultError,
+    SlideError,
+    TrainingError,
+    WsiError,
+)
 
 CLASSES = [
     item for _, item in inspect.getmembers(errors, inspect.isclass) if issubclass(item, WsiError)
 ]
+#: Those that are made of what is at fault and the cause.
+STRUCTURED = (SlideError, PackageError, ResultError, CohortError, TrainingError)
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: str(kind.__name__))
 def test_an_error_survives_pickling(kind: type[WsiError]) -> None:
-    structured = issubclass(kind, SlideError | PackageError | ResultError)
+    structured = issubclass(kind, STRUCTURED)
     error = kind(Path("/slides/a.svs"), "is broken; copy it again") if structured else kind("no")
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is kind

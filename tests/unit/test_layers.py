@@ -30,6 +30,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "run": {"errors", "config", "slide", "grid", "tissue", "tiles", "model", "stitch", "pipeline"},
     "export": BASICS | {"slide", "grid", "tiles", "stitch"},
     "synth": BASICS,
+    "figures": set(),
+    "annotation": BASICS | {"slide"},
+    "cohort": BASICS | {"slide", "annotation"},
+    "evaluation": BASICS
+    | {"slide", "grid", "tiles", "tissue", "stitch", "export", "annotation", "cohort", "figures"},
+    "training": BASICS
+    | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "figures"},
     "demo": {"errors", "settings", "tissue", "model", "stitch", "synth"},
     "notebook": {
         "config",
@@ -42,17 +49,30 @@ MAY_IMPORT: dict[str, set[str]] = {
         "pipeline",
         "demo",
     },
-    "testing": BASICS | {"slide", "model"},
+    "testing": BASICS | {"slide", "model", "annotation"},
     # The service's foundations: what is stored, what is queued, and how to ask from outside.
     "storage": {"errors"},
     "jobs": {"errors", "config", "model", "storage"},
     "client": {"errors", "stitch"},
     "cli": BASICS
     | {"config", "settings", "slide", "tiles", "model", "stitch", "run", "pipeline"}
-    | {"export", "synth", "demo", "storage", "jobs", "client"},
+    | {"export", "synth", "demo", "storage", "jobs", "client"}
+    | {"annotation", "cohort", "evaluation", "training"},
     # The package's own door, whose exports are imported when they are used.
     "__init__": {"notebook", "stitch"},
 }
+
+#: Modules of the training that compute; the rest of it loads no torch.
+_WITH_TORCH: tuple[str, ...] = (
+    "augment",
+    "checkpoint",
+    "command",
+    "device",
+    "loop",
+    "probe",
+    "run",
+)
+_WITH_TORCH += ("packing", "session", "start")
 
 #: The only modules that may import a library.
 ONLY_IN = {
@@ -61,12 +81,15 @@ ONLY_IN = {
     "nncf": {"model/conversion.py"},
     "torch": {
         "model/network.py",
+        "model/packing.py",
         "model/torch_runtime.py",
         "model/conversion.py",
+        "model/linear_probe.py",
         "demo/training.py",
         "testing/models.py",
+        *(f"training/{name}.py" for name in _WITH_TORCH),
     },
-    "torchvision": {"model/network.py"},
+    "torchvision": {"model/network.py", "training/start.py"},
     "distributed": {"run/scheduler.py"},
     "dask": {"notebook.py"},
     "zarr": {"stitch/writer.py", "stitch/result.py", "export/archive.py"},
@@ -162,6 +185,12 @@ HEAVY = {"torch", "torchvision", "openvino", "nncf", "dask", "distributed", "mat
         ("import wsi_pipeline.testing", HEAVY),
         ("import wsi_pipeline.cli.run", {"torch", "nncf", "distributed", "matplotlib"}),
         ("import wsi_pipeline.stitch.result", {"torch", "openvino", "dask", "matplotlib"}),
+        (
+            "import wsi_pipeline.cli.evaluate",
+            {"torch", "openvino", "dask", "distributed", "matplotlib"},
+        ),
+        ("import wsi_pipeline.cli.train", {"torch", "openvino", "nncf", "dask", "matplotlib"}),
+        ("import wsi_pipeline.cli.dataset", HEAVY),
         ("import wsi_pipeline.client", HEAVY | {"numpy", "openslide", "sqlalchemy"}),
         ("import wsi_pipeline.jobs.queue", HEAVY | {"numpy", "openslide"}),
         ("import api.server, api.app, api.results, api.downloads", HEAVY),

@@ -1,28 +1,117 @@
-"""``wsi models``: shows and verifies model packages."""
+"""``wsi models``: lists, shows, verifies and makes model packages."""
 
 import json as json_format
+import os
 import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.demo import find_or_build
-from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.errors import PackageError, UsageError
+from wsi_pipeline.model.card import card as card_page
+from wsi_pipeline.model.package import (
+    CALIBRATION,
+    DESCRIPTION,
+    REFERENCE,
+    WEIGHTS,
+    ModelPackage,
+    load_package,
+)
 from wsi_pipeline.model.predictor import predict_all
 from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
 from wsi_pipeline.settings import Settings
 
 app = typer.Typer(
-    help="Show and verify model packages.", no_args_is_help=True, rich_markup_mode="rich"
+    help="List, show, verify and make model packages.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
 )
 
 _Package = Annotated[
     str, typer.Argument(help="A package's folder, or a name such as demo.", metavar="PACKAGE")
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+
+
+@app.command("list")
+def list_packages(json: _Json = False) -> None:
+    """List the packages that go by their names, and say of each whether it is sound.
+
+    They lie in the models folder (WSI_MODELS_DIR). Any other package goes by its folder.
+
+    [bold]Example[/]
+
+        wsi models list
+
+    Exit codes: 0 all sound, 3 some are not.
+    """
+    folder = Settings().models_dir
+    found: list[ModelPackage] = []
+    bad: list[PackageError] = []
+    for path in sorted(folder.glob(f"[!.]*/{DESCRIPTION}")):
+        try:
+            found.append(load_package(path.parent))
+        except PackageError as error:
+            bad.append(error)
+    if json:
+        facts = {
+            "folder": str(folder),
+            "packages": [
+                {
+                    "installed_as": one.folder.name,
+                    "folder": str(one.folder),
+                    "name": one.name,
+                    "version": one.description.version,
+                    "architecture": one.description.architecture.name,
+                    "mpp": one.description.mpp,
+                    "level": one.description.level,
+                    "threshold": one.description.threshold.value,
+                    "synthetic": one.description.training.synthetic,
+                    "sha256": one.sha256,
+                }
+                for one in found
+            ],
+            "bad": [{"package": one.package, "cause": one.cause} for one in bad],
+        }
+        sys.stdout.write(json_format.dumps(facts) + "\n")
+    else:
+        _list(folder, found)
+        for unsound in bad:
+            console.print(Text.assemble(("✗ ", "red"), str(unsound)), soft_wrap=True)
+    if bad:
+        raise typer.Exit(3)
+
+
+def _list(folder: Path, found: list[ModelPackage]) -> None:
+    if not found:
+        Console().print(
+            f"no packages in {folder}; [bold]demo[/] is built when it is first used",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("package", "version", "network", "input", "threshold", "SHA-256", "trained on"):
+        table.add_column(name, overflow="fold" if name == "package" else "ellipsis")
+    for one in found:
+        about = one.description
+        finest = f"{about.mpp:g} µm/px" if about.mpp else f"level {about.level}"
+        table.add_row(
+            one.folder.name,
+            about.version,
+            about.architecture.name,
+            f"{about.patch_px} px, {finest}",
+            f"{about.threshold.value:.3g}",
+            one.sha256[:12],
+            "[yellow]synthetic tissue[/]" if about.training.synthetic else about.training.data,
+        )
+    Console().print(table, highlight=False)
 
 
 @app.command()
@@ -110,6 +199,106 @@ def verify(
         f"{info.runtime} in {info.precision} on {info.device} reproduces {len(expected)} "
         f"reference probabilities within {largest:.2g}",
         highlight=False,
+    )
+
+
+@app.command()
+def card(
+    package: _Package,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page.", metavar="CARD.html")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page.")] = False,
+) -> None:
+    """Write a model's card: one HTML page made from its model.yaml, complete in itself.
+
+    [bold]Example[/]
+
+        wsi models card demo -o card.html
+    """
+    if output.exists() and not overwrite:
+        raise UsageError(f"{output} already exists; pass --overwrite to replace it")
+    if not output.parent.is_dir():
+        raise UsageError(f"there is no folder {output.parent} to write {output.name} to")
+    page = card_page(_find(package))
+    new = output.with_name(f".{output.name}.new")
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            file.write(page)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(output)
+    finally:
+        new.unlink(missing_ok=True)
+    Console().print(f"[green]✓[/] {output}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def pack(
+    description: Annotated[
+        Path,
+        typer.Argument(
+            help="The fields of model.yaml, without files; or a folder that holds model.yaml and "
+            "the rest under their usual names.",
+            metavar="MODEL.yaml",
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The package's folder.", metavar="PACKAGE")
+    ],
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="The whole network's weights: safetensors, or a PyTorch state dict.",
+            metavar="FILE",
+        ),
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            help="At least 16 patches: a folder of images, or an npz with [bold]patches[/].",
+            metavar="PATCHES",
+        ),
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="More patches of all kinds, to fit int8 ranges on.", metavar="PATCHES"),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the package.")] = False,
+    json: _Json = False,
+) -> None:
+    """Make a package of weights: compute the reference probabilities, pin every file.
+
+    [bold]Examples[/]
+
+        wsi models pack model.yaml --weights best.pt --reference patches/ -o my-model
+
+        wsi models pack draft/ -o my-model
+
+    Exit codes: 0 written, 2 something does not fit together.
+    """
+    if description.is_dir():
+        parts = description
+        description = parts / DESCRIPTION
+        weights = weights or parts / WEIGHTS
+        reference = reference or parts / REFERENCE
+        usual = parts / CALIBRATION
+        calibration = calibration or (usual if usual.exists() else None)
+    if weights is None or reference is None:
+        raise UsageError("give the weights (--weights) and the reference patches (--reference)")
+    with console.status("computing the reference"):
+        # Imported here: this needs torch, the other verbs of this group mostly do not.
+        from wsi_pipeline.model.packing import pack as pack_files  # noqa: PLC0415
+
+        package = pack_files(
+            description, weights, reference, output, calibration=calibration, overwrite=overwrite
+        )
+    if json:
+        facts = {"package": package.name, "folder": str(output), "sha256": package.sha256}
+        sys.stdout.write(json_format.dumps(facts) + "\n")
+        return
+    Console().print(
+        f"[green]✓[/] {package.name} {package.description.version} in {output}",
+        highlight=False,
+        soft_wrap=True,
     )
 
 

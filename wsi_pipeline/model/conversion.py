@@ -21,7 +21,7 @@ from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.model.package import ModelPackage, load_package
 
 #: Bump when the way models are converted or quantised changes.
-_REVISION = 3
+_REVISION = 4
 #: Patches the int8 ranges are fitted on.
 _CALIBRATION_BATCH = 8
 
@@ -79,12 +79,17 @@ def _convert(package: ModelPackage) -> ov.Model:
     from wsi_pipeline.model.network import load_classifier  # noqa: PLC0415 - imports torch
 
     side = package.description.patch_px
+    classifier = load_classifier(package)
+    with torch.no_grad():
+        # The temperature becomes part of the last layer. As an operation of its own behind it, it
+        # would be quantised too, and logits beyond those of the calibration patches cut off.
+        classifier.head.weight.div_(classifier.temperature)
+        classifier.head.bias.div_(classifier.temperature)
+        classifier.temperature = 1.0
     with warnings.catch_warnings(), torch.inference_mode():
         # OpenVINO's own way of tracing is deprecated by torch; the reference check judges it.
         warnings.simplefilter("ignore")
-        model = ov.convert_model(
-            load_classifier(package), example_input=torch.zeros(1, 3, side, side)
-        )
+        model = ov.convert_model(classifier, example_input=torch.zeros(1, 3, side, side))
     model.reshape([-1, 3, side, side])
     steps = ov.preprocess.PrePostProcessor(model)
     steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))

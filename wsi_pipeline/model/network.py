@@ -29,23 +29,76 @@ class Classifier(nn.Module):
         self.temperature = description.calibration.temperature
         self.network = build_network(description.architecture)
 
+    def logits(self, patches: Tensor) -> Tensor:
+        """Logits of the positive class before any temperature, ``(n,)`` float32."""
+        # In float32: a half-precision sigmoid has steps of 0.004 near 1.
+        logits: Tensor = self.network((patches - self.mean) / self.std).float()
+        return logits.flatten()
+
     def forward(self, patches: Tensor) -> Tensor:
         """Probabilities of the positive class."""
-        logits = self.network((patches - self.mean) / self.std)
-        # In float32: a half-precision sigmoid has steps of 0.004 near 1.
-        return torch.sigmoid(logits.float().flatten() / self.temperature)
+        return torch.sigmoid(self.logits(patches) / self.temperature)
+
+    @property
+    def head(self) -> nn.Linear:
+        """The last layer: pooled features in, the logit out."""
+        head = self.network.get_submodule("fc")
+        assert isinstance(head, nn.Linear)
+        return head
+
+
+class _Convolutions(nn.Module):
+    """Plain convolutions, pooling, dropout, one unit.
+
+    Args:
+        features: Convolutions with their rectifiers and local pooling.
+        channels: How many they end in.
+        pooling: Global.
+        dropout: Share of the features.
+    """
+
+    def __init__(
+        self, features: nn.Module, channels: int, pooling: nn.Module, dropout: float
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.avgpool = pooling
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(channels, 1)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        pooled = self.avgpool(self.features(patches)).flatten(1)
+        return cast("Tensor", self.fc(self.dropout(pooled)))
 
 
 def build_network(architecture: Architecture) -> nn.Module:
-    """Inception v3 (torchvision's), pooling, dropout, one unit; weights not initialised to any use.
+    """A trunk, pooling, dropout, one unit; weights not initialised to any use.
 
-    Szegedy et al. 2016, without the auxiliary head, which only training uses.
+    * ``inception_v3``: torchvision's (Szegedy et al. 2016), without the auxiliary head, which
+      only training uses.
+    * ``vgg16``: torchvision's convolutions (Simonyan and Zisserman 2015), without its three dense
+      layers; 512 features.
+    * ``baseline``: two convolutions, each with a rectifier and a local maximum; 64 features.
     """
+    pools = {"max": nn.AdaptiveMaxPool2d, "average": nn.AdaptiveAvgPool2d}
+    pooling = pools[architecture.pooling](1)
+    if architecture.name == "vgg16":
+        vgg = torchvision.models.vgg16(weights=None, init_weights=False)
+        return _Convolutions(vgg.features, 512, pooling, architecture.dropout)
+    if architecture.name == "baseline":
+        two = nn.Sequential(
+            nn.Conv2d(3, 32, 5, stride=2, padding=2),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
+            nn.Conv2d(32, 64, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
+        )
+        return _Convolutions(two, 64, pooling, architecture.dropout)
     network = torchvision.models.inception_v3(
         weights=None, aux_logits=False, init_weights=False, transform_input=False
     )
-    pools = {"max": nn.AdaptiveMaxPool2d, "average": nn.AdaptiveAvgPool2d}
-    network.avgpool = pools[architecture.pooling](1)
+    network.avgpool = pooling
     network.dropout = nn.Dropout(architecture.dropout)
     network.fc = nn.Linear(2048, 1)
     return cast("nn.Module", network)

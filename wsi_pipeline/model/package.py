@@ -8,6 +8,8 @@ identifies everything.
 """
 
 import hashlib
+import io
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +36,9 @@ class _Frozen(BaseModel):
 
 
 class Architecture(_Frozen):
-    """The network: torchvision's name of the trunk and what this project puts behind it."""
+    """The network: the name of its trunk and what this project puts behind it."""
 
-    name: Literal["inception_v3"]
+    name: Literal["inception_v3", "vgg16", "baseline"]
     pooling: Literal["max", "average"] = "max"
     dropout: float = Field(default=0.5, ge=0, lt=1)
 
@@ -234,6 +236,17 @@ def write_description(folder: Path, description: Mapping[str, Any]) -> ModelPack
     text = yaml.safe_dump(checked.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     (folder / DESCRIPTION).write_text(text, encoding="utf-8")
     return load_package(folder)
+
+
+def write_npz(path: Path, **arrays: NDArray[Any]) -> None:
+    """An npz without time stamps: the same arrays give the same bytes."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
+            entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, buffer.getvalue())
 
 
 def _check_reference(package: ModelPackage) -> None:

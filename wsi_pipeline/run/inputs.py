@@ -7,15 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsi_pipeline.run.preparation import slide_name
-from wsi_pipeline.slide.files import dicom_series
+from wsi_pipeline.slide.files import DICOM_SUFFIXES, SLIDE_SUFFIXES, dicom_series
 from wsi_pipeline.slide.integrity import is_dicom
 from wsi_pipeline.stitch.layout import SUFFIX
 
-#: Suffixes of the formats OpenSlide reads; in folders only these are taken for slides.
-SLIDE_SUFFIXES = frozenset(
-    {".svs", ".tif", ".tiff", ".btf", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide"}
-)
-_DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
 #: Masks lie beside their slides under this name; see ``wsi synth``.
 _MASK_ENDING = "_mask"
 
@@ -119,7 +114,7 @@ def _search(
 
 def _is_dicom_slide(file: Path) -> bool:
     try:
-        return file.suffix.lower() in _DICOM_SUFFIXES or (not file.suffix and is_dicom(file))
+        return file.suffix.lower() in DICOM_SUFFIXES or (not file.suffix and is_dicom(file))
     except OSError:
         return False  # nobody can read it; it is named among the ignored
 

@@ -6,6 +6,7 @@ unreadable tissue hours later, or not at all where the lost part is glass.
 
 import logging
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,11 +88,16 @@ def _truncated(path: Path, detail: str) -> DamagedSlideError:
 
 
 class _Complaints(logging.Handler):
-    """Keeps what tifffile only logs: it drops a directory it cannot reach and carries on."""
+    """Keeps what tifffile only logs: it drops a directory it cannot reach and carries on.
+
+    All threads share the logger, and others may be looking at other files: theirs is left to them.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.texts: list[str] = []
+        self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append(record.getMessage())
+        if record.thread == self._thread:
+            self.texts.append(record.getMessage())

@@ -13,6 +13,7 @@ from wsi_pipeline.slide.tile_reader import with_direct_tiles
 
 # tifffile logs oddities of vendors' files that concern nobody; integrity.py looks at them itself.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
+logging.getLogger("tifffile").propagate = False
 
 #: Larger than any scanner's output: more is damage or an attack.
 MAX_SIDE_PX = 4_000_000

@@ -137,7 +137,7 @@ def _write_pixels(path: Path, spec: SynthSpec, pyramid: Pyramid) -> None:
                 photometric="ycbcr",
                 subsampling=(2, 2),
                 compression="jpeg",
-                description=_aperio(spec, size) if aperio else None,
+                description=_described(spec, size, level),
                 **_common(spec, level),
             )
             if aperio and level == 0:
@@ -166,6 +166,15 @@ def _write_truth(path: Path, spec: SynthSpec, pyramid: Pyramid) -> None:
             )
 
 
+def _described(spec: SynthSpec, size: Size, level: int) -> str | None:
+    """The image description; level 0 of every format says that nobody scanned this slide."""
+    if spec.format == "svs-like":
+        return _aperio(spec, size)
+    if level:
+        return None
+    return f"wsi-pipeline synthetic slide|Stain = {spec.stain}|Seed = {spec.seed}"
+
+
 def _aperio(spec: SynthSpec, size: Size) -> str:
     """An image description of the kind that Aperio's scanners write."""
     whole = spec.size
@@ -176,4 +185,5 @@ def _aperio(spec: SynthSpec, size: Size) -> str:
     return (
         f"{lines} {box}{reduced} JPEG/RGB Q={spec.quality}"
         f"|AppMag = {power}|MPP = {spec.mpp:.6g}|Filename = synthetic {spec.seed}"
+        f"|Stain = {spec.stain}"
     )

@@ -20,7 +20,14 @@ def read_patch(reader: SlideReader, grid: Grid, column: int, row: int) -> NDArra
     Raises:
         DamagedSlideError: a needed part of the file cannot be decoded.
     """
-    x, y = grid.corner(column, row)
+    return read_at(reader, grid, *grid.corner(column, row))
+
+
+def read_at(reader: SlideReader, grid: Grid, x: float, y: float) -> NDArray[np.uint8]:
+    """The patch whose top-left corner is anywhere, in level px; else as :func:`read_patch`.
+
+    Where the grid does not resample, the corner is a whole px.
+    """
     if grid.scale == 1:
         return reader.read(Region(grid.level, int(x), int(y), grid.patch, grid.patch))
     return read_box(reader, grid.level, x, y, grid.patch_side, grid.patch)

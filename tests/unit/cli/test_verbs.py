@@ -50,10 +50,13 @@ def slide(tmp_path: Path) -> Path:
     return path
 
 
-ANALYSIS = ["demo", "info", "run", "export", "verify", "synth", "models"]
+ANALYSIS = ["demo", "info", "run", "export", "verify", "synth", "models", "dataset"]
+ANALYSIS += ["train", "evaluate"]
 SERVICE = ["serve", "worker", "config", "keys", "audit", "migrate", "gc", "client"]
 VERBS = ANALYSIS + SERVICE
-GROUPS = {"models": ["show", "verify"], "keys": ["create", "list", "revoke"], "audit": ["verify"]}
+GROUPS = {"keys": ["create", "list", "revoke"], "audit": ["verify"]}
+GROUPS["models"] = ["list", "show", "card", "verify", "pack"]
+GROUPS["dataset"] = ["index", "rasterize", "split", "show"]
 GROUPS["client"] = ["upload", "submit", "status", "wait", "fetch"]
 SUBVERBS = [f"{verb} {sub}" for verb, subs in GROUPS.items() for sub in subs]
 

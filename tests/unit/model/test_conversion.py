@@ -3,12 +3,15 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.model.conversion import converted_model
+from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.model.openvino_runtime import BATCH_SIZE
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.testing import make_package
 
 
 def convert(package: ModelPackage, cache: Path) -> Path:
@@ -35,3 +38,17 @@ def test_a_failed_conversion_is_an_error_of_the_package_and_leaves_nothing(
         convert(stub_package, tmp_path)
     assert caught.value.package == str(stub_package.folder)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["lock"]
+
+
+def test_a_temperature_is_part_of_the_last_layer(tmp_path: Path, model_cache: Path) -> None:
+    """Behind it, int8 would quantise it, and cut off logits beyond the calibration patches'."""
+    package = make_package(tmp_path / "package", calibration={"temperature": 2.5})
+    model = ov.Core().read_model(convert(package, model_cache))
+    kinds = [node.get_type_name() for node in model.get_ordered_ops()]
+    last_layer = len(kinds) - 1 - kinds[::-1].index("MatMul")
+    assert "Sigmoid" in kinds[last_layer:]
+    assert not {"Multiply", "Divide"} & set(kinds[last_layer:])
+    patches, stated = package.reference()
+    compiled = ov.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    computed = [compiled(part)[0].ravel() for part in np.split(patches, len(patches) // BATCH_SIZE)]
+    np.testing.assert_allclose(np.concatenate(computed), stated, atol=1e-3)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,26 @@ def test_a_tiff_that_lost_its_last_tile_is_found_out(files: dict[str, Path], kin
         cut.write_bytes(whole[:-lost])
         with pytest.raises(DamagedSlideError):
             check_integrity((cut,))
+
+
+def test_a_whole_file_is_not_blamed_for_another_that_is_checked_beside_it(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    """Tifffile tells of lost directories in one log for all threads."""
+    whole = files["deflate"]
+    half = tmp_path / "half.tiff"
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+
+    def blamed(path: Path) -> bool:
+        try:
+            check_integrity((path,))
+        except DamagedSlideError:
+            return True
+        return False
+
+    paths = [whole, half] * 100
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(blamed, paths)) == [False, True] * 100
 
 
 def test_an_empty_file_is_named(files: dict[str, Path], tmp_path: Path) -> None:

@@ -1,0 +1,185 @@
+"""Images per second of training beside the bare model's rate on batches that lie ready.
+
+    python -m benchmarks.training --recipe camelyon-inception-v3
+
+The bare rate is the same network, batch, precision, optimiser and device, over batches that are
+on the device already: forward, backward, step. The training rate includes reading patches from
+slides on disk, moving, turning and recolouring them. Both leave out the first steps. Turns
+alternate, because the machine may be noisy; what is compared are medians. ``--out`` keeps the
+figures as JSON.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from wsi_pipeline.cohort import Cohort, CohortSlide
+from wsi_pipeline.synth import SynthSpec, parse_size, truth_paths, write_slide
+from wsi_pipeline.training.check import check_slides
+from wsi_pipeline.training.device import Team, choose_device, repeatable
+from wsi_pipeline.training.loader import Loader
+from wsi_pipeline.training.loop import Training, make_optimiser
+from wsi_pipeline.training.recipe import Recipe, load_recipe
+from wsi_pipeline.training.run import Run, Silence
+from wsi_pipeline.training.source import SlideSource
+from wsi_pipeline.training.start import first_weights, new_classifier, use_repeatable_pooling
+
+#: Batches that lie ready on the device, used in turns.
+_READY = 4
+
+
+class _Clock(Silence):
+    """Notes when each step of an epoch ended."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+        self._epoch = False
+
+    def stage(self, name: str, total: int | None = None, done: int = 0) -> None:  # noqa: ARG002 - the observer's signature
+        self._epoch = name.startswith("epoch")
+
+    def advanced(self, parts: int, note: str = "") -> None:  # noqa: ARG002 - as above
+        if self._epoch:
+            self.ends.append(time.perf_counter())
+
+
+def main() -> None:
+    """Draw slides, measure, print, keep."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--recipe", default="camelyon-inception-v3")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--slides", type=int, default=4)
+    parser.add_argument("--size", default="12000x10000")
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--warm-up", type=int, default=10)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("build/bench-training.json"))
+    arguments = parser.parse_args()
+    device = choose_device(arguments.device, Team())
+    folder = arguments.out.parent / "bench-training"
+    recipe = load_recipe(arguments.recipe, [*arguments.set, "init=random", "epochs=1"])
+    steps = arguments.steps + arguments.warm_up
+    recipe = load_recipe(
+        arguments.recipe,
+        [
+            *arguments.set,
+            "init=random",
+            "epochs=1",
+            f"sampling.patches={steps * recipe.batch}",
+            "sampling.validation_patches=16",
+            f"checkpoint_steps={steps}",
+        ],
+    )
+    cores = len(os.sched_getaffinity(0))
+    precision = "bf16" if device.type == "cuda" else "fp32"
+    slides = _slides(folder, arguments.slides, arguments.size)
+    surveyed = check_slides(Cohort(slides), recipe, threads=cores, observer=Silence())
+    tiles = [one.tiles for one in surveyed]
+    bare: list[float] = []
+    training: list[float] = []
+    with repeatable(min(8, cores)):
+        for turn in range(arguments.repeats):
+            bare.append(_bare(recipe, device, precision, arguments.steps, arguments.warm_up))
+            clock = _Clock()
+            with tempfile.TemporaryDirectory() as work, Loader(max(2, cores)) as loader:
+                run = Run(
+                    recipe=recipe,
+                    train=SlideSource(tiles),  # a cache of its own: tiles are decoded anew
+                    validation=SlideSource(tiles),
+                    seed=turn,
+                    folder=Path(work),
+                    device=device,
+                    team=Team(),
+                    threads=min(8, cores),
+                    loader=loader,
+                    observer=clock,
+                    precision=precision,
+                )
+                Training(run).train()
+            took = clock.ends[-1] - clock.ends[arguments.warm_up - 1]
+            training.append(arguments.steps * recipe.batch / took)
+            print(f"turn {turn + 1}: bare {bare[-1]:.1f}, training {training[-1]:.1f} images/s")
+    figures: dict[str, Any] = {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "cores": cores,
+        "recipe": arguments.recipe,
+        "batch": recipe.batch,
+        "precision": precision,
+        "steps": arguments.steps,
+        "bare_images_per_second": statistics.median(bare),
+        "training_images_per_second": statistics.median(training),
+        "share": statistics.median(training) / statistics.median(bare),
+    }
+    arguments.out.write_text(json.dumps(figures, indent=1) + "\n")
+    print(json.dumps(figures, indent=1))
+
+
+def _slides(folder: Path, count: int, size: str) -> tuple[CohortSlide, ...]:
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for number in range(count):
+        path = folder / f"train_{size}_{number}.tiff"
+        if not path.exists():
+            stain = "ac"[number % 2]
+            write_slide(SynthSpec(parse_size(size), seed=900 + number, stain=stain), path)
+        found.append(
+            CohortSlide(
+                name=path.stem,
+                label="tumour",
+                patient=path.stem,
+                annotated="full",
+                path=path,
+                truth=truth_paths(path)[1],
+                truth_kind="asap",
+            )
+        )
+    return tuple(found)
+
+
+def _bare(recipe: Recipe, device: torch.device, precision: str, steps: int, warm_up: int) -> float:
+    """Images per second of forward, backward and step alone."""
+    classifier = new_classifier(recipe)
+    first_weights(classifier, recipe, 1)
+    use_repeatable_pooling(classifier, device)
+    classifier.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's overloads know one argument at a time
+    optimiser = make_optimiser(classifier.parameters(), recipe.optimiser)
+    rng = np.random.default_rng(1)
+    shape = (recipe.batch, recipe.patch_px, recipe.patch_px, 3)
+    ready = [
+        torch.from_numpy(rng.integers(0, 256, shape, np.uint8)).to(device).permute(0, 3, 1, 2)
+        for _ in range(_READY)
+    ]
+    labels = torch.arange(recipe.batch, device=device).remainder(2).float()
+    began = 0.0
+    for step in range(steps + warm_up):
+        if step == warm_up:
+            _wait(device)
+            began = time.perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, precision == "bf16"):
+            logits = classifier.logits(ready[step % _READY].float())
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch types it not
+        optimiser.step()
+    _wait(device)
+    return steps * recipe.batch / (time.perf_counter() - began)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+if __name__ == "__main__":
+    main()

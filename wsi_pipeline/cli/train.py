@@ -1,0 +1,262 @@
+"""``wsi train``: from slides with outlined tumour to a model package."""
+
+import json as json_format
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from wsi_pipeline.cli.training_progress import TrainingDisplay, print_report
+from wsi_pipeline.cohort.table import read_cohort
+from wsi_pipeline.errors import UsageError
+from wsi_pipeline.training.order import Order, package_name
+from wsi_pipeline.training.recipe import load_recipe, shipped
+
+_WHAT = "Patches"
+_HOW = "Training"
+_IMAGES = "Images instead of slides"
+#: Threads torch uses unless told: more change the order of sums, and help little beyond.
+_MOST_THREADS = 8
+
+
+def train(
+    cohort: Annotated[
+        Path | None,
+        typer.Argument(help="The cohort table: slides, labels, patients, splits, annotations."),
+    ] = None,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            help="The package's folder. Its report, checkpoints and logs lie beside it.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option(help="A shipped recipe, or a YAML file. See --list.")
+    ] = "linear-probe",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Change the recipe: epochs=3, labels.rule=any, sampling.patches=2000. May be "
+            "repeated.",
+            metavar="KEY=VALUE",
+        ),
+    ] = None,
+    list_: Annotated[
+        bool, typer.Option("--list", help="Print the shipped recipes and exit.")
+    ] = False,
+    mpp: Annotated[
+        float | None,
+        typer.Option(help="µm per px of the patches.", rich_help_panel=_WHAT),
+    ] = None,
+    level: Annotated[
+        str | None,
+        typer.Option(
+            help="Pyramid level of the patches; several are merged: 3,4,5.", rich_help_panel=_WHAT
+        ),
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            help="imagenet, random, a weights file or a model package.",
+            metavar="imagenet|random|PATH",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    threshold_by: Annotated[
+        str | None,
+        typer.Option(
+            help="recall=0.95, youden or fpr=0.05, on the validation patches.",
+            metavar="RULE",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Of everything random.", min=0, rich_help_panel=_HOW)
+    ] = 1,
+    folds: Annotated[
+        int,
+        typer.Option(
+            help="Cross-validate: deal the patients into this many parts and train a package "
+            "for each, in OUT/fold-1 and so on.",
+            min=0,
+            rich_help_panel=_HOW,
+        ),
+    ] = 0,
+    search: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Train with every combination, keep the best: learning_rate=1e-3,1e-4, "
+            "weight_decay=0,1e-4, decay=1,0.9, batch=16,32. May be repeated.",
+            metavar="KEY=A,B",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu or cuda:N.", rich_help_panel=_HOW)
+    ] = "auto",
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"],
+        typer.Option(
+            help="fp32, or bf16 (weights stay fp32); auto: bf16 on GPUs.", rich_help_panel=_HOW
+        ),
+    ] = "auto",
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="CPU threads of the network; the same number repeats the same bits. "
+            "[dim]\\[default: one per core, at most 8][/]",
+            min=1,
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder with one folder of images per class, in place of a cohort.",
+            rich_help_panel=_IMAGES,
+        ),
+    ] = None,
+    positive: Annotated[
+        str | None,
+        typer.Option(
+            help="The class that is looked for. [dim]\\[default: the one whose fellow is called "
+            "normal, healthy or the like][/]",
+            rich_help_panel=_IMAGES,
+        ),
+    ] = None,
+    group_from: Annotated[
+        str | None,
+        typer.Option(
+            help="A regular expression that finds whose an image is in its name; such images "
+            "stay together.",
+            metavar="REGEX",
+            rich_help_panel=_IMAGES,
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of the package. [dim]\\[default: its folder's][/]")
+    ] = None,
+    version: Annotated[str, typer.Option(help="Of the package.")] = "1",
+    licence: Annotated[str, typer.Option(help="Of the weights.")] = "not stated",
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out slides that cannot be used, and say so.")
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Discard an unfinished training of this package.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a package that is there.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the report as JSON on standard output.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no lines.")] = False,
+) -> None:
+    """Train a model package that wsi run uses as it is.
+
+    Patches are read from the slides as inference reads them; no folders of patches are made.
+    Every slide is checked before anything is trained. Temperature and threshold are fitted on
+    validation slides only, and test slides are never opened. [bold]OUT.train.json[/] reports all
+    of it. Killed or interrupted, the same command goes on where it was, to the same bits.
+
+    [bold]Examples[/]
+
+    Minutes on a CPU:
+
+        wsi train cohort.csv -o models/probe --recipe linear-probe
+
+    All of Inception v3 from ImageNet weights, at level 1:
+
+        wsi train cohort.csv -o models/lab --recipe camelyon-inception-v3 --level 1
+
+    Without a network, with weights from a file, and fewer epochs:
+
+        wsi train cohort.csv -o models/lab --recipe camelyon-vgg16 --init vgg16.pth --set epochs=3
+
+    Five-fold cross-validation by patient; a small search:
+
+        wsi train cohort.csv -o models/folds --folds 5
+
+        wsi train cohort.csv -o models/best --recipe camelyon-baseline --search learning_rate=1e-3,1e-4 --search batch=16,32
+
+    Images sorted into folders:
+
+        wsi train --images colorectal -o models/colorectal --recipe linear-probe
+
+    Several GPUs:
+
+        torchrun --nproc-per-node 4 -m wsi_pipeline.cli train cohort.csv -o models/lab --recipe camelyon-inception-v3
+
+    Exit codes: 0 trained, 2 wrong usage, 3 a slide, a table or the disk is bad.
+    """  # noqa: E501 - a command to copy stays on one line
+    if list_:
+        _print_recipes()
+        return
+    if out is None:
+        raise UsageError("say where the package goes: -o FOLDER")
+    if (cohort is None) == (images is None):
+        raise UsageError("give a cohort table, or --images FOLDER")
+    if images is not None and folds:
+        raise UsageError("--folds deals out patients, and images have none")
+    if mpp is not None and level is not None:
+        raise UsageError("give --mpp or --level, not both")
+    if folds == 1:
+        raise UsageError("--folds takes 2 or more")
+    levels = None if level is None else _levels(level)
+    if images is not None and mpp is None and levels is None:
+        levels = (0,)  # nothing says how large the images' px are
+    chosen = load_recipe(
+        recipe, set_ or (), mpp=mpp, levels=levels, init=init, threshold=threshold_by
+    )
+    table = None if cohort is None else read_cohort(cohort)
+    order = Order(
+        recipe=chosen,
+        out=out,
+        name=name or package_name(out),
+        version=version,
+        licence=licence,
+        seed=seed,
+        folds=folds,
+        search=tuple(search or ()),
+        skip_bad=skip_bad,
+        threads=threads or min(_MOST_THREADS, len(os.sched_getaffinity(0))),
+        device=device,
+        precision=precision,
+        restart=restart,
+        overwrite=overwrite,
+    )
+    with TrainingDisplay(quiet=quiet) as display:
+        display.stage("starting")
+        # Imports torch, which takes longer than finding a wrong option.
+        from wsi_pipeline.training.command import train_cohort, train_images  # noqa: PLC0415
+
+        if table is not None:
+            report = train_cohort(table, order, display)
+        else:
+            assert images is not None
+            resize = any(change.startswith("patch_px=") for change in set_ or ())
+            report = train_images(
+                images, order, display, positive=positive, group_from=group_from, resize=resize
+            )
+    if json:
+        sys.stdout.write(json_format.dumps(report) + "\n")
+    elif not quiet:
+        print_report(report)
+
+
+def _levels(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--level {text}: write a level, or several as 3,4,5") from None
+
+
+def _print_recipes() -> None:
+    for name in shipped():
+        sys.stdout.write(f"{name:<24}{load_recipe(name).about}\n")

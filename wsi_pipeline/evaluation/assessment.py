@@ -1,0 +1,243 @@
+"""One slide of an evaluation: its result, score and detections held against its truth."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_pipeline.cohort.table import CohortSlide, Label
+from wsi_pipeline.errors import CohortError
+from wsi_pipeline.evaluation.detections import Detections, read_detections, suppress
+from wsi_pipeline.evaluation.extent import kind_of, largest_extent_um
+from wsi_pipeline.evaluation.froc import Hits, hits
+from wsi_pipeline.evaluation.ground import Ground, open_ground
+from wsi_pipeline.evaluation.lesions import Lesions, find_lesions, no_lesions
+from wsi_pipeline.evaluation.overlap import Overlap, measure_overlap
+from wsi_pipeline.evaluation.pairing import Case
+from wsi_pipeline.evaluation.settings import OFFICIAL_MPP, EvaluationSettings
+from wsi_pipeline.evaluation.tile_truth import label_tiles
+from wsi_pipeline.export.decision import Decision, decide
+from wsi_pipeline.geometry import Size
+from wsi_pipeline.slide import open_slide
+from wsi_pipeline.slide.synthetic import declares_synthetic
+from wsi_pipeline.stitch.result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """Classified tiles whose truth is known, in plan order; each ``(n,)``.
+
+    Attributes:
+        x: Left edge of the patch, level-0 px.
+        y: Top edge of the patch, level-0 px.
+        probability: Of tumour.
+        tumour: Whether it is.
+    """
+
+    x: NDArray[np.int64]
+    y: NDArray[np.int64]
+    probability: NDArray[np.float32]
+    tumour: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What is known of one slide.
+
+    Attributes:
+        slide: Its row of the table.
+        positive: Whether it holds tumour; None: not known.
+        kind: What kind of metastasis it holds, or ``normal``; None: not known.
+        kind_from: Where that is from: ``label`` or ``extent``.
+        score: Of the slide; None where nothing scores it.
+        score_rule: How the score is made, in words.
+        threshold: Score at and above which the slide is called tumour; None: none is known.
+        detections: What was detected; None where nothing says.
+        hits: What the detections met; None where the slide is not fit for FROC.
+        extents_um: Extent of each true lesion, isolated tumour cells among them.
+        tiles: Its tiles; None where there is no result, or nothing is known of them.
+        overlap: Of mask and truth; None likewise.
+        predicted: The kind of metastasis the result shows.
+        origin: Path and attributes of the result, if there is one.
+        synthetic: Whether the slide says that it was drawn, not scanned.
+        notes: By figure, why the slide is not part of it, and what else there is to know.
+    """
+
+    slide: CohortSlide
+    positive: bool | None
+    kind: Label | None
+    kind_from: str
+    score: float | None
+    score_rule: str
+    threshold: float | None
+    detections: Detections | None
+    hits: Hits | None
+    extents_um: tuple[float, ...]
+    tiles: Tiles | None
+    overlap: Overlap | None
+    predicted: Label | None
+    origin: tuple[Path, dict[str, Any]] | None
+    synthetic: bool
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+def assess(case: Case, settings: EvaluationSettings) -> Assessment:
+    """Hold what is said of a slide against its truth.
+
+    Memory: that of the result's cells and tiles; the truth is drawn in blocks.
+
+    Raises:
+        ResultError: the result is damaged.
+        AnnotationError: the truth cannot be read or does not lie on the slide.
+        CohortError: label, annotation state and truth contradict each other, or a detection lies
+            beside the slide.
+    """
+    result = None if case.result is None else Result(case.result)
+    decision = None if result is None else decide(result, settings.threshold)
+    size, mpp = _size_and_mpp(case, decision)
+    ground = open_ground(case.slide, size)
+    notes: dict[str, str] = {}
+    detections = _detections(case, decision, settings)
+    _check_inside(case, detections, size)
+    lesions = _lesions(ground, settings, mpp, size, notes)
+    extents = None if lesions is None else tuple(lesions.extent_um.tolist())
+    kind, kind_from = ground.kind(extents)
+    score, rule = _score(case, result, detections)
+    tiles = overlap = predicted = None
+    if result is not None and decision is not None:
+        tiles = _tiles(ground, result, decision, settings, notes)
+        overlap = _overlap(ground, decision, notes)
+        predicted = kind_of(largest_extent_um(decision))
+    return Assessment(
+        slide=case.slide,
+        positive=ground.positive,
+        kind=kind,
+        kind_from=kind_from,
+        score=score,
+        score_rule=rule,
+        threshold=decision.threshold if decision and case.score is None else settings.threshold,
+        detections=detections,
+        hits=None if lesions is None or detections is None else hits(detections, lesions),
+        extents_um=extents or (),
+        tiles=tiles,
+        overlap=overlap,
+        predicted=case.label or predicted,
+        origin=None if result is None else (result.path, result.attributes),
+        synthetic=_synthetic(case),
+        notes=notes,
+    )
+
+
+def _synthetic(case: Case) -> bool:
+    path = case.slide.path
+    try:
+        return path is not None and declares_synthetic(path)
+    except OSError:
+        return False  # not ours to read: what needs its pixels will say so
+
+
+def _size_and_mpp(case: Case, decision: Decision | None) -> tuple[Size | None, float | None]:
+    """The slide's size in level-0 px and its µm per level-0 px, where they are known."""
+    if decision is not None:
+        return decision.slide, decision.mpp_0.mean
+    if case.detections is None or case.slide.path is None or not case.slide.path.exists():
+        return None, None
+    reader = open_slide(case.slide.path)
+    try:
+        mpp = reader.info.mpp
+        return reader.info.size, None if mpp is None else mpp.mean
+    finally:
+        reader.close()
+
+
+def _detections(
+    case: Case, decision: Decision | None, settings: EvaluationSettings
+) -> Detections | None:
+    if case.detections is not None:
+        return read_detections(case.detections)
+    if decision is None:
+        return None
+    return suppress(
+        decision,
+        threshold=settings.detection_threshold,
+        radius_um=settings.detection_radius_um,
+    )
+
+
+def _check_inside(case: Case, detections: Detections | None, size: Size | None) -> None:
+    """Raise if a detection lies beside the slide: then its coordinates are of another frame."""
+    if detections is None or size is None or case.detections is None:
+        return
+    out = (detections.x < 0) | (detections.y < 0)
+    out |= (detections.x > size.width) | (detections.y > size.height)
+    if out.any():
+        first = int(np.argmax(out))
+        raise CohortError(
+            case.detections,
+            f"a detection at {detections.x[first]:g}, {detections.y[first]:g} lies beside the "
+            f"slide of {size} px; coordinates are level-0 px",
+        )
+
+
+def _lesions(
+    ground: Ground,
+    settings: EvaluationSettings,
+    mpp: float | None,
+    size: Size | None,
+    notes: dict[str, str],
+) -> Lesions | None:
+    if not ground.exhaustive:
+        notes["lesions"] = ground.why_not
+        return None
+    if ground.truth is None:
+        return no_lesions()
+    if mpp is None and ground.positive and isinstance(settings.froc.mpp, str):
+        notes["resolution"] = f"unknown; for FROC taken as the challenge's {OFFICIAL_MPP} µm per px"
+    return find_lesions(ground.truth, settings.froc, mpp, size)
+
+
+def _tiles(
+    ground: Ground,
+    result: Result,
+    decision: Decision,
+    settings: EvaluationSettings,
+    notes: dict[str, str],
+) -> Tiles | None:
+    if not ground.exhaustive and ground.truth is None:
+        notes["tiles"] = ground.why_not
+        return None
+    table = result.tile_table()
+    x, y = table["x"].astype(np.int64), table["y"].astype(np.int64)
+    probability = table["probability"].astype(np.float32)
+    tumour = np.zeros(len(x), bool)
+    if ground.truth is not None:
+        tumour = label_tiles(ground.truth, decision.grid, x, y, settings.tile_rule)
+    known = ~np.isnan(probability)
+    if not ground.exhaustive:
+        # What nobody annotated there may be tumour: it is no negative.
+        known &= tumour
+        notes["tiles"] = f"{ground.why_not}: only annotated tumour counts"
+    return Tiles(x[known], y[known], probability[known], tumour[known])
+
+
+def _overlap(ground: Ground, decision: Decision, notes: dict[str, str]) -> Overlap | None:
+    if not ground.exhaustive:
+        notes["overlap"] = ground.why_not
+        return None
+    return measure_overlap(decision, ground.truth)
+
+
+def _score(
+    case: Case, result: Result | None, detections: Detections | None
+) -> tuple[float | None, str]:
+    if case.score is not None:
+        return case.score, "as given"
+    if result is not None:
+        # A slide without tissue shows nothing suspicious; leaving it out would hide it.
+        score = result.attributes["slide_score"]
+        return (0.0 if score is None else float(score)), str(result.attributes["slide_score_rule"])
+    if detections is not None:
+        return float(detections.probability.max(initial=0.0)), "largest probability of a detection"
+    return None, ""

@@ -1,0 +1,1 @@
+"""Figures of merit from labels and scores: ranking, confusion, calibration, their intervals."""

@@ -1,0 +1,178 @@
+"""A model's card: one page that says what the model is, from its ``model.yaml``.
+
+The headings follow Mitchell et al., *Model Cards for Model Reporting* (2019), as far as a package
+states what belongs under them.
+"""
+
+import base64
+import io
+from collections.abc import Iterable, Mapping
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from wsi_pipeline.model.package import ModelPackage
+
+#: Reference patches shown, from the least to the most probable, and their side on the page.
+_SHOWN, _SHOWN_PX = 8, 112
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1d2530; --soft: #5b6675; --page: #f6f7f9;
+  --card: #ffffff; --line: #dde2e8; --warn: #8a4b00; --warn-back: #fff3df; --accent: #1f5f99; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6eaf0; --soft: #9aa6b5; --page: #14181e;
+  --card: #1c222b; --line: #323b47; --warn: #ffc672; --warn-back: #3a2a12; --accent: #7db8ee; } }
+* { box-sizing: border-box; }
+body { margin: 0; padding: 2rem 1rem 4rem; background: var(--page); color: var(--ink);
+  font: 16px/1.55 system-ui, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
+main { max-width: 54rem; margin: 0 auto; }
+header p { color: var(--soft); margin: .2rem 0 0; }
+h1 { margin: 0; font-size: 1.9rem; line-height: 1.2; overflow-wrap: anywhere; }
+h1 small { color: var(--soft); font-weight: 400; font-size: 1.1rem; }
+h2 { font-size: 1.05rem; margin: 0 0 .7rem; }
+section, .notice { background: var(--card); border: 1px solid var(--line); border-radius: .6rem;
+  padding: 1.1rem 1.3rem; margin-top: 1rem; }
+.notice { background: var(--warn-back); color: var(--warn); border-color: currentColor; }
+.notice p { margin: 0; }
+p { margin: 0 0 .6rem; } p:last-child { margin-bottom: 0; }
+dl { display: grid; grid-template-columns: minmax(8rem, 13rem) 1fr; gap: .45rem 1.2rem; margin: 0; }
+dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
+table { border-collapse: collapse; width: 100%; }
+td, th { text-align: left; padding: .35rem .6rem .35rem 0; border-top: 1px solid var(--line);
+  vertical-align: top; font-weight: 400; }
+tr:first-child > * { border-top: 0; }
+td.number { text-align: right; padding-right: 0; white-space: nowrap;
+  font-variant-numeric: tabular-nums; }
+code { font: .85em/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace;
+  overflow-wrap: anywhere; }
+.patches { display: grid; grid-template-columns: repeat(auto-fill, minmax(5.4rem, 1fr));
+  gap: .8rem; }
+figure { margin: 0; }
+figure img { width: 100%; border-radius: .35rem; display: block; }
+figcaption { font-size: .85rem; color: var(--soft); font-variant-numeric: tabular-nums; }
+@media (max-width: 34rem) { dl { grid-template-columns: 1fr; gap: 0; }
+  dd { margin-bottom: .6rem; } }
+"""
+
+
+def card(package: ModelPackage) -> str:
+    """The card as one HTML document that needs nothing else: no script, no font, no other file."""
+    about = package.description
+    resolution = f"{about.mpp:g} µm per px" if about.mpp else f"pyramid level {about.level}"
+    network = {
+        "network": about.architecture.name,
+        "pooling, dropout": f"global {about.architecture.pooling}, {about.architecture.dropout:g}",
+        "input": f"{about.patch_px} × {about.patch_px} px RGB at {resolution}",
+        "normalisation": f"mean {_triple(about.normalisation.mean)}, "
+        f"standard deviation {_triple(about.normalisation.std)} (RGB 0–255)",
+        "classes": ", ".join(about.classes),
+        "positive class": about.positive,
+    }
+    decision = {
+        "threshold": f"{about.threshold.value:.4g}: at and above it, a cell is {about.positive}",
+        "how it was chosen": about.threshold.chosen,
+        "temperature": f"{about.calibration.temperature:.4g}",
+        "how it was fitted": about.calibration.fitted,
+    }
+    colours = about.training.colours
+    training = {"data": about.training.data}
+    if colours is not None:
+        training["stain"] = (
+            f"optical density {_triple(colours.mean)} ± {_triple(colours.std)} (R, G, B), measured "
+            f"on {colours.patches:,} training patches"
+        )
+    title = escape(f"{about.name} {about.version}")
+    parts = [
+        _section("Intended use", _paragraph(about.intended_use)),
+        _section("Decision", _facts(decision)),
+        _section("Figures its maker states", _metrics(about.training.metrics)),
+        _section("Trained on", _facts(training)),
+        _section("Network", _facts(network)),
+        _section("Reference patches", _reference(package)),
+        _section("Package", _files(package)),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title} – model card</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<header><h1>{escape(about.name)} <small>{escape(about.version)}</small></h1>"
+        f"<p>Model card · licence {escape(about.licence)}</p></header>\n"
+        f"{_notice(synthetic=about.training.synthetic)}\n"
+        + "\n".join(parts)
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _notice(*, synthetic: bool) -> str:
+    said = "<strong>Research software, not a medical device.</strong>"
+    if synthetic:
+        said += (
+            " <strong>Trained on synthetic tissue:</strong> it has seen drawings of tissue only, "
+            "and what it says of real tissue means nothing."
+        )
+    return f'<div class="notice" role="note"><p>{said}</p></div>'
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{body}</section>"
+
+
+def _paragraph(text: str) -> str:
+    return f"<p>{escape(text)}</p>"
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    rows = (f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
+    return f"<dl>{''.join(rows)}</dl>"
+
+
+def _metrics(metrics: Mapping[str, float]) -> str:
+    if not metrics:
+        return _paragraph("None.")
+    rows = (
+        f'<tr><th scope="row">{escape(name.replace("_", " "))}</th>'
+        f'<td class="number">{value:.4g}</td></tr>'
+        for name, value in metrics.items()
+    )
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _reference(package: ModelPackage) -> str:
+    patches, probabilities = package.reference()
+    order = np.argsort(probabilities, kind="stable")
+    chosen = order[np.linspace(0, len(order) - 1, min(_SHOWN, len(order))).round().astype(int)]
+    figures = "".join(
+        f'<figure><img alt="reference patch" src="{_picture(patches[index])}">'
+        f"<figcaption>p = {probabilities[index]:.3f}</figcaption></figure>"
+        for index in chosen
+    )
+    told = (
+        f"{len(chosen)} of the {len(patches)} patches that a runtime has to reproduce before it is "
+        "trusted, with their probabilities."
+    )
+    return f'{_paragraph(told)}<div class="patches">{figures}</div>'
+
+
+def _picture(patch: NDArray[np.uint8]) -> str:
+    image = Image.fromarray(patch)
+    image.thumbnail((2 * _SHOWN_PX, 2 * _SHOWN_PX))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=82)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _files(package: ModelPackage) -> str:
+    about = package.description
+    allowed = ", ".join(f"{name} {value:g}" for name, value in about.tolerance.items())
+    rows = [("model.yaml", package.sha256), *sorted(about.files.items())]
+    table = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td><code>{escape(sha)}</code></td></tr>'
+        for name, sha in rows
+    )
+    told = f"SHA-256 of its files; that of model.yaml names the package. Tolerance: {allowed}."
+    return f"{_paragraph(told)}<table>{table}</table>"
+
+
+def _triple(values: Iterable[float]) -> str:
+    return " / ".join(f"{value:.4g}" for value in values)

@@ -1,0 +1,125 @@
+"""All of ``wsi train`` below its options."""
+
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wsi_pipeline.cohort import Cohort
+from wsi_pipeline.training.assemble import job_of_images, jobs_of_cohort
+from wsi_pipeline.training.checkpoint import write_whole
+from wsi_pipeline.training.device import choose_device, joined, repeatable
+from wsi_pipeline.training.images import find_images
+from wsi_pipeline.training.loader import Loader
+from wsi_pipeline.training.order import Order
+from wsi_pipeline.training.run import Observer, Silence
+from wsi_pipeline.training.session import Job, Place, check_free, discard, report_path, train
+from wsi_pipeline.training.start import check_start
+
+#: Figures a cross-validation is summarised by.
+_SUMMARISED = ("auc", "average_precision", "recall", "specificity", "accuracy", "precision", "f1")
+
+
+def train_cohort(cohort: Cohort, order: Order, observer: Observer) -> dict[str, Any]:
+    """Train from slides.
+
+    Returns:
+        The report; with folds, a summary that holds one report per fold.
+
+    Raises:
+        WsiError: it cannot be done as asked; nothing trained so far is lost.
+    """
+    return _train(order, observer, lambda told: jobs_of_cohort(cohort, order, told))
+
+
+def train_images(
+    folder: Path,
+    order: Order,
+    observer: Observer,
+    *,
+    positive: str | None,
+    group_from: str | None,
+    resize: bool,
+) -> dict[str, Any]:
+    """Train from images in a folder per class.
+
+    Args:
+        folder: Of the images.
+        order: What is asked for.
+        observer: Is told.
+        positive: See :func:`~wsi_pipeline.training.images.find_images`.
+        group_from: See there.
+        resize: Resample images to the recipe's patch; else the patch is as large as the images.
+
+    Raises:
+        WsiError: it cannot be done as asked; nothing trained so far is lost.
+    """
+
+    def jobs(told: Observer) -> list[Job]:
+        found = find_images(
+            folder, told, positive=positive, group_from=group_from, skip_bad=order.skip_bad
+        )
+        sized = order if resize else order.sized(found.side)
+        return [job_of_images(found, sized, grouped=group_from is not None)]
+
+    return _train(order, observer, jobs)
+
+
+def _train(
+    order: Order, observer: Observer, assemble: Callable[[Observer], list[Job]]
+) -> dict[str, Any]:
+    with joined(order.device) as team, repeatable(order.threads):
+        told = observer if team.leads else Silence()
+        device = choose_device(order.device, team)
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        outs = [order.out / f"fold-{n + 1}" for n in range(order.folds)] or [order.out]
+        if team.leads:
+            for out in outs:
+                if order.restart:
+                    discard(out)
+                check_free(out, overwrite=order.overwrite)
+            # Before slides are looked at, which may take an hour; later starts find it fetched.
+            check_start(order.recipe)
+        team.wait()
+        jobs = assemble(told)
+        precision = order.precision
+        if precision == "auto":
+            precision = "bf16" if device.type == "cuda" else "fp32"
+        with Loader(order.readers) as loader:
+            place = Place(order.seed, device, team, order.threads, loader, told, precision)
+            reports = []
+            for number, job in enumerate(jobs, start=1):
+                if order.folds:
+                    told.says(f"fold {number} of {order.folds}")
+                reports.append(train(job, place))
+        if not order.folds:
+            return reports[0]
+        summary = summarise_folds(reports)
+        if team.leads:
+            text = json.dumps(summary, indent=1, allow_nan=False) + "\n"
+            write_whole(report_path(order.out), text.encode())
+        return summary
+
+
+def summarise_folds(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and standard deviation of the folds' validation figures, and the folds' reports."""
+    figures: dict[str, dict[str, float | None]] = {}
+    for name in _SUMMARISED:
+        known = [report["validation"][name]["value"] for report in reports]
+        known = [value for value in known if value is not None]
+        figures[name] = {
+            "mean": round(statistics.fmean(known), 6) if known else None,
+            "sd": round(statistics.stdev(known), 6) if len(known) > 1 else None,
+        }
+    return {
+        "format": reports[0]["format"],
+        "synthetic": any(report["synthetic"] for report in reports),
+        "use": reports[0]["use"],
+        "folds": len(reports),
+        "validation": figures,
+        "reports": list(reports),
+    }

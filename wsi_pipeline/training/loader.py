@@ -1,0 +1,102 @@
+"""Reads batches ahead on threads, in order."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_pipeline.training.draw import Epoch
+from wsi_pipeline.training.source import PatchSource
+
+#: Batches read ahead of the one that is computed.
+_AHEAD = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some patches of an epoch.
+
+    Attributes:
+        places: Which of the epoch, ``(n,)``.
+        patches: ``(n, patch, patch, 3)`` RGB, moved and turned, not recoloured.
+    """
+
+    places: NDArray[np.int64]
+    patches: NDArray[np.uint8]
+
+
+class Loader:
+    """Threads that read patches; keep one for a whole run.
+
+    Memory: :data:`_AHEAD` + 1 batches.
+
+    Args:
+        threads: How many.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="patches")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def batches(
+        self, source: PatchSource, epoch: Epoch, groups: list[NDArray[np.int64]]
+    ) -> Iterator[Batch]:
+        """The batches made of groups of places of an epoch, in order.
+
+        Raises:
+            SlideError: a patch cannot be read.
+        """
+        waiting: deque[tuple[Batch, list[Future[None]]]] = deque()
+        upcoming = iter(groups)
+        try:
+            while True:
+                while len(waiting) <= _AHEAD and (places := next(upcoming, None)) is not None:
+                    waiting.append(self._begun(source, epoch, places))
+                if not waiting:
+                    return
+                batch, futures = waiting.popleft()
+                for future in futures:
+                    future.result()
+                yield batch
+        finally:
+            for _, futures in waiting:
+                for future in futures:
+                    future.cancel()
+
+    def _begun(
+        self, source: PatchSource, epoch: Epoch, places: NDArray[np.int64]
+    ) -> tuple[Batch, list[Future[None]]]:
+        """A batch whose px are still to come, and what to wait for."""
+        side = source.patch_px
+        batch = Batch(places, np.empty((len(places), side, side, 3), np.uint8))
+        return batch, [
+            self._pool.submit(_read, source, epoch, int(place), batch.patches[row])
+            for row, place in enumerate(places)
+        ]
+
+
+def oriented(patch: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """A square patch in one of its eight orientations: turned by quarters, then mirrored."""
+    turned = np.rot90(patch, orientation % 4)
+    return turned[:, ::-1] if orientation >= 4 else turned
+
+
+def _read(source: PatchSource, epoch: Epoch, place: int, out: NDArray[np.uint8]) -> None:
+    dx, dy = (int(value) for value in epoch.offsets[place])
+    patch = source.read(int(epoch.items[place]), dx, dy)
+    out[:] = oriented(patch, int(epoch.orientations[place]))

@@ -1,0 +1,284 @@
+"""Gradient descent: epochs, validation, checkpoints, rounds with hard negatives.
+
+Everything random is a function of the seed and of where the training is, never of what happened
+in between: a training that was killed and resumed ends with the same bits.
+"""
+
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from wsi_pipeline.errors import StoppedError, TrainingError, UsageError
+from wsi_pipeline.model.network import Classifier
+from wsi_pipeline.training.checkpoint import BEST, CHECKPOINT, State, load, save
+from wsi_pipeline.training.draw import Epoch, draw_candidates, draw_epoch, draw_validation
+from wsi_pipeline.training.logs import Logs
+from wsi_pipeline.training.recipe import Optimiser
+from wsi_pipeline.training.run import Run, Trained, score
+from wsi_pipeline.training.selection import Figures, figures_of, rank
+from wsi_pipeline.training.start import first_weights, new_classifier, use_repeatable_pooling
+
+#: Steps between looks at the loss; on a GPU each look waits for it.
+_LOOK = 10
+
+
+class _Logits(nn.Module):
+    """A classifier whose forward gives logits, as processes that share gradients need it."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.classifier.logits(pixels)
+
+
+class Training:
+    """One training by gradient descent.
+
+    Args:
+        run: What it works with. A checkpoint in its folder is gone on from.
+
+    Raises:
+        UsageError: the batch cannot be shared, or the folder holds another training.
+    """
+
+    def __init__(self, run: Run) -> None:
+        if run.recipe.batch % run.team.size:
+            raise UsageError(
+                f"a batch of {run.recipe.batch} cannot be shared by {run.team.size} processes; "
+                "choose a multiple with --set batch=N"
+            )
+        self._run = run
+        self._classifier = new_classifier(run.recipe)
+        saved = run.saved()
+        if saved is None:
+            first_weights(self._classifier, run.recipe, run.seed)
+            self._state = State(run.fingerprint)
+        else:
+            self._classifier.network.load_state_dict(saved["network"])
+            self._state = State(**saved["state"])
+        use_repeatable_pooling(self._classifier, run.device)
+        self._classifier.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's overloads know one argument at a time
+        self._model: nn.Module = _Logits(self._classifier)
+        if run.team.size > 1:
+            self._model = DistributedDataParallel(self._model)
+        self._optimiser = make_optimiser(self._classifier.parameters(), run.recipe.optimiser)
+        if saved is not None:
+            self._optimiser.load_state_dict(saved["optimiser"])
+        self._validation = draw_validation(run.validation, run.recipe, seed=run.seed)
+        self._labels = run.validation.tumour[self._validation.items]
+
+    def train(self) -> Trained:
+        """Train to the end.
+
+        Raises:
+            TrainingError: it cannot go on; the last checkpoint is kept.
+            SlideError: a patch cannot be read; the last checkpoint is kept.
+        """
+        run, state = self._run, self._state
+        if state.steps:
+            run.observer.says(f"goes on after {state.steps:,} steps (epoch {state.epoch + 1})")
+        with Logs(run.folder / "logs", state.steps, active=run.team.leads) as logs:
+            while not state.finished:
+                if self._round_ends():
+                    self._next_round()
+                else:
+                    self._epoch(logs)
+        run.team.wait()
+        best = load(run.folder, BEST)
+        if best is None:
+            raise TrainingError(run.folder, f"has lost {BEST}; start again with --restart")
+        self._classifier.network.load_state_dict(best["network"])
+        run.observer.stage("validating the best weights", len(self._validation))
+        logits = score(run, self._classifier, run.validation, self._validation)
+        plain = new_classifier(run.recipe)
+        plain.network.load_state_dict(best["network"])
+        return Trained(
+            classifier=plain.eval(),
+            state=state,
+            figures=figures_of(self._labels, logits),
+            validation=self._validation,
+            labels=self._labels,
+            logits=logits,
+            details={"best_epoch": state.best_epoch + 1, "hard_negatives": len(state.hard)},
+        )
+
+    def _round_ends(self) -> bool:
+        state, recipe = self._state, self._run.recipe
+        epochs = recipe.epochs if state.round == 0 else recipe.mining.epochs
+        patience = recipe.selection.patience
+        tired = patience is not None and state.waited >= patience
+        if tired and state.round_epochs < epochs:
+            self._run.observer.says(f"no better for {state.waited} epochs: the round ends early")
+        return state.round_epochs >= epochs or tired
+
+    def _next_round(self) -> None:
+        """Look for hard negatives with the best weights and go on from those, or end."""
+        run, state = self._run, self._state
+        if state.round == run.recipe.mining.rounds:
+            state.finished = True
+            self._save()
+            return
+        run.team.wait()
+        best = load(run.folder, BEST)
+        assert best is not None  # a round has at least one epoch, and an epoch leaves it
+        self._classifier.network.load_state_dict(best["network"])
+        state.round += 1
+        state.round_epochs = state.waited = 0
+        candidates = draw_candidates(
+            run.train, run.recipe.mining.candidates, seed=run.seed, round_=state.round
+        )
+        run.observer.stage("looking for hard negatives", len(candidates))
+        logits = score(run, self._classifier, run.train, candidates)
+        keep = max(1, round(run.recipe.mining.keep * len(candidates)))
+        hardest = np.argsort(-logits, kind="stable")[:keep]
+        state.hard = np.sort(candidates.items[hardest]).tolist()
+        self._optimiser = make_optimiser(self._classifier.parameters(), run.recipe.optimiser)
+        run.observer.says(
+            f"round {state.round + 1}: {keep:,} hard negatives of {len(candidates):,} looked at"
+        )
+        self._save()
+
+    def _epoch(self, logs: Logs) -> None:
+        run, state, recipe = self._run, self._state, self._run.recipe
+        hard = np.array(state.hard, np.int64)
+        epoch = draw_epoch(
+            run.train, recipe, seed=run.seed, epoch=state.epoch, hard=hard if len(hard) else None
+        )
+        steps = len(epoch) // recipe.batch
+        for group in self._optimiser.param_groups:
+            group["lr"] = recipe.optimiser.learning_rate * recipe.optimiser.decay**state.epoch
+        run.observer.stage(f"epoch {state.epoch + 1}", len(epoch), done=state.step * recipe.batch)
+        self._steps(epoch, steps, logs)
+        if run.team.size > 1:
+            # Statistics of batches are the leading process's.
+            for buffer in self._classifier.buffers():
+                dist.broadcast(buffer, 0)
+        run.observer.stage("validating", len(self._validation))
+        logits = score(run, self._classifier, run.validation, self._validation)
+        figures = figures_of(self._labels, logits)
+        loss, state.loss = state.loss / steps, 0.0
+        state.step = 0
+        state.history.append(
+            {
+                "epoch": state.epoch + 1,
+                "round": state.round + 1,
+                "learning_rate": self._optimiser.param_groups[0]["lr"],
+                "patches": len(epoch),
+                "loss": round(loss, 6),
+                "validation": figures.to_json(),
+            }
+        )
+        logs.write(state.steps, {"loss/epoch": loss, **_named("validation", asdict(figures))})
+        self._select(figures)
+        run.observer.says(
+            f"epoch {state.epoch + 1}: loss {loss:.4f}; validation AUC {figures.auc:.4f}, recall "
+            f"{figures.recall:.3f}, specificity {figures.specificity:.3f}"
+            + (", the best so far" if state.best_epoch == state.epoch else "")
+        )
+        state.epoch += 1
+        state.round_epochs += 1
+        self._save()
+
+    def _steps(self, epoch: Epoch, steps: int, logs: Logs) -> None:
+        run, state, recipe = self._run, self._state, self._run.recipe
+        tumour = torch.from_numpy(run.train.tumour[epoch.items].astype(np.float32))
+        weights = torch.from_numpy(epoch.weights)
+        every = np.arange(len(epoch)).reshape(steps, recipe.batch)
+        groups = list(every[state.step :, run.team.rank :: run.team.size])
+        total = torch.tensor(state.loss, dtype=torch.float64, device=run.device)
+        began = time.perf_counter()
+        self._classifier.train()
+        for batch in run.loader.batches(run.train, epoch, groups):
+            torch.manual_seed(_step_seed(run.seed, state.steps, run.team.rank))
+            pixels = run.pixels(batch, epoch)
+            with torch.autocast(run.device.type, torch.bfloat16, run.precision == "bf16"):
+                logits = self._model(pixels)
+            loss = nn.functional.binary_cross_entropy_with_logits(
+                logits, tumour[batch.places].to(run.device), weights[batch.places].to(run.device)
+            )
+            self._optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]  # torch types it not
+            self._optimiser.step()
+            total += loss.detach()
+            state.step += 1
+            state.steps += 1
+            looks = state.step % _LOOK == 0 or state.step == steps
+            saves = state.step % recipe.checkpoint_steps == 0 and state.step < steps
+            note = ""
+            if looks or saves:
+                state.loss = float(total)
+                if not math.isfinite(state.loss):
+                    raise TrainingError(
+                        run.folder,
+                        f"the loss is no number at step {state.steps}; the last checkpoint is "
+                        "kept, start anew with a smaller learning rate (--restart)",
+                    )
+                note = f"loss {state.loss / state.step:.4f}"
+                logs.write(state.steps, {"loss/step": float(loss.detach())})
+            if saves:
+                now = time.perf_counter()
+                state.seconds += now - began
+                began = now
+                self._save()
+            run.observer.advanced(recipe.batch, note)
+            if run.stopped():
+                raise StoppedError("stopped; the last checkpoint is kept")
+        state.loss = float(total)
+        state.seconds += time.perf_counter() - began
+
+    def _select(self, figures: Figures) -> None:
+        run, state = self._run, self._state
+        rule = run.recipe.selection
+        before = None if state.best is None else Figures.from_state(state.best)
+        if before is not None and rank(figures, rule) <= rank(before, rule):
+            state.waited += 1
+            return
+        state.best, state.best_epoch, state.waited = asdict(figures), state.epoch, 0
+        if run.team.leads:
+            # Before the checkpoint that speaks of them: killed in between, they come out again.
+            save(run.folder, BEST, {"network": self._classifier.network.state_dict()})
+
+    def _save(self) -> None:
+        if not self._run.team.leads:
+            return
+        content: dict[str, Any] = {
+            "state": self._state.to_json(),
+            "network": self._classifier.network.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+        }
+        save(self._run.folder, CHECKPOINT, content)
+
+
+def make_optimiser(parameters: Iterable[Tensor], settings: Optimiser) -> torch.optim.Optimizer:
+    """The optimiser of a recipe."""
+    rate, decay = settings.learning_rate, settings.weight_decay
+    if settings.name == "adam":
+        return torch.optim.Adam(parameters, lr=rate, weight_decay=decay)
+    if settings.name == "sgd":
+        return torch.optim.SGD(parameters, lr=rate, momentum=settings.momentum, weight_decay=decay)
+    return torch.optim.RMSprop(
+        parameters,
+        lr=rate,
+        alpha=settings.alpha,
+        momentum=settings.momentum,
+        weight_decay=decay,
+    )
+
+
+def _step_seed(seed: int, step: int, rank_: int) -> int:
+    """Of what is random within a step: dropout."""
+    return int(np.random.SeedSequence([seed, step, rank_]).generate_state(1, np.uint64)[0]) >> 1
+
+
+def _named(group: str, values: dict[str, float]) -> dict[str, float]:
+    return {f"{group}/{name}": value for name, value in values.items()}

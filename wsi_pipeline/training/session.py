@@ -1,0 +1,339 @@
+"""One call of ``wsi train``: check, train, calibrate, pack, report; with folds and search."""
+
+import json
+import math
+import platform
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import expit
+
+from wsi_pipeline.errors import CohortError, UsageError
+from wsi_pipeline.model.package import DESCRIPTION
+from wsi_pipeline.training.check import check_space
+from wsi_pipeline.training.checkpoint import BEST, CHECKPOINT, write_whole
+from wsi_pipeline.training.decision import decide, reliability_json
+from wsi_pipeline.training.device import Team
+from wsi_pipeline.training.draw import plain
+from wsi_pipeline.training.folds import search_grid
+from wsi_pipeline.training.loader import Loader
+from wsi_pipeline.training.loop import Training
+from wsi_pipeline.training.measures import measures
+from wsi_pipeline.training.order import Naming
+from wsi_pipeline.training.packing import LEAST_VALIDATION, write_package
+from wsi_pipeline.training.probe import ProbeFit
+from wsi_pipeline.training.recipe import Recipe
+from wsi_pipeline.training.run import Observer, Run, Trained, score
+from wsi_pipeline.training.selection import rank
+from wsi_pipeline.training.source import PatchSource
+from wsi_pipeline.training.start import new_classifier
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be trained.
+
+    Attributes:
+        recipe: How.
+        train: Patches trained on.
+        validation: Patches validated, calibrated and decided on.
+        test: Patches only looked at in the end; None: there are none.
+        naming: What the package says of itself.
+        facts: Of the data, for the report.
+        out: The package's folder.
+        search: ``KEY=A,B`` terms; empty: one training.
+    """
+
+    recipe: Recipe
+    train: PatchSource
+    validation: PatchSource
+    test: PatchSource | None
+    naming: Naming
+    facts: dict[str, Any]
+    out: Path
+    search: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how it is computed.
+
+    Attributes:
+        seed: Of everything random.
+        device: Computes.
+        team: Processes that share the work.
+        threads: Of torch on the CPU.
+        loader: Reads patches.
+        observer: Is told.
+        precision: ``bf16`` or ``fp32``.
+    """
+
+    seed: int
+    device: torch.device
+    team: Team
+    threads: int
+    loader: Loader
+    observer: Observer
+    precision: str
+
+
+def work_folder(out: Path) -> Path:
+    """Where checkpoints and logs of a package's training are kept: beside it."""
+    return out.with_name(f"{out.name}.training")
+
+
+def report_path(out: Path) -> Path:
+    """The training's report: beside the package."""
+    return out.with_name(f"{out.name}.train.json")
+
+
+def train(job: Job, place: Place) -> dict[str, Any]:
+    """Train a package, or go on with its training, or find it finished.
+
+    Returns:
+        The report, as it was written.
+
+    Raises:
+        UsageError: the work folder holds another training.
+        TrainingError: it cannot go on; what was trained is kept.
+    """
+    began = time.perf_counter()
+    _check_validation(job)
+    candidates = search_grid(job.recipe, job.search) if job.search else [({}, job.recipe)]
+    work = work_folder(job.out)
+    place.team.wait()
+    with suppress(FileExistsError):
+        work.mkdir(parents=True)
+    check_space(work, _bytes_needed(job, len(candidates)))
+    runs = [
+        Run(
+            recipe=recipe,
+            train=job.train,
+            validation=job.validation,
+            seed=place.seed,
+            folder=work if len(candidates) == 1 else work / f"search-{number:02d}",
+            device=place.device,
+            team=place.team,
+            threads=place.threads,
+            loader=place.loader,
+            observer=place.observer,
+            precision=place.precision,
+        )
+        for number, (_, recipe) in enumerate(candidates, start=1)
+    ]
+    finished = _finished(job, runs)
+    if finished is not None:
+        place.observer.says(f"{job.out} is trained already, from the same data and settings")
+        return finished
+    if report_path(job.out).exists() and not (work / CHECKPOINT).exists():
+        raise UsageError(
+            f"{job.out} was trained from other data or with other settings; replace it with "
+            "--overwrite, or choose another -o"
+        )
+    searched: list[dict[str, Any]] = []
+    best, winner = None, runs[0]
+    for (choice, _), run in zip(candidates, runs, strict=True):
+        run.folder.mkdir(exist_ok=True)
+        if choice:
+            place.observer.says(", ".join(f"{key} {value}" for key, value in choice.items()))
+        trained = fit(run)
+        searched.append({"settings": choice, "validation": trained.figures.to_json()})
+        rule = job.recipe.selection
+        if best is None or rank(trained.figures, rule) > rank(best.figures, rule):
+            best, winner = trained, run
+    assert best is not None
+    prints = [run.fingerprint for run in runs]
+    told = searched if job.search else []
+    report = _conclude(job, place, winner, best, told, prints, began)
+    if place.team.leads:
+        _clear(work)
+    place.team.wait()
+    return report
+
+
+def fit(run: Run) -> Trained:
+    """Train by the recipe's method."""
+    return (ProbeFit(run) if run.recipe.method == "probe" else Training(run)).train()
+
+
+def _check_validation(job: Job) -> None:
+    count = len(job.validation.tumour)
+    if count < LEAST_VALIDATION:
+        raise CohortError(
+            None,
+            f"{count} patches to validate on are too few: a package needs {LEAST_VALIDATION} for "
+            "its reference; add slides, or make sampling.stride smaller",
+        )
+
+
+def _bytes_needed(job: Job, trainings: int) -> int:
+    """Room for checkpoints (old and new), the best weights and the package."""
+    network = new_classifier(job.recipe).network
+    weights = sum(t.numel() * t.element_size() for t in network.state_dict().values())
+    patches = 100 * 3 * job.recipe.patch_px**2
+    per_training = 6 * weights if job.recipe.method == "gradient" else 50_000_000
+    needed: int = trainings * per_training + 2 * weights + 2 * patches + 20_000_000
+    return needed
+
+
+def _finished(job: Job, runs: Sequence[Run]) -> dict[str, Any] | None:
+    """The report of an earlier call that was the same; None if there was none."""
+    try:
+        report: dict[str, Any] = json.loads(report_path(job.out).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    same = report.get("fingerprints") == [run.fingerprint for run in runs]
+    return report if same and (job.out / DESCRIPTION).exists() else None
+
+
+def _conclude(
+    job: Job,
+    place: Place,
+    run: Run,
+    trained: Trained,
+    searched: list[dict[str, Any]],
+    fingerprints: list[str],
+    began: float,
+) -> dict[str, Any]:
+    """Calibrate, decide, pack, and write the report."""
+    decision = decide(trained.labels, trained.logits, job.recipe.rule)
+    place.observer.stage("measuring")
+    probabilities = expit(trained.logits / decision.temperature)
+    unit = job.validation.unit[trained.validation.items]
+    validation = measures(trained.labels, probabilities, unit, decision.threshold)
+    metrics = {
+        "validation_patch_auc": validation["auc"]["value"],
+        "validation_patch_recall": validation["recall"]["value"],
+        "validation_patch_specificity": validation["specificity"]["value"],
+        "validation_ece_before": round(decision.before.error, 6),
+        "validation_ece_after": round(decision.after.error, 6),
+    }
+    test = None
+    if job.test is not None:
+        test = _tested(job.test, run, trained, decision.temperature, decision.threshold)
+        metrics |= {
+            "test_auc": test["auc"]["value"],
+            "test_accuracy": test["accuracy"]["value"],
+            "test_majority_baseline_accuracy": test["majority_baseline"]["accuracy"],
+        }
+    report: dict[str, Any] = {
+        "format": _FORMAT,
+        "package": str(job.out),
+        "synthetic": job.naming.synthetic,
+        "use": "research only; not a medical device",
+        "recipe": run.recipe.model_dump(mode="json"),
+        "seed": place.seed,
+        "data": job.facts,
+        "history": trained.state.history,
+        "best": {"validation": trained.figures.to_json(), **trained.details},
+        "search": searched,
+        "calibration": {
+            "chosen_on": "validation patches only",
+            "patches": len(trained.labels),
+            "tumour": int(trained.labels.sum()),
+            "temperature": decision.temperature,
+            "before": reliability_json(decision.before),
+            "after": reliability_json(decision.after),
+        },
+        "threshold": {
+            "value": decision.threshold,
+            "rule": str(decision.rule),
+            "chosen_on": "validation patches only",
+        },
+        "validation": validation,
+        "test": test,
+        "computing": {
+            "device": _device_name(place.device),
+            "precision": place.precision,
+            "threads": place.threads,
+            "processes": place.team.size,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "steps": trained.state.steps,
+            "step_seconds": round(trained.state.seconds, 3),
+            "images_per_second": _rate(run, trained),
+        },
+        "fingerprints": fingerprints,
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+    if place.team.leads:
+        place.observer.stage("writing the package")
+        naming, out = job.naming, job.out
+        known = {key: float(value) for key, value in metrics.items() if value is not None}
+        package = write_package(run, trained, decision, naming, known, out)
+        report["package_sha256"] = package.sha256
+        text = json.dumps(_plain(report), indent=1, allow_nan=False) + "\n"
+        write_whole(report_path(out), text.encode())
+    return report
+
+
+def _tested(
+    source: PatchSource, run: Run, trained: Trained, temperature: float, threshold: float
+) -> dict[str, Any]:
+    """Figures of patches nothing was trained, chosen or fitted on."""
+    everything = plain(np.arange(len(source.tumour)))
+    run.observer.stage("testing", len(everything))
+    classifier = trained.classifier.to(run.device)
+    logits = score(run, classifier, source, everything)
+    classifier.to("cpu")
+    return measures(source.tumour, expit(logits / temperature), source.unit, threshold)
+
+
+def _rate(run: Run, trained: Trained) -> float | None:
+    seconds = trained.state.seconds
+    return round(trained.state.steps * run.recipe.batch / seconds, 2) if seconds else None
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{device} {torch.cuda.get_device_name(device)}"
+    return f"cpu {platform.processor() or platform.machine()}"
+
+
+def _plain(value: Any) -> Any:
+    """Numbers JSON has no word for become null."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _clear(work: Path) -> None:
+    """Remove what only an unfinished training needs; logs stay."""
+    for folder in (work, *work.glob("search-*")):
+        for name in (CHECKPOINT, BEST):
+            with suppress(OSError):
+                (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder / "features", ignore_errors=True)
+
+
+def discard(out: Path) -> None:
+    """Forget an unfinished training of a package."""
+    shutil.rmtree(work_folder(out), ignore_errors=True)
+
+
+def check_free(out: Path, *, overwrite: bool) -> None:
+    """Check that a package may be written; with ``overwrite`` forget the report of an earlier one.
+
+    Raises:
+        UsageError: something else is there.
+    """
+    report, begun = report_path(out), (work_folder(out) / CHECKPOINT).exists()
+    if out.exists() and not (out / DESCRIPTION).exists():
+        raise UsageError(f"{out} is there and is no model package; choose another -o")
+    if overwrite:
+        report.unlink(missing_ok=True)
+    elif out.exists() and not report.exists() and not begun:
+        raise UsageError(f"{out} is there; replace it with --overwrite, or choose another -o")

@@ -1,0 +1,159 @@
+"""The network a training starts from: random, ImageNet's, or somebody's weights."""
+
+from pathlib import Path
+from typing import Any, cast
+from urllib.error import URLError
+
+import safetensors.torch
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from wsi_pipeline.errors import UsageError
+from wsi_pipeline.model.linear_probe import draw_weights
+from wsi_pipeline.model.network import Classifier
+from wsi_pipeline.model.package import REFERENCE, WEIGHTS, ModelDescription
+from wsi_pipeline.training.device import GlobalMaximum, GlobalMean
+from wsi_pipeline.training.recipe import Recipe
+
+#: Torchvision's names of what this project leaves out or replaces.
+_NOT_OURS = ("AuxLogits.", "classifier.", "fc.")
+
+
+def new_classifier(recipe: Recipe, *, temperature: float = 1.0) -> Classifier:
+    """A classifier of a recipe's architecture and normalisation; weights of no use yet."""
+    description = ModelDescription.model_validate(
+        {
+            "name": "unfinished",
+            "version": "0",
+            "architecture": recipe.architecture.model_dump(),
+            "patch_px": recipe.patch_px,
+            "level": 0,
+            "normalisation": recipe.normalisation.model_dump(),
+            "threshold": {"value": 0.5, "chosen": "not yet"},
+            "calibration": {"temperature": temperature},
+            "training": {"data": "not yet"},
+            "licence": "none",
+            "intended_use": "none",
+            "tolerance": {"fp32": 0.001},
+            "files": {WEIGHTS: "", REFERENCE: ""},
+        }
+    )
+    return Classifier(description)
+
+
+def first_weights(classifier: Classifier, recipe: Recipe, seed: int) -> None:
+    """Give a classifier the weights its training starts from.
+
+    The head is always drawn anew, unless weights of this very network hold one.
+
+    Raises:
+        UsageError: the weights cannot be had or belong to another network.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    if recipe.method == "probe" and recipe.init == "random":
+        # A frozen trunk needs rectifiers that stay open; a trained one finds its own biases.
+        draw_weights(classifier.network, seed)
+    else:
+        _initialise(classifier.network, generator)
+    with torch.no_grad():
+        nn.init.normal_(classifier.head.weight, std=0.01, generator=generator)
+        nn.init.zeros_(classifier.head.bias)
+    if recipe.init == "imagenet":
+        _take_over(classifier.network, _imagenet(recipe), "ImageNet weights")
+    elif recipe.init != "random":
+        _take_over(classifier.network, _stored(Path(recipe.init)), recipe.init)
+
+
+def check_start(recipe: Recipe) -> None:
+    """Check that the weights a recipe starts from can be had and fit.
+
+    Raises:
+        UsageError: they cannot, or do not.
+    """
+    if recipe.init != "random":
+        first_weights(new_classifier(recipe), recipe, 0)
+
+
+def use_repeatable_pooling(classifier: Classifier, device: torch.device) -> None:
+    """Replace global pooling by a form whose gradient has one order; the same values forward."""
+    if device.type != "cuda":
+        return
+    network = cast("Any", classifier.network)
+    adaptive = {nn.AdaptiveMaxPool2d: GlobalMaximum, nn.AdaptiveAvgPool2d: GlobalMean}
+    if type(network.avgpool) in adaptive:
+        network.avgpool = adaptive[type(network.avgpool)]()
+
+
+def _initialise(network: nn.Module, generator: torch.Generator) -> None:
+    """He et al. 2015 for convolutions; batch normalisation starts as the identity."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def _imagenet(recipe: Recipe) -> dict[str, Tensor]:
+    known = {
+        "inception_v3": torchvision.models.Inception_V3_Weights.IMAGENET1K_V1,
+        "vgg16": torchvision.models.VGG16_Weights.IMAGENET1K_V1,
+    }
+    weights = known.get(recipe.architecture.name)
+    if weights is None:
+        raise UsageError(
+            f"there are no ImageNet weights of {recipe.architecture.name}; use --init random"
+        )
+    try:
+        state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
+    except (URLError, OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UsageError(
+            f"--init imagenet: {Path(weights.url).name} is neither in torch's cache "
+            f"({torch.hub.get_dir()}/checkpoints) nor can it be fetched ({reason}); "
+            "use --init PATH with a copy of it, or --init random"
+        ) from error
+    return state
+
+
+def _stored(path: Path) -> dict[str, Tensor]:
+    """Weights of a package, a safetensors file or a torch file; no code in it is run."""
+    file = path / WEIGHTS if path.is_dir() else path
+    try:
+        if file.suffix == ".safetensors":
+            return safetensors.torch.load_file(file)
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"--init {path}: there is no such file; use imagenet, random, a weights file or a "
+            "model package"
+        ) from error
+    except Exception as error:  # both libraries meet damage with many kinds of error
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"--init {path}: cannot be read as weights: {reason}") from error
+    for key in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict):
+        raise UsageError(f"--init {path}: holds no named weights")
+    return {
+        key.removeprefix("module."): value
+        for key, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _take_over(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    """Load weights; the head may be missing or another's, everything else must fit."""
+    own = network.state_dict()
+    fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+    strange = sorted(
+        key for key in own if key not in fitting and not key.startswith(_NOT_OURS)
+        and not key.endswith("num_batches_tracked")
+    )  # fmt: skip
+    if strange:
+        raise UsageError(
+            f"{source}: {len(strange)} weights of the network are missing or have another shape, "
+            f"{strange[0]} for one; these are weights of another network"
+        )
+    network.load_state_dict(fitting, strict=False)
