@@ -24,7 +24,7 @@ def undisturbed(wsi: Wsi, slide: Path, tmp_path_factory: pytest.TempPathFactory)
     return out / "planted.zarr"
 
 
-@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_the_number_of_workers_changes_nothing(
     wsi: Wsi, slide: Path, undisturbed: Path, tmp_path: Path, workers: int
 ) -> None:

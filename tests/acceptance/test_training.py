@@ -205,6 +205,7 @@ def test_images_in_folders(tmp_path: Path) -> None:
     assert (description.patch_px, description.level, description.positive) == (64, 0, "tumour")
 
 
+@pytest.mark.slow
 def test_a_corrupt_slide_is_told_before_training(cohort: Path, tmp_path: Path) -> None:
     table = make_cohort(tmp_path / "bad", ("train", "validation"))
     slide = tmp_path / "bad" / "normal_1.tiff"

@@ -166,9 +166,8 @@ def test_an_unknown_model_fails_after_three_attempts(service: Crew, slides: list
 # -- stopping
 
 
-@pytest.mark.parametrize(
-    "how", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_worker_gives_its_job_back(
     service: Crew, slides: list[Path], undisturbed: Path, how: signal.Signals
 ) -> None:

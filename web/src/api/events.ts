@@ -61,7 +61,7 @@ export class JobEvents {
     const source = new EventSource("/v1/events");
     this.#source = source;
     source.addEventListener("open", () => {
-      window.clearTimeout(this.#timer);
+      this.#still();
       connection.tell("online");
     });
     source.addEventListener("start", () => {
@@ -74,20 +74,24 @@ export class JobEvents {
       this.#listeners.onProgress(parse(event) as ProgressNews);
     });
     source.addEventListener("error", () => {
-      window.clearTimeout(this.#timer);
-      const refused = source.readyState === EventSource.CLOSED;
-      this.#timer = window.setTimeout(
-        () => {
-          if (refused) this.#open();
-          else connection.tell("offline");
-        },
-        refused ? REFUSED_MS : PATIENCE_MS,
-      );
+      if (source.readyState === EventSource.CLOSED) {
+        this.#still();
+        this.#timer = window.setTimeout(() => { this.#open(); }, REFUSED_MS);
+        return;
+      }
+      // The browser tries again by itself, and every attempt that fails is an error too.
+      this.#timer ??= window.setTimeout(() => { connection.tell("offline"); }, PATIENCE_MS);
     });
   }
 
-  #close(): void {
+  /** Nothing is waited for any more. */
+  #still(): void {
     window.clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #close(): void {
+    this.#still();
     this.#source?.close();
     this.#source = null;
   }
