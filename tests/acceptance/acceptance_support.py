@@ -27,7 +27,9 @@ class Wsi:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "WSI_CACHE_DIR": str(self.cache), "COLUMNS": "200"}
+        # Where a native library crashes, the stack is worth more than an exit code.
+        says = {"COLUMNS": "200", "PYTHONFAULTHANDLER": "1"}
+        return {**os.environ, "WSI_CACHE_DIR": str(self.cache), **says}
 
     def __call__(self, *arguments: object, limit: float = 240) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -53,7 +55,7 @@ class Wsi:
         """``wsi run … --json``: exit code and summary."""
         model = ("--model", self.package.folder)
         done = self("run", *arguments, *model, "--json", "--quiet", limit=limit)
-        assert done.stdout, done.stderr
+        assert done.stdout, (done.returncode, done.stderr)
         return done.returncode, json.loads(done.stdout)
 
 
