@@ -4,14 +4,11 @@ import hashlib
 import itertools
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
-import urllib.request
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,7 @@ import numpy as np
 import pytest
 from acceptance_support import arrays, assert_same_arrays
 from lines_support import line_to
-from servers_support import free_port
+from service_process_support import TOKEN, Site
 
 from wsi_pipeline.client import Client, RefusedError
 from wsi_pipeline.errors import UsageError
@@ -29,60 +26,11 @@ from wsi_pipeline.stitch.result import verify
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
 from wsi_pipeline.testing.slides import write_pyramid
 
-TOKEN = "wsi_a_token_only_these_tests_know"
 MODEL = "small"
 
 
-@dataclass
-class Serve:
-    """``wsi serve`` in a process group of its own."""
-
-    folder: Path
-    cache: Path
-    port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "wsi_pipeline.cli", "serve", "--no-demo"]
-        command += ["--port", str(self.port), "--data-dir", str(self.folder / "data")]
-        command += ["--models-dir", str(self.folder / "models"), "--device", "cpu"]
-        with (self.folder / "serve.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                env={**os.environ, "WSI_TOKEN": TOKEN, "WSI_CACHE_DIR": str(self.cache)},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + 90
-        while True:
-            assert self.process.poll() is None, (self.folder / "serve.log").read_text()
-            try:
-                with urllib.request.urlopen(f"{self.url}/healthz", timeout=5):
-                    return
-            except OSError:
-                assert time.monotonic() < deadline, (self.folder / "serve.log").read_text()
-                time.sleep(0.1)
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()  # its children end with it
-        self.process.wait()
-        while True:
-            try:
-                urllib.request.urlopen(f"{self.url}/healthz", timeout=5).close()
-            except OSError:
-                return
-            time.sleep(0.02)
-
-    def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(60)
+class Serve(Site):
+    """The service, and the command line that asks it."""
 
     def environment(self, state: Path) -> dict[str, str]:
         return {

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser_support import Site, Watch, chromium, site, visitor
+from browser_support import Watch, chromium, site, visitor
 from playwright.sync_api import Browser, Page
+from service_process_support import Site
 
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR

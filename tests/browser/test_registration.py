@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser_support import TOKEN, Site, visitor
+from browser_support import visitor
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page
 from results_support import CELL_PX, Api, Square, api, plant, settle
 from scipy import ndimage
+from service_process_support import TOKEN, Site
 
 Mask = NDArray[np.bool_]
 

@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from browser_support import MODEL, TOKEN, Site, Watch
+from browser_support import MODEL, Watch
 from playwright.sync_api import Locator, Page, expect
+from service_process_support import TOKEN, Site
 
 from wsi_pipeline.testing.slides import write_pyramid
 

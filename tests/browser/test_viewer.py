@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser_support import TOKEN, Site, Watch, accessibility_problems, visitor
+from browser_support import Watch, accessibility_problems, visitor
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 from results_support import CELL_PX, Api, Square, api, plant, settle
+from service_process_support import TOKEN, Site
 
 SIZE = 20 * CELL_PX, 16 * CELL_PX
 SQUARES = (Square(2, 2, 4), Square(12, 3, 3), Square(7, 10, 2))

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser_support import MODEL, TOKEN, Site, Watch, accessibility_problems, visitor
+from browser_support import MODEL, Watch, accessibility_problems, visitor
 from playwright.sync_api import Browser, Locator, Page, Route, expect
+from service_process_support import TOKEN, Site
 
 from wsi_pipeline.client import Client
 from wsi_pipeline.jobs.database import Database
@@ -243,6 +244,8 @@ def test_two_analyses_of_one_slide(listed: Page) -> None:
     dialog.get_by_role("button", name="Queue analysis").click()
     expect(group.locator("tr")).to_have_count(2)
     expect(group.get_by_text("Finished")).to_have_count(2, timeout=PATIENT)
+    # What was found arrives after the state, and draws the line anew.
+    expect(group.get_by_text("mm²")).to_have_count(2)
     group.get_by_role("button", name="More to do with").last.click()
     listed.get_by_role("button", name="Delete the analysis…").click()
     listed.get_by_role("button", name="Delete", exact=True).click()

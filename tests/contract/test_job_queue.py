@@ -4,9 +4,8 @@ import itertools
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import claimer_support
@@ -25,7 +24,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from jobs_support import PROBLEM, Store, digest
-from servers_support import PostgresServer, postgres_server
 
 from wsi_pipeline.jobs import audit, schema
 from wsi_pipeline.jobs.database import Database
@@ -42,29 +40,6 @@ from wsi_pipeline.jobs.requests import (
 from wsi_pipeline.jobs.tables import audit as audit_table
 from wsi_pipeline.jobs.tables import jobs, metadata, results
 from wsi_pipeline.jobs.turns import AGEING_SECONDS
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'service.db'}"
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return server.database()
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    database = Database(url)
-    schema.migrate(database)
-    yield Store(database)
-    database.close()
 
 
 @pytest.fixture

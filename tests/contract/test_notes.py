@@ -11,7 +11,6 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from jobs_support import Store
-from servers_support import PostgresServer, postgres_server
 
 from wsi_pipeline.jobs import audit, schema
 from wsi_pipeline.jobs import notes as notes_module
@@ -27,29 +26,6 @@ from wsi_pipeline.jobs.tables import audit as audit_table
 from wsi_pipeline.storage import open_storage
 
 AGREE, DISAGREE = Verdict.AGREE, Verdict.DISAGREE
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'service.db'}"
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return server.database()
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    database = Database(url)
-    schema.migrate(database)
-    yield Store(database)
-    database.close()
 
 
 @pytest.fixture

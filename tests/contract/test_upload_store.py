@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from servers_support import PostgresServer, postgres_server
 
 from wsi_pipeline.jobs.audit import verify_chain
 from wsi_pipeline.jobs.database import Database
@@ -19,19 +17,8 @@ from wsi_pipeline.jobs.tables import slides, uploads
 from wsi_pipeline.jobs.uploads import GoneError, TooLargeError, UploadState, UploadStore
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'service.db'}"
-    else:
-        server: PostgresServer = request.getfixturevalue("postgres")
-        url = server.database()
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
     opened = Database(url)
     migrate(opened)
     yield opened

@@ -131,8 +131,9 @@ def status(
     elif not json:
         table = Table(box=None, pad_edge=False)
         table.add_column("job", no_wrap=True)  # to be copied
-        for column in ("state", "stage", "tiles", "position", "expected", "reason"):
-            table.add_column(column, overflow="fold")
+        for column in ("state", "stage", "tiles", "place", "expected", "reason"):
+            whole = column in ("state", "tiles")
+            table.add_column(column, overflow="fold", no_wrap=whole)
         for job in found:
             table.add_row(*_cells(job))
         Console().print(table, highlight=False)

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ import openslide
 import pytest
 import tifffile
 
-from wsi_pipeline import cli
 from wsi_pipeline.testing import write_pyramid
 from wsi_pipeline.testing.annotations import square, write_asap
 
@@ -18,24 +18,9 @@ Wsi = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def wsi(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Wsi:
+def wsi(wsi: Wsi) -> Wsi:
     """Runs ``wsi dataset``: exit code, standard output, standard error."""
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["wsi", "dataset", *map(str, arguments)])
-        capsys.readouterr()
-        code: object = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = ended.code or 0
-        text = capsys.readouterr()
-        assert isinstance(code, int), code
-        return code, text.out, text.err
-
-    return run
+    return partial(wsi, "dataset")
 
 
 @pytest.fixture

@@ -2,35 +2,20 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from laboratory_support import Laboratory
 
-from wsi_pipeline import cli
-
 Wsi = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def wsi(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Wsi:
-    """Runs ``wsi evaluate`` in this process: exit code, standard output, standard error."""
+def wsi(wsi: Wsi, monkeypatch: pytest.MonkeyPatch) -> Wsi:
+    """Runs ``wsi evaluate``: exit code, standard output, standard error."""
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["wsi", "evaluate", *map(str, arguments)])
-        capsys.readouterr()
-        code: object = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = ended.code or 0
-        text = capsys.readouterr()
-        assert isinstance(code, int), code
-        return code, text.out, text.err
-
-    return run
+    return partial(wsi, "evaluate")
 
 
 def two_slides(folder: Path) -> Laboratory:

@@ -1,0 +1,34 @@
+"""Databases of both kinds, for the suites that hold them to the same contract."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jobs_support import Store
+from servers_support import PostgresServer, postgres_server
+
+from wsi_pipeline.jobs import schema
+from wsi_pipeline.jobs.database import Database
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'service.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.database()
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    database = Database(url)
+    schema.migrate(database)
+    yield Store(database)
+    database.close()
