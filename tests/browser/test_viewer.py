@@ -171,6 +171,23 @@ def test_a_key_pressed_before_the_regions_are_here_waits_for_them(
     expect(page.get_by_text("This result has no regions.")).to_have_count(0)
 
 
+def test_leaving_while_tiles_are_on_their_way_is_no_trouble(
+    page: Page, service: Site, shown: Shown
+) -> None:
+    waiting: list[Route] = []
+    expect(page.locator("tbody.group")).to_have_count(1)
+    page.route("**/*_files/**", lambda route: waiting.append(route))  # noqa: PLW0108 - playwright marks what it is given
+    with page.expect_request("**/*_files/**"):
+        page.locator("a.slide-name").click()
+    page.wait_for_timeout(300)
+    page.go_back()
+    expect(page.locator("tbody.group")).to_have_count(1)
+    for route in waiting:
+        route.continue_()
+    # What the browser complains of, it does on their arrival.
+    page.wait_for_timeout(500)
+
+
 def test_notes_are_kept_and_exported(viewer: Page, asked: Api, shown: Shown) -> None:
     viewer.get_by_role("tab", name="Regions").click()
     viewer.locator('[data-region="2"]').click()
@@ -181,6 +198,7 @@ def test_notes_are_kept_and_exported(viewer: Page, asked: Api, shown: Shown) -> 
     expect(viewer.get_by_role("button", name="Save comment")).to_be_hidden()
     (note,) = asked.get(f"/v1/jobs/{shown.job_id}/notes")["notes"]
     assert (note["region"], note["verdict"]) == (2, "disagree")
+    assert "region=2" in viewer.url, "however soon somebody loads it again"
     viewer.reload()
     expect(viewer.locator('[data-region="2"]')).to_contain_text("Disagreed")
     expect(viewer.get_by_label("Comment on this region")).to_have_value(

@@ -220,8 +220,18 @@ function standInForStyle(): void {
   document.head.append(element);
 }
 
+/** OpenSeadragon warns of tiles that arrive after their viewer was left, which is no news. */
+function tellLess(): void {
+  const loud = window.console;
+  const warn = (text: string, ...more: unknown[]): void => {
+    if (!text.startsWith("Ignoring tile")) loud.warn(text, ...more);
+  };
+  Object.assign(OpenSeadragon, { console: { ...loud, warn } });
+}
+
 function newViewer(element: HTMLElement, pyramid: Pyramid, still: boolean): OpenSeadragon.Viewer {
   standInForStyle();
+  tellLess();
   return new OpenSeadragon.Viewer({
     element,
     // Draws on a plain canvas, exactly and everywhere, and is read out for pictures of the view.

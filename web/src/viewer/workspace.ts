@@ -20,7 +20,7 @@ import { Sidebar } from "./sidebar";
 import { Stage } from "./stage";
 import { Toolbar } from "./toolbar";
 
-/** The address follows at most this often, ms: browsers count changes of it. */
+/** The address follows moves and sliders at most this often, ms: browsers count changes of it. */
 const ADDRESS_MS = 250;
 /** Share of the pane a region may fill, and the magnification not to go beyond. */
 const REGION_SHARE = 0.5;
@@ -89,7 +89,7 @@ export class Workspace {
     );
     this.#commands = commandsOf(this);
     listenToKeys(this.#commands, this.#stop.signal);
-    // What was about to be written is there when the page is loaded again.
+    // What was about to be written is there when the browser goes back to this page.
     window.addEventListener("pagehide", this.#writeNow, { signal: this.#stop.signal });
     session.listen(() => {
       this.#update();
@@ -97,7 +97,9 @@ export class Workspace {
     });
     session.state.listen((now, before) => {
       if (now.view === before.view) this.#update();
-      this.#writeAddress();
+      const flowing = now.view !== before.view || now.layers !== before.layers;
+      if (flowing) this.#writeSoon();
+      else this.#writeNow();
     });
   }
 
@@ -119,11 +121,11 @@ export class Workspace {
 
   /** Mark a region and fly there. */
   goTo(region: Region): void {
-    this.session.state.set({ region: region.number, panel: "regions" });
     const { pane } = this.stage;
     const mpp = this.session.mpp;
     const most = mpp === null ? 1 : zoomOf(REGION_MAGNIFICATION, mpp);
     this.stage.show(viewOf(region.box, pane.size, pane.target.rotation, REGION_SHARE, most));
+    this.session.state.set({ region: region.number, panel: "regions" });
   }
 
   /** Go some regions on in the list, around its ends. */
@@ -224,7 +226,7 @@ export class Workspace {
     if (view !== null) this.#onView(view);
   }
 
-  #writeAddress(): void {
+  #writeSoon(): void {
     if (this.#timer !== 0) return;
     this.#timer = window.setTimeout(this.#writeNow, ADDRESS_MS);
   }
@@ -232,7 +234,10 @@ export class Workspace {
   readonly #writeNow = (): void => {
     window.clearTimeout(this.#timer);
     this.#timer = 0;
-    const query = toQuery(this.session.state.value);
+    const { pane } = this.stage;
+    const state = this.session.state.value;
+    // Not a place on the way: who loads the page again, or follows the link, arrives.
+    const query = toQuery(pane.ready ? { ...state, view: pane.target } : state);
     history.replaceState(history.state, "", `${location.pathname}${query === "" ? "" : `?${query}`}`);
   };
 }

@@ -1,9 +1,9 @@
 /** What can be done with slides and analyses, and the buttons for it. */
 
-import { cancelJob, deleteJob, retryJob, type Job } from "../api/jobs";
+import { cancelJob, retryJob, type Job } from "../api/jobs";
 import { problemText } from "../api/problem";
 import { maySubmit } from "../api/session";
-import { deleteSlide, type Slide } from "../api/slides";
+import type { Slide } from "../api/slides";
 import { confirm } from "../ui/dialog";
 import { h, type Child } from "../ui/dom";
 import { plural } from "../ui/format";
@@ -62,8 +62,7 @@ export class Actions {
     const title = "Delete this analysis?";
     if (!(await confirm(title, "Its result can no longer be opened or downloaded.", "Delete"))) return;
     await this.#try(async () => {
-      await deleteJob(job.id);
-      this.#data.dropJob(job.id);
+      await this.#data.deleteJob(job.id);
     });
   }
 
@@ -74,8 +73,7 @@ export class Actions {
     if (slides.length === 0 || !(await confirm(title, text, "Delete"))) return;
     for (const slide of slides) {
       await this.#try(async () => {
-        await deleteSlide(slide.id);
-        this.#data.dropSlide(slide.id);
+        await this.#data.deleteSlide(slide.id);
       });
     }
   }

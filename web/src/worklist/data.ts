@@ -2,10 +2,10 @@
 
 import { connection } from "../api/connection";
 import { JobEvents, type ProgressNews, type StateNews } from "../api/events";
-import { getJob, listJobs, type Job } from "../api/jobs";
+import { deleteJob, getJob, listJobs, type Job } from "../api/jobs";
 import { listModels, type Model } from "../api/models";
 import { ApiProblem } from "../api/problem";
-import { getSlide, listSlides, type Slide } from "../api/slides";
+import { deleteSlide, getSlide, listSlides, type Slide } from "../api/slides";
 import { groupsOf, type Group } from "./lines";
 
 /** How often slides that are being checked are asked for, ms. */
@@ -36,6 +36,10 @@ export class WorklistData {
   #again = false;
   /** Jobs of which events told since the reading began: what it says of them may be old. */
   readonly #touched = new Set<string>();
+  /** Slides and jobs that are being deleted, or were: nothing asks for them any more. */
+  readonly #leaving = new Set<string>();
+  #catching: Promise<void> = Promise.resolve();
+  #looking: Promise<void> = Promise.resolve();
   readonly #unlisten: () => void;
 
   constructor(onChange: () => void) {
@@ -99,8 +103,8 @@ export class WorklistData {
         listJobs(undefined, signal),
         listModels(signal),
       ]);
-      replace(this.slides, slides);
-      replace(this.jobs, jobs);
+      replace(this.slides, slides.filter(({ id }) => !this.#leaving.has(id)));
+      replace(this.jobs, jobs.filter(({ id }) => !this.#leaving.has(id)));
       this.models = models;
       this.loaded = true;
       this.error = null;
@@ -121,14 +125,30 @@ export class WorklistData {
     this.#changed();
   }
 
-  dropJob(id: string): void {
+  /** Delete a job, of which nothing is asked meanwhile nor afterwards. */
+  async deleteJob(id: string): Promise<void> {
+    await this.#remove(id, deleteJob);
     this.jobs.delete(id);
     this.#changed();
   }
 
-  dropSlide(id: string): void {
+  /** Delete a slide; its jobs stay. */
+  async deleteSlide(id: string): Promise<void> {
+    await this.#remove(id, deleteSlide);
     this.slides.delete(id);
     this.#changed();
+  }
+
+  async #remove(id: string, remove: (id: string) => Promise<void>): Promise<void> {
+    this.#leaving.add(id);
+    // What is asked already shall find it.
+    await Promise.allSettled([this.#catching, this.#looking]);
+    try {
+      await remove(id);
+    } catch (error) {
+      this.#leaving.delete(id);
+      throw error;
+    }
   }
 
   /** A slide that has just come into being. */
@@ -178,7 +198,7 @@ export class WorklistData {
   #soon(): void {
     this.#later ??= window.setTimeout(() => {
       this.#later = undefined;
-      void this.#catchUp();
+      this.#catching = this.#catchUp();
     }, TOGETHER_MS);
   }
 
@@ -202,6 +222,7 @@ export class WorklistData {
   }
 
   async #readJob(id: string): Promise<void> {
+    if (this.#leaving.has(id)) return;
     const { signal } = this.#stop;
     try {
       const job = await getJob(id, signal);
@@ -214,6 +235,7 @@ export class WorklistData {
   }
 
   async #readSlide(id: string): Promise<void> {
+    if (this.#leaving.has(id)) return;
     try {
       this.slides.set(id, await getSlide(id, this.#stop.signal));
     } catch (error) {
@@ -226,7 +248,10 @@ export class WorklistData {
     if (this.#stop.signal.aborted) return;
     this.#onChange();
     const checking = [...this.slides.values()].some((slide) => slide.state === "checking");
-    if (checking) this.#checking ??= window.setTimeout(() => void this.#look(), CHECKING_MS);
+    if (!checking) return;
+    this.#checking ??= window.setTimeout(() => {
+      this.#looking = this.#look();
+    }, CHECKING_MS);
   }
 
   /** Look after the slides that are being checked. */

@@ -16,10 +16,15 @@ export interface RowContext {
   readonly onSelect: (slideId: string, selected: boolean) => void;
 }
 
-/** Remembers what a cell shows, so that it is made anew only when that changed. */
+/**
+ * Remembers what a cell shows, so that it is made anew only when that changed, and not under a
+ * menu that somebody is reading.
+ */
 class Cell {
   readonly element: HTMLTableCellElement;
   #key: string | null = null;
+  /** What to show as soon as no menu is open here. */
+  #later: (() => Child[]) | null = null;
 
   constructor(name: string, tag: "td" | "th" = "td") {
     this.element = h(tag, { class: name, scope: tag === "th" ? "rowgroup" : null });
@@ -28,6 +33,23 @@ class Cell {
   show(key: string, make: () => Child[]): void {
     if (key === this.#key) return;
     this.#key = key;
+    const open = this.element.querySelector(":popover-open");
+    if (open === null) {
+      this.#later = null;
+      this.#fill(make);
+      return;
+    }
+    if (this.#later === null) open.addEventListener("toggle", this.#closed, { once: true });
+    this.#later = make;
+  }
+
+  readonly #closed = (): void => {
+    const make = this.#later;
+    this.#later = null;
+    if (make !== null) this.#fill(make);
+  };
+
+  #fill(make: () => Child[]): void {
     const focused = this.element.contains(document.activeElement);
     fill(this.element, ...make());
     if (focused) this.element.querySelector<HTMLElement>("a, button, [tabindex]")?.focus();
@@ -94,19 +116,21 @@ export class GroupRow {
     }
   }
 
-  /** As many lines as there are analyses; those of the slide go over all of them. */
+  /** As many lines as there are analyses; the cells of the slide go over all of them. */
   #fit(wanted: number): void {
-    if (this.#lines.length === wanted) return;
-    const focused = this.element.contains(document.activeElement);
-    this.#lines = Array.from({ length: wanted }, () => new Line());
-    const rows = this.#lines.map((line, index) => {
+    const slideCells = [this.#checkCell, this.#thumb.element, this.#slide.element];
+    for (const cell of slideCells) cell.rowSpan = wanted;
+    const surplus = this.#lines.splice(wanted);
+    const focused = surplus.some(({ element }) => element.contains(document.activeElement));
+    for (const { element } of surplus) element.remove();
+    while (this.#lines.length < wanted) {
+      const line = new Line();
       const own = [line.analysis, line.state, line.score, line.area, line.alarms, line.actions];
-      const before = index === 0 ? [this.#checkCell, this.#thumb.element, this.#slide.element] : [];
-      for (const cell of before) cell.rowSpan = wanted;
+      const before = this.#lines.length === 0 ? slideCells : [];
       line.element.append(...before, ...own.map(({ element }) => element));
-      return line.element;
-    });
-    this.element.replaceChildren(...rows);
+      this.element.append(line.element);
+      this.#lines.push(line);
+    }
     if (focused) this.element.querySelector<HTMLElement>("[data-line]")?.focus();
   }
 }

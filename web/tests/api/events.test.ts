@@ -1,31 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { connection } from "../../src/api/connection";
 import { JobEvents } from "../../src/api/events";
-
-class FakeSource extends EventTarget {
-  static readonly CLOSED = 2;
-  static made: FakeSource[] = [];
-  readyState = 0;
-
-  constructor(readonly url: string) {
-    super();
-    FakeSource.made.push(this);
-  }
-
-  close(): void {
-    this.readyState = FakeSource.CLOSED;
-  }
-
-  tell(name: string): void {
-    this.dispatchEvent(new Event(name));
-  }
-}
-
-function current(): FakeSource {
-  const source = FakeSource.made.at(-1);
-  if (source === undefined) throw new Error("nobody listens");
-  return source;
-}
+import { FakeSource } from "../support/event_source";
 
 describe("the line of news", () => {
   let events: JobEvents;
@@ -47,25 +23,25 @@ describe("the line of news", () => {
 
   it("tells of a server that stays away although the browser tries again and again", () => {
     for (let second = 0; second < 6; second += 2) {
-      current().tell("error");
+      FakeSource.current.tell("error");
       vi.advanceTimersByTime(2000);
     }
     expect(connection.state).toBe("offline");
-    current().tell("open");
+    FakeSource.current.tell("open");
     expect(connection.state).toBe("online");
   });
 
   it("says nothing of a line that is back at once", () => {
-    current().tell("error");
+    FakeSource.current.tell("error");
     vi.advanceTimersByTime(2000);
-    current().tell("open");
+    FakeSource.current.tell("open");
     vi.advanceTimersByTime(60_000);
     expect(connection.state).toBe("online");
   });
 
   it("opens a line anew that was refused", () => {
-    current().readyState = FakeSource.CLOSED;
-    current().tell("error");
+    FakeSource.current.readyState = FakeSource.CLOSED;
+    FakeSource.current.tell("error");
     vi.advanceTimersByTime(6000);
     expect(FakeSource.made.length).toBe(2);
     expect(connection.state).toBe("online");
