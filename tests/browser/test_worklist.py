@@ -243,7 +243,7 @@ def test_two_analyses_of_one_slide(listed: Page) -> None:
     dialog.get_by_label("Stride, px").fill("96")
     dialog.get_by_role("button", name="Queue analysis").click()
     expect(group.locator("tr")).to_have_count(2)
-    # A menu that is being read stays while the line under it changes, and what it hid is made up for.
+    # A menu that is being read stays while its line changes, and what it held back comes after it.
     group.get_by_role("button", name="More to do with").first.click()
     menu = listed.get_by_role("group", name="What to do with some.tiff")
     expect(group.get_by_text("mm²")).to_have_count(2, timeout=PATIENT)
