@@ -19,7 +19,7 @@ from api.problems import BAD_REQUEST, TOO_LARGE, TOO_MANY
 from wsi_pipeline.jobs.settings import ServiceSettings
 
 #: Small, many and cheap: what a viewer fetches while somebody looks around.
-TILES = re.compile(r"/v1/(slides/[^/]+_files/|jobs/[^/]+/(heatmap|mask\.zarr)/)")
+TILES = re.compile(r"/v1/(slides/[^/]+_files/|jobs/[^/]+/(heatmap|mask\.zarr)/|shared/)")
 #: Asked by those who watch the service, who must not be turned away.
 _UNLIMITED = ("/healthz", "/readyz")
 #: Least number of bad keys an address may try in a minute.

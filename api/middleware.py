@@ -33,6 +33,14 @@ _SECURITY: tuple[tuple[bytes, bytes], ...] = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 )
+#: Addresses below this are let read by pages of every site: they hold their own right to be.
+SHARED = "/v1/shared/"
+#: On all their answers, refusals too: viewers tell a missing chunk by its status.
+_FOR_ALL_SITES: tuple[tuple[bytes, bytes], ...] = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"ETag, Accept-Ranges, Content-Range, Content-Length"),
+    (b"cross-origin-resource-policy", b"cross-origin"),
+)
 #: Unless a route says otherwise: answers belong to whoever has the key.
 _CACHE = (b"cache-control", b"no-store")
 _CLIENT_LEFT = 499
@@ -69,7 +77,7 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = {**message, "headers": _headers(message, request_id)}
+                message = {**message, "headers": _headers(message, request_id, scope["path"])}
             await send(message)
 
         with bound(request_id=request_id):
@@ -119,8 +127,10 @@ def _request_id(scope: Scope) -> str:
     return given if given and _SANE_ID.fullmatch(given) else new_id()
 
 
-def _headers(message: Message, request_id: str) -> list[tuple[bytes, bytes]]:
+def _headers(message: Message, request_id: str, path: str) -> list[tuple[bytes, bytes]]:
     given = list(message.get("headers", ()))
+    if path.startswith(SHARED):
+        given += _FOR_ALL_SITES
     names = {key.lower() for key, _ in given}
     added = [pair for pair in (*_SECURITY, _CACHE) if pair[0] not in names]
     return [*given, *added, (REQUEST_ID.encode(), request_id.encode())]

@@ -31,6 +31,7 @@ from api.serving import FOR_EVER, Conditions, Content, answers, serve
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.export.noted_regions import RegionNote, with_notes
 from wsi_pipeline.jobs.notes import Note
+from wsi_pipeline.jobs.results import JobResult
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,8 @@ _STORE_FILE = re.compile(r"(?:[A-Za-z0-9_]+/)*[A-Za-z0-9_]+(?:\.json)?")
 #: What may change: kept by the caller only, and asked for again each time.
 _ASK_AGAIN = "private, no-cache"
 _OCTETS, _JSON = "application/octet-stream", "application/json"
+#: Of the files of a Zarr store.
+STORE_TYPES = (_OCTETS, _JSON)
 
 
 class Links(BaseModel):
@@ -102,12 +105,12 @@ def get_result(job_id: JobId, access: Viewer, services: _Services) -> ResultOut:
     "/mask.zarr/{path:path}",
     name="head_mask_file",
     response_class=Response,
-    responses=answers((_OCTETS, _JSON), "A file of the store", 404, 409, 422, 503),
+    responses=answers(STORE_TYPES, "A file of the store", 404, 409, 422, 503),
 )
 @router.get(
     "/mask.zarr/{path:path}",
     response_class=Response,
-    responses=answers((_OCTETS, _JSON), "A file of the store", 404, 409, 422, 503),
+    responses=answers(STORE_TYPES, "A file of the store", 404, 409, 422, 503),
 )
 def get_mask_file(
     job_id: JobId,
@@ -120,7 +123,17 @@ def get_mask_file(
 
     A chunk that is not there is answered 404, which readers take for one of fill values.
     """
-    found = services.results.of_job(access, job_id)
+    return store_file(services, services.results.of_job(access, job_id), path, asked, FOR_EVER)
+
+
+def store_file(
+    services: Services, found: JobResult, path: str, asked: Conditions, caching: str
+) -> Response:
+    """Answer with a file of a result's store; call it on a worker thread.
+
+    Raises:
+        ApiError: there is no such file, or it cannot be reached now.
+    """
     key = f"{found.location}/{path}"
     try:
         stored = services.storage.stat(key) if _STORE_FILE.fullmatch(path) else None
@@ -128,7 +141,7 @@ def get_mask_file(
             read = functools.partial(services.storage.read, key)
             content = Content(stored.size_bytes, stored.etag, read)
             media_type = _JSON if path.endswith(".json") else _OCTETS
-            return serve(asked, content, media_type, {"Cache-Control": FOR_EVER})
+            return serve(asked, content, media_type, {"Cache-Control": caching})
     except (FileNotFoundError, UsageError):
         pass  # deleted between the two calls, or longer than any name is
     except OSError as error:

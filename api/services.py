@@ -10,6 +10,7 @@ from api.links import Links
 from wsi_pipeline.jobs.database import Database
 from wsi_pipeline.jobs.keys import ApiKeys
 from wsi_pipeline.jobs.notes import NoteStore
+from wsi_pipeline.jobs.passes import Passes
 from wsi_pipeline.jobs.requests import JobRequests
 from wsi_pipeline.jobs.results import ResultStore
 from wsi_pipeline.jobs.settings import ServiceSettings
@@ -38,6 +39,7 @@ class Services:
     jobs: JobRequests
     results: ResultStore
     notes: NoteStore
+    passes: Passes
     models: ModelCatalogue
     stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -67,6 +69,7 @@ class Services:
             jobs=JobRequests(database),
             results=ResultStore(database),
             notes=NoteStore(database),
+            passes=Passes(database),
             models=ModelCatalogue(settings.models_dir),
         )
 

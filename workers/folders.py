@@ -14,8 +14,7 @@ from typing import Any
 from workers.delivery import InTheWayError, deliver_failure, deliver_tree
 from workers.entries import WatchedEntry, entries, entry_of, look
 from workers.watched import Checked, Ended, WatchedFile, WatchedFiles
-from wsi_pipeline.config import AnalysisConfig
-from wsi_pipeline.errors import PackageError, SlideError
+from wsi_pipeline.errors import PackageError, SlideError, UsageError
 from wsi_pipeline.jobs.database import Database
 from wsi_pipeline.jobs.order import make_request
 from wsi_pipeline.jobs.problem import problem_of
@@ -75,7 +74,7 @@ class FolderWatch:
         for number, folder in enumerate(self._settings.watch, 1):
             try:
                 self._scan(folder)
-            except (OSError, PackageError) as error:
+            except (OSError, PackageError, UsageError) as error:
                 # Of this folder only, and perhaps for a while only: a drive that is away.
                 self._complain(folder.path, f"watched folder {number}: {_reason(error)}")
             else:
@@ -106,15 +105,13 @@ class FolderWatch:
     def _queue(
         self, folder: WatchedFolder, entry: WatchedEntry, row: WatchedFile, hold: float
     ) -> None:
-        package = self._package(folder.model)
+        own = {"device": self._settings.device, "precision": self._settings.precision}
+        config = folder.analysis.model_copy(update=own)
+        request = make_request("", folder.model, self._package(folder.model), config)
         outcome = self._holding(row, hold, lambda: self._check(entry.path))
         if outcome.held is None or look(entry.path) != row.look:
             return  # another worker has it, or it changed: the next scan will see
         if outcome.error is None:
-            config = AnalysisConfig(
-                device=self._settings.device, precision=self._settings.precision
-            )
-            request = make_request("", folder.model, package, config)
             job = self._files.queue(outcome.held, folder.workspace, request, outcome.value)
             if job is not None:
                 log.info("queued a slide of a watched folder", extra={"facts": {"job_id": job}})
@@ -208,6 +205,6 @@ class FolderWatch:
 
 def _reason(error: Exception) -> str:
     """An error without the paths in it: folders and files may be called like people."""
-    if isinstance(error, PackageError):
+    if isinstance(error, PackageError | UsageError):
         return str(error)
     return getattr(error, "strerror", None) or type(error).__name__

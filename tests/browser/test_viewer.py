@@ -274,7 +274,7 @@ def test_two_results_side_by_side_show_the_same_place(viewer: Page, shown: Shown
     query(viewer, f"mode=side.*{shown.job_id}.*{shown.finer_id}")
 
 
-def test_exports(viewer: Page, service: Site, shown: Shown) -> None:
+def test_exports(viewer: Page, browser: Browser, service: Site) -> None:
     viewer.context.grant_permissions(["clipboard-read", "clipboard-write"])
     with viewer.expect_download() as download:
         viewer.get_by_role("link", name="CSV").click()
@@ -291,7 +291,23 @@ def test_exports(viewer: Page, service: Site, shown: Shown) -> None:
     viewer.get_by_role("button", name="Zarr URL").click()
     expect(viewer.get_by_text("The address of the mask is copied.")).to_be_visible()
     copied = viewer.evaluate("navigator.clipboard.readText()")
-    assert copied == f"{service.url}/v1/jobs/{shown.job_id}/mask.zarr"
+    assert copied.startswith(f"{service.url}/v1/shared/")
+    # What vizarr does: a page of another site, without a key, reads a range.
+    context = browser.new_context()
+    elsewhere = context.new_page()
+    read = elsewhere.evaluate(
+        """async (url) => {
+          const answer = await fetch(`${url}/zarr.json`, {headers: {Range: "bytes=0-0"}});
+          const missing = await fetch(`${url}/labels/tumour/0/c/9/9`);
+          return [answer.status, answer.headers.get("Content-Range"), await answer.text(),
+                  missing.status];
+        }""",
+        copied,
+    )
+    context.close()
+    assert read[0] == 206
+    assert read[1].startswith("bytes 0-0/")
+    assert (read[2], read[3]) == ("{", 404)
 
 
 def test_measuring_with_mouse_and_keyboard(viewer: Page) -> None:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from browser_support import MODEL, Watch, accessibility_problems, visitor
 from playwright.sync_api import Browser, Locator, Page, Route, expect
@@ -205,9 +206,9 @@ def test_results_are_downloaded(listed: Page) -> None:
     button.click()
     listed.context.grant_permissions(["clipboard-read", "clipboard-write"])
     listed.get_by_role("button", name="Copy the address of the Zarr store").click()
-    expect(listed.get_by_text("The address is on the clipboard.")).to_be_visible()
+    expect(listed.get_by_text("The address of the mask is copied.")).to_be_visible()
     address = listed.evaluate("() => navigator.clipboard.readText()")
-    assert listed.request.get(f"{address}/zarr.json").json()["zarr_format"] == 3
+    assert httpx.get(f"{address}/zarr.json").json()["zarr_format"] == 3, "needs no key"
 
 
 def test_an_analysis_from_queue_to_result(listed: Page) -> None:

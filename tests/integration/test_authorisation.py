@@ -61,6 +61,10 @@ NEEDS: dict[str, Scope | None] = {
     "head_mask_zarr_zip": Scope.VIEW,
     "get_cells": Scope.VIEW,
     "get_cell_tile": Scope.VIEW,
+    "share_result": Scope.SUBMIT,
+    "get_shared_file": OPEN,
+    "head_shared_file": OPEN,
+    "ask_shared_file": OPEN,
     "list_notes": Scope.VIEW,
     "write_note": Scope.SUBMIT,
     "delete_note": Scope.SUBMIT,
@@ -119,6 +123,7 @@ class Place:
             "image_format": "jpeg",
             "path": "zarr.json",
             "region": "1",
+            "share": "what is no link",
             **self.ids,
             **ids,
         }

@@ -219,6 +219,52 @@ def test_zarr_opens_the_store_by_its_url(
     assert np.array_equal(part, done.result.tumour(0)[300:310, 250:700])
 
 
+def test_a_shared_mask_opens_by_its_url_without_a_key(
+    service: Service, http: httpx.Client, done: Finished
+) -> None:
+    made = http.post(f"{done.url}/link")
+    assert made.status_code == 200, made.text
+    link = made.json()["mask"]
+    store = HTTPStore.from_url(f"{service.url}{link}", client_options={"allow_http": True})
+    root: Any = zarr.open_group(ObjectStore(store, read_only=True), mode="r", zarr_format=3)
+    part = np.asarray(root["labels/tumour/0"][300:310, 250:700])
+    assert np.array_equal(part, done.result.tumour(0)[300:310, 250:700])
+    with service.client(None) as stranger:
+        whole = stranger.get(f"{link}/zarr.json")
+        assert whole.json() == http.get(f"{done.url}/mask.zarr/zarr.json").json()
+        # Pages of other sites may read it, refusals too, by which they tell a missing chunk.
+        missing = stranger.get(f"{link}/labels/tumour/0/c/9999/9999")
+        ended = stranger.get(f"{link.replace('/mask.zarr', 'x/mask.zarr')}/zarr.json")
+        assert (missing.status_code, ended.status_code) == (404, 404)
+        for answer in (whole, missing, ended):
+            assert answer.headers["access-control-allow-origin"] == "*"
+            assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+        asked = stranger.options(
+            f"{link}/zarr.json",
+            headers={"Origin": "http://viewer.test", "Access-Control-Request-Method": "GET"},
+        )
+        assert asked.status_code == 204
+        assert "Range" in asked.headers["access-control-allow-headers"]
+        # Nothing else of the job, and nothing else at all.
+        for other in ("result", "tiles.csv", "mask.tiff"):
+            assert stranger.get(link.replace("mask.zarr", other)).status_code == 404
+        secret = link.split("/")[3]
+        assert stranger.get("/v1/jobs", headers={"Authorization": secret}).status_code == 401
+        assert stranger.get(f"{link}/../../../../wsi.db").status_code == 404
+    own = http.get(f"{done.url}/mask.zarr/zarr.json")
+    assert "access-control-allow-origin" not in own.headers
+    assert own.headers["cross-origin-resource-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("hours", [0, 721, "x"])
+def test_how_long_a_link_may_last(http: httpx.Client, done: Finished, hours: object) -> None:
+    assert http.post(f"{done.url}/link", json={"hours": hours}).status_code == 422
+
+
+def test_what_has_no_result_is_not_shared(http: httpx.Client, waiting: Job) -> None:
+    assert http.post(f"/v1/jobs/{waiting.id}/link").status_code == 409
+
+
 def test_fsspec_opens_the_store_by_its_url(
     service: Service, http: httpx.Client, done: Finished
 ) -> None:

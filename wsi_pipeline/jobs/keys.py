@@ -98,11 +98,7 @@ class ApiKeys:
     def find(self, secret: str) -> Access | None:
         """Who holds this key; None if it is unknown, expired or revoked."""
         digest = _sha256(secret)
-        wanted = sa.select(api_keys).where(
-            api_keys.c.sha256 == digest,
-            api_keys.c.revoked_at.is_(None),
-            sa.or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > now()),
-        )
+        wanted = sa.select(api_keys).where(api_keys.c.sha256 == digest, unspent())
         with self._database.read() as connection:
             row = connection.execute(wanted).mappings().first()
         if row is None or not hmac.compare_digest(row["sha256"], digest):
@@ -111,11 +107,7 @@ class ApiKeys:
 
     def is_good(self, access: Access) -> bool:
         """Whether a key found earlier is still neither expired nor revoked."""
-        wanted = sa.select(api_keys.c.id).where(
-            api_keys.c.id == access.key_id,
-            api_keys.c.revoked_at.is_(None),
-            sa.or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > now()),
-        )
+        wanted = sa.select(api_keys.c.id).where(api_keys.c.id == access.key_id, unspent())
         with self._database.read() as connection:
             return connection.execute(wanted).first() is not None
 
@@ -178,6 +170,12 @@ class ApiKeys:
             note(connection, SYSTEM, "key.create", key_id, scope=scope, workspace=workspace)
             row = connection.execute(_shown().where(api_keys.c.id == key_id)).mappings().one()
             return ApiKey.of(row)
+
+
+def unspent() -> sa.ColumnElement[bool]:
+    """The keys that are neither revoked nor expired."""
+    lasts = sa.or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > now())
+    return sa.and_(api_keys.c.revoked_at.is_(None), lasts)
 
 
 def workspace_id(connection: sa.Connection, name: str) -> str:

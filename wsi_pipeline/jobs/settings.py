@@ -12,6 +12,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from wsi_pipeline.config import AnalysisConfig
+
 _APP = "wsi-pipeline"
 _GIB = 2**30
 
@@ -25,6 +27,8 @@ class WatchedFolder(BaseModel):
         results: Where results go, in the same tree; None puts each beside its slide.
         still_seconds: A file that has not grown for so long is complete.
         workspace: Whose its slides and jobs are.
+        analysis: How they are analysed, where it is not as the package says. ``device`` and
+            ``precision`` are the service's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +38,7 @@ class WatchedFolder(BaseModel):
     results: Path | None = None
     still_seconds: float = 10.0
     workspace: str = "default"
+    analysis: AnalysisConfig = AnalysisConfig()
 
 
 class ServiceSettings(BaseSettings):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 from jobs_support import PROBLEM, Store
+from pydantic import ValidationError
 
 from workers import folders
 from workers.folders import FolderWatch
@@ -160,6 +161,23 @@ def test_results_go_into_a_mirrored_tree(watching: Watching, tmp_path: Path) -> 
     watched.scan(1)
     assert watched.told(tmp_path / "out" / "deep" / "a.zarr") == "one"
     assert [file.name for file in (watched.folder / "deep").iterdir()] == ["a.tiff"]
+
+
+def test_slides_are_analysed_as_the_folder_says(watching: Watching) -> None:
+    watched = watching(analysis={"stride": 64, "slide_mpp": 0.5, "precision": "bf16"})
+    watched.slide("a.tiff")
+    watched.scan()
+    (job,) = watched.jobs()
+    assert (job.config["stride"], job.config["slide_mpp"]) == (64, 0.5)
+    assert "precision" not in job.config, "which is the service's own"
+
+
+@pytest.mark.parametrize("analysis", [{"strid": 64}, {"slide_mpp": 352}])
+def test_a_folder_that_asks_for_nonsense_is_refused(
+    watching: Watching, analysis: dict[str, object]
+) -> None:
+    with pytest.raises(ValidationError):
+        watching(analysis=analysis)
 
 
 def test_a_growing_file_waits(watched: Watched) -> None:
@@ -375,6 +393,16 @@ def test_a_missing_model_is_told_once_and_results_still_come(
     package.with_name("away").rename(package)
     watched.scan(3)
     assert len(watched.jobs()) == 2
+
+
+def test_what_the_model_cannot_do_is_told_once(
+    watching: Watching, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = watching(analysis={"stride": 5000})
+    watched.slide()
+    watched.scan(3)
+    assert watched.jobs() == []
+    assert sum("stride 5000 is larger" in record.message for record in caplog.records) == 1
 
 
 def test_a_result_that_cannot_be_put_in_place_says_why(watched: Watched) -> None:

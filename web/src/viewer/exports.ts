@@ -1,7 +1,9 @@
 /** Taking results along: files of the service, a picture of the view, addresses to copy. */
 
 import { problemText } from "../api/problem";
+import { shareMask } from "../api/sharing";
 import { roundLengthText, scaleBar } from "../geometry/scale";
+import { copyText } from "../ui/clipboard";
 import { h } from "../ui/dom";
 import { icon, type IconName } from "../ui/icons";
 import { toast } from "../ui/toast";
@@ -24,7 +26,7 @@ export class Exports {
       link("regions.geojson?notes=true", "GeoJSON", "Outlines and notes for QuPath"),
       link("tiles.csv", "CSV", "One row per tile the model looked at"),
     ];
-    this.#zarr = action("link", "Zarr URL", "Copy the address of the OME-Zarr mask", () => this.#copyZarr());
+    this.#zarr = action("link", "Zarr URL", "Copy an address of the OME-Zarr mask that vizarr, QuPath or zarr-python open", () => this.#copyZarr());
     this.element = h(
       "div",
       { class: "exports", role: "group", "aria-label": "Export" },
@@ -46,13 +48,14 @@ export class Exports {
   }
 
   async copyLink(): Promise<void> {
-    await copy(location.href, "The link to this view is copied.");
+    await copyText(location.href, "The link to this view is copied.");
   }
 
   async #copyZarr(): Promise<void> {
     const job = this.#session.active?.job.id;
     if (job === undefined) return;
-    await copy(`${location.origin}/v1/jobs/${job}/mask.zarr`, "The address of the mask is copied.");
+    const { url, told } = await shareMask(job);
+    await copyText(url, told);
   }
 
   async #savePicture(): Promise<void> {
@@ -103,11 +106,6 @@ function viewPicture(session: Session, stage: Stage): HTMLCanvasElement {
     context.fillRect(right - bar.px, 15, bar.px, 4);
   }
   return canvas;
-}
-
-async function copy(text: string, done: string): Promise<void> {
-  await navigator.clipboard.writeText(text);
-  toast(done);
 }
 
 function link(file: string, text: string, title: string): HTMLAnchorElement {

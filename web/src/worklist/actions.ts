@@ -3,7 +3,9 @@
 import { cancelJob, retryJob, type Job } from "../api/jobs";
 import { problemText } from "../api/problem";
 import { maySubmit } from "../api/session";
+import { shareMask } from "../api/sharing";
 import type { Slide } from "../api/slides";
+import { copyText } from "../ui/clipboard";
 import { confirm } from "../ui/dialog";
 import { h, type Child } from "../ui/dom";
 import { plural } from "../ui/format";
@@ -164,16 +166,15 @@ function downloads(job: Job): Child[] {
   const items = DOWNLOADS.map(([text, file, hint]) =>
     menuItem({ text, hint, href: `/v1/jobs/${job.id}/${file}`, download: true }),
   );
-  const url = `${location.origin}/v1/jobs/${job.id}/mask.zarr`;
-  return [...items, menuItem({ text: "Copy the address of the Zarr store", act: () => void copy(url) })];
+  return [...items, menuItem({ text: "Copy the address of the Zarr store", act: () => void copyMask(job) })];
 }
 
-async function copy(text: string): Promise<void> {
+async function copyMask(job: Job): Promise<void> {
   try {
-    await navigator.clipboard.writeText(text);
-    toast("The address is on the clipboard.");
-  } catch {
-    toast(`The browser does not let the page copy: ${text}`, "wrong");
+    const { url, told } = await shareMask(job.id);
+    await copyText(url, told);
+  } catch (error) {
+    toast(problemText(error), "wrong");
   }
 }
 
