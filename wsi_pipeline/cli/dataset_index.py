@@ -15,8 +15,9 @@ from wsi_pipeline.cli.dataset_display import (
     show_counts,
     show_ignored,
 )
-from wsi_pipeline.cohort.indexing import Indexed, IndexOptions
+from wsi_pipeline.cohort.indexing import Indexed
 from wsi_pipeline.cohort.indexing import index as index_folder
+from wsi_pipeline.cohort.options import IndexOptions
 from wsi_pipeline.cohort.pairing import Prefer
 from wsi_pipeline.cohort.summary import to_json
 from wsi_pipeline.cohort.table import write_cohort

@@ -1,8 +1,10 @@
 """Looking at a cohort's files before anybody relies on them for hours."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from wsi_pipeline.cohort.table import CohortSlide
 from wsi_pipeline.errors import AnnotationError, SlideError
@@ -13,8 +15,12 @@ from wsi_pipeline.slide.integrity import check_integrity
 from wsi_pipeline.slide.opening import open_slide
 
 _SPOT_PX = 32
+#: Slides looked at together: most of the time goes by waiting for drives, which may be far.
+_AT_ONCE = 8
 
 Progress = Callable[[int, int], None]
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +79,30 @@ def inspect_cohort(slides: Iterable[CohortSlide], progress: Progress | None = No
         slides: Those to look at; one without a file is a problem.
         progress: Called as ``progress(done, total)`` in slides.
     """
-    listed = list(slides)
-    problems: list[str] = []
-    for done, slide in enumerate(listed, 1):
-        problems += problems_of(slide)
-        if progress:
-            progress(done, len(listed))
-    return problems
+    return [problem for found in look_at(problems_of, list(slides), progress) for problem in found]
+
+
+def look_at(
+    look: Callable[[Item], Found], items: Sequence[Item], progress: Progress | None = None
+) -> list[Found]:
+    """Look at several at once, on threads; what was found, in the order of the items.
+
+    Args:
+        look: Called with each item.
+        items: Slides, say.
+        progress: Called as ``progress(done, total)``.
+    """
+    found: list[Found] = []
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="look") as threads:
+        try:
+            for one in threads.map(look, items):
+                found.append(one)
+                if progress:
+                    progress(len(found), len(items))
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+    return found
 
 
 def problems_of(slide: CohortSlide) -> list[str]:

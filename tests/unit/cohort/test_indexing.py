@@ -10,7 +10,8 @@ import pytest
 import tifffile
 
 from wsi_pipeline.cohort import CohortSlide
-from wsi_pipeline.cohort.indexing import Indexed, IndexOptions, index
+from wsi_pipeline.cohort.indexing import Indexed, index
+from wsi_pipeline.cohort.options import IndexOptions
 from wsi_pipeline.errors import CohortError, UsageError
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.synth import SynthSpec, write_slide
