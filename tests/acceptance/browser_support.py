@@ -18,11 +18,15 @@ from playwright.sync_api import (
     Page,
     Playwright,
     Request,
+    expect,
     sync_playwright,
 )
 from service_process_support import TOKEN, Site
 
 MODEL = "small"
+# Of a busy machine; a hang is longer.
+_PATIENT_MS = 30_000
+expect.set_options(timeout=_PATIENT_MS)
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "web" / "dist" / "index.html"
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
@@ -141,7 +145,7 @@ def visitor(
         color_scheme="dark" if dark else "light",
         accept_downloads=True,
     )
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(_PATIENT_MS)
     watch = Watch(site.url)
     watch.attach(context)
     try:

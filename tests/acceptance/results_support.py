@@ -127,12 +127,14 @@ def api(url: str, token: str) -> Iterator[Api]:
 
 
 def settle(page: Page) -> None:
-    """Wait until everything that belongs to the view is drawn in every pane."""
+    """Wait until nothing moves and everything that belongs to the view is drawn in every pane."""
     for threshold in page.locator(".layer .slider:has([data-slider=threshold]) output").all():
-        expect(threshold).not_to_have_text("…", timeout=30_000)
+        expect(threshold).not_to_have_text("…")
+    # What was asked for is begun, and what changed is on the screen, with the frame after the next.
+    two_frames = "() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))"
+    page.evaluate(two_frames)
     panes = page.locator(".viewer-slide")
-    expect(panes.first).to_have_attribute("data-settled", "true", timeout=30_000)
+    expect(panes.first).to_have_attribute("data-settled", "true")
     for index in range(panes.count()):
-        expect(panes.nth(index)).to_have_attribute("data-settled", "true", timeout=30_000)
-    # What changed is on the screen with the frame after the next.
-    page.evaluate("() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
+        expect(panes.nth(index)).to_have_attribute("data-settled", "true")
+    page.evaluate(two_frames)

@@ -148,7 +148,7 @@ def test_regions_come_by_suspicion_and_keys_fly_along_them(
         corners = np.array(features[index - 1]["geometry"]["coordinates"][0], float)
         centre = (corners.min(axis=0) + corners.max(axis=0)) / 2
         settle(viewer)
-        expect(viewer).to_have_url(re.compile(rf"x={centre[0]:g}&y={centre[1]:g}&"), timeout=10_000)
+        expect(viewer).to_have_url(re.compile(rf"x={centre[0]:g}&y={centre[1]:g}&"))
     viewer.keyboard.press("p")
     query(viewer, "region=3")
     scores = viewer.locator(".region-score").all_inner_texts()
@@ -223,7 +223,7 @@ def test_a_link_shows_a_colleague_the_same(
     viewer.keyboard.press("R")
     query(viewer, r"r=75.*_harbour_85_0\.25_voc")
     settle(viewer)
-    viewer.wait_for_timeout(1200)  # the flight, and the address after it
+    viewer.wait_for_timeout(600)  # the address follows
     mine, address = look(viewer), viewer.url
     with visitor(browser, service) as (page, _):
         page.goto(address)
@@ -259,7 +259,6 @@ def test_two_results_side_by_side_show_the_same_place(viewer: Page, shown: Shown
     assert box is not None
     viewer.mouse.move(box["x"] + 200, box["y"] + 300)
     viewer.mouse.wheel(0, -300)
-    viewer.wait_for_timeout(1500)
     settle(viewer)
     viewer.evaluate(
         "document.querySelectorAll('.viewer-overview, .viewer-tools, .scale-bar, "
@@ -324,7 +323,7 @@ def test_measuring_with_mouse_and_keyboard(viewer: Page) -> None:
     viewer.locator(".viewer-stage").focus()
     viewer.keyboard.press("Enter")
     viewer.keyboard.press("ArrowRight")
-    viewer.wait_for_timeout(1200)
+    settle(viewer)
     viewer.keyboard.press("Enter")
     expect(said).not_to_have_text(f"Distance {length:.0f} µm")
     viewer.keyboard.press("Escape")

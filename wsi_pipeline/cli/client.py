@@ -216,6 +216,38 @@ def cancel(
     print_json(given_up, json=json)
 
 
+@app.command()
+def share(
+    jobs: _JobIds,
+    hours: Annotated[int, typer.Option(help="How long it lasts.", min=1, max=720)] = 168,
+    url: Url = LOCAL,
+    token: Token = None,
+    token_file: TokenFile = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Print addresses of masks that vizarr, QuPath and zarr-python open without a key.
+
+    Whoever has one may read the mask until it ends; `wsi keys revoke` ends all that were made
+    with a key.
+
+    [bold]Example[/]
+
+        wsi client share 77ab…09 --hours 24
+
+    Exit codes: 0 done, 1 the service does not answer, 2 wrong usage or refused.
+    """
+    with open_client(url, token, token_file, quiet=quiet) as client:
+        shared = [client.share(job, hours=hours) for job in jobs]
+    print_json(shared, json=json)
+    if json:
+        return
+    for mask in shared:
+        sys.stdout.write(f"{mask.url}\n")
+    if not quiet:
+        sys.stderr.write(f"Good until {shared[-1].expires_at.astimezone():%Y-%m-%d %H:%M}.\n")
+
+
 app.command()(fetch)
 
 

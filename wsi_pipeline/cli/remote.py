@@ -16,6 +16,7 @@ from wsi_pipeline.client import (
     ClientError,
     JobFacts,
     RefusedError,
+    SharedMask,
     SlideFacts,
     TransferError,
 )
@@ -91,7 +92,7 @@ def open_client(
         raise typer.Exit(EXIT_FAILURE) from error
 
 
-def print_json(facts: Sequence[JobFacts | SlideFacts], *, json: bool) -> None:
+def print_json(facts: Sequence[JobFacts | SharedMask | SlideFacts], *, json: bool) -> None:
     """Print what the service told, if that is wanted."""
     if json:
         sys.stdout.write(json_format.dumps([fact.json for fact in facts]) + "\n")

@@ -17,7 +17,7 @@ from wsi_pipeline.client.errors import (
     TransferError,
     UnreachableError,
 )
-from wsi_pipeline.client.facts import Event, JobFacts, SlideFacts
+from wsi_pipeline.client.facts import Event, JobFacts, SharedMask, SlideFacts
 
 __all__ = [
     "Client",
@@ -25,6 +25,7 @@ __all__ = [
     "Event",
     "JobFacts",
     "RefusedError",
+    "SharedMask",
     "SlideFacts",
     "TransferError",
     "UnreachableError",

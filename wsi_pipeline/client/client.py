@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -11,7 +12,7 @@ import platformdirs
 
 from wsi_pipeline.client import download, upload
 from wsi_pipeline.client.connection import Connection
-from wsi_pipeline.client.facts import Event, JobFacts, SlideFacts
+from wsi_pipeline.client.facts import Event, JobFacts, SharedMask, SlideFacts
 from wsi_pipeline.client.following import Following
 from wsi_pipeline.client.memory import UploadMemory
 from wsi_pipeline.client.parcel import parcel
@@ -257,6 +258,24 @@ class Client:
         """
         told: dict[str, Any] = self._connection.request("GET", f"/v1/jobs/{job_id}/result").json()
         return told
+
+    def share(self, job_id: str, *, hours: int = 168) -> SharedMask:
+        """An address of a job's mask for viewers that can send no key.
+
+        Whoever has it may read the mask, until it ends or the key it was made with does.
+
+        Args:
+            job_id: A job that succeeded.
+            hours: How long it lasts; at most 30 days.
+
+        Raises:
+            RefusedError: there is no result, or the key may not share it.
+        """
+        path = f"/v1/jobs/{job_id}/link"
+        told = self._connection.request("POST", path, json={"hours": hours}).json()
+        return SharedMask(
+            str(self._connection.url(told["mask"])), datetime.fromisoformat(told["expires_at"])
+        )
 
     def fetch(
         self,

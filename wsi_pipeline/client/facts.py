@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from wsi_pipeline.client.event_stream import Event
 
-__all__ = ["Event", "JobFacts", "SlideFacts"]
+__all__ = ["Event", "JobFacts", "SharedMask", "SlideFacts"]
 
 _FINAL = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -97,3 +97,21 @@ class JobFacts:
             problem=told.get("problem"),
             json=told,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SharedMask:
+    """An address of a mask that needs no key.
+
+    Attributes:
+        url: Of the OME-Zarr store, for vizarr, QuPath or zarr-python.
+        expires_at: When it ends.
+    """
+
+    url: str
+    expires_at: datetime
+
+    @property
+    def json(self) -> dict[str, str]:
+        """As text."""
+        return {"url": self.url, "expires_at": self.expires_at.isoformat()}

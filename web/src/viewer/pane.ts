@@ -62,6 +62,9 @@ export class Pane {
     viewer.addHandler("update-viewport", () => {
       this.#draw();
     });
+    viewer.addHandler("animation-finish", () => {
+      this.redraw();
+    });
     viewer.addHandler("viewport-change", () => {
       if (this.#open) events.onView(this);
     });
@@ -109,8 +112,9 @@ export class Pane {
     return this.#open;
   }
 
-  /** Whether everything that belongs to this view is drawn: tiles of the slide, and cells. */
+  /** Whether nothing moves, and everything of this view is drawn: tiles of the slide, and cells. */
   get settled(): boolean {
+    if (!isSame(this.view, this.target)) return false;
     const { layers } = this.#scene;
     const cells = layers.every((layer) => !layer.settings.visible || layer.source.settled);
     return cells && this.#open && this.#viewer.world.getItemAt(0).getFullyLoaded();
@@ -218,6 +222,13 @@ function standInForStyle(): void {
   const element = document.createElementNS("urn:wsi-pipeline", "style");
   element.setAttribute(OWN_STYLE, "");
   document.head.append(element);
+}
+
+/** Whether two views put every px of the slide on the same px of the screen, nearly. */
+function isSame(one: View, other: View): boolean {
+  const away = Math.hypot(one.x - other.x, one.y - other.y) * one.zoom;
+  const larger = Math.abs(one.zoom / other.zoom - 1);
+  return away < 0.01 && larger < 1e-6 && Math.abs(one.rotation - other.rotation) < 1e-3;
 }
 
 /** OpenSeadragon warns of tiles that arrive after their viewer was left, which is no news. */
