@@ -5,11 +5,9 @@ are on disk. A key is asked for before a byte is read. There is no CORS header: 
 service itself read everything, pages of others nothing.
 """
 
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Depends, Request, Response
 
 from api.access import Submitter, Viewer
 from api.appending import Append
@@ -20,8 +18,6 @@ from api.problems import (
     NO_SPACE,
     WRONG_MEDIA_TYPE,
     ApiError,
-    detail_of,
-    kind_of,
     responses,
 )
 from api.receiving import LeftError, Receiver
@@ -30,7 +26,6 @@ from api.tus import (
     CHECKSUMS,
     EXTENSIONS,
     MEDIA_TYPE,
-    SLIDE_HEADER,
     VERSION,
     Checksum,
     name_in,
@@ -38,6 +33,23 @@ from api.tus import (
     parse_metadata,
     require_version,
     upload_headers,
+)
+from api.tus_route import (
+    BODY,
+    OFFSET_HEADER,
+    SLIDE_TOLD,
+    WRITING,
+    WRITTEN,
+    ContentType,
+    MethodOverride,
+    TusResumable,
+    TusRoute,
+    UploadChecksum,
+    UploadConcat,
+    UploadId,
+    UploadLength,
+    UploadMetadata,
+    UploadOffset,
 )
 from wsi_pipeline.errors import WsiError
 from wsi_pipeline.jobs.keys import Access
@@ -50,62 +62,9 @@ _CLIENT_LEFT = 499
 _SPARE_BYTES = 64 * 2**20
 
 
-class TusRoute(APIRoute):
-    """A route whose errors, too, say which version of tus is spoken."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """See :class:`APIRoute`."""
-        handle = super().get_route_handler()
-
-        async def handling(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except WsiError as error:
-                headers = error.headers if isinstance(error, ApiError) else {}
-                version = {"Tus-Resumable": VERSION}
-                raise ApiError(kind_of(error), detail_of(error), headers | version) from error
-
-        return handling
-
-
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"], route_class=TusRoute)
 
 _Services = Annotated[Services, Depends(Services.of)]
-UploadId = Annotated[str, Path(description="Id of an upload: the end of its Location")]
-TusResumable = Annotated[str | None, Header(alias="Tus-Resumable", description=VERSION)]
-ContentType = Annotated[str | None, Header(alias="Content-Type", include_in_schema=False)]
-UploadOffset = Annotated[
-    str | None, Header(alias="Upload-Offset", description="Bytes the service has, as HEAD tells")
-]
-UploadLength = Annotated[str | None, Header(alias="Upload-Length", description="Bytes in all")]
-UploadMetadata = Annotated[
-    str | None,
-    Header(alias="Upload-Metadata", description="`filename` and the name in base64"),
-]
-UploadChecksum = Annotated[
-    str | None,
-    Header(
-        alias="Upload-Checksum",
-        description=f"Algorithm ({CHECKSUMS}) and digest of the body in base64",
-    ),
-]
-UploadConcat = Annotated[str | None, Header(alias="Upload-Concat", include_in_schema=False)]
-MethodOverride = Annotated[
-    str | None, Header(alias="X-HTTP-Method-Override", description="PATCH or DELETE")
-]
-
-_OFFSET = {"Upload-Offset": {"schema": {"type": "integer"}}}
-_SLIDE = {SLIDE_HEADER: {"description": "With the last byte", "schema": {"type": "string"}}}
-_BODY = {
-    "requestBody": {
-        "required": False,
-        "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
-_WRITING = (400, 404, 409, 410, 412, 413, 415, 423, 460, 500, 503, 507)
-_WRITTEN: dict[int | str, dict[str, Any]] = {
-    204: {"description": "The bytes are safe", "headers": _OFFSET | _SLIDE}
-}
 
 
 @router.options("", status_code=204, response_class=Response)
@@ -130,11 +89,11 @@ def tell_capabilities(_: Viewer, services: _Services) -> Response:
     responses={
         201: {
             "description": "Send the bytes to the address in `Location`",
-            "headers": {"Location": {"schema": {"type": "string"}}} | _OFFSET | _SLIDE,
+            "headers": {"Location": {"schema": {"type": "string"}}} | OFFSET_HEADER | SLIDE_TOLD,
         },
         **responses(400, 412, 413, 415, 460, 500, 503, 507),
     },
-    openapi_extra=_BODY,
+    openapi_extra=BODY,
 )
 async def create_upload(
     request: Request,
@@ -187,7 +146,9 @@ async def create_upload(
     responses={
         200: {
             "description": "How much of it is safe",
-            "headers": _OFFSET | {"Upload-Length": {"schema": {"type": "integer"}}} | _SLIDE,
+            "headers": OFFSET_HEADER
+            | {"Upload-Length": {"schema": {"type": "integer"}}}
+            | SLIDE_TOLD,
         },
         **responses(404, 410, 412),
     },
@@ -219,8 +180,8 @@ async def tell_offset(
     "/{upload_id}",
     status_code=204,
     response_class=Response,
-    responses={**_WRITTEN, **responses(*_WRITING)},
-    openapi_extra=_BODY,
+    responses={**WRITTEN, **responses(*WRITING)},
+    openapi_extra=BODY,
 )
 async def append_to_upload(
     request: Request,
@@ -281,8 +242,8 @@ async def terminate_upload(
     "/{upload_id}",
     status_code=204,
     response_class=Response,
-    responses={**_WRITTEN, **responses(405, *_WRITING)},
-    openapi_extra=_BODY,
+    responses={**WRITTEN, **responses(405, *WRITING)},
+    openapi_extra=BODY,
 )
 async def override_method(
     request: Request,
