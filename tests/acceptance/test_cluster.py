@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,14 +51,3 @@ def test_a_cluster_gives_the_same_arrays(
     code, summary = wsi.run(slide, "-o", tmp_path / "there", *options, "--scheduler", scheduler)
     assert code == 0, summary
     assert_same_arrays(tmp_path / "here" / "planted.zarr", tmp_path / "there" / "planted.zarr")
-
-
-def test_no_scheduler_is_a_usage_error(wsi: Wsi, slide: Path, tmp_path: Path) -> None:
-    began = time.monotonic()
-    done = wsi(
-        "run", slide, "-o", tmp_path, "--model", wsi.package.folder,
-        "--scheduler", "tcp://127.0.0.1:9", "--quiet",
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "no Dask scheduler answers" in done.stderr
-    assert time.monotonic() - began < 120
