@@ -91,7 +91,7 @@ ONLY_IN = {
     },
     "torchvision": {"model/network.py", "training/start.py"},
     "distributed": {"run/scheduler.py"},
-    "dask": {"notebook.py"},
+    "dask": {"notebook.py", "run/scheduler.py"},
     "zarr": {"stitch/writer.py", "stitch/result.py", "export/archive.py"},
     "pydicom": {"slide/dicom.py"},
     "obstore": {"storage/objects.py"},

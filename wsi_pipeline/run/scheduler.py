@@ -15,6 +15,13 @@ from wsi_pipeline.run.regions import RegionResult, RegionTask, run_region
 
 #: How long to wait for a scheduler to answer.
 _CONNECT_SECONDS = 20
+#: Dask looks after itself fifty times a second and samples its threads' stacks, which nobody
+#: reads here: 3 % of a core.
+_QUIET = {
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.worker.profile.enabled": False,
+}
 
 
 class Scheduler:
@@ -100,6 +107,7 @@ def connect(address: str | None, workers: int) -> Iterator[Scheduler]:
     Raises:
         UsageError: nobody answers at ``address``.
     """
+    import dask.config  # noqa: PLC0415 - as below
     from distributed import Client  # noqa: PLC0415 - costs most of a second
 
     logging.getLogger("distributed").setLevel(logging.ERROR)
@@ -115,6 +123,7 @@ def connect(address: str | None, workers: int) -> Iterator[Scheduler]:
             yield Scheduler(client, threads, remote=True)
         return
     with (
+        dask.config.set(_QUIET),
         _threads_of_this_process(workers) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
