@@ -24,7 +24,8 @@ def undisturbed(wsi: Wsi, slide: Path, tmp_path_factory: pytest.TempPathFactory)
     return out / "planted.zarr"
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 4])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 4])
 def test_the_number_of_workers_changes_nothing(
     wsi: Wsi, slide: Path, undisturbed: Path, tmp_path: Path, workers: int
 ) -> None:
@@ -78,6 +79,7 @@ def test_a_slide_another_process_is_at_is_left_to_it(wsi: Wsi, slide: Path, tmp_
     assert not final.exists()
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_leave_one_right_result(
     wsi: Wsi, slide: Path, undisturbed: Path, tmp_path: Path
 ) -> None:

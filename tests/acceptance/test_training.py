@@ -181,6 +181,7 @@ def test_folds_by_patient(cohort: Path, tmp_path: Path) -> None:
     assert (tmp_path / "folds.train.json").exists()
 
 
+@pytest.mark.slow
 def test_images_in_folders(tmp_path: Path) -> None:
     for number in range(45):
         for name, tumour in (("normal", False), ("tumour", True)):
