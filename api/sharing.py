@@ -91,6 +91,7 @@ def get_shared_file(
     SHARED + "{share}/mask.zarr/{path:path}",
     status_code=204,
     response_class=Response,
+    responses=responses(404),
 )
 async def ask_shared_file(share: ShareText, path: StorePath) -> Response:  # noqa: ARG001 - documents what the address holds
     """What a browser asks before a page of another site may send a range."""
