@@ -68,8 +68,9 @@ def _complete_operation(operation: dict[str, Any]) -> None:
     if "security" in operation:
         common |= responses(401, 403)
     if "requestBody" in operation:
-        common |= responses(400, 413)
-    common |= responses(429, 503)
+        common |= responses(413)
+    # 400: a host name that is not the service's, or what is no HTTP at all.
+    common |= responses(400, 429, 503)
     for status, answer in common.items():
         if status == 422 or str(status) not in answers:
             answers[str(status)] = answer

@@ -6,8 +6,11 @@ limits of its own; a service without one needs them too.
 """
 
 import asyncio
+import json
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from api.problems import BAD_REQUEST, MEDIA_TYPE, as_json
 
 #: Bytes that are neither body nor the end of a head: a head, trailers, or sizes of chunks.
 MOST_HEAD_BYTES = 64 * 2**10
@@ -18,6 +21,11 @@ _REFUSAL = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
 )
+_PROBLEM = json.dumps(as_json(BAD_REQUEST, "what came is no HTTP request")).encode()
+_NO_HTTP = (
+    b"HTTP/1.1 400 Bad Request\r\n"
+    b"content-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+) % (MEDIA_TYPE.encode(), len(_PROBLEM), _PROBLEM)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -42,6 +50,11 @@ class BoundedProtocol(HttpToolsProtocol):
             if not self._is_answering():
                 self.transport.write(_REFUSAL)
             self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
+        """Tell a problem detail, as every other refusal does."""
+        self.transport.write(_NO_HTTP)
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         """See ``httptools``, as the next two."""

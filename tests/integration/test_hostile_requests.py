@@ -295,6 +295,8 @@ def test_heads_that_try_something(
 ) -> None:
     answer = exchange(service, request(first, *headers, host=host))
     assert status(answer) == expected, answer
+    if expected == 400:
+        assert b"application/problem+json" in answer
     assert b"<script>" not in answer
     assert is_there(service)
 
