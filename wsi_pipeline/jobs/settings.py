@@ -40,6 +40,13 @@ class WatchedFolder(BaseModel):
     workspace: str = "default"
     analysis: AnalysisConfig = AnalysisConfig()
 
+    @model_validator(mode="after")
+    def _compute_as_the_service(self) -> Self:
+        own = sorted({"device", "precision"} & self.analysis.model_fields_set)
+        if own:
+            raise ValueError(f"{' and '.join(own)}: a setting of the service, not of a folder")
+        return self
+
 
 class ServiceSettings(BaseSettings):
     """Everything the service can be told.

@@ -88,3 +88,4 @@ def test_a_cache_that_cannot_be_written_is_no_failure(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     admit(stub_package, counting.predictor(), tmp_path / "file")
+    assert counting.asked == len(stub_package.reference()[0]), "the check itself was made"

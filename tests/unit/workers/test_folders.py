@@ -164,15 +164,14 @@ def test_results_go_into_a_mirrored_tree(watching: Watching, tmp_path: Path) -> 
 
 
 def test_slides_are_analysed_as_the_folder_says(watching: Watching) -> None:
-    watched = watching(analysis={"stride": 64, "slide_mpp": 0.5, "precision": "bf16"})
+    watched = watching(analysis={"stride": 64, "slide_mpp": 0.5})
     watched.slide("a.tiff")
     watched.scan()
     (job,) = watched.jobs()
     assert (job.config["stride"], job.config["slide_mpp"]) == (64, 0.5)
-    assert "precision" not in job.config, "which is the service's own"
 
 
-@pytest.mark.parametrize("analysis", [{"strid": 64}, {"slide_mpp": 352}])
+@pytest.mark.parametrize("analysis", [{"strid": 64}, {"slide_mpp": 352}, {"device": "cpu"}])
 def test_a_folder_that_asks_for_nonsense_is_refused(
     watching: Watching, analysis: dict[str, object]
 ) -> None:
