@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from api.problems import FORBIDDEN, UNAUTHENTICATED, ApiError
 from api.services import Services
-from wsi_pipeline.jobs.keys import Access, Scope
+from wsi_pipeline.jobs.access import Access, Scope
 
 #: Set by the sign-in page; ``HttpOnly`` and ``SameSite=Strict``.
 COOKIE = "wsi_session"

@@ -5,7 +5,7 @@ import time
 from api.problems import CHECKSUM_MISMATCH, INVALID, UNAVAILABLE, ApiError
 from api.services import Services
 from api.tus import Checksum
-from wsi_pipeline.jobs.keys import Access
+from wsi_pipeline.jobs.access import Access
 from wsi_pipeline.jobs.requests import ConflictError
 from wsi_pipeline.jobs.spool import SpoolFile
 from wsi_pipeline.jobs.uploads import GoneError, TooLargeError, Upload, UploadState

@@ -15,7 +15,7 @@ from api.problems import GONE, UNAVAILABLE, ApiError, kind_of
 from api.renderings import Renderings
 from api.services import Services
 from wsi_pipeline.errors import DamagedSlideError, SlideError
-from wsi_pipeline.jobs.keys import Access
+from wsi_pipeline.jobs.access import Access
 from wsi_pipeline.jobs.requests import NotThereError
 from wsi_pipeline.jobs.results import JobResult
 from wsi_pipeline.jobs.slides import LINKED, Slide

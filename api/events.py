@@ -21,6 +21,7 @@ from api.jobs import JobId
 from api.models import timestamp
 from api.problems import responses
 from api.services import Services
+from wsi_pipeline.jobs.access import Access
 from wsi_pipeline.jobs.events import (
     JobEvent,
     events_after,
@@ -28,7 +29,6 @@ from wsi_pipeline.jobs.events import (
     look_back,
     workspace_events_after,
 )
-from wsi_pipeline.jobs.keys import Access
 from wsi_pipeline.jobs.requests import NotThereError
 
 router = APIRouter(prefix="/v1", tags=["events"])

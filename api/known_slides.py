@@ -7,7 +7,7 @@ from collections.abc import Callable
 from starlette.concurrency import run_in_threadpool
 
 from api.problems import CONFLICT, ApiError
-from wsi_pipeline.jobs.keys import Access
+from wsi_pipeline.jobs.access import Access
 from wsi_pipeline.jobs.slides import Slide, SlideState, SlideStore
 
 #: What is known of a ready slide never changes, but that it may be deleted: in another process,

@@ -17,7 +17,7 @@ from api.jobs import JobId
 from api.models import timestamp
 from api.problems import responses
 from api.services import Services
-from wsi_pipeline.jobs.keys import Access
+from wsi_pipeline.jobs.access import Access
 from wsi_pipeline.jobs.notes import MAX_COMMENT, Note, Verdict
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/notes", tags=["notes"])

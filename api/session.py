@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, SecretStr
 from api.access import COOKIE
 from api.problems import FORBIDDEN, UNAUTHENTICATED, ApiError, responses
 from api.services import Services
-from wsi_pipeline.jobs.keys import Access, Scope
+from wsi_pipeline.jobs.access import Access, Scope
 
 router = APIRouter(prefix="/v1/session", tags=["session"])
 

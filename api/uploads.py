@@ -52,7 +52,7 @@ from api.tus_route import (
     UploadOffset,
 )
 from wsi_pipeline.errors import WsiError
-from wsi_pipeline.jobs.keys import Access
+from wsi_pipeline.jobs.access import Access
 from wsi_pipeline.jobs.requests import ConflictError
 from wsi_pipeline.jobs.uploads import TooLargeError, Upload, UploadState
 

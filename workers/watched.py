@@ -11,10 +11,11 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
+from wsi_pipeline.jobs.access import Access, Scope
 from wsi_pipeline.jobs.audit import SYSTEM, note
 from wsi_pipeline.jobs.database import Database, now
 from wsi_pipeline.jobs.job import JobState
-from wsi_pipeline.jobs.keys import Access, Scope, workspace_id
+from wsi_pipeline.jobs.keys import workspace_id
 from wsi_pipeline.jobs.requests import JobRequest, JobRequests
 from wsi_pipeline.jobs.slides import LINKED, SlideState, insert_slide
 from wsi_pipeline.jobs.tables import jobs, results, slides, watched_files

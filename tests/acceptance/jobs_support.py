@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
+from wsi_pipeline.jobs.access import Access, Scope
 from wsi_pipeline.jobs.database import Database
 from wsi_pipeline.jobs.job import Claim, Job
-from wsi_pipeline.jobs.keys import Access, ApiKeys, Scope
+from wsi_pipeline.jobs.keys import ApiKeys
 from wsi_pipeline.jobs.queue import JobQueue
 from wsi_pipeline.jobs.requests import JobRequest, JobRequests
 from wsi_pipeline.jobs.slides import Slide, SlideStore

@@ -14,8 +14,9 @@ from api.app import create_app
 from api.server import Server, listen
 from api.web import Pages
 from wsi_pipeline.jobs import schema
+from wsi_pipeline.jobs.access import Access, Scope
 from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.keys import Access, ApiKeys, Scope
+from wsi_pipeline.jobs.keys import ApiKeys
 from wsi_pipeline.jobs.settings import ServiceSettings
 
 TOKEN = "wsi_token_of_the_tests"

@@ -22,8 +22,9 @@ import sqlalchemy as sa
 from api.app import create_app
 from api.server import Server, listen
 from api.services import Services
+from wsi_pipeline.jobs.access import Access, Scope
 from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.keys import Access, ApiKeys, Scope
+from wsi_pipeline.jobs.keys import ApiKeys
 from wsi_pipeline.jobs.schema import migrate
 from wsi_pipeline.jobs.settings import ServiceSettings
 from wsi_pipeline.jobs.tables import audit, slides, uploads

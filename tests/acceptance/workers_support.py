@@ -19,9 +19,9 @@ from jobs_support import Store
 
 from wsi_pipeline.config import AnalysisConfig
 from wsi_pipeline.jobs import schema
+from wsi_pipeline.jobs.access import Access
 from wsi_pipeline.jobs.database import Database
 from wsi_pipeline.jobs.job import Job, JobState
-from wsi_pipeline.jobs.keys import Access
 from wsi_pipeline.jobs.order import make_request
 from wsi_pipeline.jobs.tables import jobs, results, workers
 from wsi_pipeline.model.package import ModelPackage

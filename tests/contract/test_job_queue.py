@@ -26,10 +26,11 @@ from hypothesis.stateful import (
 from jobs_support import PROBLEM, Store, digest
 
 from wsi_pipeline.jobs import audit, schema
+from wsi_pipeline.jobs.access import Access, Scope
 from wsi_pipeline.jobs.database import Database
 from wsi_pipeline.jobs.events import events_after
 from wsi_pipeline.jobs.job import Claim, Job, JobState, Renewal
-from wsi_pipeline.jobs.keys import Access, ApiKeys, Scope
+from wsi_pipeline.jobs.keys import ApiKeys
 from wsi_pipeline.jobs.queue import MAX_ATTEMPTS, MAX_LOSSES
 from wsi_pipeline.jobs.requests import (
     ConflictError,

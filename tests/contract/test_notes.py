@@ -14,10 +14,11 @@ from jobs_support import Store
 
 from wsi_pipeline.jobs import audit, schema
 from wsi_pipeline.jobs import notes as notes_module
+from wsi_pipeline.jobs.access import Access
 from wsi_pipeline.jobs.database import Database
 from wsi_pipeline.jobs.garbage import Garbage
 from wsi_pipeline.jobs.job import Job
-from wsi_pipeline.jobs.keys import Access, ApiKeys
+from wsi_pipeline.jobs.keys import ApiKeys
 from wsi_pipeline.jobs.notes import MAX_COMMENT, NoteStore, Verdict
 from wsi_pipeline.jobs.requests import ConflictError, NotThereError
 from wsi_pipeline.jobs.slides import SlideStore

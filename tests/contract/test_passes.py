@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from jobs_support import Store
 
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.jobs.keys import Access, ApiKeys, Scope
+from wsi_pipeline.jobs.access import Access, Scope
+from wsi_pipeline.jobs.keys import ApiKeys
 from wsi_pipeline.jobs.passes import MOST_SECONDS, Passes
 from wsi_pipeline.jobs.results import JobResult, ResultStore
 from wsi_pipeline.jobs.tables import api_keys

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from wsi_pipeline.jobs.access import Access, Scope
 from wsi_pipeline.jobs.audit import verify_chain
 from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.keys import Access, ApiKeys, Scope
+from wsi_pipeline.jobs.keys import ApiKeys
 from wsi_pipeline.jobs.requests import ConflictError, NotThereError
 from wsi_pipeline.jobs.schema import migrate
 from wsi_pipeline.jobs.slides import SlideState, SlideStore

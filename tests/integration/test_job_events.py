@@ -16,9 +16,10 @@ from servers_support import postgres_server
 from service_support import TOKEN, Service, running, settings_in
 
 from api import events
+from wsi_pipeline.jobs.access import Access, Scope
 from wsi_pipeline.jobs.database import Database
 from wsi_pipeline.jobs.job import Job
-from wsi_pipeline.jobs.keys import Access, ApiKeys, Scope
+from wsi_pipeline.jobs.keys import ApiKeys
 from wsi_pipeline.jobs.tables import job_events
 
 

@@ -9,7 +9,7 @@ import pytest
 from jobs_support import PROBLEM, Store, digest
 from service_support import TOKEN, Service, running, settings_in
 
-from wsi_pipeline.jobs.keys import Scope
+from wsi_pipeline.jobs.access import Scope
 from wsi_pipeline.jobs.tables import new_id
 from wsi_pipeline.model.package import ModelPackage
 

@@ -14,7 +14,8 @@ from service_support import Service, running, settings_in
 
 from wsi_pipeline.config import AnalysisConfig
 from wsi_pipeline.export.findings import find
-from wsi_pipeline.jobs.keys import ApiKeys, Scope
+from wsi_pipeline.jobs.access import Scope
+from wsi_pipeline.jobs.keys import ApiKeys
 from wsi_pipeline.jobs.queue import JobQueue
 from wsi_pipeline.model import loaded
 from wsi_pipeline.model.package import ModelPackage

@@ -25,8 +25,9 @@ from PIL import Image, ImageDraw
 from api.app import create_app
 from api.server import listen
 from wsi_pipeline.jobs import schema
+from wsi_pipeline.jobs.access import Scope
 from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.keys import ApiKeys, Scope
+from wsi_pipeline.jobs.keys import ApiKeys
 from wsi_pipeline.jobs.settings import ServiceSettings
 from wsi_pipeline.slide import open_slide
 

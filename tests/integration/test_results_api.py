@@ -34,8 +34,8 @@ from wsi_pipeline.export.geojson import write_geojson
 from wsi_pipeline.export.heatmap import write_heatmap
 from wsi_pipeline.export.mask_tiff import write_tiff
 from wsi_pipeline.export.table import write_csv
+from wsi_pipeline.jobs.access import Scope
 from wsi_pipeline.jobs.job import Job
-from wsi_pipeline.jobs.keys import Scope
 from wsi_pipeline.jobs.order import make_request
 from wsi_pipeline.jobs.queue import JobQueue
 from wsi_pipeline.jobs.requests import JobRequests

@@ -23,7 +23,7 @@ from uploads_support import (
     write_slide,
 )
 
-from wsi_pipeline.jobs.keys import Scope
+from wsi_pipeline.jobs.access import Scope
 from wsi_pipeline.jobs.tables import slides, uploads
 
 

@@ -10,7 +10,8 @@ import pytest
 from service_support import TOKEN, Service, running, settings_in
 
 from api.web import Pages
-from wsi_pipeline.jobs.keys import ApiKeys, Scope
+from wsi_pipeline.jobs.access import Scope
+from wsi_pipeline.jobs.keys import ApiKeys
 
 SLIDE = f"/slides/{'ab' * 16}"
 INDEX = '<!doctype html><script type="module" src="/assets/main-B2x.js"></script>'

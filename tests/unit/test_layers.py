@@ -1,9 +1,11 @@
 """Imports point downwards, and what is heavy is imported only where it is needed."""
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -25,9 +27,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tiles": BASICS | {"slide", "grid", "tissue"},
     "model": {"errors"},
     "stitch": BASICS | {"slide", "grid", "tiles"},
-    # One layer: `run.batch` drives `pipeline`, which drives the rest of `run`.
+    "run": {"errors", "config", "slide", "grid", "tissue", "tiles", "model", "stitch"},
     "pipeline": {"errors", "config", "model", "stitch", "run"},
-    "run": {"errors", "config", "slide", "grid", "tissue", "tiles", "model", "stitch", "pipeline"},
+    "batch": {"errors", "slide", "stitch", "run", "pipeline"},
     "export": BASICS | {"slide", "grid", "tiles", "stitch"},
     "synth": BASICS,
     "figures": set(),
@@ -55,7 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "jobs": {"errors", "config", "model", "storage"},
     "client": {"errors", "stitch"},
     "cli": BASICS
-    | {"config", "settings", "slide", "tiles", "model", "stitch", "run", "pipeline"}
+    | {"config", "settings", "slide", "tiles", "model", "stitch", "run", "pipeline", "batch"}
     | {"export", "synth", "demo", "storage", "jobs", "client"}
     | {"annotation", "cohort", "evaluation", "training"},
     # The package's own door, whose exports are imported when they are used.
@@ -107,7 +109,24 @@ SERVICE = {
     | {"run", "pipeline"},
 }
 
+#: What each part of the pages may import, likewise.
+PAGES = ROOT.parent / "web" / "src"
+PAGES_MAY_IMPORT: dict[str, set[str]] = {
+    "api": set(),
+    "colour": set(),
+    "geometry": set(),
+    "state": {"colour", "geometry"},
+    "ui": {"api"},
+    "uploads": {"api", "ui"},
+    "worklist": {"api", "colour", "ui", "uploads"},
+    "viewer": {"api", "colour", "geometry", "state", "ui"},
+    "router": {"ui", "worklist", "viewer"},
+    "main": {"api", "ui", "router"},
+}
+
 MODULES = sorted(ROOT.rglob("*.py"))
+#: A module that another one of the pages names, in any of the forms of TypeScript.
+_PAGE_IMPORT = re.compile(r"""\b(?:from|import)\s*\(?\s*["'](\.[^"']*)["']""")
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -126,6 +145,49 @@ def part_of(path: Path) -> str:
     return first.removesuffix(".py")
 
 
+def modules_of(*roots: Path) -> dict[str, set[str]]:
+    """Each module of packages by its full name, and the modules of theirs that it imports."""
+    paths: dict[str, Path] = {}
+    for root in roots:
+        for path in root.rglob("*.py"):
+            name = ".".join(path.relative_to(root.parent).with_suffix("").parts)
+            paths[name.removesuffix(".__init__")] = path
+    graph: dict[str, set[str]] = {}
+    for name, path in paths.items():
+        # `from package import name` imports a module of that name, or what a module defines.
+        uses = {used if used in paths else used.rpartition(".")[0] for used in imports(path)}
+        graph[name] = (uses & paths.keys()) - {name}
+    return graph
+
+
+def pages_of(root: Path) -> dict[str, set[str]]:
+    """Each module of the pages by its path without suffix, and the modules it imports."""
+    graph: dict[str, set[str]] = {}
+    for path in root.rglob("*.ts"):
+        uses = set()
+        for named in _PAGE_IMPORT.findall(path.read_text(encoding="utf-8")):
+            used = (path.parent / named).resolve()
+            assert used.is_file() or used.with_suffix(".ts").is_file(), f"{path}: {named}"
+            if not used.is_file():  # else it is a style sheet
+                uses.add(str(used.relative_to(root.resolve())))
+        graph[str(path.relative_to(root).with_suffix(""))] = uses
+    return graph
+
+
+def part_of_page(name: str) -> str:
+    return name.split("/", maxsplit=1)[0]
+
+
+def circle(graph: Mapping[str, set[str]]) -> list[str] | None:
+    """Modules each of which imports the next, the last one the first; None if there are none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return None
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_downwards(path: Path) -> None:
     part = part_of(path)
@@ -135,6 +197,51 @@ def test_imports_point_downwards(path: Path) -> None:
 
 def test_every_part_is_in_the_table() -> None:
     assert {part_of(path) for path in MODULES} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("table", [MAY_IMPORT, PAGES_MAY_IMPORT], ids=["package", "pages"])
+def test_the_table_itself_has_an_order(table: dict[str, set[str]]) -> None:
+    assert circle(table) is None
+
+
+def test_no_modules_import_each_other() -> None:
+    """Counts every import, also those in functions and those that only type checkers see."""
+    others = [ROOT.parent / name for name in ("api", "workers", "benchmarks")]
+    assert circle(modules_of(ROOT, *others)) is None
+
+
+def test_pages_import_downwards() -> None:
+    graph = pages_of(PAGES)
+    assert circle(graph) is None
+    assert {part_of_page(name) for name in graph} == set(PAGES_MAY_IMPORT)
+    for name, uses in graph.items():
+        part = part_of_page(name)
+        used = {part_of_page(other) for other in uses} - {part}
+        assert used <= PAGES_MAY_IMPORT[part], f"{name} imports {sorted(uses)}"
+
+
+def test_a_circle_is_found_wherever_its_imports_are(tmp_path: Path) -> None:
+    package = tmp_path / "organ"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "a.py").write_text("def f():\n    from organ import b\n")
+    (package / "b.py").write_text("from organ.c import C\n")
+    (package / "c.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from organ.a import f\n"
+    )
+    found = circle(modules_of(package))
+    assert found is not None
+    assert set(found) == {"organ.a", "organ.b", "organ.c"}
+
+    pages = tmp_path / "src"
+    (pages / "part").mkdir(parents=True)
+    (pages / "part" / "a.ts").write_text('import type { B } from "./b";\nimport "./a.css";\n')
+    (pages / "part" / "b.ts").write_text('export const f = () => import("../c");\n')
+    (pages / "c.ts").write_text("export {\n  a,\n} from './part/a';\n")
+    (pages / "part" / "a.css").write_text("")
+    found = circle(pages_of(pages))
+    assert found is not None
+    assert set(found) == {"part/a", "part/b", "c"}
 
 
 @pytest.mark.parametrize("library", ONLY_IN)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import typer
 
+from wsi_pipeline.batch import run_batch
 from wsi_pipeline.cli import EXIT_BAD, EXIT_OK
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.progress import RunDisplay
@@ -17,7 +18,6 @@ from wsi_pipeline.config import AnalysisConfig
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
 from wsi_pipeline.pipeline import Work
-from wsi_pipeline.run.batch import run_batch
 from wsi_pipeline.run.inputs import expand
 from wsi_pipeline.run.scheduler import connect, default_workers
 from wsi_pipeline.run.summary import Outcome, summary_json, write_summary

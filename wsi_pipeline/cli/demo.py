@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
+from wsi_pipeline.batch import run_batch
 from wsi_pipeline.cli import EXIT_BAD
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.progress import RunDisplay
@@ -21,7 +22,6 @@ from wsi_pipeline.export.heatmap import write_heatmap
 from wsi_pipeline.export.table import write_csv
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.pipeline import Work
-from wsi_pipeline.run.batch import run_batch
 from wsi_pipeline.run.inputs import Entry
 from wsi_pipeline.run.scheduler import connect
 from wsi_pipeline.settings import Settings

@@ -18,7 +18,8 @@ from wsi_pipeline.cli.service import (
     open_database,
     seconds_of,
 )
-from wsi_pipeline.jobs.keys import DEFAULT_WORKSPACE, ApiKey, ApiKeys, Scope
+from wsi_pipeline.jobs.access import Scope
+from wsi_pipeline.jobs.keys import DEFAULT_WORKSPACE, ApiKey, ApiKeys
 
 app = typer.Typer(
     help="Make, list and revoke API keys.",

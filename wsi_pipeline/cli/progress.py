@@ -33,7 +33,7 @@ class _Figures(ProgressColumn):
 
 
 class RunDisplay:
-    """Shows a run; is its :class:`~wsi_pipeline.run.batch.BatchObserver`.
+    """Shows a run; is its :class:`~wsi_pipeline.batch.BatchObserver`.
 
     Args:
         slides: How many there are.

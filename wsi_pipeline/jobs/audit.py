@@ -7,16 +7,14 @@ prints it) can also tell whether the end was cut off.
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
 from wsi_pipeline.errors import WsiError
+from wsi_pipeline.jobs.access import Access
 from wsi_pipeline.jobs.database import Database, now
 from wsi_pipeline.jobs.tables import audit
-
-if TYPE_CHECKING:
-    from wsi_pipeline.jobs.keys import Access
 
 #: The actor where no key acts: the command line on the server, or the service itself.
 SYSTEM = "system"
@@ -32,7 +30,7 @@ class BrokenChainError(WsiError):
 
 def note(
     connection: sa.Connection,
-    actor: "Access | str",
+    actor: Access | str,
     action: str,
     object_id: str | None = None,
     **details: Any,

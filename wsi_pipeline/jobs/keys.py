@@ -1,6 +1,5 @@
 """API keys: 32 random bytes, kept as their SHA-256, in workspaces, with scopes."""
 
-import enum
 import hashlib
 import hmac
 import secrets
@@ -10,6 +9,7 @@ from typing import Self
 import sqlalchemy as sa
 
 from wsi_pipeline.errors import UsageError
+from wsi_pipeline.jobs.access import Access, Scope
 from wsi_pipeline.jobs.audit import SYSTEM, note
 from wsi_pipeline.jobs.database import Database, now
 from wsi_pipeline.jobs.tables import api_keys, new_id, workspaces
@@ -17,28 +17,6 @@ from wsi_pipeline.jobs.tables import api_keys, new_id, workspaces
 DEFAULT_WORKSPACE = "default"
 #: Begins every key, so that one that leaked into a repository or a log can be found.
 PREFIX = "wsi_"
-
-
-class Scope(enum.StrEnum):
-    """What a key may do; each includes the one before it."""
-
-    VIEW = "view"
-    SUBMIT = "submit"
-    ADMIN = "admin"
-
-    def includes(self, other: "Scope") -> bool:
-        """Whether this scope is enough where ``other`` is asked for."""
-        order = list(Scope)
-        return order.index(self) >= order.index(other)
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Who asks: the workspace, the key's id and its scope."""
-
-    workspace_id: str
-    key_id: str
-    scope: Scope
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
+from wsi_pipeline.jobs.access import Access
 from wsi_pipeline.jobs.audit import note as audit_line
 from wsi_pipeline.jobs.database import Database, now
-from wsi_pipeline.jobs.keys import Access
 from wsi_pipeline.jobs.requests import ConflictError, NotThereError
 from wsi_pipeline.jobs.tables import api_keys, jobs, notes, results
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from wsi_pipeline.errors import UsageError
+from wsi_pipeline.jobs.access import Access, Scope
 from wsi_pipeline.jobs.audit import note
 from wsi_pipeline.jobs.database import Database, now
-from wsi_pipeline.jobs.keys import Access, Scope, unspent
+from wsi_pipeline.jobs.keys import unspent
 from wsi_pipeline.jobs.results import JobResult
 from wsi_pipeline.jobs.tables import api_keys
 

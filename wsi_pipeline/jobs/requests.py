@@ -9,10 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from wsi_pipeline.errors import WsiError
+from wsi_pipeline.jobs.access import Access
 from wsi_pipeline.jobs.audit import note
 from wsi_pipeline.jobs.database import Database, now
 from wsi_pipeline.jobs.job import Job, JobState
-from wsi_pipeline.jobs.keys import Access
 from wsi_pipeline.jobs.queue import find_result
 from wsi_pipeline.jobs.tables import jobs, new_id, notes, slides, workspaces
 from wsi_pipeline.jobs.transitions import change, tell

@@ -6,8 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from wsi_pipeline.jobs.access import Access
 from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.keys import Access
 from wsi_pipeline.jobs.requests import ConflictError, NotThereError
 from wsi_pipeline.jobs.tables import jobs, results
 

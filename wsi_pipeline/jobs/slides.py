@@ -6,10 +6,10 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
+from wsi_pipeline.jobs.access import Access
 from wsi_pipeline.jobs.audit import SYSTEM, note
 from wsi_pipeline.jobs.database import Database, now
 from wsi_pipeline.jobs.job import Job, JobState
-from wsi_pipeline.jobs.keys import Access
 from wsi_pipeline.jobs.requests import ConflictError, NotThereError
 from wsi_pipeline.jobs.tables import jobs, new_id, slides
 from wsi_pipeline.jobs.transitions import tell

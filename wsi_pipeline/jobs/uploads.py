@@ -13,9 +13,9 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from wsi_pipeline.errors import WsiError
+from wsi_pipeline.jobs.access import Access
 from wsi_pipeline.jobs.audit import SYSTEM, note
 from wsi_pipeline.jobs.database import Database, now
-from wsi_pipeline.jobs.keys import Access
 from wsi_pipeline.jobs.requests import ConflictError, NotThereError
 from wsi_pipeline.jobs.slides import LINKED, Slide, SlideState, insert_slide
 from wsi_pipeline.jobs.tables import new_id, slides, uploads, workspaces

@@ -1,5 +1,6 @@
 """Names of stored things: what is a key, and which file says that a tree is complete."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,3 +55,8 @@ def tree_files(folder: Path) -> Iterator[tuple[str, Path]]:
         elif entry.name != TREE_MANIFEST:
             check_key(f"tree/{entry.name}")
             yield entry.name, Path(entry.path)
+
+
+def manifest_of(files: list[tuple[str, Path]]) -> str:
+    """What :data:`TREE_MANIFEST` holds: every file's name and size in bytes."""
+    return json.dumps({"files": {name: path.stat().st_size for name, path in files}})

@@ -1,7 +1,6 @@
 """A folder as storage: everything is written beside its name, made durable, then renamed."""
 
 import errno
-import json
 import os
 import secrets
 import shutil
@@ -16,6 +15,7 @@ from wsi_pipeline.storage.keys import (
     TREE_MANIFEST,
     ZARR_MANIFEST,
     check_key,
+    manifest_of,
     tree_files,
 )
 from wsi_pipeline.storage.storage import StoredFile
@@ -215,11 +215,6 @@ class LocalStorage:
             yield from _walk(self._path(prefix), prefix + "/")
         else:
             yield from _walk(self._root, "")
-
-
-def manifest_of(files: list[tuple[str, Path]]) -> str:
-    """What :data:`TREE_MANIFEST` holds: every file's name and size in bytes."""
-    return json.dumps({"files": {name: path.stat().st_size for name, path in files}})
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[StoredFile]:

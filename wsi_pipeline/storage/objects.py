@@ -28,9 +28,9 @@ from wsi_pipeline.storage.keys import (
     TREE_MANIFEST,
     ZARR_MANIFEST,
     check_key,
+    manifest_of,
     tree_files,
 )
-from wsi_pipeline.storage.local import manifest_of
 from wsi_pipeline.storage.storage import StoredFile
 
 if TYPE_CHECKING:

@@ -1,12 +1,10 @@
-"""What the service needs of a place to keep files, and how it finds one by its address."""
+"""What the service needs of a place to keep files."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-
-from wsi_pipeline.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +85,3 @@ class Storage(Protocol):
             OSError: that did not work; the message says why.
         """
         ...
-
-
-def open_storage(address: str) -> Storage:
-    """The storage at a folder's path or an ``s3://bucket/prefix`` address.
-
-    Raises:
-        UsageError: the address is of neither kind.
-    """
-    if address.startswith("s3://"):
-        from wsi_pipeline.storage.objects import ObjectStorage  # noqa: PLC0415 - imports obstore
-
-        return ObjectStorage(address)
-    if "://" in address:
-        raise UsageError(f"storage address {address!r}; use a folder or s3://bucket/prefix")
-    from wsi_pipeline.storage.local import LocalStorage  # noqa: PLC0415 - the other of the two
-
-    return LocalStorage(Path(address))

@@ -21,7 +21,7 @@ from api.appending import Append
 from api.problems import ApiError
 from api.services import Services
 from api.tus import Checksum
-from wsi_pipeline.jobs.keys import Access
+from wsi_pipeline.jobs.access import Access
 from wsi_pipeline.jobs.requests import ConflictError
 from wsi_pipeline.jobs.spool import LockedError
 from wsi_pipeline.jobs.tables import slides

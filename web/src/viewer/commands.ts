@@ -4,9 +4,9 @@ import { problemText } from "../api/problem";
 import { MAGNIFICATIONS } from "../geometry/scale";
 import type { LayerSettings } from "../state/viewer_state";
 import { toast } from "../ui/toast";
+import type { Controls } from "./controls";
 import type { Command } from "./keys";
 import type { Verdict } from "./notes";
-import type { Workspace } from "./workspace";
 
 /** Share of the pane one press of an arrow moves. */
 const PAN = 0.15;
@@ -16,8 +16,8 @@ function complain(error: unknown): void {
   toast(problemText(error), "wrong");
 }
 
-export function commandsOf(workspace: Workspace): readonly Command[] {
-  const { session } = workspace;
+export function commandsOf(controls: Controls): readonly Command[] {
+  const { session } = controls;
   const state = () => session.state.value;
   const change = (make: (settings: LayerSettings) => Partial<LayerSettings>) => {
     const settings = session.activeSettings;
@@ -41,31 +41,31 @@ export function commandsOf(workspace: Workspace): readonly Command[] {
     notes.write(region, next, mine?.comment ?? "").catch(complain);
   };
   const centre = () => {
-    const { view } = workspace.stage.pane;
-    workspace.act({ x: view.x, y: view.y });
+    const { view } = controls.stage.pane;
+    controls.act({ x: view.x, y: view.y });
   };
   const escape = () => {
-    if (!workspace.measure.empty) workspace.measure.clear();
-    else if (workspace.measure.on) workspace.toggleMeasure();
+    if (!controls.measure.empty) controls.measure.clear();
+    else if (controls.measure.on) controls.toggleMeasure();
     else session.state.set({ region: null });
   };
   return [
-    { keys: ["ArrowLeft"], shown: "← → ↑ ↓", text: "Move", run: () => { workspace.panBy(-PAN, 0); } },
-    { keys: ["ArrowRight"], run: () => { workspace.panBy(PAN, 0); } },
-    { keys: ["ArrowUp"], run: () => { workspace.panBy(0, -PAN); } },
-    { keys: ["ArrowDown"], run: () => { workspace.panBy(0, PAN); } },
-    { keys: ["+", "="], shown: "+ −", text: "Zoom", run: () => { workspace.zoomBy(ZOOM); } },
-    { keys: ["-", "_"], run: () => { workspace.zoomBy(1 / ZOOM); } },
-    { keys: ["0"], shown: "0", text: "Whole slide", run: () => { workspace.goHome(); } },
+    { keys: ["ArrowLeft"], shown: "← → ↑ ↓", text: "Move", run: () => { controls.panBy(-PAN, 0); } },
+    { keys: ["ArrowRight"], run: () => { controls.panBy(PAN, 0); } },
+    { keys: ["ArrowUp"], run: () => { controls.panBy(0, -PAN); } },
+    { keys: ["ArrowDown"], run: () => { controls.panBy(0, PAN); } },
+    { keys: ["+", "="], shown: "+ −", text: "Zoom", run: () => { controls.zoomBy(ZOOM); } },
+    { keys: ["-", "_"], run: () => { controls.zoomBy(1 / ZOOM); } },
+    { keys: ["0"], shown: "0", text: "Whole slide", run: () => { controls.goHome(); } },
     ...MAGNIFICATIONS.map((magnification, index): Command => ({
       keys: [String(index + 1)],
       ...(index === 0 ? { shown: `1 … ${MAGNIFICATIONS.length}`, text: "Magnification 1× to 40×" } : {}),
-      run: () => { workspace.magnify(magnification); },
+      run: () => { controls.magnify(magnification); },
     })),
-    { keys: ["r"], shown: "r R", text: "Turn by 90°, or 15° back", run: () => { workspace.rotateBy(90); } },
-    { keys: ["R"], run: () => { workspace.rotateBy(-15); } },
-    { keys: ["n"], shown: "n p", text: "Next region, the one before", run: () => { workspace.step(1); } },
-    { keys: ["p"], run: () => { workspace.step(-1); } },
+    { keys: ["r"], shown: "r R", text: "Turn by 90°, or 15° back", run: () => { controls.rotateBy(90); } },
+    { keys: ["R"], run: () => { controls.rotateBy(-15); } },
+    { keys: ["n"], shown: "n p", text: "Next region, the one before", run: () => { controls.step(1); } },
+    { keys: ["p"], run: () => { controls.step(-1); } },
     { keys: ["a"], shown: "a d", text: "Agree or disagree with the region", run: () => { say("agree"); } },
     { keys: ["d"], run: () => { say("disagree"); } },
     { keys: ["["], shown: "[ ]", text: "Threshold down, up", run: () => { threshold(-0.01); } },
@@ -81,11 +81,11 @@ export function commandsOf(workspace: Workspace): readonly Command[] {
       text: "Results side by side, or as layers",
       run: () => { session.state.set({ mode: state().mode === "side" ? "stack" : "side" }); },
     },
-    { keys: ["m"], shown: "m", text: "Measure", run: () => { workspace.toggleMeasure(); } },
+    { keys: ["m"], shown: "m", text: "Measure", run: () => { controls.toggleMeasure(); } },
     { keys: ["Enter", " "], shown: "Enter", text: "At the cross: patch, or end of a measurement", run: centre },
-    { keys: ["f"], shown: "f", text: "Full screen", run: () => { void workspace.toggleFullScreen(); } },
-    { keys: ["l"], shown: "l", text: "Copy a link to this view", run: () => { workspace.exports.copyLink().catch(complain); } },
+    { keys: ["f"], shown: "f", text: "Full screen", run: () => { void controls.toggleFullScreen(); } },
+    { keys: ["l"], shown: "l", text: "Copy a link to this view", run: () => { controls.exports.copyLink().catch(complain); } },
     { keys: ["Escape"], shown: "Esc", text: "Clear measurements, end measuring, unmark the region", run: escape },
-    { keys: ["?"], shown: "?", text: "This list", run: () => { workspace.showKeys(); } },
+    { keys: ["?"], shown: "?", text: "This list", run: () => { controls.showKeys(); } },
   ];
 }

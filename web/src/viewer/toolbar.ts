@@ -2,41 +2,41 @@
 
 import { fill, h, setText } from "../ui/dom";
 import { icon, type IconName } from "../ui/icons";
-import type { Workspace } from "./workspace";
+import type { Controls } from "./controls";
 
 export class Toolbar {
   readonly element: HTMLElement;
-  readonly #workspace: Workspace;
+  readonly #controls: Controls;
   readonly #measure: HTMLButtonElement;
   readonly #side: HTMLButtonElement;
   readonly #said = h("span", { class: "unseen", role: "status" });
 
-  constructor(workspace: Workspace) {
-    this.#workspace = workspace;
-    const { state } = workspace.session;
-    this.#measure = tool("ruler", "Measure (m)", () => { workspace.toggleMeasure(); });
+  constructor(controls: Controls) {
+    this.#controls = controls;
+    const { state } = controls.session;
+    this.#measure = tool("ruler", "Measure (m)", () => { controls.toggleMeasure(); });
     this.#side = tool("layers", "Side by side (s)", () => {
       state.set({ mode: state.value.mode === "side" ? "stack" : "side" });
     });
     this.element = h(
       "div",
       { class: "viewer-tools", role: "toolbar", "aria-label": "Slide", "aria-orientation": "vertical" },
-      tool("plus", "Zoom in (+)", () => { workspace.zoomBy(2); }),
-      tool("minus", "Zoom out (−)", () => { workspace.zoomBy(0.5); }),
-      tool("home", "Whole slide (0)", () => { workspace.goHome(); }),
-      tool("rotate", "Turn by 90° (r)", () => { workspace.rotateBy(90); }),
+      tool("plus", "Zoom in (+)", () => { controls.zoomBy(2); }),
+      tool("minus", "Zoom out (−)", () => { controls.zoomBy(0.5); }),
+      tool("home", "Whole slide (0)", () => { controls.goHome(); }),
+      tool("rotate", "Turn by 90° (r)", () => { controls.rotateBy(90); }),
       h("hr"),
       this.#measure,
       this.#side,
-      tool("fullscreen", "Full screen (f)", () => { void workspace.toggleFullScreen(); }),
-      h("button", { class: "button plain icon-only", type: "button", title: "Keys (?)", "aria-label": "Keys (?)", on: { click: () => { workspace.showKeys(); } } }, "?"),
+      tool("fullscreen", "Full screen (f)", () => { void controls.toggleFullScreen(); }),
+      h("button", { class: "button plain icon-only", type: "button", title: "Keys (?)", "aria-label": "Keys (?)", on: { click: () => { controls.showKeys(); } } }, "?"),
       this.#said,
     );
   }
 
   update(): void {
-    const { mode, layers } = this.#workspace.session.state.value;
-    this.#measure.setAttribute("aria-pressed", String(this.#workspace.measure.on));
+    const { mode, layers } = this.#controls.session.state.value;
+    this.#measure.setAttribute("aria-pressed", String(this.#controls.measure.on));
     this.#side.setAttribute("aria-pressed", String(mode === "side"));
     this.#side.hidden = layers.length < 2;
   }

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from wsi_pipeline.batch import run_batch
 from wsi_pipeline.errors import ResultError
 from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run import regions
-from wsi_pipeline.run.batch import run_batch
 from wsi_pipeline.run.checkpoint import Checkpoint, partial_folder
 from wsi_pipeline.run.inputs import Entry, expand
 from wsi_pipeline.run.observer import Observer, SilentObserver
@@ -128,7 +128,7 @@ def test_an_unforeseen_failure_is_one_slides_own(
             raise ZeroDivisionError("a bug")
         return prepare(*arguments, **named)  # type: ignore[arg-type]  # passed on
 
-    monkeypatch.setattr("wsi_pipeline.run.batch.prepare", broken)
+    monkeypatch.setattr("wsi_pipeline.batch.prepare", broken)
     outcomes = run(folder, tmp_path / "out", make_work())
     assert "unexpected ZeroDivisionError: a bug" in outcomes["a.tiff"].reason
     assert outcomes["b.tiff"].status == "done"

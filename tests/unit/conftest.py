@@ -19,7 +19,7 @@ MakeSlide = Callable[..., Path]
 MakeWork = Callable[..., Work]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def scheduler() -> Iterator[Scheduler]:
     with connect(None, 2) as dask:
         yield dask
