@@ -20,6 +20,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from api.rendered import InFlight
+from wsi_pipeline import durable
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ class Renderings:
             write(new / path.name)
             size = (new / path.name).stat().st_size
             path.parent.mkdir(exist_ok=True)
-            (new / path.name).replace(path)
+            durable.put_in_place(new / path.name, path)
         finally:
             shutil.rmtree(new, ignore_errors=True)
         seconds = round(time.perf_counter() - began, 3)

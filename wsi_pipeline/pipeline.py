@@ -1,6 +1,5 @@
 """The whole flow for one slide, on one screen: check, plan, classify, stitch, publish."""
 
-import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -142,7 +141,7 @@ def analyse_slide(
             levels=prepared.info.levels,
             attributes=attributes,
         )
-        _put_in_place(checkpoint.store, final)
+        publish(checkpoint.store, final, overwrite=overwrite)
         checkpoint.discard()
     return Result(final)
 
@@ -206,15 +205,3 @@ class _Losses:
                 f"{self._lost:,} of {self._tissue:,} tissue tiles are lost, --allow-unreadable "
                 f"{share:.2g} or more would accept that",
             )
-
-
-def _put_in_place(store: Path, final: Path) -> None:
-    """Publish a store, replacing an older result only once the new one is complete."""
-    if not final.exists():
-        publish(store, final)
-        return
-    old = store.with_name("replaced")
-    shutil.rmtree(old, ignore_errors=True)  # of a run killed at this very place
-    final.rename(old)
-    publish(store, final)
-    shutil.rmtree(old)

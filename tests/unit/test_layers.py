@@ -13,21 +13,22 @@ import pytest
 import wsi_pipeline
 
 ROOT = Path(wsi_pipeline.__file__).parent
-BASICS = {"errors", "geometry"}
+BASICS = {"errors", "geometry", "durable"}
 
 #: What each part of the package may import, from the ground up; its own modules go without saying.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "geometry": set(),
+    "durable": set(),
     "settings": set(),
     "config": {"geometry"},
     "slide": BASICS,
     "grid": BASICS | {"slide"},
     "tissue": BASICS | {"slide", "grid"},
     "tiles": BASICS | {"slide", "grid", "tissue"},
-    "model": {"errors"},
+    "model": {"errors", "durable"},
     "stitch": BASICS | {"slide", "grid", "tiles"},
-    "run": {"errors", "config", "slide", "grid", "tissue", "tiles", "model", "stitch"},
+    "run": {"errors", "durable", "config", "slide", "grid", "tissue", "tiles", "model", "stitch"},
     "pipeline": {"errors", "config", "model", "stitch", "run"},
     "batch": {"errors", "slide", "stitch", "run", "pipeline"},
     "export": BASICS | {"slide", "grid", "tiles", "stitch"},
@@ -39,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"slide", "grid", "tiles", "tissue", "stitch", "export", "annotation", "cohort", "figures"},
     "training": BASICS
     | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "figures"},
-    "demo": {"errors", "settings", "tissue", "model", "stitch", "synth"},
+    "demo": {"errors", "durable", "settings", "tissue", "model", "stitch", "synth"},
     "notebook": {
         "config",
         "settings",
@@ -53,9 +54,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "testing": BASICS | {"slide", "model", "annotation"},
     # The service's foundations: what is stored, what is queued, and how to ask from outside.
-    "storage": {"errors"},
-    "jobs": {"errors", "config", "model", "storage"},
-    "client": {"errors", "stitch"},
+    "storage": {"errors", "durable"},
+    "jobs": {"errors", "durable", "config", "model", "storage"},
+    "client": {"errors", "durable", "stitch"},
     "cli": BASICS
     | {"config", "settings", "slide", "tiles", "model", "stitch", "run", "pipeline", "batch"}
     | {"export", "synth", "demo", "storage", "jobs", "client"}

@@ -1,9 +1,7 @@
 """Outlines drawn as a mask TIFF, a pyramid that OpenSlide, ASAP and QuPath open over the slide."""
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from wsi_pipeline import durable
 from wsi_pipeline.annotation.mask_file import STATEMENT
 from wsi_pipeline.annotation.outline import OutlineTruth
 from wsi_pipeline.annotation.scanline import Edges, accumulated, columns
@@ -111,29 +110,24 @@ def write_mask(
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent} to write {path.name} to")
     tally = _Tally(sum(_tiles(level.size) for level in on.levels), progress)
-    new = path.with_name(f".{path.name}.new")
-    try:
-        with tifffile.TiffWriter(new, bigtiff=on.levels[0].size.area > _BIG_PX) as tiff:
-            for index, level in enumerate(on.levels):
-                tiff.write(
-                    _encoded(truth, level, value, tally, count=index == 0),
-                    shape=(level.size.height, level.size.width),
-                    dtype=np.uint8,
-                    tile=(TILE, TILE),
-                    photometric="minisblack",
-                    compression="deflate",
-                    subfiletype=1 if index else 0,
-                    description=None if index else _description(on, value),
-                    software="wsi-pipeline",
-                    metadata=None,
-                    **_resolution(on.mpp, level.downsample),
-                )
-        with new.open("rb") as file:
-            os.fsync(file.fileno())
-        new.replace(path)
-    finally:
-        with suppress(OSError):
-            new.unlink(missing_ok=True)
+    with (
+        durable.replacing(path, replace=overwrite) as new,
+        tifffile.TiffWriter(new, bigtiff=on.levels[0].size.area > _BIG_PX) as tiff,
+    ):
+        for index, level in enumerate(on.levels):
+            tiff.write(
+                _encoded(truth, level, value, tally, count=index == 0),
+                shape=(level.size.height, level.size.width),
+                dtype=np.uint8,
+                tile=(TILE, TILE),
+                photometric="minisblack",
+                compression="deflate",
+                subfiletype=1 if index else 0,
+                description=None if index else _description(on, value),
+                software="wsi-pipeline",
+                metadata=None,
+                **_resolution(on.mpp, level.downsample),
+            )
     return tally.tumour
 
 

@@ -1,7 +1,6 @@
 """``wsi models``: lists, shows, verifies and makes model packages."""
 
 import json as json_format
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,6 +13,7 @@ from rich.text import Text
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.demo import find_or_build
 from wsi_pipeline.errors import PackageError, UsageError
+from wsi_pipeline.export.destination import draft
 from wsi_pipeline.model.card import card as card_page
 from wsi_pipeline.model.package import (
     CALIBRATION,
@@ -214,20 +214,8 @@ def card(
 
         wsi models card demo -o card.html
     """
-    if output.exists() and not overwrite:
-        raise UsageError(f"{output} already exists; pass --overwrite to replace it")
-    if not output.parent.is_dir():
-        raise UsageError(f"there is no folder {output.parent} to write {output.name} to")
-    page = card_page(_find(package))
-    new = output.with_name(f".{output.name}.new")
-    try:
-        with new.open("w", encoding="utf-8") as file:
-            file.write(page)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(output)
-    finally:
-        new.unlink(missing_ok=True)
+    with draft(output, overwrite=overwrite) as new:
+        new.write_text(card_page(_find(package)), encoding="utf-8")
     Console().print(f"[green]✓[/] {output}", highlight=False, soft_wrap=True)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from wsi_pipeline import durable
 from wsi_pipeline.client.connection import Connection
 from wsi_pipeline.client.errors import RefusedError, TransferError, UnreachableError
 
@@ -95,7 +96,7 @@ def download(
             failures += 1
             if failures == 2:
                 raise
-    part.data.replace(target)
+    durable.put_in_place(part.data, target)
     part.remove()
     return target
 

@@ -1,10 +1,10 @@
 """A fetched result as a folder: unpacked beside its place, hashed again, then moved there."""
 
-import shutil
 import stat
 import zipfile
 from pathlib import Path, PurePosixPath
 
+from wsi_pipeline import durable
 from wsi_pipeline.client.errors import TransferError
 from wsi_pipeline.errors import ResultError
 
@@ -19,9 +19,7 @@ def unpack_store(packed: Path, target: Path) -> None:
     Raises:
         TransferError: the ZIP, or the result in it, is damaged.
     """
-    new = target.with_name(f".{target.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    try:
+    with durable.replacing_folder(target, replace=False) as new:
         try:
             with zipfile.ZipFile(packed) as archive:
                 for entry in archive.infolist():
@@ -36,9 +34,6 @@ def unpack_store(packed: Path, target: Path) -> None:
             verify(new)
         except ResultError as error:
             raise TransferError(f"the fetched result is {error.cause}") from error
-        new.rename(target)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
 
 
 def _check(entry: zipfile.ZipInfo) -> None:

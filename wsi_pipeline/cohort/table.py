@@ -1,14 +1,15 @@
 """The cohort table: one row per slide, as a CSV file a person can read and edit."""
 
 import csv
+import io
 import os
 import unicodedata
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
+from wsi_pipeline import durable
 from wsi_pipeline.annotation.groups import join_names, split_names
 from wsi_pipeline.annotation.opening import open_truth
 from wsi_pipeline.annotation.truth import Truth, TruthKind
@@ -197,18 +198,11 @@ def read_cohort(path: Path) -> Cohort:
 
 def write_cohort(cohort: Cohort, path: Path) -> None:
     """Write a table, whole or not at all; paths below its folder are written relative to it."""
-    unfinished = path.with_name(f".{path.name}.new")
-    try:
-        with unfinished.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows(_row(slide, path.parent) for slide in cohort)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(_row(slide, path.parent) for slide in cohort)
+    durable.write_text(path, text.getvalue())
 
 
 def _slide(row: dict[str, str], table: Path) -> CohortSlide:

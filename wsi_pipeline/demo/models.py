@@ -1,10 +1,10 @@
 """Finding model packages by path or name; the one named ``demo`` is built when first asked for."""
 
 import fcntl
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from wsi_pipeline import durable
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.model.package import DESCRIPTION, ModelPackage, load_package
 from wsi_pipeline.settings import Settings
@@ -54,9 +54,6 @@ def _demo(folder: Path, progress: Callable[[str], None]) -> ModelPackage:
         # Imported here: training needs torch, using the finished package does not.
         from wsi_pipeline.demo.training import build_demo_package  # noqa: PLC0415
 
-        fresh = folder.with_name(f".{DEMO}.new")
-        shutil.rmtree(fresh, ignore_errors=True)
-        build_demo_package(fresh, version=DEMO_VERSION, progress=progress)
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
+        with durable.replacing_folder(folder) as fresh:
+            build_demo_package(fresh, version=DEMO_VERSION, progress=progress)
         return load_package(folder)

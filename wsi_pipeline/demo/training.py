@@ -98,7 +98,7 @@ def build_demo_package(
             )
     finally:
         torch.set_num_threads(threads)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     save_weights(classifier.network.to(memory_format=torch.contiguous_format), folder / WEIGHTS)
     write_npz(folder / CALIBRATION, patches=calibration)
     write_npz(folder / REFERENCE, patches=reference, probabilities=probabilities)

@@ -1,10 +1,10 @@
 """The report's folder: numbers, page and detections, put in place when all are complete."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
+from wsi_pipeline import durable
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.evaluation.detections import write_detections
 from wsi_pipeline.evaluation.evaluation import Evaluation
@@ -47,20 +47,14 @@ def write_folder(out: Path, evaluation: Evaluation, page: str, *, overwrite: boo
             if slide.detections is not None:
                 write_detections(slide.detections, folder / f"{slide.slide.name}.csv")
         numbers = json.dumps(evaluation.metrics, indent=1, ensure_ascii=False, allow_nan=False)
-        _write(draft / PAGE, page)
-        _write(draft / METRICS, numbers + "\n")
+        (draft / PAGE).write_text(page, encoding="utf-8")
+        (draft / METRICS).write_text(numbers + "\n", encoding="utf-8")
+        durable.sync_tree(draft)
         (out / METRICS).unlink(missing_ok=True)  # of another report, while this one comes
         shutil.rmtree(out / DETECTIONS, ignore_errors=True)
         if any(folder.iterdir()):
-            folder.rename(out / DETECTIONS)
+            durable.publish_folder(folder, out / DETECTIONS)
         for name in (PAGE, METRICS):
-            (draft / name).replace(out / name)
+            durable.put_in_place(draft / name, out / name)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _write(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

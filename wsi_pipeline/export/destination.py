@@ -1,10 +1,10 @@
 """Where an export goes: names beside the result, and files that appear whole or not at all."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from wsi_pipeline import durable
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.stitch.layout import SUFFIX
 
@@ -49,17 +49,14 @@ def check_free(path: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def draft(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A file ``.NAME.new`` that takes its final name when the block ends without an error.
+    """A file under another name that takes its own when the block ends without an error.
 
     Raises:
         UsageError: see :func:`check_free`.
     """
     check_free(path, overwrite=overwrite)
-    new = path.with_name(f".{path.name}.new")
     try:
-        yield new
-        with new.open("rb") as file:
-            os.fsync(file.fileno())
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+        with durable.replacing(path, replace=overwrite) as new:
+            yield new
+    except FileExistsError as error:  # it came while this one was written
+        raise UsageError(f"{path} already exists; pass --overwrite to replace it") from error

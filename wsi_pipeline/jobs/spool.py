@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from wsi_pipeline import durable
 from wsi_pipeline.errors import WsiError
 
 
@@ -123,11 +124,7 @@ class SpoolFile:
         os.fdatasync(self._fd)
         if self._name_is_safe:
             return
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        durable.sync(self.path.parent)
         self._name_is_safe = True
 
     def close(self) -> None:

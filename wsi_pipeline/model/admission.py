@@ -6,13 +6,13 @@ and processor; what came out is kept. Loaded again, the model must repeat the fi
 
 import hashlib
 import json
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_pipeline import durable
 from wsi_pipeline.errors import RuntimeRejectedError
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import Predictor, predict_all
@@ -85,6 +85,4 @@ def _keep(record: Path, values: NDArray[np.float32]) -> None:
     # A cache that cannot be written costs time at the next start, nothing else.
     with suppress(OSError):
         record.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=record.parent, delete=False) as file:
-            json.dump([float(value) for value in values], file)
-        Path(file.name).replace(record)
+        durable.write_text(record, json.dumps([float(value) for value in values]))

@@ -1,8 +1,6 @@
 """Makes a model package of weights somebody has: reference computed, files pinned."""
 
-import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
 
+from wsi_pipeline import durable
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.model.network import Classifier, save_weights
 from wsi_pipeline.model.package import (
@@ -85,25 +84,13 @@ def pack(
     probabilities = _probabilities(classifier, reference)
     if stated is not None:
         _compare(patches, stated, probabilities)
-    unfinished = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    try:
-        unfinished.mkdir(parents=True)
+    with durable.replacing_folder(folder, replace=overwrite) as unfinished:
         save_weights(classifier.network, unfinished / WEIGHTS)
         write_npz(unfinished / REFERENCE, patches=reference, probabilities=probabilities)
         if calibration is not None:
             more, _ = _patches(calibration, described.patch_px)
             write_npz(unfinished / CALIBRATION, patches=more)
         write_description(unfinished, fields)
-        old = folder.with_name(f".{folder.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        if folder.exists():
-            folder.rename(old)
-        unfinished.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        with suppress(OSError):
-            shutil.rmtree(unfinished)
     return load_package(folder)
 
 

@@ -1,8 +1,7 @@
 """What an analysis has finished so far, kept on disk so that a killed run goes on.
 
 A checkpoint is a hidden folder beside the result's final name. Every finished region is a file
-of its own, written under another name, made durable and renamed: it is there whole or not at
-all. A lock that ends with the process keeps a second run away.
+of its own, there whole or not at all. A lock that ends with the process keeps a second run away.
 """
 
 import fcntl
@@ -16,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_pipeline import durable
 from wsi_pipeline.errors import ResultBusyError
 
 _KEY = "analysis.json"
@@ -45,7 +45,7 @@ class Checkpoint:
         if not path.exists() or path.read_bytes() != self._key.encode():
             for old in self.folder.glob("region-*"):
                 old.unlink()
-            _write_durably(path, self._key.encode())
+            durable.write_bytes(path, self._key.encode())
         return self
 
     def _acquire(self) -> IO[str]:
@@ -81,7 +81,7 @@ class Checkpoint:
         """Keep a finished region; once this returns it survives a crash of the machine."""
         path = self._region(index)
         data = np.ascontiguousarray(values).tobytes()
-        _write_durably(path, hashlib.sha256(data).digest() + data)
+        durable.write_bytes(path, hashlib.sha256(data).digest() + data)
 
     def load(self, index: int, count: int) -> NDArray[np.float32] | None:
         """A region finished earlier; None if there is none, or not of ``count`` numbers."""
@@ -105,17 +105,3 @@ class Checkpoint:
 def partial_folder(final: Path) -> Path:
     """The checkpoint folder of a result."""
     return final.with_name(f".{final.name}.partial")
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".new")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

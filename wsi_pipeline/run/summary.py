@@ -3,12 +3,12 @@
 import csv
 import io
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from wsi_pipeline import durable
 from wsi_pipeline.stitch.result import Result
 
 Status = Literal["done", "skipped", "failed"]
@@ -89,8 +89,10 @@ def write_summary(out: Path, outcomes: Sequence[Outcome], ignored: Sequence[Path
     writer = csv.DictWriter(text, [field.name for field in fields(Outcome)])
     writer.writeheader()
     writer.writerows(asdict(outcome) for outcome in outcomes)
-    _replace(out / "summary.csv", text.getvalue())
-    _replace(out / "summary.json", json.dumps(summary_json(outcomes, ignored), indent=1) + "\n")
+    durable.write_text(out / "summary.csv", text.getvalue())
+    durable.write_text(
+        out / "summary.json", json.dumps(summary_json(outcomes, ignored), indent=1) + "\n"
+    )
 
 
 def _earlier(out: Path) -> list[Outcome]:
@@ -114,12 +116,3 @@ def summary_json(outcomes: Sequence[Outcome], ignored: Sequence[Path]) -> dict[s
         "slides": [asdict(outcome) for outcome in outcomes],
         "ignored": [str(path) for path in ignored],
     }
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

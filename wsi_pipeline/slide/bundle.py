@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
-from wsi_pipeline import errors
+from wsi_pipeline import durable, errors
 from wsi_pipeline.errors import DamagedSlideError, SlideError, UnsupportedSlideError
 from wsi_pipeline.slide.files import dicom_series
 from wsi_pipeline.slide.integrity import is_dicom
@@ -231,8 +231,7 @@ def _move(path: Path, folder: Path, name: str) -> str:
     target = folder / name
     target.parent.mkdir(parents=True, exist_ok=True)
     path.rename(target)
-    with target.open("rb") as file:
-        os.fsync(file.fileno())
+    durable.sync(target)
     return name
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
+from wsi_pipeline import durable
 from wsi_pipeline.errors import ResultExistsError
 from wsi_pipeline.slide.info import Level
 from wsi_pipeline.stitch import layout
@@ -74,19 +74,25 @@ def write_store(
         "metadata": metadata_hashes(folder, root.attrs["ome"]),
     }
     root.attrs[layout.ATTRIBUTES] = {**ours, "digest": attributes_digest(ours)}
-    _make_durable(folder)
+    durable.sync_tree(folder)
 
 
-def publish(folder: Path, final: Path) -> None:
+def publish(folder: Path, final: Path, *, overwrite: bool = False) -> None:
     """Move a complete store to its final name; readers see nothing or all of it.
+
+    Args:
+        folder: The store, durable as :func:`write_store` leaves it.
+        final: Its name.
+        overwrite: Whether an older result may be replaced.
 
     Raises:
         ResultExistsError: something is there already.
     """
-    if final.exists():
-        raise ResultExistsError(final, "exists already; remove it or use --overwrite")
-    folder.rename(final)
-    _sync_folder(final.parent)
+    try:
+        durable.publish_folder(folder, final, replace=overwrite)
+    except FileExistsError as error:
+        cause = "exists already; remove it or use --overwrite"
+        raise ResultExistsError(final, cause) from error
 
 
 def attributes_digest(attributes: Mapping[str, Any]) -> str:
@@ -253,22 +259,3 @@ def _halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
     quads = padded.reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2)
     largest: NDArray[np.float32] = np.fmax.reduce(np.fmax.reduce(quads, axis=3), axis=1)
     return largest
-
-
-def _make_durable(folder: Path) -> None:
-    for place, _, files in os.walk(folder, topdown=False):
-        for file in files:
-            descriptor = os.open(Path(place) / file, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        _sync_folder(Path(place))
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

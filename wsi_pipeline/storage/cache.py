@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
+from wsi_pipeline import durable
+
 #: Copies this process used last, which nobody removes while it lives.
 _HELD = 64
 
@@ -70,10 +72,9 @@ class Cache:
         new.mkdir()
         try:
             fetch(new / name)
-            for path in [*new.rglob("*"), new]:
-                _sync(path)
-            shutil.rmtree(entry, ignore_errors=True)
-            new.rename(entry)
+            durable.sync_tree(new)
+            shutil.rmtree(entry, ignore_errors=True)  # without the copy: it is of no use
+            durable.publish_folder(new, entry)
         finally:
             shutil.rmtree(new, ignore_errors=True)
 
@@ -135,11 +136,3 @@ def _size(folder: Path) -> int:
         except FileNotFoundError:  # being removed by another process
             continue
     return total
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,8 +7,10 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+from wsi_pipeline import durable
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.storage.keys import (
     MANIFESTS,
@@ -45,7 +47,7 @@ class LocalStorage:
             return
         new = self._new()
         _copy(source, new)
-        self._into_place(new, target, os.replace)
+        self._into_place(new, target, durable.put_in_place)
         if move:
             source.unlink()
 
@@ -149,7 +151,7 @@ class LocalStorage:
     def _moved(self, source: Path, target: Path) -> bool:
         """Move a file; False if it lies on another file system and has to be copied."""
         _stamp(source)
-        return self._renamed(lambda: self._into_place(source, target, os.replace))
+        return self._renamed(lambda: self._into_place(source, target, durable.put_in_place))
 
     def _tree_moved(self, source: Path, files: list[tuple[str, Path]], target: Path) -> bool:
         """Move a tree; False if it lies on another file system and has to be copied."""
@@ -181,21 +183,19 @@ class LocalStorage:
             _stamp(manifest)
         folders = {folder for name, _ in files for folder in Path(name).parents}
         for folder in sorted(folders | {Path()}):
-            _sync(new / folder)
+            durable.sync(new / folder)
         try:
-            self._into_place(new, target, os.rename)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
+            self._into_place(new, target, durable.publish_folder)
+        except FileExistsError as error:
             shutil.rmtree(new, ignore_errors=True)
             if not any((target / name).is_file() for name in MANIFESTS):
                 raise UsageError(f"other things are stored below {key!r}") from error
 
-    def _into_place(self, new: Path, target: Path, rename: Callable[[Path, Path], None]) -> None:
+    def _into_place(self, new: Path, target: Path, place: Callable[[Path, Path], None]) -> None:
         while True:
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                rename(new, target)
+                place(new, target)
             except FileNotFoundError:
                 # The folder may have been removed, being empty, between the two calls.
                 if not new.exists():
@@ -248,25 +248,16 @@ def _absent(key: str) -> FileNotFoundError:
 
 
 def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as reading, target.open("wb") as writing:
-        shutil.copyfileobj(reading, writing, 8 * 2**20)
-        writing.flush()
-        os.fsync(writing.fileno())
+    shutil.copyfile(source, target)
+    durable.sync(target)
 
 
 def _stamp(path: Path) -> None:
     """Make a file durable, as written now: it is moved to where its age is looked at."""
-    with path.open("rb") as file:
-        os.utime(file.fileno())
-        os.fsync(file.fileno())
+    os.utime(path)
+    durable.sync(path)
 
 
 def _sync(folder: Path) -> None:
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError:  # emptied and removed by another process
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with suppress(FileNotFoundError):  # emptied and removed by another process
+        durable.sync(folder)

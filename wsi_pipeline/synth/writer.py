@@ -1,7 +1,6 @@
 """Writes one synthetic slide with its truth mask and annotations, whole or not at all."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 import tifffile
 from shapely.geometry import Polygon, mapping
 
+from wsi_pipeline import durable
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.synth.annotation import asap_xml
@@ -81,25 +81,22 @@ def write_slide(
         UsageError: If a file is in the way, or the tumour asked for is too small to draw.
     """
     mask, annotations = truth_paths(path)
-    finals = (annotations, mask, path)
     if not overwrite:
-        for final in finals:
+        for final in (annotations, mask, path):
             if final.exists():
                 raise UsageError(f"{final} already exists; pass --overwrite to replace it")
     path.parent.mkdir(parents=True, exist_ok=True)
-    drafts = tuple(final.with_name(f".{final.name}.partial") for final in finals)
     scene = make_scene(spec)
     pyramid = Pyramid(scene, progress)
-    try:
-        drafts[0].write_bytes(asap_xml(scene.tumour))
-        _write_pixels(drafts[2], spec, pyramid)
-        _write_truth(drafts[1], spec, pyramid)
-        for draft, final in zip(drafts, finals, strict=True):
-            draft.replace(final)
-    finally:
-        for draft in drafts:
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
+    # They take their names in the reverse order.
+    with (
+        durable.replacing(path, replace=overwrite) as pixels,
+        durable.replacing(mask, replace=overwrite) as truth,
+        durable.replacing(annotations, replace=overwrite) as outlines,
+    ):
+        outlines.write_bytes(asap_xml(scene.tumour))
+        _write_pixels(pixels, spec, pyramid)
+        _write_truth(truth, spec, pyramid)
     return SynthSlide(
         path=path,
         mask=mask,

@@ -1,18 +1,16 @@
 """Checkpoints: written whole or not at all, so that a kill at any moment loses little.
 
-A file is written beside its name, flushed to the disk, and moved into place. A full disk leaves
-the previous one as it was.
+A full disk leaves the previous one as it was.
 """
 
 import io
-import os
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from wsi_pipeline import durable
 from wsi_pipeline.errors import TrainingError
 
 CHECKPOINT = "checkpoint.pt"
@@ -77,21 +75,9 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
     Raises:
         TrainingError: it cannot be written; a file that was there is still there.
     """
-    unfinished = path.with_name(f".{path.name}.new")
     try:
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        durable.write_bytes(path, content)
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
         kept = "what was saved before is still there" if path.exists() else "nothing was lost"
         raise TrainingError(
             path,

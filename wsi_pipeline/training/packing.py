@@ -1,7 +1,5 @@
 """Makes a model package of a finished training, whole or not at all."""
 
-import shutil
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wsi_pipeline import durable
 from wsi_pipeline.errors import TrainingError
 from wsi_pipeline.model.linear_probe import as_pixels
 from wsi_pipeline.model.network import save_weights
@@ -66,20 +65,10 @@ def write_package(
     Raises:
         TrainingError: it cannot be written; training and an earlier package are kept.
     """
-    unfinished = folder.with_name(f".{folder.name}.new")
     try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        _fill(run, trained, decision, naming, metrics, unfinished)
-        old = folder.with_name(f".{folder.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        if folder.exists():
-            folder.rename(old)
-        unfinished.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        with durable.replacing_folder(folder) as unfinished:
+            _fill(run, trained, decision, naming, metrics, unfinished)
     except OSError as error:
-        with suppress(OSError):
-            shutil.rmtree(unfinished)
         raise TrainingError(
             folder,
             f"the package cannot be written: {error.strerror or error}; what was trained is kept "

@@ -111,7 +111,7 @@ def test_readers_meanwhile_see_a_whole_result_or_none(tmp_path: Path) -> None:
 
 
 def test_leftovers_of_a_killed_delivery_are_removed(tmp_path: Path) -> None:
-    old, fresh = tmp_path / ".a.zarr.1234.new", tmp_path / ".a.zarr.5678.new"
+    old, fresh = tmp_path / ".a.zarr.00001234.new", tmp_path / ".a.zarr.00005678.new"
     for folder in (old, fresh):
         store(folder)
     os.utime(old, (0, 0))
@@ -121,7 +121,7 @@ def test_leftovers_of_a_killed_delivery_are_removed(tmp_path: Path) -> None:
 
 
 def test_names_that_look_like_patterns(tmp_path: Path) -> None:
-    other = tmp_path / ".axb.zarr.1234.new"
+    other = tmp_path / ".axb.zarr.00001234.new"
     store(other)
     os.utime(other, (0, 0))
     deliver_tree(store(tmp_path / "source"), tmp_path / "a[x]b.zarr")
