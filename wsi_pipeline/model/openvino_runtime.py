@@ -1,7 +1,6 @@
 """OpenVINO on the CPU: the fastest way to run the network without a GPU."""
 
 import os
-from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from wsi_pipeline.model.conversion import converted_model
 from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.model.package import ModelPackage, Precision
 from wsi_pipeline.model.predictor import RuntimeInfo
-from wsi_pipeline.model.slots import SlotPool
+from wsi_pipeline.model.slots import SlotPredictor
 
 #: Patches per request: larger ones are no faster and cost memory (``make bench`` shows it).
 BATCH_SIZE = 4
@@ -19,7 +18,7 @@ BATCH_SIZE = 4
 _STREAMS_BY_CORE = 4
 
 
-class OpenVinoPredictor:
+class OpenVinoPredictor(SlotPredictor[ov.InferRequest]):
     """A :class:`~wsi_pipeline.model.predictor.Predictor` over one compiled model.
 
     Args:
@@ -39,8 +38,7 @@ class OpenVinoPredictor:
         threads: int | None = None,
         batch_size: int = BATCH_SIZE,
     ) -> None:
-        self._batch_size = batch_size
-        self._patch_px = package.description.patch_px
+        patch_px = package.description.patch_px
         core = ov.Core()
         core.set_property({"CACHE_DIR": str(cache / "openvino" / "compiled")})
         # By its path: a model compiled before is then loaded without reading the original.
@@ -71,34 +69,11 @@ class OpenVinoPredictor:
         slots = [compiled.create_infer_request() for _ in range(requests)]
         # Once on one thread: the first two calls at once can lock up for good, one waiting for the
         # interpreter inside the other's one-time initialisation of the bindings.
-        _infer(slots[0], np.zeros((batch_size, self._patch_px, self._patch_px, 3), np.uint8))
-        self._pool = SlotPool(slots, _infer, batch_size)
+        _infer(slots[0], np.zeros((batch_size, patch_px, patch_px, 3), np.uint8))
         name = str(core.get_property("CPU", "FULL_DEVICE_NAME")).strip()
         version = ov.__version__.split("-")[0]
-        self._info = RuntimeInfo(f"openvino {version}", f"cpu {name}", precision)
-
-    @property
-    def batch_size(self) -> int:
-        """Patches per request."""
-        return self._batch_size
-
-    @property
-    def patch_px(self) -> int:
-        """Side of a patch."""
-        return self._patch_px
-
-    @property
-    def info(self) -> RuntimeInfo:
-        """What computes."""
-        return self._info
-
-    def submit(self, patches: NDArray[np.uint8]) -> "Future[NDArray[np.float32]]":
-        """See :meth:`Predictor.submit`."""
-        return self._pool.submit(patches)
-
-    def close(self) -> None:
-        """Wait for what runs and free the model."""
-        self._pool.close()
+        info = RuntimeInfo(f"openvino {version}", f"cpu {name}", precision)
+        super().__init__(slots, _infer, batch_size=batch_size, patch_px=patch_px, info=info)
 
 
 def cpu_precisions() -> frozenset[Precision]:

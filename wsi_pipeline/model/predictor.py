@@ -71,6 +71,36 @@ class Predictor(Protocol):
         ...
 
 
+class PredictorBase:
+    """What every predictor says of itself; each adds ``submit`` and ``close``.
+
+    Args:
+        batch_size: Largest number of patches of a batch.
+        patch_px: Side of a patch.
+        info: What computes.
+    """
+
+    def __init__(self, batch_size: int, patch_px: int, info: RuntimeInfo) -> None:
+        self._batch_size = batch_size
+        self._patch_px = patch_px
+        self._info = info
+
+    @property
+    def batch_size(self) -> int:
+        """See :attr:`Predictor.batch_size`."""
+        return self._batch_size
+
+    @property
+    def patch_px(self) -> int:
+        """See :attr:`Predictor.patch_px`."""
+        return self._patch_px
+
+    @property
+    def info(self) -> RuntimeInfo:
+        """See :attr:`Predictor.info`."""
+        return self._info
+
+
 def predict_all(predictor: Predictor, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Probabilities ``(n,)`` of any number of patches ``(n, patch_px, patch_px, 3)``, in order."""
     step = predictor.batch_size

@@ -1,4 +1,4 @@
-"""A bounded set of threads, each with an inference request of its own."""
+"""A bounded set of threads, each with an inference request of its own; runtimes are made of it."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -7,6 +7,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from wsi_pipeline.model.predictor import PredictorBase, RuntimeInfo
 
 Slot = TypeVar("Slot")
 
@@ -63,3 +65,35 @@ class SlotPool(Generic[Slot]):
             with self._lock:
                 self._free.append(slot)
             self._vacancy.release()
+
+
+class SlotPredictor(PredictorBase, Generic[Slot]):
+    """A :class:`~wsi_pipeline.model.predictor.Predictor` whose batches run on slots.
+
+    Args:
+        slots: One object per batch in flight.
+        run: Computes a batch on a slot; see :class:`SlotPool`.
+        batch_size: Patches per batch.
+        patch_px: Side of a patch.
+        info: What computes.
+    """
+
+    def __init__(
+        self,
+        slots: Sequence[Slot],
+        run: Callable[[Slot, NDArray[np.uint8]], NDArray[np.float32]],
+        *,
+        batch_size: int,
+        patch_px: int,
+        info: RuntimeInfo,
+    ) -> None:
+        super().__init__(batch_size, patch_px, info)
+        self._pool = SlotPool(slots, run, batch_size)
+
+    def submit(self, patches: NDArray[np.uint8]) -> "Future[NDArray[np.float32]]":
+        """See :meth:`Predictor.submit`."""
+        return self._pool.submit(patches)
+
+    def close(self) -> None:
+        """Wait for what runs and free the model."""
+        self._pool.close()

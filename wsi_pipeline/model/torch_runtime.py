@@ -1,7 +1,6 @@
 """Torch: the reference on the CPU, and the way to use a CUDA GPU."""
 
 import os
-from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,7 @@ from wsi_pipeline.errors import PackageError
 from wsi_pipeline.model.network import Classifier, load_classifier
 from wsi_pipeline.model.package import ModelPackage, Precision
 from wsi_pipeline.model.predictor import RuntimeInfo
-from wsi_pipeline.model.slots import SlotPool
+from wsi_pipeline.model.slots import SlotPredictor
 
 CPU_BATCH_SIZE = 8
 CUDA_BATCH_SIZE = 128
@@ -21,42 +20,21 @@ _CUDA_SLOTS = 3
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class TorchCpuPredictor:
+class TorchCpuPredictor(SlotPredictor[Classifier]):
     """Eager fp32 on the CPU: slow, simple, and what the others are measured by."""
 
     def __init__(self, package: ModelPackage, *, batch_size: int = CPU_BATCH_SIZE) -> None:
-        self._batch_size = batch_size
-        self._patch_px = package.description.patch_px
-        self._classifier = load_classifier(package)
-        self._pool = SlotPool([self._classifier], _forward, batch_size)
         threads = len(os.sched_getaffinity(0))
-        self._info = RuntimeInfo(f"torch {torch.__version__}", f"cpu {threads} threads", "fp32")
-
-    @property
-    def batch_size(self) -> int:
-        """Patches per batch."""
-        return self._batch_size
-
-    @property
-    def patch_px(self) -> int:
-        """Side of a patch."""
-        return self._patch_px
-
-    @property
-    def info(self) -> RuntimeInfo:
-        """What computes."""
-        return self._info
-
-    def submit(self, patches: NDArray[np.uint8]) -> "Future[NDArray[np.float32]]":
-        """See :meth:`Predictor.submit`."""
-        return self._pool.submit(patches)
-
-    def close(self) -> None:
-        """Wait for what runs and free the model."""
-        self._pool.close()
+        super().__init__(
+            [load_classifier(package)],
+            _forward,
+            batch_size=batch_size,
+            patch_px=package.description.patch_px,
+            info=RuntimeInfo(f"torch {torch.__version__}", f"cpu {threads} threads", "fp32"),
+        )
 
 
-class TorchCudaPredictor:
+class TorchCudaPredictor(SlotPredictor["_CudaSlot"]):
     """One CUDA GPU: pinned buffers, a captured graph per slot, normalisation on the device.
 
     uint8 batches cross the bus (a quarter of the bytes), each slot on a stream of its own, so
@@ -83,42 +61,22 @@ class TorchCudaPredictor:
         if precision not in _DTYPES:
             raise PackageError(package.name, f"{precision} is not available on a GPU; use bf16")
         try:
-            self._device = torch.device(device)
-            name = torch.cuda.get_device_name(self._device)
+            chosen = torch.device(device)
+            name = torch.cuda.get_device_name(chosen)
         except (RuntimeError, AssertionError, ValueError) as error:
             raise PackageError(package.name, f"no device {device}: {error}") from error
-        self._batch_size = batch_size
-        self._patch_px = package.description.patch_px
-        classifier = load_classifier(package).to(self._device)
+        patch_px = package.description.patch_px
+        classifier = load_classifier(package).to(chosen)
         classifier.network.to(dtype=_DTYPES[precision])
         classifier.network.to(memory_format=torch.channels_last)
-        shape = (batch_size, self._patch_px, self._patch_px, 3)
-        slots = [_CudaSlot.capture(classifier, shape, self._device) for _ in range(_CUDA_SLOTS)]
-        self._pool = SlotPool(slots, _replay, batch_size)
-        self._info = RuntimeInfo(f"torch {torch.__version__}", f"{device} {name}", precision)
-
-    @property
-    def batch_size(self) -> int:
-        """Patches per batch."""
-        return self._batch_size
-
-    @property
-    def patch_px(self) -> int:
-        """Side of a patch."""
-        return self._patch_px
-
-    @property
-    def info(self) -> RuntimeInfo:
-        """What computes."""
-        return self._info
-
-    def submit(self, patches: NDArray[np.uint8]) -> "Future[NDArray[np.float32]]":
-        """See :meth:`Predictor.submit`."""
-        return self._pool.submit(patches)
+        shape = (batch_size, patch_px, patch_px, 3)
+        slots = [_CudaSlot.capture(classifier, shape, chosen) for _ in range(_CUDA_SLOTS)]
+        info = RuntimeInfo(f"torch {torch.__version__}", f"{device} {name}", precision)
+        super().__init__(slots, _replay, batch_size=batch_size, patch_px=patch_px, info=info)
 
     def close(self) -> None:
         """Wait for what runs and free the model."""
-        self._pool.close()
+        super().close()
         torch.cuda.empty_cache()
 
 

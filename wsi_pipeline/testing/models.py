@@ -16,7 +16,7 @@ from wsi_pipeline.model.package import (
     ModelPackage,
     write_description,
 )
-from wsi_pipeline.model.predictor import RuntimeInfo
+from wsi_pipeline.model.predictor import PredictorBase, RuntimeInfo
 
 Patches = NDArray[np.uint8]
 """uint8 RGB, ``(n, patch, patch, 3)``."""
@@ -32,7 +32,7 @@ def red_share(patches: Patches) -> NDArray[np.float32]:
     return share.astype(np.float32)
 
 
-class FakePredictor:
+class FakePredictor(PredictorBase):
     """A :class:`~wsi_pipeline.model.predictor.Predictor` that computes a function of the px.
 
     Args:
@@ -55,29 +55,12 @@ class FakePredictor:
         patch_px: int = 299,
         precision: str = "fp32",
     ) -> None:
+        super().__init__(batch_size, patch_px, RuntimeInfo("fake 1", "cpu fake", precision))
         self._function = function
-        self._batch_size = batch_size
-        self._patch_px = patch_px
-        self._info = RuntimeInfo("fake 1", "cpu fake", precision)
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="fake-predict")
         self._lock = threading.Lock()
         self.batches: list[int] = []
         self.closed = False
-
-    @property
-    def batch_size(self) -> int:
-        """Largest number of patches :meth:`submit` takes."""
-        return self._batch_size
-
-    @property
-    def patch_px(self) -> int:
-        """Side of a patch."""
-        return self._patch_px
-
-    @property
-    def info(self) -> RuntimeInfo:
-        """What computes."""
-        return self._info
 
     def submit(self, patches: Patches) -> "Future[NDArray[np.float32]]":
         """See :meth:`Predictor.submit`."""
