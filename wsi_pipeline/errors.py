@@ -6,14 +6,25 @@ turn them into problem details without parsing text.
 """
 
 from pathlib import Path
+from typing import Any, ClassVar
 
 
 class WsiError(Exception):
     """The root: catch this to catch everything the pipeline raises on purpose."""
 
+    #: Names of the fields that the constructor takes, in order; none where it takes the message.
+    _made_of: ClassVar[tuple[str, ...]] = ()
+
     def __str__(self) -> str:
         """The message on one line, so that it fits a table cell and a log record."""
         return " ".join(super().__str__().split())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by fields where there are any: these errors cross process borders."""
+        if self._made_of:
+            return type(self), tuple(getattr(self, name) for name in self._made_of)
+        plain: tuple[Any, ...] = super().__reduce__()  # type: ignore[assignment]  # typed str | tuple
+        return plain
 
 
 class UsageError(WsiError):
@@ -28,14 +39,12 @@ class SlideError(WsiError):
         cause: What is wrong, and the remedy where there is one.
     """
 
+    _made_of = ("path", "cause")
+
     def __init__(self, path: Path | str, cause: str) -> None:
         super().__init__(f"{path}: {cause}")
         self.path = Path(path)
         self.cause = cause
-
-    def __reduce__(self) -> tuple[type["SlideError"], tuple[Path, str]]:
-        """Pickle by fields: these errors cross process borders."""
-        return type(self), (self.path, self.cause)
 
 
 class UnsupportedSlideError(SlideError):
@@ -62,14 +71,12 @@ class PackageError(WsiError):
         cause: What is wrong, and the remedy where there is one.
     """
 
+    _made_of = ("package", "cause")
+
     def __init__(self, package: Path | str, cause: str) -> None:
         super().__init__(f"model package {package}: {cause}")
         self.package = str(package)
         self.cause = cause
-
-    def __reduce__(self) -> tuple[type["PackageError"], tuple[str, str]]:
-        """Pickle by fields: these errors cross process borders."""
-        return type(self), (self.package, self.cause)
 
 
 class RuntimeRejectedError(PackageError):
@@ -88,14 +95,12 @@ class CohortError(WsiError):
         cause: What is wrong, and the remedy where there is one.
     """
 
+    _made_of = ("table", "cause")
+
     def __init__(self, table: Path | None, cause: str) -> None:
         super().__init__(cause if table is None else f"{table}: {cause}")
         self.table = table
         self.cause = cause
-
-    def __reduce__(self) -> tuple[type["CohortError"], tuple[Path | None, str]]:
-        """Pickle by fields: these errors cross process borders."""
-        return type(self), (self.table, self.cause)
 
 
 class TrainingError(WsiError):
@@ -106,14 +111,12 @@ class TrainingError(WsiError):
         cause: What is wrong, and the remedy where there is one.
     """
 
+    _made_of = ("subject", "cause")
+
     def __init__(self, subject: Path | str, cause: str) -> None:
         super().__init__(f"{subject}: {cause}")
         self.subject = str(subject)
         self.cause = cause
-
-    def __reduce__(self) -> tuple[type["TrainingError"], tuple[str, str]]:
-        """Pickle by fields: these errors cross process borders."""
-        return type(self), (self.subject, self.cause)
 
 
 class ResultError(WsiError):
@@ -124,14 +127,12 @@ class ResultError(WsiError):
         cause: What is wrong, and the remedy where there is one.
     """
 
+    _made_of = ("path", "cause")
+
     def __init__(self, path: Path | str, cause: str) -> None:
         super().__init__(f"{path}: {cause}")
         self.path = Path(path)
         self.cause = cause
-
-    def __reduce__(self) -> tuple[type["ResultError"], tuple[Path, str]]:
-        """Pickle by fields: these errors cross process borders."""
-        return type(self), (self.path, self.cause)
 
 
 class ResultExistsError(ResultError):

@@ -6,21 +6,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from wsi_pipeline.cli import EXIT_BAD
 from wsi_pipeline.cli.console import console
-from wsi_pipeline.cli.remote import (
-    LOCAL,
-    Json,
-    Quiet,
-    Token,
-    TokenFile,
-    Url,
-    open_client,
-    print_json,
-)
+from wsi_pipeline.cli.display import BAR_WIDTH, bars
+from wsi_pipeline.cli.remote import Remote, with_remote
 from wsi_pipeline.cli.transfers import fetch, upload
 from wsi_pipeline.client import JobFacts
 
@@ -37,6 +29,7 @@ _JobIds = Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids of job
 
 
 @app.command()
+@with_remote
 def submit(
     slides: Annotated[list[str], typer.Argument(metavar="SLIDE...", help="Ids of slides.")],
     model: Annotated[str, typer.Option(help="Name of a model package of the service.")] = "demo",
@@ -63,11 +56,8 @@ def submit(
         str | None,
         typer.Option(help="Address told when a job is over.", show_default=False),
     ] = None,
-    url: Url = LOCAL,
-    token: Token = None,
-    token_file: TokenFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    *,
+    remote: Remote,
 ) -> None:
     """Queue slides, all or none, and print the ids of their jobs.
 
@@ -79,7 +69,7 @@ def submit(
 
     Exit codes: 0 queued, 1 the service does not answer, 2 wrong usage or refused.
     """
-    with open_client(url, token, token_file, quiet=quiet) as client:
+    with remote.client() as client:
         jobs = client.submit_all(
             slides,
             model,
@@ -91,12 +81,13 @@ def submit(
             priority=priority,
             webhook=webhook,
         )
-    print_json(jobs, json=json)
-    if not json:
+    remote.print_json(jobs)
+    if not remote.json:
         sys.stdout.writelines(f"{job.id}\n" for job in jobs)
 
 
 @app.command()
+@with_remote
 def status(
     jobs: Annotated[
         list[str] | None,
@@ -107,11 +98,8 @@ def status(
     limit: Annotated[
         int, typer.Option(help="How many of the newest, where none is named.", min=1, max=200)
     ] = 20,
-    url: Url = LOCAL,
-    token: Token = None,
-    token_file: TokenFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    *,
+    remote: Remote,
 ) -> None:
     """Show where jobs stand.
 
@@ -123,12 +111,12 @@ def status(
 
     Exit codes: 0 shown, 1 the service does not answer, 2 wrong usage or refused.
     """
-    with open_client(url, token, token_file, quiet=quiet) as client:
+    with remote.client() as client:
         found = [client.status(job) for job in jobs] if jobs else client.jobs(limit=limit)
-    print_json(found, json=json)
-    if not json and not found:
+    remote.print_json(found)
+    if not remote.json and not found:
         Console().print("There are no jobs yet.", highlight=False)
-    elif not json:
+    elif not remote.json:
         table = Table(box=None, pad_edge=False)
         table.add_column("job", no_wrap=True)  # to be copied
         for column in ("state", "stage", "tiles", "place", "expected", "reason"):
@@ -140,16 +128,14 @@ def status(
 
 
 @app.command()
+@with_remote
 def wait(
     jobs: _JobIds,
     timeout: Annotated[
         float | None, typer.Option(help="Seconds after which to give up.", show_default=False)
     ] = None,
-    url: Url = LOCAL,
-    token: Token = None,
-    token_file: TokenFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    *,
+    remote: Remote,
 ) -> None:
     """Wait until jobs are over, with their progress.
 
@@ -161,24 +147,24 @@ def wait(
     refused, 3 some job failed or was cancelled.
     """
     ended: list[JobFacts] = []
-    bars = Progress(
+    progress = bars(
         TextColumn("[bold]{task.description}"),
-        BarColumn(bar_width=28),
+        BarColumn(BAR_WIDTH),
         TextColumn("{task.completed:,} of {task.fields[all]} tiles  {task.fields[note]}"),
         TimeRemainingColumn(compact=True),
-        console=console,
-        disable=quiet or not console.is_terminal,
+        quiet=remote.quiet,
+        transient=False,
     )
-    with open_client(url, token, token_file, quiet=quiet) as client, bars:
+    with remote.client() as client, progress:
         for job_id in jobs:
-            task = bars.add_task(job_id[:8], total=None, all="–", note="")
+            task = progress.add_task(job_id[:8], total=None, all="–", note="")
 
             def show(job: JobFacts, task: TaskID = task) -> None:
                 note = job.stage or job.state
                 if job.position is not None:
                     note = f"{note}, place {job.position}"
                 whole = job.tiles_total
-                bars.update(
+                progress.update(
                     task,
                     completed=job.tiles_done,
                     total=whole,
@@ -187,21 +173,19 @@ def wait(
                 )
 
             ended.append(client.wait(job_id, progress=show, timeout_seconds=timeout))
-            if not quiet and not json:
+            if not remote.quiet and not remote.json:
                 _say(ended[-1])
-    print_json(ended, json=json)
+    remote.print_json(ended)
     if any(job.state != "succeeded" for job in ended):
         raise typer.Exit(EXIT_BAD)
 
 
 @app.command()
+@with_remote
 def cancel(
     jobs: _JobIds,
-    url: Url = LOCAL,
-    token: Token = None,
-    token_file: TokenFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    *,
+    remote: Remote,
 ) -> None:
     """Give jobs up; those that run stop within seconds.
 
@@ -211,20 +195,18 @@ def cancel(
 
     Exit codes: 0 done, 1 the service does not answer, 2 wrong usage or refused.
     """
-    with open_client(url, token, token_file, quiet=quiet) as client:
+    with remote.client() as client:
         given_up = [client.cancel(job) for job in jobs]
-    print_json(given_up, json=json)
+    remote.print_json(given_up)
 
 
 @app.command()
+@with_remote
 def share(
     jobs: _JobIds,
     hours: Annotated[int, typer.Option(help="How long it lasts.", min=1, max=720)] = 168,
-    url: Url = LOCAL,
-    token: Token = None,
-    token_file: TokenFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    *,
+    remote: Remote,
 ) -> None:
     """Print addresses of masks that vizarr, QuPath and zarr-python open without a key.
 
@@ -237,14 +219,14 @@ def share(
 
     Exit codes: 0 done, 1 the service does not answer, 2 wrong usage or refused.
     """
-    with open_client(url, token, token_file, quiet=quiet) as client:
+    with remote.client() as client:
         shared = [client.share(job, hours=hours) for job in jobs]
-    print_json(shared, json=json)
-    if json:
+    remote.print_json(shared)
+    if remote.json:
         return
     for mask in shared:
         sys.stdout.write(f"{mask.url}\n")
-    if not quiet:
+    if not remote.quiet:
         sys.stderr.write(f"Good until {shared[-1].expires_at.astimezone():%Y-%m-%d %H:%M}.\n")
 
 

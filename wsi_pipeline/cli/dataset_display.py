@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from wsi_pipeline.cli.console import console
+from wsi_pipeline.cli.display import BAR_WIDTH, bars
 from wsi_pipeline.cohort.indexing import Indexed
 from wsi_pipeline.cohort.summary import summarise, warnings
 from wsi_pipeline.cohort.table import Cohort
@@ -21,12 +22,11 @@ def bar(unit: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar where somebody watches; gives what to tell of done and total."""
     columns = (
         TextColumn(unit),
-        BarColumn(),
+        BarColumn(BAR_WIDTH),
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True),
     )
-    hidden = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as shown:
+    with bars(*columns) as shown:
         task = shown.add_task(unit, total=None)
 
         def report(done: int, total: int) -> None:

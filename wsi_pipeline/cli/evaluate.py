@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from wsi_pipeline.cli import EXIT_BAD, EXIT_OK
 from wsi_pipeline.cli.console import console
+from wsi_pipeline.cli.display import BAR_WIDTH, Display
 from wsi_pipeline.cohort.table import read_cohort
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.evaluation.evaluation import Evaluation
@@ -220,31 +221,22 @@ def _froc_mpp(text: str) -> float | Literal["auto", "slide"]:
         raise UsageError(f"--froc-mpp {text!r}: write a number, auto or slide") from None
 
 
-class _Display:
+class _Display(Display):
     """One bar per kind of work."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._bar = Progress(
+        super().__init__(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=28),
+            BarColumn(BAR_WIDTH),
             MofNCompleteColumn(),
             TimeRemainingColumn(compact=True),
-            console=console,
-            disable=quiet or not console.is_terminal,
-            transient=True,
+            quiet=quiet,
         )
-        self._task = self._bar.add_task("slides", total=None)
-
-    def __enter__(self) -> "_Display":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self._task = self._progress.add_task("slides", total=None)
 
     def step(self, what: str, done: int, total: int) -> None:
         """Something is done."""
-        self._bar.update(self._task, description=what, completed=done, total=total)
+        self._progress.update(self._task, description=what, completed=done, total=total)
 
 
 def _say(evaluation: Evaluation, out: Path) -> None:

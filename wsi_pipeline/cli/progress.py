@@ -2,7 +2,6 @@
 
 import threading
 import time
-from types import TracebackType
 
 from rich.progress import (
     BarColumn,
@@ -16,7 +15,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from wsi_pipeline.cli.console import console
+from wsi_pipeline.cli.display import BAR_WIDTH, Display
 from wsi_pipeline.run.inputs import Entry
 from wsi_pipeline.run.summary import Outcome
 from wsi_pipeline.tiles.plan import Plan
@@ -32,7 +31,7 @@ class _Figures(ProgressColumn):
         return Text(f"{rate:,.0f} tiles/s  {read / 1e6:,.0f} MB read", style="progress.data.speed")
 
 
-class RunDisplay:
+class RunDisplay(Display):
     """Shows a run; is its :class:`~wsi_pipeline.batch.BatchObserver`.
 
     Args:
@@ -41,36 +40,21 @@ class RunDisplay:
     """
 
     def __init__(self, slides: int, *, quiet: bool = False) -> None:
-        self._progress = Progress(
+        super().__init__(
             SpinnerColumn(),
             TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=28),
+            BarColumn(BAR_WIDTH),
             TaskProgressColumn(),
             TextColumn("{task.fields[note]}"),
             _Figures(),
             TimeRemainingColumn(compact=True),
-            console=console,
-            disable=quiet or not console.is_terminal,
-            transient=True,
+            quiet=quiet,
         )
-        self._quiet = quiet
         self._run = (
             self._progress.add_task(f"{slides:,} slides", total=slides, note="")
             if slides > 1
             else None
         )
-
-    def __enter__(self) -> "RunDisplay":
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
 
     def begins(self, entry: Entry) -> "SlideDisplay":
         """A slide's turn has come."""

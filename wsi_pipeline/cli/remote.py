@@ -1,11 +1,14 @@
 """What the verbs of ``wsi client`` share: options, a client, and how errors end the program."""
 
+import functools
+import inspect
 import json as json_format
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -61,41 +64,83 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no line
 LOCAL = "http://127.0.0.1:8000"
 
 
-@contextmanager
-def open_client(
-    url: str, token: str | None, token_file: Path | None, *, quiet: bool
-) -> Iterator[Client]:
-    """A client whose errors end the program with the command's exit codes."""
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Which service a command asks and how it tells the answer: the options of every command.
 
-    def tell(reason: str, seconds: float) -> None:
-        if not quiet:
+    Attributes:
+        url: Address of the service.
+        token: The key.
+        token_file: The file that holds it.
+        json: Whether standard output is JSON.
+        quiet: Whether progress is hidden.
+    """
+
+    url: Url = LOCAL
+    token: Token = None
+    token_file: TokenFile = None
+    json: Json = False
+    quiet: Quiet = False
+
+    @contextmanager
+    def client(self) -> Iterator[Client]:
+        """A client whose errors end the program with the command's exit codes."""
+        try:
+            with Client(self.url, self._key(), tell=self._tell) as client:
+                yield client
+        except RefusedError as error:
+            fault(str(error))
+            raise typer.Exit(EXIT_FAILURE if error.status >= 500 else EXIT_USAGE) from error
+        except TransferError as error:
+            fault(str(error))
+            raise typer.Exit(EXIT_BAD) from error
+        except (ClientError, TimeoutError) as error:
+            fault(str(error))
+            raise typer.Exit(EXIT_FAILURE) from error
+
+    def print_json(self, facts: Sequence[JobFacts | SharedMask | SlideFacts]) -> None:
+        """Print what the service told, if that is wanted."""
+        if self.json:
+            sys.stdout.write(json_format.dumps([fact.json for fact in facts]) + "\n")
+
+    def _key(self) -> str | None:
+        if self.token is not None or self.token_file is None:
+            return self.token
+        try:
+            return self.token_file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise UsageError(f"the file with the key cannot be read: {error.strerror}") from error
+
+    def _tell(self, reason: str, seconds: float) -> None:
+        if not self.quiet:
             console.print(
                 f"{reason}; trying again in {max(seconds, 1):.0f} s", style="dim", soft_wrap=True
             )
 
-    if token is None and token_file is not None:
-        try:
-            token = token_file.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise UsageError(f"the file with the key cannot be read: {error.strerror}") from error
-    try:
-        with Client(url, token, tell=tell) as client:
-            yield client
-    except RefusedError as error:
-        fault(str(error))
-        raise typer.Exit(EXIT_FAILURE if error.status >= 500 else EXIT_USAGE) from error
-    except TransferError as error:
-        fault(str(error))
-        raise typer.Exit(EXIT_BAD) from error
-    except (ClientError, TimeoutError) as error:
-        fault(str(error))
-        raise typer.Exit(EXIT_FAILURE) from error
 
+def with_remote(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of :class:`Remote` in place of its parameter ``remote``."""
+    types = get_type_hints(Remote, include_extras=True)
+    options = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=types[field.name],
+        )
+        for field in fields(Remote)
+    ]
+    signature = inspect.signature(command)
+    own = [one for name, one in signature.parameters.items() if name != "remote"]
 
-def print_json(facts: Sequence[JobFacts | SharedMask | SlideFacts], *, json: bool) -> None:
-    """Print what the service told, if that is wanted."""
-    if json:
-        sys.stdout.write(json_format.dumps([fact.json for fact in facts]) + "\n")
+    @functools.wraps(command)
+    def called(**values: Any) -> None:
+        remote = Remote(**{option.name: values.pop(option.name) for option in options})
+        command(**values, remote=remote)
+
+    # What typer reads; a parameter it knows nothing of would be an error.
+    called.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]  # functions have it
+    return called
 
 
 def fault(message: str) -> None:

@@ -1,22 +1,20 @@
 """A training on the terminal: a bar for what is done now, lines for what was found."""
 
 import sys
-from types import TracebackType
 from typing import Any
 
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     SpinnerColumn,
     TextColumn,
     TimeRemainingColumn,
 )
 
-from wsi_pipeline.cli.console import console
+from wsi_pipeline.cli.display import BAR_WIDTH, Display
 
 
-class TrainingDisplay:
+class TrainingDisplay(Display):
     """Shows a training; is its :class:`~wsi_pipeline.training.run.Observer`.
 
     Args:
@@ -24,30 +22,15 @@ class TrainingDisplay:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._progress = Progress(
+        super().__init__(
             SpinnerColumn(),
             TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=28),
+            BarColumn(BAR_WIDTH),
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
             TimeRemainingColumn(compact=True),
-            console=console,
-            disable=quiet or not console.is_terminal,
-            transient=True,
+            quiet=quiet,
         )
-        self._quiet = quiet
-
-    def __enter__(self) -> "TrainingDisplay":
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
 
     def stage(self, name: str, total: int | None = None, done: int = 0) -> None:
         """A new bar in place of the last."""

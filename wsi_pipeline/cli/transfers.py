@@ -19,18 +19,8 @@ from rich.progress import (
 )
 
 from wsi_pipeline.cli import EXIT_BAD
-from wsi_pipeline.cli.console import console
-from wsi_pipeline.cli.remote import (
-    LOCAL,
-    Json,
-    Quiet,
-    Token,
-    TokenFile,
-    Url,
-    fault,
-    open_client,
-    print_json,
-)
+from wsi_pipeline.cli.display import BAR_WIDTH, bars
+from wsi_pipeline.cli.remote import Remote, fault, with_remote
 from wsi_pipeline.client import RefusedError, SlideFacts, TransferError
 from wsi_pipeline.client.client import Export
 from wsi_pipeline.errors import SlideError, UsageError
@@ -50,6 +40,7 @@ _ABOUT_THE_SLIDE = (400, 413, 415, 422)
 _DICOM_SUFFIXES = (".dcm", ".dicom")
 
 
+@with_remote
 def upload(
     slides: Annotated[
         list[Path],
@@ -64,11 +55,8 @@ def upload(
     check: Annotated[
         bool, typer.Option(help="Wait until the service has checked the slides.")
     ] = True,
-    url: Url = LOCAL,
-    token: Token = None,
-    token_file: TokenFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    *,
+    remote: Remote,
 ) -> None:
     """Send slides and print their ids. Cut off, the same command goes on where it was.
 
@@ -91,14 +79,14 @@ def upload(
         raise UsageError("--name is for one slide")
     sent: list[SlideFacts] = []
     bad = 0
-    with open_client(url, token, token_file, quiet=quiet) as client, _bytes(quiet=quiet) as bars:
+    with remote.client() as client, _bytes(quiet=remote.quiet) as progress:
         for path in found:
             shown = escape(path.name)
-            task = bars.add_task(shown, total=None)
+            task = progress.add_task(shown, total=None)
             try:
-                slide = client.upload(_whole(path), name=name, progress=_moving(bars, task))
+                slide = client.upload(_whole(path), name=name, progress=_moving(progress, task))
                 if check:
-                    bars.update(task, description=f"{shown} [dim]being checked[/]")
+                    progress.update(task, description=f"{shown} [dim]being checked[/]")
                     slide = client.wait_slide(slide.id)
             except (UsageError, TransferError, SlideError, OSError) as error:
                 bad += 1
@@ -111,18 +99,19 @@ def upload(
                 fault(f"{path.name}: {error}")
                 continue
             sent.append(slide)
-            bars.update(task, description=f"{shown} [dim]{slide.state}[/]")
+            progress.update(task, description=f"{shown} [dim]{slide.state}[/]")
             if slide.problem is not None:
                 bad += 1
                 fault(f"{path.name} (slide {slide.id}): {slide.problem['detail']}")
-            elif not json:
+            elif not remote.json:
                 sys.stdout.write(f"{slide.id}\n")
                 sys.stdout.flush()
-    print_json(sent, json=json)
+    remote.print_json(sent)
     if bad:
         raise typer.Exit(EXIT_BAD)
 
 
+@with_remote
 def fetch(
     job: Annotated[str, typer.Argument(metavar="JOB", help="Id of a job that succeeded.")],
     exports: Annotated[
@@ -138,11 +127,8 @@ def fetch(
         str | None,
         typer.Option(help="What their names begin with; the job's id if not given."),
     ] = None,
-    url: Url = LOCAL,
-    token: Token = None,
-    token_file: TokenFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    *,
+    remote: Remote,
 ) -> None:
     """Fetch results and print where they are. Cut off, the same command goes on where it was.
 
@@ -164,18 +150,18 @@ def fetch(
     out.mkdir(parents=True, exist_ok=True)
     here: list[str] = []
     with (
-        open_client(url, token, token_file, quiet=quiet) as client,
-        _bytes(quiet=quiet) as bars,
+        remote.client() as client,
+        _bytes(quiet=remote.quiet) as progress,
     ):
         for export in _NAMES:
             if export in wanted:
                 target = out / f"{name or job}{_NAMES[export]}"
-                task = bars.add_task(escape(target.name), total=None)
-                client.fetch(job, export, target, progress=_moving(bars, task))
+                task = progress.add_task(escape(target.name), total=None)
+                client.fetch(job, export, target, progress=_moving(progress, task))
                 here.append(str(target))
-                if not json:
+                if not remote.json:
                     sys.stdout.write(f"{target}\n")
-    if json:
+    if remote.json:
         sys.stdout.write(json_format.dumps(here) + "\n")
 
 
@@ -224,14 +210,14 @@ def _whole(path: Path) -> Path:
 
 
 def _bytes(*, quiet: bool) -> Progress:
-    return Progress(
+    return bars(
         TextColumn("[bold]{task.description}"),
-        BarColumn(bar_width=28),
+        BarColumn(BAR_WIDTH),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(compact=True),
-        console=console,
-        disable=quiet or not console.is_terminal,
+        quiet=quiet,
+        transient=False,
     )
 
 
