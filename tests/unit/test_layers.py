@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "grid": BASICS | {"slide"},
     "tissue": BASICS | {"slide", "grid"},
     "tiles": BASICS | {"slide", "grid", "tissue"},
-    "model": {"errors"},
+    "model": {"errors", "config"},
     "stitch": BASICS | {"slide", "grid", "tiles"},
     # One layer: `run.batch` drives `pipeline`, which drives the rest of `run`.
     "pipeline": {"errors", "config", "model", "stitch", "run"},
