@@ -8,6 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from wsi_pipeline.geometry import PLAUSIBLE_MPP
 
+#: What computes the probabilities; `model.runtime` has an entry for each but ``auto``.
+RuntimeChoice = Literal["auto", "openvino", "torch"]
+PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+
 #: Bump when the same settings would give other arrays: old results are then not reused.
 ANALYSIS_REVISION = 1
 
@@ -40,8 +44,8 @@ class AnalysisConfig(BaseModel):
     threshold: float | None = Field(default=None, gt=0, lt=1)
     allow_unreadable: float = Field(default=0.0, ge=0, le=1)
     device: str = "auto"
-    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
-    runtime: Literal["auto", "openvino", "torch"] = "auto"
+    precision: PrecisionChoice = "auto"
+    runtime: RuntimeChoice = "auto"
 
     def fingerprint(
         self, *, mpp: float | None, level: int | None, stride: int, threshold: float

@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "grid": BASICS | {"slide"},
     "tissue": BASICS | {"slide", "grid"},
     "tiles": BASICS | {"slide", "grid", "tissue"},
-    "model": {"errors", "durable"},
+    "model": {"errors", "durable", "config"},
     "stitch": BASICS | {"slide", "grid", "tiles"},
     "run": {"errors", "durable", "config", "slide", "grid", "tissue", "tiles", "model", "stitch"},
     "pipeline": {"errors", "config", "model", "stitch", "run"},

@@ -1,35 +1,21 @@
 """``wsi export``: a result as picture, outlines, table, mask or archive."""
 
-import enum
 import json as json_format
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.export.destination import check_free, default_path
+from wsi_pipeline.export.formats import FORMATS
+from wsi_pipeline.export.options import ExportOptions, MaskValues, Palette
 from wsi_pipeline.stitch.result import Result
 
-Palette = Literal["viridis", "inferno", "cividis"]
-Values = Literal["255", "class"]
-
 _HEATMAP = "Heatmap"
-
-
-class Export(enum.StrEnum):
-    """What a result can be exported as."""
-
-    HEATMAP = "heatmap"
-    GEOJSON = "geojson"
-    CSV = "csv"
-    PARQUET = "parquet"
-    TIFF = "tiff"
-    ZIP = "zip"
+_FORMATS = ", ".join(f"[bold]{one.name}[/] ({one.summary})" for one in FORMATS.values())
 
 
 def export(
@@ -37,12 +23,11 @@ def export(
         Path, typer.Argument(help="The result: a [bold].zarr[/] folder.", metavar="RESULT")
     ],
     exports: Annotated[
-        list[Export],
+        list[str],
         typer.Argument(
-            help="One or more of [bold]heatmap[/] (PNG), [bold]geojson[/] (tumour outlines for "
-            "QuPath), [bold]csv[/] and [bold]parquet[/] (tile table), [bold]tiff[/] (mask for "
-            "ASAP, QuPath, OpenSlide), [bold]zip[/] (the whole result as one file).",
-            metavar="EXPORT",
+            help=f"One or more of {_FORMATS}.",
+            metavar="FORMAT",
+            autocompletion=lambda: list(FORMATS),
         ),
     ],
     *,
@@ -96,7 +81,7 @@ def export(
         ),
     ] = False,
     values: Annotated[
-        Values,
+        MaskValues,
         typer.Option(
             help="255: 255 is tumour, 0 all else. class: 0 not tumour, 1 tumour, 255 not analysed.",
             rich_help_panel="TIFF",
@@ -132,86 +117,51 @@ def export(
 
         wsi export slide.zarr heatmap geojson parquet tiff zip -o reports/
     """
-    paths = _destinations(result, list(dict.fromkeys(exports)), output)
+    paths = _destinations(result, _formats(exports), output)
     opened = Result(result)
     for path in paths.values():
         check_free(path, overwrite=overwrite)  # refuse before the first is written
+    options = ExportOptions(
+        threshold=threshold,
+        overwrite=overwrite,
+        slide=slide,
+        palette=palette,
+        side=side,
+        tiles=tiles,
+        values=values,
+    )
     console = Console(stderr=True)
-    for item, path in paths.items():
-        write = _writer(
-            item,
-            opened,
-            threshold=threshold,
-            slide=slide,
-            palette=palette,
-            side=side,
-            tiles=tiles,
-            values=values,
-        )
+    for name, path in paths.items():
         try:
             with console.status(f"writing {path.name}"):
-                write(path, overwrite=overwrite)
+                FORMATS[name].write(opened, path, options)
         except OSError as error:
             raise UsageError(f"cannot write {path}: {error}") from error
         size = path.stat().st_size
         if json:
-            facts = {"written": str(path), "export": item.value, "bytes": size}
+            facts = {"written": str(path), "export": name, "bytes": size}
             sys.stdout.write(json_format.dumps(facts) + "\n")
         else:
             Console().print(f"{path}  {_readable(size)}", highlight=False, soft_wrap=True)
 
 
-def _destinations(result: Path, exports: list[Export], output: Path | None) -> dict[Export, Path]:
-    """The file of each export."""
+def _formats(names: list[str]) -> list[str]:
+    """The formats asked for, each once."""
+    for name in names:
+        if name not in FORMATS:
+            raise UsageError(f"there is no export {name!r}; choose from {', '.join(FORMATS)}")
+    return list(dict.fromkeys(names))
+
+
+def _destinations(result: Path, names: list[str], output: Path | None) -> dict[str, Path]:
+    """The file of each export, by the name of its format."""
     if output is not None and not output.is_dir():
-        if output.suffix and len(exports) == 1:
-            return {exports[0]: output}
+        if output.suffix and len(names) == 1:
+            return {names[0]: output}
         if output.exists() or output.suffix:
             raise UsageError(f"{output} is not a folder; several exports need one for --output")
         output.mkdir(parents=True)
-    return {item: default_path(result, item.value, output) for item in exports}
-
-
-def _writer(
-    item: Export,
-    result: Result,
-    *,
-    threshold: float | None,
-    slide: Path | None,
-    palette: Palette,
-    side: int,
-    tiles: bool,
-    values: Values,
-) -> Callable[..., None]:
-    """The function that writes an export, called with its path; imported when it is wanted."""
-    # ruff: noqa: PLC0415
-    match item:
-        case Export.HEATMAP:
-            from wsi_pipeline.export.heatmap import write_heatmap
-
-            return partial(
-                write_heatmap, result, slide=slide, threshold=threshold, palette=palette, side=side
-            )
-        case Export.GEOJSON:
-            from wsi_pipeline.export.geojson import write_geojson
-
-            return partial(write_geojson, result, threshold=threshold, tiles=tiles)
-        case Export.CSV:
-            from wsi_pipeline.export.table import write_csv
-
-            return partial(write_csv, result, threshold=threshold)
-        case Export.PARQUET:
-            from wsi_pipeline.export.table import write_parquet
-
-            return partial(write_parquet, result, threshold=threshold)
-        case Export.TIFF:
-            from wsi_pipeline.export.mask_tiff import write_tiff
-
-            return partial(write_tiff, result, threshold=threshold, values=values)
-        case Export.ZIP:
-            from wsi_pipeline.export.archive import write_zip
-
-            return partial(write_zip, result)
+    return {name: default_path(result, FORMATS[name].suffix, output) for name in names}
 
 
 def _readable(size: int) -> str:

@@ -3,7 +3,7 @@
 import json as json_format
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wsi_pipeline.cli.console import console
+from wsi_pipeline.config import PrecisionChoice, RuntimeChoice
 from wsi_pipeline.demo import find_or_build
 from wsi_pipeline.errors import PackageError, UsageError
 from wsi_pipeline.export.destination import draft
@@ -159,12 +160,8 @@ def show(package: _Package, json: _Json = False) -> None:
 def verify(
     package: _Package,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16", "fp16", "int8"], typer.Option(help="One precision.")
-    ] = "auto",
-    runtime: Annotated[
-        Literal["auto", "openvino", "torch"], typer.Option(help="One runtime.")
-    ] = "auto",
+    precision: Annotated[PrecisionChoice, typer.Option(help="One precision.")] = "auto",
+    runtime: Annotated[RuntimeChoice, typer.Option(help="One runtime.")] = "auto",
     json: _Json = False,
 ) -> None:
     """Check a package's files and hold a runtime on this machine to its reference.

@@ -8,7 +8,7 @@ import typer
 from pydantic import ValidationError
 
 from wsi_pipeline.cli.console import console
-from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.config import AnalysisConfig, PrecisionChoice, RuntimeChoice
 from wsi_pipeline.demo import find_or_build
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.model.loaded import model_loading
@@ -81,7 +81,7 @@ def run(
         str, typer.Option(help="auto, cpu or cuda:N.", rich_help_panel=_HOW)
     ] = "auto",
     precision: Annotated[
-        Literal["auto", "fp32", "bf16", "fp16", "int8"],
+        PrecisionChoice,
         typer.Option(
             help="auto: fast, with the decision of each tile at the threshold as in fp32. bf16 "
             "anywhere, int8 on CPUs, fp16 on GPUs.",
@@ -89,7 +89,7 @@ def run(
         ),
     ] = "auto",
     runtime: Annotated[
-        Literal["auto", "openvino", "torch"],
+        RuntimeChoice,
         typer.Option(help="torch on the CPU is the slow reference.", rich_help_panel=_HOW),
     ] = "auto",
     workers: Annotated[

@@ -8,28 +8,18 @@ from wsi_pipeline import durable
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.stitch.layout import SUFFIX
 
-#: What is added to the slide's name, by export.
-SUFFIXES = {
-    "heatmap": ".heatmap.png",
-    "geojson": ".geojson",
-    "csv": ".tiles.csv",
-    "parquet": ".tiles.parquet",
-    "tiff": ".mask.tiff",
-    "zip": f"{SUFFIX}.zip",
-}
 
-
-def default_path(result: Path, export: str, folder: Path | None = None) -> Path:
+def default_path(result: Path, suffix: str, folder: Path | None = None) -> Path:
     """The file an export goes to if none is named: ``NAME.zarr`` gives ``NAME.geojson``.
 
     Args:
         result: The result store.
-        export: A key of :data:`SUFFIXES`.
+        suffix: Of the export's format, with its dot.
         folder: Where to put it; None: beside the result.
     """
     # "." and "a/.." name no file, yet the folder they mean has a name.
     whole = result if result.name not in {"", ".."} else result.resolve()
-    return (folder or whole.parent) / (whole.name.removesuffix(SUFFIX) + SUFFIXES[export])
+    return (folder or whole.parent) / (whole.name.removesuffix(SUFFIX) + suffix)
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:

@@ -12,7 +12,8 @@ from wsi_pipeline.errors import UsageError
 from wsi_pipeline.export.backdrop import read_backdrop
 from wsi_pipeline.export.decision import Decision, decide
 from wsi_pipeline.export.destination import check_free, draft
-from wsi_pipeline.export.painting import Palette, colours, paint, rasterise, swatch
+from wsi_pipeline.export.options import Palette
+from wsi_pipeline.export.painting import colours, paint, rasterise, swatch
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.tiles.plan import Coverage

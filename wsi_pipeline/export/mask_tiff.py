@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import imagecodecs
 import numpy as np
@@ -13,13 +12,13 @@ from numpy.typing import NDArray
 from wsi_pipeline.errors import ResultError
 from wsi_pipeline.export.decision import Decision, decide
 from wsi_pipeline.export.destination import draft
+from wsi_pipeline.export.options import MaskValues
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.stitch.cells import TUMOUR
 from wsi_pipeline.stitch.layout import MASK_CHUNK, MASK_SHARD, TUMOUR_FILL
 from wsi_pipeline.stitch.mask import DrawnLevel
 from wsi_pipeline.stitch.result import Result
 
-Values = Literal["255", "class"]
 Block = NDArray[np.uint8]
 
 TILE = 512
@@ -44,7 +43,7 @@ def write_tiff(
     path: Path,
     *,
     threshold: float | None = None,
-    values: Values = "255",
+    values: MaskValues = "255",
     overwrite: bool = False,
 ) -> None:
     """Write the mask: 8-bit grey, tiled, deflate, the levels of the stored mask.
@@ -142,7 +141,7 @@ def _drawn(decision: Decision, size: Size, downsample: float) -> Callable[[int, 
     return lambda top, bottom: drawn.block(0, top, size.width, bottom - top)
 
 
-def _encoded(level: _MaskLevel, values: Values) -> Iterator[bytes]:
+def _encoded(level: _MaskLevel, values: MaskValues) -> Iterator[bytes]:
     """Compressed tiles in row order, from one band of rows in memory at a time."""
     constant: dict[int, bytes] = {}
     for top in range(0, level.size.height, MASK_CHUNK):
@@ -150,7 +149,7 @@ def _encoded(level: _MaskLevel, values: Values) -> Iterator[bytes]:
         yield from _encoded_band(level.rows(top, bottom), values, constant)
 
 
-def _encoded_band(band: Block, values: Values, constant: dict[int, bytes]) -> Iterator[bytes]:
+def _encoded_band(band: Block, values: MaskValues, constant: dict[int, bytes]) -> Iterator[bytes]:
     """A tile of one value is compressed once for all."""
     for y in range(0, band.shape[0], TILE):
         for x in range(0, band.shape[1], TILE):
@@ -164,7 +163,7 @@ def _encoded_band(band: Block, values: Values, constant: dict[int, bytes]) -> It
             yield constant[value]
 
 
-def _shown(tile: Block, values: Values) -> Block:
+def _shown(tile: Block, values: MaskValues) -> Block:
     if values == "class":
         return tile
     return np.where(tile == TUMOUR, np.uint8(255), np.uint8(0))

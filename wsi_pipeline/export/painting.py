@@ -1,7 +1,7 @@
 """The heatmap's picture itself: every px of it coloured by the cell that lies there."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import matplotlib as mpl
 import numpy as np
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from wsi_pipeline.export.decision import Decision
+from wsi_pipeline.export.options import Palette
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.tiles.plan import Coverage
 
-Palette = Literal["viridis", "inferno", "cividis"]
 Rgb = NDArray[np.uint8]
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 

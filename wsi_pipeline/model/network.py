@@ -1,5 +1,6 @@
 """The networks, as torch modules that take normalised patches and give one probability."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -72,36 +73,51 @@ class _Convolutions(nn.Module):
 
 
 def build_network(architecture: Architecture) -> nn.Module:
-    """A trunk, pooling, dropout, one unit; weights not initialised to any use.
+    """A trunk, pooling, dropout, one unit; weights not initialised to any use."""
+    return BUILDERS[architecture.name](architecture)
 
-    * ``inception_v3``: torchvision's (Szegedy et al. 2016), without the auxiliary head, which
-      only training uses.
-    * ``vgg16``: torchvision's convolutions (Simonyan and Zisserman 2015), without its three dense
-      layers; 512 features.
-    * ``baseline``: two convolutions, each with a rectifier and a local maximum; 64 features.
-    """
+
+def _pooling(architecture: Architecture) -> nn.Module:
     pools = {"max": nn.AdaptiveMaxPool2d, "average": nn.AdaptiveAvgPool2d}
-    pooling = pools[architecture.pooling](1)
-    if architecture.name == "vgg16":
-        vgg = torchvision.models.vgg16(weights=None, init_weights=False)
-        return _Convolutions(vgg.features, 512, pooling, architecture.dropout)
-    if architecture.name == "baseline":
-        two = nn.Sequential(
-            nn.Conv2d(3, 32, 5, stride=2, padding=2),
-            nn.ReLU(inplace=True),
-            nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.MaxPool2d(2),
-        )
-        return _Convolutions(two, 64, pooling, architecture.dropout)
+    return pools[architecture.pooling](1)
+
+
+def _inception_v3(architecture: Architecture) -> nn.Module:
+    """Torchvision's (Szegedy et al. 2016), without the auxiliary head, which only training uses."""
     network = torchvision.models.inception_v3(
         weights=None, aux_logits=False, init_weights=False, transform_input=False
     )
-    network.avgpool = pooling
+    network.avgpool = _pooling(architecture)
     network.dropout = nn.Dropout(architecture.dropout)
     network.fc = nn.Linear(2048, 1)
     return cast("nn.Module", network)
+
+
+def _vgg16(architecture: Architecture) -> nn.Module:
+    """Torchvision's convolutions (Simonyan and Zisserman 2015), without its three dense layers."""
+    vgg = torchvision.models.vgg16(weights=None, init_weights=False)
+    return _Convolutions(vgg.features, 512, _pooling(architecture), architecture.dropout)
+
+
+def _baseline(architecture: Architecture) -> nn.Module:
+    """Two convolutions, each with a rectifier and a local maximum; 64 features."""
+    two = nn.Sequential(
+        nn.Conv2d(3, 32, 5, stride=2, padding=2),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+    )
+    return _Convolutions(two, 64, _pooling(architecture), architecture.dropout)
+
+
+#: What builds each of `model.package.NETWORKS`.
+BUILDERS: dict[str, Callable[[Architecture], nn.Module]] = {
+    "inception_v3": _inception_v3,
+    "vgg16": _vgg16,
+    "baseline": _baseline,
+}
 
 
 def load_classifier(package: ModelPackage) -> Classifier:

@@ -18,7 +18,14 @@ from typing import Any, Literal, Self
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from wsi_pipeline.errors import PackageError
 
@@ -27,6 +34,9 @@ WEIGHTS = "weights.safetensors"
 REFERENCE = "reference.npz"
 CALIBRATION = "calibration.npz"
 MIN_REFERENCE_PATCHES = 16
+#: Names of the networks; `model.network` builds them. Here because a description is checked
+#: where torch is not installed.
+NETWORKS = ["inception_v3", "vgg16", "baseline"]
 
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
@@ -38,9 +48,16 @@ class _Frozen(BaseModel):
 class Architecture(_Frozen):
     """The network: the name of its trunk and what this project puts behind it."""
 
-    name: Literal["inception_v3", "vgg16", "baseline"]
+    name: str
     pooling: Literal["max", "average"] = "max"
     dropout: float = Field(default=0.5, ge=0, lt=1)
+
+    @field_validator("name")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in NETWORKS:
+            raise ValueError(f"there is no network {name!r}; choose one of {', '.join(NETWORKS)}")
+        return name
 
 
 class Normalisation(_Frozen):

@@ -1,14 +1,14 @@
 """Choosing and admitting a runtime: no precision or compiler is trusted without the reference."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_pipeline.config import PrecisionChoice, RuntimeChoice
 from wsi_pipeline.errors import RuntimeRejectedError, UsageError
 from wsi_pipeline.model.admission import admit
 from wsi_pipeline.model.cascade import CascadePredictor, Stage, logit
@@ -17,9 +17,6 @@ from wsi_pipeline.model.package import ModelPackage, Precision
 from wsi_pipeline.model.predictor import Predictor
 
 log = logging.getLogger(__name__)
-
-PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16", "int8"]
-RuntimeChoice = Literal["auto", "openvino", "torch"]
 
 #: Half-widths of a cascade's bands, in logits: this many times the largest error the stage showed
 #: on reference patches in reach of the threshold, but never less than the floor. ``make bench``
@@ -49,6 +46,29 @@ class RuntimeRequest:
     threads: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """One library that computes packages on one kind of device.
+
+    Attributes:
+        name: What ``--runtime`` calls it.
+        device: ``cpu`` or ``cuda``.
+        precisions: What ``auto`` tries before fp32 on this machine, fastest first. By what the
+            hardware states, not by a stopwatch: the same kind of machine must choose the same.
+        load: Loads a package: ``load(package, request, device, precision, batch_size)``; None as
+            batch size takes the runtime's own.
+        refine_batch: Batch size of the later stages of a cascade, which get few patches.
+        refuses: Why a precision is not to be had here, by precision.
+    """
+
+    name: str
+    device: str
+    precisions: Callable[[], tuple[Precision, ...]]
+    load: Callable[[ModelPackage, RuntimeRequest, str, Precision, int | None], Predictor]
+    refine_batch: int = 1
+    refuses: Mapping[str, str] = field(default_factory=dict)
+
+
 def load_predictor(
     package: ModelPackage, request: RuntimeRequest, *, threshold: float
 ) -> Predictor:
@@ -65,79 +85,126 @@ def load_predictor(
         PackageError: the device cannot be used.
     """
     device = resolve_device(request.device)
-    if device == "cpu":
-        if request.runtime == "torch":
-            predictor = _torch_cpu(package, request)
-            admit(package, predictor, request.cache)
-            return predictor
-        return _on_cpu(package, request, threshold)
-    if request.runtime == "openvino":
-        raise UsageError("OpenVINO runs on the CPU; leave out --runtime or use --device cpu")
-    return _on_gpu(package, request, device, threshold)
+    runtime = choose_runtime(request.runtime, device)
+    if request.precision in runtime.refuses:
+        raise UsageError(runtime.refuses[request.precision])
+    if request.precision == "auto":
+        return _cascade(package, runtime, request, device, threshold)
+    predictor = runtime.load(package, request, device, request.precision, None)
+    admit(package, predictor, request.cache)
+    return predictor
 
 
-def _on_cpu(package: ModelPackage, request: RuntimeRequest, threshold: float) -> Predictor:
-    def load(precision: Precision, batch_size: int | None = None) -> Predictor:
-        extra = {} if batch_size is None else {"batch_size": batch_size}
-        return OpenVinoPredictor(
-            package, precision, request.cache, threads=request.threads, **extra
+def choose_runtime(name: str, device: str) -> Runtime:
+    """The runtime of a name on a device; ``auto`` takes the first of :data:`RUNTIMES`.
+
+    Args:
+        name: ``auto`` or one runtime.
+        device: ``cpu`` or ``cuda:N``.
+
+    Raises:
+        UsageError: it does not run there.
+    """
+    kind = device.split(":", maxsplit=1)[0]
+    here = [one for one in RUNTIMES if one.device == kind]
+    found = next((one for one in here if name in ("auto", one.name)), None)
+    if found is None:
+        elsewhere = ", ".join(one.device for one in RUNTIMES if one.name == name) or "no device"
+        raise UsageError(
+            f"runtime {name} runs on {elsewhere}, not on {device}; leave out --runtime, or choose "
+            f"{' or '.join(one.name for one in here)}"
         )
+    return found
 
-    if request.precision == "fp16":
-        raise UsageError("fp16 is for GPUs; on the CPU choose fp32, bf16, int8 or auto")
-    if request.precision != "auto":
-        predictor = load(request.precision)
-        admit(package, predictor, request.cache)
-        return predictor
-    # By what the CPU states, not by a stopwatch: the same kind of machine must choose the same.
+
+def _load_openvino(
+    package: ModelPackage,
+    request: RuntimeRequest,
+    _: str,
+    precision: Precision,
+    batch_size: int | None,
+) -> Predictor:
+    extra = {} if batch_size is None else {"batch_size": batch_size}
+    return OpenVinoPredictor(package, precision, request.cache, threads=request.threads, **extra)
+
+
+def _fast_on_cpu() -> tuple[Precision, ...]:
     able = cpu_precisions()
-    order: tuple[Precision, ...] = tuple(
-        p for p in ("int8", "bf16") if p in able and p in package.description.tolerance
-    )
-    return _cascade(package, load, order, threshold, request.cache)
+    fast: tuple[Precision, ...] = ("int8", "bf16")
+    return tuple(precision for precision in fast if precision in able)
 
 
-def _on_gpu(
-    package: ModelPackage, request: RuntimeRequest, device: str, threshold: float
+def _load_torch_cpu(
+    package: ModelPackage, _: RuntimeRequest, __: str, ___: Precision, ____: int | None
+) -> Predictor:
+    from wsi_pipeline.model.torch_runtime import TorchCpuPredictor  # noqa: PLC0415 - torch
+
+    return TorchCpuPredictor(package)
+
+
+def _load_torch_cuda(
+    package: ModelPackage,
+    _: RuntimeRequest,
+    device: str,
+    precision: Precision,
+    batch_size: int | None,
 ) -> Predictor:
     from wsi_pipeline.model.torch_runtime import (  # noqa: PLC0415 - imports torch
         CUDA_BATCH_SIZE,
         TorchCudaPredictor,
     )
 
-    def load(precision: Precision, batch_size: int | None = None) -> Predictor:
-        return TorchCudaPredictor(
-            package, precision, device, batch_size=batch_size or CUDA_BATCH_SIZE
-        )
+    return TorchCudaPredictor(package, precision, device, batch_size=batch_size or CUDA_BATCH_SIZE)
 
-    if request.precision != "auto":
-        predictor = load(request.precision)
-        admit(package, predictor, request.cache)
-        return predictor
-    order: tuple[Precision, ...] = ("bf16",) if "bf16" in package.description.tolerance else ()
-    return _cascade(package, load, order, threshold, request.cache, refine_batch=8)
+
+_REFERENCE_ONLY = "torch on the CPU is the fp32 reference; leave out --precision"
+
+#: Every runtime; on each device ``auto`` takes the first.
+RUNTIMES: list[Runtime] = [
+    Runtime(
+        "openvino",
+        "cpu",
+        _fast_on_cpu,
+        _load_openvino,
+        refuses={"fp16": "fp16 is for GPUs; on the CPU choose fp32, bf16, int8 or auto"},
+    ),
+    Runtime(
+        "torch",
+        "cpu",
+        lambda: (),
+        _load_torch_cpu,
+        refuses=dict.fromkeys(("bf16", "fp16", "int8"), _REFERENCE_ONLY),
+    ),
+    Runtime("torch", "cuda", lambda: ("bf16",), _load_torch_cuda, refine_batch=8),
+]
 
 
 def _cascade(
     package: ModelPackage,
-    load: Callable[..., Predictor],
-    order: tuple[Precision, ...],
+    runtime: Runtime,
+    request: RuntimeRequest,
+    device: str,
     threshold: float,
-    cache: Path,
-    refine_batch: int = 1,
 ) -> Predictor:
-    """Every admitted precision of ``order``, then fp32; fp32 alone if none is admitted."""
+    """Every admitted precision the package tolerates, then fp32; fp32 alone if none is admitted."""
     stages: list[Stage] = []
-    for precision in order:
-        predictor = load(precision, refine_batch if stages else None)
+
+    def load(precision: Precision) -> Predictor:
+        batch = runtime.refine_batch if stages else None
+        return runtime.load(package, request, device, precision, batch)
+
+    for precision in runtime.precisions():
+        if precision not in package.description.tolerance:
+            continue
+        predictor = load(precision)
         try:
-            values = admit(package, predictor, cache)
+            values = admit(package, predictor, request.cache)
         except RuntimeRejectedError as error:
             log.warning("%s; going on without it", error)
             continue
         stages.append(Stage(predictor, _band(package, precision, values, threshold)))
-    predictor = load("fp32", refine_batch if stages else None)
-    admit(package, predictor, cache)
+    predictor = load("fp32")
+    admit(package, predictor, request.cache)
     if not stages:
         return predictor
     return CascadePredictor([*stages, Stage(predictor, 0.0)], threshold)
@@ -169,11 +236,3 @@ def resolve_device(device: str) -> str:
 def _has_gpu() -> bool:
     # Asking torch would cost its import, seconds, on every machine without a GPU.
     return any(Path("/dev").glob("nvidia[0-9]*"))
-
-
-def _torch_cpu(package: ModelPackage, request: RuntimeRequest) -> Predictor:
-    if request.precision not in ("auto", "fp32"):
-        raise UsageError("torch on the CPU is the fp32 reference; leave out --precision")
-    from wsi_pipeline.model.torch_runtime import TorchCpuPredictor  # noqa: PLC0415 - torch
-
-    return TorchCpuPredictor(package)

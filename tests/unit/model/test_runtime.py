@@ -140,7 +140,10 @@ def test_a_real_network_with_a_wrong_reference_is_rejected(
     [
         ({"device": "tpu"}, "choose auto, cpu or cuda:N"),
         ({"precision": "fp16"}, "fp16 is for GPUs"),
-        ({"runtime": "openvino", "device": "cuda:0"}, "OpenVINO runs on the CPU"),
+        (
+            {"runtime": "openvino", "device": "cuda:0"},
+            "runtime openvino runs on cpu, not on cuda:0",
+        ),
         ({"runtime": "torch", "precision": "int8"}, "torch on the CPU is the fp32 reference"),
     ],
 )
