@@ -108,16 +108,15 @@ def _analyse(
         planned = time.perf_counter()
         result = analyse_slide(prepared, arguments.out, work, observer=Stages())
         ended = time.perf_counter()
-    facts = result.attributes
     return {
         "seconds": ended - began,
         "check_and_tissue_seconds": planned - began,
         "classify_seconds": began_stage["writing"] - began_stage["classifying"],
         "write_seconds": ended - began_stage["writing"],
-        "read_thread_seconds": facts["timings"]["read_thread_seconds"],
+        "read_thread_seconds": result.record.timings.read_thread_seconds,
         "start_up_seconds": start_up,
         "rss_mb": memory.peak_mb,
-        "tiles": facts["tiles"],
+        "tiles": result.tiles,
         "runtime": runtime.to_json(),
     }
 

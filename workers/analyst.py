@@ -76,7 +76,7 @@ class Analyst:
             self._tell(Progress(stage="publishing"))
             result = verify(order.result)
         else:
-            tiles = result.attributes["tiles"]
+            tiles = result.tiles
             self._tell(Progress("publishing", tiles, tiles, tiles))
         summary = find(result).to_json()
         # A copy: should this process be killed before the result counts, the next stores it.
@@ -220,8 +220,8 @@ def _finished(order: Order) -> Result | None:
         return None
     try:
         result = verify(order.result)
-        facts = result.attributes
-        found = (facts["slide"]["sha256"], facts["model"]["sha256"], facts["fingerprint"])
+        record = result.record
+        found = (record.slide.sha256, record.model.sha256, record.fingerprint)
         if found == (order.slide_sha256, order.model_sha256, order.fingerprint):
             return result
     except ResultError:

@@ -147,13 +147,13 @@ def _finished(entry: Entry, final: Path, work: Work) -> Result | None:
         shutil.rmtree(damaged, ignore_errors=True)
         final.rename(damaged)
         return None
-    facts = result.attributes
-    if facts["model"]["sha256"] != work.package.sha256:
-        name = facts["model"]["name"]
-        raise ResultError(final, f"was made with another model ({name}); {_CHOICE}")
-    if facts["fingerprint"] != work.fingerprint:
+    record = result.record
+    if record.model.sha256 != work.package.sha256:
+        other = record.model.name
+        raise ResultError(final, f"was made with another model ({other}); {_CHOICE}")
+    if record.fingerprint != work.fingerprint:
         raise ResultError(final, f"was made with other settings; {_CHOICE}")
-    if facts["slide"]["sha256"] != slide_sha256(slide_files(entry.path)):
+    if record.slide.sha256 != slide_sha256(slide_files(entry.path)):
         raise ResultError(final, f"is of another slide of this name; {_CHOICE}")
     # A run may have been killed between publishing and tidying up.
     shutil.rmtree(partial_folder(final), ignore_errors=True)

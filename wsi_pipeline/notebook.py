@@ -46,7 +46,8 @@ def analyse(
 
     Returns:
         The result: ``probability`` float32 ``(rows, columns)`` with NaN where not classified,
-        ``coverage``, ``tumour(level)`` and ``attributes``.
+        ``coverage``, ``tumour(level)``, ``slide_score``, ``tumour_area_mm2``, ``alarms`` and, with
+        all the rest, ``record``.
 
     Raises:
         WsiError: the slide, the package or the settings are at fault; the message says which.

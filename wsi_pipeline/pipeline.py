@@ -19,6 +19,7 @@ from wsi_pipeline.run.provenance import describe
 from wsi_pipeline.run.regions import RESOURCES, Region, RegionResult, RegionTask, cut_regions
 from wsi_pipeline.run.scheduler import Scheduler
 from wsi_pipeline.stitch.cells import stitch_cells
+from wsi_pipeline.stitch.record import TimingsRecord
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.stitch.writer import publish, write_store
 
@@ -122,24 +123,31 @@ def analyse_slide(
         classified = time.perf_counter()
         observer.stage("writing")
         cells = stitch_cells(plan, answers.probabilities)
-        attributes = describe(
-            prepared, work.package, work.config, work.fingerprint, runtime, cells, answers
+        timings = TimingsRecord(
+            classify_seconds=round(classified - began, 3),
+            read_thread_seconds=round(read, 3),
+            model_wait_seconds=round(wait, 3),
+            resumed_tiles=resumed,
         )
-        attributes["timings"] = {
-            "classify_seconds": round(classified - began, 3),
-            "read_thread_seconds": round(read, 3),
-            "model_wait_seconds": round(wait, 3),
-            "resumed_tiles": resumed,
-        }
+        record = describe(
+            prepared,
+            work.package,
+            work.config,
+            work.fingerprint,
+            runtime,
+            cells,
+            answers,
+            timings,
+        )
         write_store(
             checkpoint.store,
-            name=attributes["slide"]["name"],
+            name=record.slide.name,
             plan=plan,
             probabilities=answers.probabilities,
             cells=cells,
             threshold=work.threshold,
             levels=prepared.info.levels,
-            attributes=attributes,
+            attributes=record.to_json(),
         )
         publish(checkpoint.store, final, overwrite=overwrite)
         checkpoint.discard()

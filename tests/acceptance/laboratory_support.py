@@ -1,7 +1,7 @@
 """Made-up results and cohorts whose figures can be worked out by hand."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from wsi_pipeline.stitch.cells import stitch_cells
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.stitch.writer import write_store
 from wsi_pipeline.testing import write_pyramid
+from wsi_pipeline.testing.records import make_record
 from wsi_pipeline.tiles.plan import Coverage, Plan
 
 Boxes = Sequence[tuple[int, int, int, int]]
@@ -84,39 +85,8 @@ def build_result(
     )
     probabilities = tiles[rows, columns].astype(np.float32)
     cells = stitch_cells(plan, probabilities)
-    known = probabilities[~np.isnan(probabilities)]
-    attributes: dict[str, Any] = {
-        "slide": {
-            "name": name,
-            "sha256": "ab" * 32,
-            "vendor": "generic-tiff",
-            "width": size.width,
-            "height": size.height,
-            "mpp": {"x": mpp, "y": mpp},
-            "levels": [
-                {"width": one.size.width, "height": one.size.height, "downsample": one.downsample}
-                for one in levels
-            ],
-            "level": 0,
-        },
-        "model": {"name": "squares", "version": "2", "sha256": model, "synthetic": True},
-        "threshold": threshold,
-        "grid": {
-            "columns": grid.size.width,
-            "rows": grid.size.height,
-            "patch_px": patch,
-            "stride_px": patch,
-            "scale": 1.0,
-            "cell_px_0": float(patch),
-            "patch_px_0": float(patch),
-            "mpp": {"x": mpp, "y": mpp},
-        },
-        "tiles": len(plan),
-        "slide_score": float(known.max()) if known.size else None,
-        "slide_score_rule": "largest cell probability",
-        "warnings": [],
-        "alarms": [],
-    }
+    record = make_record(grid, levels, cells, name=name, threshold=threshold, synthetic=True)
+    record = replace(record, model=replace(record.model, name="squares", version="2", sha256=model))
     store = folder / f"{name}.zarr"
     write_store(
         store,
@@ -126,7 +96,7 @@ def build_result(
         cells=cells,
         threshold=threshold,
         levels=levels,
-        attributes=attributes,
+        attributes=record.to_json(),
     )
     return Result(store)
 

@@ -17,6 +17,7 @@ from wsi_pipeline.stitch.result import Result, verify
 from wsi_pipeline.stitch.writer import write_store
 from wsi_pipeline.testing import ArraySlide, FakePredictor
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
+from wsi_pipeline.testing.records import make_record
 from wsi_pipeline.testing.slides import reduced
 from wsi_pipeline.tiles.plan import make_plan
 
@@ -53,19 +54,16 @@ def analyse(
     grid = make_grid(slide.info, resolution, patch=PATCH, stride=stride)
     plan = make_plan(slide, grid, min_tissue=0.3, exact=False)
     done = classify_region(slide, FakePredictor(patch_px=PATCH, batch_size=64), grid, plan.cells)
-    attributes: dict[str, Any] = {
-        "slide": {"name": "planted", "mpp": {"x": MPP, "y": MPP}},
-        "threshold": 0.5,
-    }
+    cells = stitch_cells(plan, done.probabilities)
     write_store(
         folder / "planted.zarr",
         name="planted",
         plan=plan,
         probabilities=done.probabilities,
-        cells=stitch_cells(plan, done.probabilities),
+        cells=cells,
         threshold=0.5,
         levels=slide.info.levels,
-        attributes=attributes,
+        attributes=make_record(grid, slide.info.levels, cells, name="planted").to_json(),
     )
     return Analysis(slide, grid, verify(folder / "planted.zarr"), planted)
 

@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "pipeline",
         "demo",
     },
-    "testing": BASICS | {"slide", "model", "annotation"},
+    "testing": BASICS | {"slide", "grid", "tiles", "model", "stitch", "annotation"},
     # The service's foundations: what is stored, what is queued, and how to ask from outside.
     "storage": {"errors", "durable"},
     "jobs": {"errors", "durable", "config", "model", "storage"},

@@ -97,23 +97,23 @@ def _slide(out: Path, size: str) -> Path:
 def _report(
     result: Result, slide: Path, written: dict[str, Path], seconds: float, *, json: bool
 ) -> None:
-    facts, truth = result.attributes, agreement(result, truth_paths(slide)[0])
+    record, truth = result.record, agreement(result, truth_paths(slide)[0])
     if json:
         figures = {
-            "slide_score": facts["slide_score"],
-            "tumour_area_mm2": facts["tumour_area_mm2"],
+            "slide_score": record.slide_score,
+            "tumour_area_mm2": record.tumour_area_mm2,
             "agreement": asdict(truth),
-            "tiles": facts["tiles"],
+            "tiles": record.tiles,
             "seconds": round(seconds, 2),
             "files": {key: str(path) for key, path in written.items()},
         }
         sys.stdout.write(json_format.dumps(figures) + "\n")
         return
     console.print(
-        f"\n[bold]{result.name}[/]: {facts['tiles']:,} tiles in {seconds:.1f} s "
-        f"({facts['runtime']['precision']} on {facts['runtime']['runtime']})\n"
-        f"  slide score   {facts['slide_score']:.3f}\n"
-        f"  tumour area   {facts['tumour_area_mm2']:.2f} mm², planted {truth.planted_mm2:.2f} mm²\n"
+        f"\n[bold]{result.name}[/]: {record.tiles:,} tiles in {seconds:.1f} s "
+        f"({record.runtime.precision} on {record.runtime.runtime})\n"
+        f"  slide score   {record.slide_score:.3f}\n"
+        f"  tumour area   {record.tumour_area_mm2:.2f} mm², planted {truth.planted_mm2:.2f} mm²\n"
         f"  agreement     Dice {truth.dice:.3f}, sensitivity {truth.sensitivity:.3f}, "
         f"precision {truth.precision:.3f}\n"
         f"  [yellow]slide and model are synthetic: this shows that the pipeline works, not how it "

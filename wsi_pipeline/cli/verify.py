@@ -34,7 +34,7 @@ def verify(
             outcomes.append({"result": str(path), "whole": False, "reason": error.cause})
             console.print(f"[red]✗[/] {error}", soft_wrap=True, highlight=False)
         else:
-            arrays = len(result.attributes["arrays"])
+            arrays = len(result.seal.arrays)
             outcomes.append({"result": str(path), "whole": True, "reason": ""})
             console.print(f"[green]✓[/] {path}: {arrays} arrays whole", highlight=False)
     if json:

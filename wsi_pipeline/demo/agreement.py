@@ -49,8 +49,8 @@ def agreement(result: Result, truth: Path) -> Agreement:
     tumour = called[...] == TUMOUR
     both = float(np.count_nonzero(tumour & planted))
     ours, theirs = float(np.count_nonzero(tumour)), float(np.count_nonzero(planted))
-    slide = result.attributes["slide"]
-    area = slide["width"] * slide["height"] * slide["mpp"]["x"] * slide["mpp"]["y"] / 1e6
+    slide = result.slide
+    area = slide.width * slide.height * slide.mpp.x * slide.mpp.y / 1e6
     with np.errstate(invalid="ignore"):
         return Agreement(
             dice=float(np.divide(2 * both, ours + theirs)),

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from wsi_pipeline.export.decision import Decision, decide
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.slide import open_slide
 from wsi_pipeline.slide.synthetic import declares_synthetic
+from wsi_pipeline.stitch.record import Record
 from wsi_pipeline.stitch.result import Result
 
 
@@ -60,7 +60,7 @@ class Assessment:
         tiles: Its tiles; None where there is no result, or nothing is known of them.
         overlap: Of mask and truth; None likewise.
         predicted: The kind of metastasis the result shows.
-        origin: Path and attributes of the result, if there is one.
+        origin: Path and record of the result, if there is one.
         synthetic: Whether the slide says that it was drawn, not scanned.
         notes: By figure, why the slide is not part of it, and what else there is to know.
     """
@@ -78,7 +78,7 @@ class Assessment:
     tiles: Tiles | None
     overlap: Overlap | None
     predicted: Label | None
-    origin: tuple[Path, dict[str, Any]] | None
+    origin: tuple[Path, Record] | None
     synthetic: bool
     notes: dict[str, str] = field(default_factory=dict)
 
@@ -124,7 +124,7 @@ def assess(case: Case, settings: EvaluationSettings) -> Assessment:
         tiles=tiles,
         overlap=overlap,
         predicted=case.label or predicted,
-        origin=None if result is None else (result.path, result.attributes),
+        origin=None if result is None else (result.path, result.record),
         synthetic=_synthetic(case),
         notes=notes,
     )
@@ -236,8 +236,8 @@ def _score(
         return case.score, "as given"
     if result is not None:
         # A slide without tissue shows nothing suspicious; leaving it out would hide it.
-        score = result.attributes["slide_score"]
-        return (0.0 if score is None else float(score)), str(result.attributes["slide_score_rule"])
+        score = result.slide_score
+        return (0.0 if score is None else score), result.record.slide_score_rule
     if detections is not None:
         return float(detections.probability.max(initial=0.0)), "largest probability of a detection"
     return None, ""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
 
 from wsi_pipeline.cohort.table import Cohort, Label
 from wsi_pipeline.errors import WsiError
@@ -19,6 +18,7 @@ from wsi_pipeline.evaluation.segmentation import segmentation
 from wsi_pipeline.evaluation.settings import EvaluationSettings
 from wsi_pipeline.evaluation.slide_level import slide_level
 from wsi_pipeline.evaluation.stages import staging
+from wsi_pipeline.stitch.record import to_plain
 
 FORMAT = 1
 NOTICE = "Research use only – not for diagnosis"
@@ -93,7 +93,7 @@ def evaluate(
         "format": FORMAT,
         "notice": NOTICE,
         "program": f"wsi-pipeline {metadata.version('wsi-pipeline')}",
-        "synthetic": any(s.synthetic or _model(s).get("synthetic", False) for s in slides),
+        "synthetic": any(_synthetic(slide) for slide in slides),
         "models": _models(slides),
         "cohort": {
             "table": None if cohort.source is None else cohort.source.name,
@@ -225,8 +225,8 @@ def _row(slide: Assessment) -> Json:
     }
 
 
-def _model(slide: Assessment) -> dict[str, Any]:
-    return {} if slide.origin is None else dict(slide.origin[1]["model"])
+def _synthetic(slide: Assessment) -> bool:
+    return slide.synthetic or (slide.origin is not None and slide.origin[1].model.synthetic)
 
 
 def _models(slides: Sequence[Assessment]) -> list[Json]:
@@ -235,18 +235,18 @@ def _models(slides: Sequence[Assessment]) -> list[Json]:
     for slide in slides:
         if slide.origin is None:
             continue
-        model, grid = _model(slide), slide.origin[1]["grid"]
+        model, grid = slide.origin[1].model, slide.origin[1].grid
         entry = models.setdefault(
-            f"{model['sha256']} {slide.threshold}",
+            f"{model.sha256} {slide.threshold}",
             {
-                "name": model["name"],
-                "version": model["version"],
-                "sha256": model["sha256"],
-                "synthetic": model["synthetic"],
+                "name": model.name,
+                "version": model.version,
+                "sha256": model.sha256,
+                "synthetic": model.synthetic,
                 "threshold": slide.threshold,
-                "mpp": grid["mpp"],
-                "patch_px": grid["patch_px"],
-                "stride_px": grid["stride_px"],
+                "mpp": to_plain(grid.mpp),
+                "patch_px": grid.patch_px,
+                "stride_px": grid.stride_px,
                 "slides": 0,
             },
         )

@@ -43,8 +43,7 @@ def read_backdrop(result: Result, slide: Path, size: Size) -> NDArray[np.uint8]:
 
 
 def _check_same(result: Result, slide: Path, reader: SlideReader) -> None:
-    stated = result.attributes["slide"]
-    expected, found = Size(stated["width"], stated["height"]), reader.info.size
+    expected, found = result.slide.size, reader.info.size
     if expected != found:
         raise ResultError(
             result.path, f"is of a slide of {expected} px, but {slide} has {found} px"

@@ -89,7 +89,6 @@ def decide(result: Result, threshold: float | None = None) -> Decision:
         ResultError: the result is damaged.
     """
     value = chosen_threshold(result, threshold)
-    slide = result.attributes["slide"]
     grid = grid_of(result)
     cells = Cells(result.probability, result.coverage)
     shape = (grid.size.height, grid.size.width)
@@ -101,7 +100,7 @@ def decide(result: Result, threshold: float | None = None) -> Decision:
         mask=cells.decision(value),
         threshold=value,
         grid=grid,
-        slide=Size(slide["width"], slide["height"]),
+        slide=result.slide.size,
     )
 
 
@@ -126,14 +125,13 @@ def chosen_threshold(result: Result, threshold: float | None) -> float:
 
 def grid_of(result: Result) -> Grid:
     """The analysis grid of a result."""
-    slide, grid = result.attributes["slide"], result.attributes["grid"]
-    level = slide["levels"][slide["level"]]
+    slide, grid = result.slide, result.record.grid
     return Grid(
-        level=slide["level"],
-        level_size=Size(level["width"], level["height"]),
-        downsample=level["downsample"],
-        scale=grid["scale"],
-        patch=grid["patch_px"],
-        stride=grid["stride_px"],
+        level=slide.level,
+        level_size=slide.analysed.size,
+        downsample=slide.analysed.downsample,
+        scale=grid.scale,
+        patch=grid.patch_px,
+        stride=grid.stride_px,
         mpp_0=result.mpp_0,
     )

@@ -1,6 +1,5 @@
 """What a result says, as numbers for people and programs: score, areas, regions, alarms, origin."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,25 +9,13 @@ from scipy import ndimage
 from wsi_pipeline.export.decision import Decision, decide
 from wsi_pipeline.export.regions import Regions, find_regions
 from wsi_pipeline.geometry import Mpp
-from wsi_pipeline.stitch.result import Alarm, Result
+from wsi_pipeline.stitch.record import Alarm, to_plain
+from wsi_pipeline.stitch.result import Result
 
 #: Regions described one by one, the largest ones.
 LARGEST = 20
 #: Bins of equal width from 0 to 1.
 BINS = 50
-#: Attributes that tell where a result comes from, apart from the slide's and the model's.
-_ORIGIN = (
-    "format",
-    "configuration",
-    "fingerprint",
-    "grid",
-    "runtime",
-    "software",
-    "tissue",
-    "pixels",
-    "timings",
-    "digest",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,32 +120,47 @@ def find(result: Result) -> Findings:
     Raises:
         ResultError: the result is damaged.
     """
-    facts, decision = result.attributes, decide(result)
+    record, decision = result.record, decide(result)
     regions = find_regions(decision)
     known = decision.probability[~np.isnan(decision.probability)]
     return Findings(
-        slide_score=facts["slide_score"],
-        slide_score_rule=facts["slide_score_rule"],
+        slide_score=record.slide_score,
+        slide_score_rule=record.slide_score_rule,
         threshold=decision.threshold,
-        tumour_area_mm2=facts["tumour_area_mm2"],
-        tissue_area_mm2=facts["tissue_area_mm2"],
-        tumour_percent=facts["tumour_percent"],
-        tiles=facts["tiles"],
+        tumour_area_mm2=record.tumour_area_mm2,
+        tissue_area_mm2=record.tissue_area_mm2,
+        tumour_percent=record.tumour_percent,
+        tiles=record.tiles,
         regions=len(regions),
         largest_regions=_largest(regions, decision),
-        coverage=facts["counts"],
+        coverage=to_plain(record.counts),
         histogram=tuple(np.histogram(known, BINS, (0, 1))[0].tolist()),
-        controls=facts.get("controls"),
-        colours=facts.get("colours"),
+        controls=to_plain(record.controls),
+        colours=to_plain(record.colours),
         alarms=result.alarms,
-        warnings=tuple(facts["warnings"]),
-        provenance=_provenance(facts),
+        warnings=record.warnings,
+        provenance=_provenance(result),
     )
 
 
-def _provenance(facts: Mapping[str, Any]) -> dict[str, Any]:
-    slide = {key: value for key, value in facts["slide"].items() if key != "name"}
-    return {"slide": slide, "model": facts["model"], **{key: facts[key] for key in _ORIGIN}}
+def _provenance(result: Result) -> dict[str, Any]:
+    record, seal = result.record, result.seal
+    slide = to_plain(record.slide)
+    del slide["name"]
+    return {
+        "slide": slide,
+        "model": to_plain(record.model),
+        "format": seal.format,
+        "configuration": record.configuration,
+        "fingerprint": record.fingerprint,
+        "grid": to_plain(record.grid),
+        "runtime": to_plain(record.runtime),
+        "software": record.software,
+        "tissue": to_plain(record.tissue),
+        "pixels": record.pixels,
+        "timings": to_plain(record.timings),
+        "digest": seal.digest,
+    }
 
 
 def _largest(regions: Regions, decision: Decision) -> tuple[RegionFinding, ...]:

@@ -48,14 +48,19 @@ def write_geojson(
         ResultError: the result is damaged.
     """
     decision = decide(result, threshold)
-    attributes = result.attributes
+    slide, model = result.slide, result.model
     about = {
-        "slide": {key: attributes["slide"][key] for key in ("name", "sha256", "width", "height")},
-        "model": {key: attributes["model"][key] for key in ("name", "version", "sha256")},
+        "slide": {
+            "name": slide.name,
+            "sha256": slide.sha256,
+            "width": slide.width,
+            "height": slide.height,
+        },
+        "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
         "threshold": decision.threshold,
         "notice": "research use only - not for diagnosis",
     }
-    seed = f"{attributes['slide']['sha256']}/{attributes['model']['sha256']}"
+    seed = f"{slide.sha256}/{model.sha256}"
     with draft(path, overwrite=overwrite) as new, new.open("w", encoding="utf-8") as file:
         file.write(f'{{"type": "FeatureCollection", "wsi_pipeline": {_json(about)}, "features": [')
         separator = "\n"

@@ -104,7 +104,7 @@ def draw_heatmap(
     raster = rasterise(decision, size)
     unit = side / SIDE
     picture = paint(raster, palette, backdrop, line_px=max(1, round(2 * unit)))
-    synthetic = result.attributes["model"]["synthetic"]
+    synthetic = result.model.synthetic
     sheet = _Sheet(size, unit, _HEADER + (_LINE if synthetic else 0))
     axes = sheet.axes(0, 0, size.width, size.height)
     axes.imshow(
@@ -208,10 +208,9 @@ def _frame(axes: Axes, unit: float) -> None:
 
 
 def _header(sheet: _Sheet, result: Result, decision: Decision) -> None:
-    unit, attributes = sheet.unit, result.attributes
-    model, top = attributes["model"], -sheet.top
+    unit, model, top = sheet.unit, result.model, -sheet.top
     sheet.text(0, top + 48 * unit, _shortened(result.name, sheet, 23), 34, bold=True)
-    score = attributes["slide_score"]
+    score = result.slide_score
     percent = 100 * decision.tumour_mm2 / decision.analysed_mm2 if decision.analysed_mm2 else 0
     facts = [
         "no tissue was analysed" if score is None else f"Slide score {score:.3f}",
@@ -219,9 +218,9 @@ def _header(sheet: _Sheet, result: Result, decision: Decision) -> None:
         f"threshold {decision.threshold:.3g}",
     ]
     sheet.text(0, top + 98 * unit, "   ·   ".join(facts), 22)
-    words = f"Tumour probability by {model['name']} {model['version']}"
+    words = f"Tumour probability by {model.name} {model.version}"
     sheet.text(0, top + 140 * unit, _shortened(words, sheet, 14), 22, colour=_QUIET)
-    if model["synthetic"]:
+    if model.synthetic:
         sheet.text(0, top + 180 * unit, SYNTHETIC, 22, colour=_ALARM, bold=True)
 
 

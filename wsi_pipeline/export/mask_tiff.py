@@ -94,11 +94,11 @@ def write_tiff(
 
 def _levels(result: Result, decision: Decision) -> list[_MaskLevel]:
     """The stored levels, from the analysis level on, and drawn ones down to an overview."""
-    slide = result.attributes["slide"]
+    slide = result.slide
     redraw = decision.threshold != result.threshold
     levels: list[_MaskLevel] = []
-    for index, stated in enumerate(slide["levels"][slide["level"] :]):
-        size, downsample = Size(stated["width"], stated["height"]), stated["downsample"]
+    for index, stated in enumerate(slide.levels[slide.level :]):
+        size, downsample = stated.size, stated.downsample
         rows = _drawn(decision, size, downsample) if redraw else _stored(result, index, size)
         levels.append(_MaskLevel(size, downsample, rows))
     size, downsample = levels[-1].size, levels[-1].downsample

@@ -10,6 +10,7 @@ import pyarrow.parquet
 
 from wsi_pipeline.export.decision import chosen_threshold
 from wsi_pipeline.export.destination import draft
+from wsi_pipeline.stitch.record import to_plain
 from wsi_pipeline.stitch.result import Result
 
 _MEANINGS = {
@@ -43,7 +44,7 @@ def tile_table(result: Result, threshold: float | None = None) -> pa.Table:
     tiles = result.tile_table()
     probability = tiles["probability"]
     unreadable = np.isnan(probability)
-    side = np.full(len(probability), round(result.attributes["grid"]["patch_px_0"]), np.int64)
+    side = np.full(len(probability), round(result.record.grid.patch_px_0), np.int64)
     # In float32, as everywhere: 0.5 stored and 0.5 asked for must meet.
     tumour = (probability >= np.float32(value)).astype(np.uint8)
     columns = {
@@ -59,8 +60,13 @@ def tile_table(result: Result, threshold: float | None = None) -> pa.Table:
         pa.field(name, column.type, metadata={"meaning": _MEANINGS[name]})
         for name, column in columns.items()
     ]
-    attributes = result.attributes
-    about = {key: attributes[key] for key in ("slide", "model", "grid", "fingerprint")}
+    record = result.record
+    about = {
+        "slide": to_plain(record.slide),
+        "model": to_plain(record.model),
+        "grid": to_plain(record.grid),
+        "fingerprint": record.fingerprint,
+    }
     metadata = {"wsi_pipeline": json.dumps({**about, "threshold": value}, ensure_ascii=False)}
     return pa.table(list(columns.values()), schema=pa.schema(fields, metadata=metadata))
 

@@ -32,7 +32,7 @@ def tissue_cells(result: Result) -> NDArray[np.uint8]:
     Raises:
         ResultError: the result is damaged.
     """
-    return _cells(result.path, str(result.attributes["digest"]))
+    return _cells(result.path, result.seal.digest)
 
 
 def coarser(shares: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:

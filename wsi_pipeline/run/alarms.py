@@ -4,17 +4,15 @@ All are judged from what a result says of itself, so that anybody can judge agai
 """
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.model.cascade import logit
 from wsi_pipeline.slide.resolution import USUAL_MPP
-from wsi_pipeline.stitch.result import Alarm
+from wsi_pipeline.stitch.record import Alarm, Record
 
-Facts = Mapping[str, Any]
 Cells = NDArray[np.float32]
 
 #: mm²: a tissue-microarray core 0.6 mm across (Kononen et al. 1998), the smallest specimen in
@@ -32,27 +30,29 @@ _ANOTHER_OBJECTIVE = math.sqrt(2)
 FAR_COLOURS = 3.763
 
 
-def find_alarms(facts: Facts, probability: Cells) -> list[Alarm]:
+def find_alarms(record: Record, probability: Cells) -> list[Alarm]:
     """The alarms of a result.
 
     Args:
-        facts: Its ``wsi_pipeline`` attributes.
+        record: What it says of itself; its alarms do not count.
         probability: Its cells, float32 ``(rows, columns)``; NaN = not classified.
     """
     known = probability[~np.isnan(probability)]
-    found = ((code, rule(facts, known)) for code, rule in _RULES.items())
+    found = ((code, rule(record, known)) for code, rule in _RULES.items())
     return [Alarm(code, sentence) for code, sentence in found if sentence]
 
 
-def _tumour_on_glass(facts: Facts, _: Cells) -> str:
+def _tumour_on_glass(record: Record, _: Cells) -> str:
     """A control, clean glass, reaches the threshold.
 
     Classifiers that call every part of a slide tumour do so on glass too, where anybody can see
     that it is wrong. One is enough: there is nothing on clean glass to be mistaken about.
     """
-    answers = [value for value in facts["controls"]["probabilities"] if value is not None]
+    if record.controls is None:
+        return ""
+    answers = [value for value in record.controls.probabilities if value is not None]
     # In float32, as everywhere: 0.5 stored and 0.5 asked for must meet.
-    wrong = [value for value in answers if value >= np.float32(facts["threshold"])]
+    wrong = [value for value in answers if value >= np.float32(record.threshold)]
     if not wrong:
         return ""
     return (
@@ -61,7 +61,7 @@ def _tumour_on_glass(facts: Facts, _: Cells) -> str:
     )
 
 
-def _one_valued(_: Facts, known: Cells) -> str:
+def _one_valued(_: Record, known: Cells) -> str:
     """The odds of all cells agree to within 1 %.
 
     Stain and texture move a living network's logit by far more from tile to tile; a dead one
@@ -75,38 +75,38 @@ def _one_valued(_: Facts, known: Cells) -> str:
     return f"the model gives one answer everywhere ({float(known.max()):.3g}): it sees nothing"
 
 
-def _too_few_tiles(facts: Facts, _: Cells) -> str:
+def _too_few_tiles(record: Record, _: Cells) -> str:
     """Less tissue was classified than one tissue-microarray core holds."""
-    area = facts["tissue_area_mm2"]
+    area = record.tissue_area_mm2
     if area >= LEAST_AREA_MM2:
         return ""
     return (
-        f"only {facts['tiles']:,} tiles ({area:.2g} mm²) were classified, less than a "
+        f"only {record.tiles:,} tiles ({area:.2g} mm²) were classified, less than a "
         f"tissue-microarray core of {LEAST_AREA_MM2:.2g} mm²: score and percentage mean little"
     )
 
 
-def _implausible_mpp(facts: Facts, _: Cells) -> str:
+def _implausible_mpp(record: Record, _: Cells) -> str:
     """A resolution that is nearer to another objective's, or that hardly any scanner makes.
 
     Three comparisons: the resolution given by hand with the file's; the file's with what
     pathology scanners make (:data:`~wsi_pipeline.slide.resolution.USUAL_MPP`); the resolution
     analysed with the model's.
     """
-    slide, trained = facts["slide"], facts["model"]["mpp"]
-    used, stated = _mean(slide["mpp"]), slide["mpp_file"]
+    slide, trained = record.slide, record.model.mpp
+    used, stated = slide.mpp.mean, slide.mpp_file
     low, high = USUAL_MPP
-    if slide["mpp_source"] == "override" and stated and _differ(used, _mean(stated)):
+    if slide.mpp_source == "override" and stated and _differ(used, stated.mean):
         return (
             f"the resolution was given as {used:.3g} µm/px, the file states "
-            f"{_mean(stated):.3g} µm/px: one of them is wrong"
+            f"{stated.mean:.3g} µm/px: one of them is wrong"
         )
     if not low <= used <= high:
         return (
             f"the slide's px are {used:.3g} µm; pathology scanners make {low:g} to {high:g} µm: "
             "sizes, and what the model saw, may be wrong"
         )
-    analysed = _mean(facts["grid"]["mpp"])
+    analysed = record.grid.mpp.mean
     if trained and _differ(analysed, trained):
         return (
             f"analysed at {analysed:.3g} µm/px; the model was made for {trained:.3g} µm/px and "
@@ -115,13 +115,13 @@ def _implausible_mpp(facts: Facts, _: Cells) -> str:
     return ""
 
 
-def _unlike_training(facts: Facts, _: Cells) -> str:
+def _unlike_training(record: Record, _: Cells) -> str:
     """The slide's mean optical densities lie beyond three sigma of the training patches'.
 
     The limit is that of single patches, though the slide's are means of many: laboratories differ
     more than the patches of one of them do.
     """
-    distance = facts["colours"]["distance"]
+    distance = None if record.colours is None else record.colours.distance
     if distance is None or distance <= FAR_COLOURS:
         return ""
     return (
@@ -130,20 +130,20 @@ def _unlike_training(facts: Facts, _: Cells) -> str:
     )
 
 
-def _unreadable_tissue(facts: Facts, _: Cells) -> str:
+def _unreadable_tissue(record: Record, _: Cells) -> str:
     """Any cell of tissue that could not be decoded: tumour in it would have been missed."""
-    lost = facts["counts"]["unreadable"]
+    lost = record.counts.unreadable
     return f"{lost:,} cells of tissue could not be read" if lost else ""
 
 
-def _synthetic_model(facts: Facts, _: Cells) -> str:
+def _synthetic_model(record: Record, _: Cells) -> str:
     """The package says that it was trained on synthetic tissue."""
-    if not facts["model"]["synthetic"]:
+    if not record.model.synthetic:
         return ""
     return "the model was trained on synthetic tissue: what it says of real tissue means nothing"
 
 
-_RULES: dict[str, Callable[[Facts, Cells], str]] = {
+_RULES: dict[str, Callable[[Record, Cells], str]] = {
     "tumour-on-glass": _tumour_on_glass,
     "one-valued": _one_valued,
     "unlike-training": _unlike_training,
@@ -152,10 +152,6 @@ _RULES: dict[str, Callable[[Facts, Cells], str]] = {
     "too-few-tiles": _too_few_tiles,
     "synthetic-model": _synthetic_model,
 }
-
-
-def _mean(mpp: Mapping[str, float]) -> float:
-    return (mpp["x"] + mpp["y"]) / 2
 
 
 def _differ(one: float, other: float) -> bool:

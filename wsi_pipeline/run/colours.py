@@ -2,42 +2,36 @@
 
 import functools
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.model.package import CALIBRATION, ModelPackage, load_package
+from wsi_pipeline.stitch.record import ColoursRecord, TrainingColoursRecord
 from wsi_pipeline.tissue.colours import Colours, patch_colours, summarise
 
 
-def compare_colours(package: ModelPackage, measured: NDArray[np.float32]) -> dict[str, Any]:
-    """What a result says of colours, as plain JSON values.
+def compare_colours(package: ModelPackage, measured: NDArray[np.float32]) -> ColoursRecord:
+    """What a result says of colours.
 
     Args:
         package: The model.
         measured: :func:`~wsi_pipeline.tissue.colours.patch_colours` of sampled tiles,
             ``(n, 2, 3)``.
-
-    Returns:
-        ``tiles`` measured, their ``mean`` and ``std`` optical densities (R, G, B), the same of
-        ``training``, and the ``distance`` between both; None where there is too little to say.
     """
     slide, training = summarise(measured), training_colours(package)
     apart = None if slide is None or training is None else training.distance(slide.mean)
-    return {
-        "tiles": 0 if slide is None else slide.patches,
-        "mean": None if slide is None else list(slide.mean),
-        "std": None if slide is None else list(slide.std),
-        "training": None
+    return ColoursRecord(
+        tiles=0 if slide is None else slide.patches,
+        mean=None if slide is None else tuple(slide.mean),
+        std=None if slide is None else tuple(slide.std),
+        training=None
         if training is None
-        else {
-            "patches": training.patches,
-            "mean": list(training.mean),
-            "std": list(training.std),
-        },
-        "distance": None if apart is None else round(apart, 3),
-    }
+        else TrainingColoursRecord(
+            patches=training.patches, mean=tuple(training.mean), std=tuple(training.std)
+        ),
+        distance=None if apart is None else round(apart, 3),
+    )
 
 
 def training_colours(package: ModelPackage) -> Colours | None:

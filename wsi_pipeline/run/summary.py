@@ -57,24 +57,23 @@ class Outcome:
 
 def outcome_of(slide: Path, result: Result, out: Path, status: Status, seconds: float) -> Outcome:
     """The row of a slide that has a result."""
-    facts = result.attributes
-    counts = facts["counts"]
+    record = result.record
     return Outcome(
         slide=str(slide),
         status=status,
         result=str(result.path.relative_to(out)),
-        slide_score=facts["slide_score"],
-        tumour_area_mm2=facts["tumour_area_mm2"],
-        tumour_percent=facts["tumour_percent"],
-        tiles=facts["tiles"],
-        resumed_tiles=facts["timings"]["resumed_tiles"] if status == "done" else None,
-        reads_saved=facts["tissue"]["full_resolution_reads_saved"],
-        glass=counts["glass"],
-        empty=counts["empty"],
-        unreadable=counts["unreadable"],
+        slide_score=record.slide_score,
+        tumour_area_mm2=record.tumour_area_mm2,
+        tumour_percent=record.tumour_percent,
+        tiles=record.tiles,
+        resumed_tiles=record.timings.resumed_tiles if status == "done" else None,
+        reads_saved=record.tissue.full_resolution_reads_saved,
+        glass=record.counts.glass,
+        empty=record.counts.empty,
+        unreadable=record.counts.unreadable,
         seconds=round(seconds, 2),
-        alarms="; ".join(alarm.code for alarm in result.alarms),
-        warnings="; ".join((*(alarm.message for alarm in result.alarms), *facts["warnings"])),
+        alarms="; ".join(alarm.code for alarm in record.alarms),
+        warnings="; ".join((*(alarm.message for alarm in record.alarms), *record.warnings)),
     )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,27 +14,19 @@ from zarr.storage import ZipStore
 from wsi_pipeline.errors import ResultError
 from wsi_pipeline.geometry import Mpp
 from wsi_pipeline.stitch import layout
-from wsi_pipeline.stitch.writer import attributes_digest, metadata_hashes
+from wsi_pipeline.stitch.record import (
+    Alarm,
+    ModelRecord,
+    Record,
+    Seal,
+    SlideRecord,
+    read_record,
+    read_seal,
+)
+from wsi_pipeline.stitch.writer import is_unaltered, metadata_hashes
 
 #: px hashed at a time when verifying.
 _BAND_PX = 64 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """Something a person has to look at before a result is believed.
-
-    Attributes:
-        code: Which, for programs; stays the same.
-        message: A sentence for people.
-    """
-
-    code: str
-    message: str
-
-    def to_json(self) -> dict[str, str]:
-        """Plain values for JSON."""
-        return asdict(self)
 
 
 class Result:
@@ -68,7 +60,7 @@ class Result:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """The ``wsi_pipeline`` attributes: slide, model, configuration, counts, hashes."""
+        """The ``wsi_pipeline`` attributes as JSON; :attr:`record` has them typed and checked."""
         return self._attributes
 
     @property
@@ -76,30 +68,74 @@ class Result:
         """The OME-Zarr attributes of the image."""
         return self._root.attrs.get("ome")
 
+    @cached_property
+    def record(self) -> Record:
+        """All that the result says of itself.
+
+        Raises:
+            ResultError: a field is missing or of another kind; the message names it.
+        """
+        return read_record(self._attributes, self.path)
+
+    @cached_property
+    def seal(self) -> Seal:
+        """The hashes that :func:`verify` checks."""
+        return read_seal(self._attributes, self.path)
+
     @property
     def name(self) -> str:
         """The slide's name."""
-        return str(self._attributes["slide"]["name"])
+        return self.record.slide.name
+
+    @property
+    def slide(self) -> SlideRecord:
+        """The slide."""
+        return self.record.slide
+
+    @property
+    def model(self) -> ModelRecord:
+        """The model package."""
+        return self.record.model
+
+    @property
+    def slide_score(self) -> float | None:
+        """Largest cell probability, 0-1; None where nothing was classified."""
+        return self.record.slide_score
+
+    @property
+    def tumour_area_mm2(self) -> float:
+        """Area called tumour."""
+        return self.record.tumour_area_mm2
+
+    @property
+    def tissue_area_mm2(self) -> float:
+        """Area that was classified."""
+        return self.record.tissue_area_mm2
+
+    @property
+    def tumour_percent(self) -> float | None:
+        """Share of the classified area called tumour; None where nothing was classified."""
+        return self.record.tumour_percent
+
+    @property
+    def tiles(self) -> int:
+        """Tiles classified."""
+        return self.record.tiles
 
     @property
     def alarms(self) -> tuple[Alarm, ...]:
         """What was found when the result was made."""
-        # Before alarms had codes there was one kind of them, a sentence.
-        return tuple(
-            Alarm("unreadable-tissue", alarm) if isinstance(alarm, str) else Alarm(**alarm)
-            for alarm in self._attributes["alarms"]
-        )
+        return self.record.alarms
 
     @property
     def mpp_0(self) -> Mpp:
         """µm per level-0 px."""
-        mpp = self._attributes["slide"]["mpp"]
-        return Mpp(mpp["x"], mpp["y"])
+        return self.record.slide.mpp
 
     @property
     def threshold(self) -> float:
         """Probability at and above which a cell is tumour."""
-        return float(self._attributes["threshold"])
+        return self.record.threshold
 
     @property
     def probability(self) -> NDArray[np.float32]:
@@ -114,7 +150,7 @@ class Result:
     @property
     def cell_px_0(self) -> float:
         """Side of a grid cell in level-0 px."""
-        return float(self._attributes["grid"]["cell_px_0"])
+        return self.record.grid.cell_px_0
 
     def tumour(self, level: int = 0) -> zarr.Array[Any]:
         """The tumour mask at a level of the store; 0 is the slide's analysis level."""
@@ -123,7 +159,7 @@ class Result:
     @property
     def tumour_levels(self) -> int:
         """How many levels the tumour mask has."""
-        return sum(path.startswith(layout.TUMOUR_LABEL) for path in self._attributes["arrays"])
+        return sum(path.startswith(layout.TUMOUR_LABEL) for path in self.seal.arrays)
 
     def tile_table(self) -> dict[str, NDArray[Any]]:
         """Columns ``x``, ``y`` (level-0 px), ``tissue``, ``probability``, in plan order."""
@@ -156,18 +192,17 @@ def verify(path: Path | str, progress: Callable[[str], None] | None = None) -> R
         ResultError: something is missing or differs; the message names every damaged part.
     """
     result = Result(path)
-    if attributes_digest(result.attributes) != result.attributes["digest"]:
+    if not is_unaltered(result.attributes):
         # They hold every other hash: nothing below them can be told any more.
         raise ResultError(path, "damaged: its attributes were altered")
     damaged: list[str] = []
-    stated_metadata: dict[str, str] = result.attributes["metadata"]
     found = metadata_hashes(result.path, result.ome)
     damaged += [
         f"{name} (altered or missing)"
-        for name, stated in stated_metadata.items()
+        for name, stated in result.seal.metadata.items()
         if found.get(name) != stated
     ]
-    for name, stated in result.attributes["arrays"].items():
+    for name, stated in result.seal.arrays.items():
         if progress is not None:
             progress(name)
         try:

@@ -102,6 +102,11 @@ def attributes_digest(attributes: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def is_unaltered(attributes: Mapping[str, Any]) -> bool:
+    """Whether attributes still have the digest that they state."""
+    return bool(attributes_digest(attributes) == attributes.get("digest"))
+
+
 def metadata_hashes(store: Path, ome: Any) -> dict[str, str]:
     """SHA-256 (hex) of every ``zarr.json`` below the root, and of the root's ``ome`` attributes.
 

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from wsi_pipeline.geometry import Mpp, Size
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.slide.info import Level
-from wsi_pipeline.stitch.cells import TUMOUR, Cells, stitch_cells
+from wsi_pipeline.stitch.cells import stitch_cells
+from wsi_pipeline.stitch.record import Record
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.stitch.writer import write_store
+from wsi_pipeline.testing.records import make_record
 from wsi_pipeline.tiles.plan import Coverage, Plan
 
 MakeResult = Callable[..., Result]
@@ -94,85 +96,20 @@ def build_result(
         cells=cells,
         threshold=threshold,
         levels=levels,
-        attributes=_attributes(name, grid, levels, cells, threshold, synthetic=synthetic),
+        attributes=_as_the_first_stores(
+            make_record(grid, levels, cells, name=name, threshold=threshold, synthetic=synthetic)
+        ),
     )
     return Result(store)
 
 
-def _attributes(
-    name: str,
-    grid: Grid,
-    levels: tuple[Level, ...],
-    cells: Cells,
-    threshold: float,
-    *,
-    synthetic: bool,
-) -> dict[str, Any]:
-    """What exports read of a result's attributes, as the run writes them."""
-    known = cells.probability[~np.isnan(cells.probability)]
-    columns = np.diff(grid.column_edges(grid.downsample, grid.level_size.width))
-    rows = np.diff(grid.row_edges(grid.downsample, grid.level_size.height))
-    px_mm2 = grid.downsample**2 * grid.mpp_0.x * grid.mpp_0.y / 1e6
-    areas = np.outer(rows, columns) * px_mm2
-    area = areas[cells.decision(threshold) == TUMOUR].sum()
-    whole = areas[cells.coverage == Coverage.CLASSIFIED].sum()
-    return {
-        "slide": {
-            "name": name,
-            "sha256": "ab" * 32,
-            "vendor": "generic-tiff",
-            "width": levels[0].size.width,
-            "height": levels[0].size.height,
-            "mpp": {"x": grid.mpp_0.x, "y": grid.mpp_0.y},
-            "mpp_source": "file",
-            "levels": [
-                {
-                    "width": item.size.width,
-                    "height": item.size.height,
-                    "downsample": item.downsample,
-                }
-                for item in levels
-            ],
-            "level": grid.level,
-        },
-        "model": {
-            "name": "lymph-node",
-            "version": "1.2.0",
-            "sha256": "cd" * 32,
-            "synthetic": synthetic,
-            "intended_use": "research",
-        },
-        "configuration": {},
-        "fingerprint": "ef" * 32,
-        "threshold": threshold,
-        "grid": {
-            "columns": grid.size.width,
-            "rows": grid.size.height,
-            "patch_px": grid.patch,
-            "stride_px": grid.stride,
-            "scale": grid.scale,
-            "cell_px_0": grid.step * grid.downsample,
-            "patch_px_0": grid.patch_side * grid.downsample,
-            "mpp": {"x": grid.mpp_0.x * grid.scale, "y": grid.mpp_0.y * grid.scale},
-        },
-        "counts": {
-            item.name.lower(): int(np.count_nonzero(cells.coverage == item)) for item in Coverage
-        },
-        "tiles": int(known.size),
-        "slide_score": float(known.max()) if known.size else None,
-        "slide_score_rule": "largest cell probability",
-        "tumour_area_mm2": round(float(area), 6),
-        "tissue_area_mm2": round(float(whole), 6),
-        "tumour_percent": round(100 * float(area / whole), 4) if whole else None,
-        "runtime": {},
-        "software": {},
-        "tissue": {},
-        "pixels": "tiff",
-        "timings": {},
-        "warnings": ["odd"],
-        # As the first stores had it, before alarms had codes and there were controls.
-        "alarms": ["3 cells of tissue could not be read"],
-    }
+def _as_the_first_stores(record: Record) -> dict[str, Any]:
+    """Before alarms had codes, and there were controls and colours."""
+    attributes = record.to_json()
+    del attributes["controls"], attributes["colours"]
+    del attributes["slide"]["mpp_file"], attributes["model"]["mpp"]
+    old = {"alarms": ["3 cells of tissue could not be read"], "warnings": ["odd"]}
+    return attributes | old
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from wsi_pipeline.stitch import layout
 from wsi_pipeline.stitch.cells import stitch_cells
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.stitch.writer import write_store
+from wsi_pipeline.testing.records import make_record
 from wsi_pipeline.tiles.plan import Coverage, Plan
 
 MakeStore = Callable[..., Result]
@@ -47,20 +48,16 @@ def make_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeStore:
         plan = make_plan_of(rng.random((grid.size.height, grid.size.width)) < 0.7, grid)
         probabilities = rng.random(len(plan)).astype(np.float32)
         probabilities[:5] = np.nan
+        cells = stitch_cells(plan, probabilities)
         write_store(
             tmp_path / name,
             name="a",
             plan=plan,
             probabilities=probabilities,
-            cells=stitch_cells(plan, probabilities),
+            cells=cells,
             threshold=0.5,
             levels=levels,
-            attributes={
-                "slide": {"name": "a", "mpp": {"x": 0.5, "y": 0.25}},
-                "threshold": 0.5,
-                "grid": {"cell_px_0": 15.0},
-                **attributes,
-            },
+            attributes=make_record(grid, levels, cells, name="a").to_json() | attributes,
         )
         return Result(tmp_path / name)
 

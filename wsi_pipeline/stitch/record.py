@@ -1,0 +1,333 @@
+"""What a result says of itself, as typed values: the run makes them, readers get them checked.
+
+The JSON in a store has these fields' names, in this order. A field that came later has a default,
+which is what older results give. Lengths in px are of level 0 where the name ends in ``_0``.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from wsi_pipeline.errors import ResultError
+from wsi_pipeline.geometry import Mpp, Size
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelRecord:
+    """A level of the slide: its size in px, and level-0 px per px of it."""
+
+    width: int
+    height: int
+    downsample: float
+
+    @property
+    def size(self) -> Size:
+        """Of the level, px of the level."""
+        return Size(self.width, self.height)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideRecord:
+    """The slide.
+
+    Attributes:
+        name: Its file's name without suffix.
+        sha256: Of its files.
+        vendor: As OpenSlide calls it.
+        width: Of level 0, px.
+        height: Of level 0, px.
+        mpp: µm per level-0 px that the analysis used.
+        mpp_source: ``file``, or ``override`` where it was given by hand.
+        mpp_file: What the file states; None if nothing.
+        levels: The finest first.
+        level: Which of them was analysed.
+    """
+
+    name: str
+    sha256: str
+    vendor: str = ""
+    width: int
+    height: int
+    mpp: Mpp
+    mpp_source: str = "file"
+    mpp_file: Mpp | None = None
+    levels: tuple[LevelRecord, ...]
+    level: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.level < len(self.levels):
+            raise ValueError(f"there is no level {self.level} of {len(self.levels)}")
+
+    @property
+    def size(self) -> Size:
+        """Of level 0, px."""
+        return Size(self.width, self.height)
+
+    @property
+    def analysed(self) -> LevelRecord:
+        """The level that was analysed."""
+        return self.levels[self.level]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRecord:
+    """The model package: what it is, µm per px it was made for, and whether of drawn tissue."""
+
+    name: str
+    version: str
+    sha256: str
+    mpp: float | None = None
+    synthetic: bool
+    intended_use: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridRecord:
+    """The analysis grid.
+
+    Attributes:
+        columns: Cells across.
+        rows: Cells down.
+        patch_px: Side of a patch in analysis px.
+        stride_px: Between two patches, analysis px.
+        scale: Level px per analysis px.
+        cell_px_0: Side of a cell in level-0 px.
+        patch_px_0: Side of a patch in level-0 px.
+        mpp: µm per analysis px.
+    """
+
+    columns: int
+    rows: int
+    patch_px: int
+    stride_px: int
+    scale: float
+    cell_px_0: float
+    patch_px_0: float
+    mpp: Mpp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeRecord:
+    """What computed: library and version, device, precision."""
+
+    runtime: str
+    device: str
+    precision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountsRecord:
+    """Cells of the grid by :class:`~wsi_pipeline.tiles.plan.Coverage`."""
+
+    empty: int
+    classified: int
+    glass: int
+    unreadable: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TissueRecord:
+    """How tissue was found: the rule, and tiles read at full resolution, or not, to decide."""
+
+    rule: str
+    tiles_read_to_decide: int
+    full_resolution_reads_saved: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlsRecord:
+    """Cells of clean glass, ``(column, row)``, and the model's answers; None = unreadable."""
+
+    cells: tuple[tuple[int, int], ...]
+    probabilities: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingColoursRecord:
+    """Optical densities (red, green, blue) of the patches the model was trained on."""
+
+    patches: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColoursRecord:
+    """Optical densities (red, green, blue) of the tissue, and how far from the training they are.
+
+    Attributes:
+        tiles: How many were measured.
+        mean: Of their optical densities; None where there were too few.
+        std: The same.
+        training: Of the training patches; None where nothing is known.
+        distance: Mahalanobis distance between both; None where either is missing.
+    """
+
+    tiles: int
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+    training: TrainingColoursRecord | None
+    distance: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimingsRecord:
+    """Seconds of the run that ended the analysis, and tiles that an earlier one had finished."""
+
+    classify_seconds: float
+    read_thread_seconds: float
+    model_wait_seconds: float
+    resumed_tiles: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something a person has to look at before a result is believed.
+
+    Attributes:
+        code: Which, for programs; stays the same.
+        message: A sentence for people.
+    """
+
+    code: str
+    message: str
+
+    def to_json(self) -> dict[str, str]:
+        """Plain values for JSON."""
+        return {"code": self.code, "message": self.message}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """All that a result says of itself, but the hashes that it is checked by.
+
+    Attributes:
+        slide: The slide.
+        model: The model package.
+        configuration: The settings as they were given, by name.
+        fingerprint: Of the settings, with what they leave to the package filled in.
+        threshold: Probability at and above which a cell is tumour.
+        grid: The analysis grid.
+        runtime: What computed.
+        software: Versions by name.
+        counts: Cells by coverage class.
+        tiles: Tiles classified.
+        tissue: How tissue was found.
+        pixels: How px were decoded: ``openslide``, ``tiles`` or ``tiff``.
+        slide_score: Largest cell probability, 0-1; None where nothing was classified.
+        slide_score_rule: How the score is made, in words.
+        tumour_area_mm2: Area called tumour.
+        tissue_area_mm2: Area that was classified.
+        tumour_percent: The former of the latter; None where nothing was classified.
+        controls: Clean glass the model was asked about; None in results older than controls.
+        colours: Of the tissue; None in results older than these.
+        warnings: Oddities of the slide, in words.
+        alarms: What a person has to look at before this is believed.
+        timings: Of the run.
+    """
+
+    slide: SlideRecord
+    model: ModelRecord
+    configuration: dict[str, Any]
+    fingerprint: str
+    threshold: float
+    grid: GridRecord
+    runtime: RuntimeRecord
+    software: dict[str, str]
+    counts: CountsRecord
+    tiles: int
+    tissue: TissueRecord
+    pixels: str
+    slide_score: float | None
+    slide_score_rule: str
+    tumour_area_mm2: float
+    tissue_area_mm2: float
+    tumour_percent: float | None
+    controls: ControlsRecord | None = None
+    colours: ColoursRecord | None = None
+    warnings: tuple[str, ...]
+    alarms: tuple[Alarm, ...]
+    timings: TimingsRecord
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON, as a store keeps them."""
+        values: dict[str, Any] = to_plain(self)
+        return values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """What a result is checked by.
+
+    Attributes:
+        format: Of the store.
+        arrays: SHA-256 of every array's decoded content, by its path.
+        metadata: SHA-256 of every metadata file, by its path.
+        digest: SHA-256 of all attributes but itself.
+    """
+
+    format: int
+    arrays: dict[str, str]
+    metadata: dict[str, str]
+    digest: str
+
+
+_RECORD, _SEAL = TypeAdapter(Record), TypeAdapter(Seal)
+
+
+def read_record(attributes: Mapping[str, Any], store: Path) -> Record:
+    """The record in a store's attributes.
+
+    Raises:
+        ResultError: a field is missing or of another kind; the message names it.
+    """
+    alarms = attributes.get("alarms")
+    if isinstance(alarms, list):
+        # Before alarms had codes there was one kind of them, a sentence.
+        named = [
+            {"code": "unreadable-tissue", "message": one} if isinstance(one, str) else one
+            for one in alarms
+        ]
+        attributes = {**attributes, "alarms": named}
+    return _read(_RECORD, attributes, store)
+
+
+def read_seal(attributes: Mapping[str, Any], store: Path) -> Seal:
+    """The hashes in a store's attributes.
+
+    Raises:
+        ResultError: a field is missing or of another kind; the message names it.
+    """
+    return _read(_SEAL, attributes, store)
+
+
+def to_plain(value: Any) -> Any:
+    """A record, or a part of one, as dictionaries and lists."""
+    if is_dataclass(value):
+        return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def _read(reader: TypeAdapter[_Value], attributes: Mapping[str, Any], store: Path) -> _Value:
+    try:
+        # As JSON, in which lists are tuples, but no text is a number.
+        return reader.validate_json(json.dumps(attributes), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ResultError(
+            store,
+            f"its attribute {place} is not that of a result: {first['msg']}; analyse the slide "
+            "again, or use the version that made it",
+        ) from error
