@@ -88,6 +88,7 @@ def create_app(settings: ServiceSettings, pages: web.Pages | None = None) -> Fas
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(app.state.feed.run)
+                tasks.start_soon(session.keep_renewing, services)
                 app.state.checker.start()
                 try:
                     yield
@@ -95,6 +96,7 @@ def create_app(settings: ServiceSettings, pages: web.Pages | None = None) -> Fas
                     services.stopping.set()
                     tasks.cancel_scope.cancel()
         finally:
+            await session.renew(services)
             await anyio.to_thread.run_sync(app.state.checker.stop)
             await anyio.to_thread.run_sync(app.state.pictures.close)
             await anyio.to_thread.run_sync(app.state.renderings.close)

@@ -17,6 +17,7 @@ from pydantic_settings import SettingsError
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.jobs import schema
 from wsi_pipeline.jobs.database import Database
+from wsi_pipeline.jobs.sessions import Sessions
 from wsi_pipeline.jobs.settings import ServiceSettings
 from wsi_pipeline.storage import open_storage
 
@@ -119,6 +120,15 @@ def open_database(settings: ServiceSettings) -> Iterator[Database]:
             yield database
     finally:
         database.close()
+
+
+def open_sessions(database: Database, settings: ServiceSettings) -> Sessions:
+    """The service's browser sessions."""
+    return Sessions(
+        database,
+        idle_seconds=settings.session_idle_seconds,
+        absolute_seconds=settings.session_seconds,
+    )
 
 
 @contextlib.contextmanager

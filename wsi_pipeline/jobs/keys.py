@@ -34,11 +34,12 @@ class Scope(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who asks: the workspace, the key's id and its scope."""
+    """Who asks: the workspace, the key's id and its scope, and the session if a browser asks."""
 
     workspace_id: str
     key_id: str
     scope: Scope
+    session_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +98,13 @@ class ApiKeys:
 
     def find(self, secret: str) -> Access | None:
         """Who holds this key; None if it is unknown, expired or revoked."""
-        digest = _sha256(secret)
-        wanted = sa.select(api_keys).where(api_keys.c.sha256 == digest, unspent())
+        sha256 = digest(secret)
+        wanted = sa.select(api_keys).where(api_keys.c.sha256 == sha256, unspent())
         with self._database.read() as connection:
             row = connection.execute(wanted).mappings().first()
-        if row is None or not hmac.compare_digest(row["sha256"], digest):
+        if row is None or not hmac.compare_digest(row["sha256"], sha256):
             return None
         return Access(row["workspace_id"], row["id"], Scope(row["scope"]))
-
-    def is_good(self, access: Access) -> bool:
-        """Whether a key found earlier is still neither expired nor revoked."""
-        wanted = sa.select(api_keys.c.id).where(api_keys.c.id == access.key_id, unspent())
-        with self._database.read() as connection:
-            return connection.execute(wanted).first() is not None
 
     def describe(self, access: Access) -> ApiKey:
         """The key somebody asks with."""
@@ -124,7 +119,7 @@ class ApiKeys:
             return [ApiKey.of(row) for row in connection.execute(wanted).mappings()]
 
     def revoke(self, key_id: str) -> ApiKey:
-        """Make a key worthless from now on.
+        """Make a key worthless from now on, and with it its sessions and links.
 
         Raises:
             UsageError: there is no such key.
@@ -161,7 +156,7 @@ class ApiKeys:
                     id=key_id,
                     workspace_id=found,
                     name=name,
-                    sha256=_sha256(secret),
+                    sha256=digest(secret),
                     scope=scope,
                     created_at=now(),
                     expires_at=expires,
@@ -200,6 +195,7 @@ def _shown() -> sa.Select[tuple[object, ...]]:
     ).join(workspaces, workspaces.c.id == api_keys.c.workspace_id)
 
 
-def _sha256(secret: str) -> str:
+def digest(secret: str) -> str:
+    """What is kept of a key or session: its SHA-256 in hex."""
     # What is presented may be no text at all; then it is no key of ours, but no failure either.
     return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()

@@ -1,10 +1,11 @@
 """Settings of the service: from flags, ``WSI_…`` variables and ``wsi.toml``, in this order."""
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -16,6 +17,19 @@ from wsi_pipeline.config import AnalysisConfig
 
 _APP = "wsi-pipeline"
 _GIB = 2**30
+
+
+def _network(text: str) -> str:
+    """An address, or a network without bits beyond its prefix: others would silently match nothing.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    ipaddress.ip_network(text)
+    return text
+
+
+Proxy = Annotated[str, AfterValidator(_network)]
 
 
 class WatchedFolder(BaseModel):
@@ -62,7 +76,11 @@ class ServiceSettings(BaseSettings):
         port: Port to listen on; 0 takes a free one.
         public_hosts: Names under which a reverse proxy reaches the service; while it listens to
             this machine only, other names than this machine's are refused without them.
-        token: Key printed at start; None makes one and keeps it in ``data_dir``.
+        trusted_proxies: Addresses and networks (``10.0.0.0/8``) of reverse proxies, whose
+            ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; of nobody else's.
+        token: The first administrator's key; None makes one. It is kept in ``data_dir``.
+        session_idle_seconds: A browser that asked nothing for so long is signed out.
+        session_seconds: A browser is signed out so long after it signed in, whatever it does.
         workers: Worker processes ``wsi serve`` starts; 0 leaves that to ``wsi worker``.
         device: As in ``wsi run``.
         precision: As in ``wsi run``.
@@ -103,7 +121,10 @@ class ServiceSettings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     public_hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[Proxy, ...] = ("127.0.0.1", "::1")
     token: SecretStr | None = None
+    session_idle_seconds: Annotated[float, Field(gt=0)] = 12 * 3600.0
+    session_seconds: Annotated[float, Field(gt=0)] = 7 * 86400.0
     workers: Annotated[int, Field(ge=0)] = 1
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
