@@ -1,4 +1,4 @@
-"""Who is turned away before a route is asked: wrong host names, and too many requests."""
+"""Who is turned away before a route is asked: wrong host names, no text, too many requests."""
 
 import asyncio
 import hashlib
@@ -9,13 +9,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
+from urllib.parse import unquote_to_bytes
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access import COOKIE
 from api.middleware import header, send_problem
-from api.problems import BAD_REQUEST, TOO_LARGE, TOO_MANY
+from api.problems import BAD_REQUEST, INVALID, TOO_LARGE, TOO_MANY
 from wsi_pipeline.jobs.settings import ServiceSettings
 
 #: Small, many and cheap: what a viewer fetches while somebody looks around.
@@ -57,6 +58,27 @@ class HostCheck:
             if name not in self._names:
                 detail = "this service is not reached under that name; see `public_hosts`"
                 await send_problem(scope, send, BAD_REQUEST, detail)
+                return
+        await self._app(scope, receive, send)
+
+
+class QueryCheck:
+    """Refuses queries that are no text: they would be read with other characters in their place.
+
+    Args:
+        app: The layers inside.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] == "http" and scope["path"].startswith("/v1/"):
+            try:
+                unquote_to_bytes(scope["query_string"]).decode()
+            except UnicodeDecodeError:
+                await send_problem(scope, send, INVALID, "the query is not text in UTF-8")
                 return
         await self._app(scope, receive, send)
 

@@ -65,8 +65,9 @@ def load_settings(**flags: Any) -> ServiceSettings:
         first = error.errors()[0]
         path = [str(part) for part in first["loc"]] or ["settings"]
         name, flag = ".".join(path), path[0].replace("_", "-")
+        reason = first["msg"].removeprefix("Value error, ")
         raise UsageError(
-            f"{name}: {first['msg']} (from --{flag}, WSI_{path[0].upper()} or wsi.toml)"
+            f"{name}: {reason} (from --{flag}, WSI_{path[0].upper()} or wsi.toml)"
         ) from error
     except SettingsError as error:
         raise UsageError(

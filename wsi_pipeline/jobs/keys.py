@@ -13,6 +13,7 @@ from wsi_pipeline.errors import UsageError
 from wsi_pipeline.jobs.audit import SYSTEM, note
 from wsi_pipeline.jobs.database import Database, now
 from wsi_pipeline.jobs.tables import api_keys, new_id, workspaces
+from wsi_pipeline.jobs.text import check_label
 
 DEFAULT_WORKSPACE = "default"
 #: Begins every key, so that one that leaked into a repository or a log can be found.
@@ -77,7 +78,7 @@ class ApiKeys:
         """A new key and its secret, which nobody can show again. The workspace is made if new.
 
         Raises:
-            UsageError: a name is empty or too long.
+            UsageError: a name is empty, too long, or holds what cannot be shown.
         """
         secret = PREFIX + secrets.token_urlsafe(32)
         return self._store(workspace, name, scope, secret, lifetime_seconds), secret
@@ -144,9 +145,8 @@ class ApiKeys:
         secret: str,
         lifetime_seconds: float | None,
     ) -> ApiKey:
-        for text in (workspace, name):
-            if not 0 < len(text) <= 200:
-                raise UsageError("names of keys and workspaces have 1 to 200 characters")
+        check_label("workspace", workspace)
+        check_label("key", name)
         with self._database.write() as connection:
             found = workspace_id(connection, workspace)
             key_id = new_id()

@@ -1,11 +1,20 @@
 """Settings of the service: from flags, ``WSI_…`` variables and ``wsi.toml``, in this order."""
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -14,6 +23,8 @@ from pydantic_settings import (
 )
 
 from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.errors import UsageError
+from wsi_pipeline.jobs.text import check_label
 
 _APP = "wsi-pipeline"
 _GIB = 2**30
@@ -27,6 +38,18 @@ def _network(text: str) -> str:
     """
     ipaddress.ip_network(text)
     return text
+
+
+def _workspace(name: str) -> str:
+    """The name of a workspace.
+
+    Raises:
+        ValueError: there can be none of this name.
+    """
+    try:
+        return check_label("workspace", name)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
 
 
 Proxy = Annotated[str, AfterValidator(_network)]
@@ -51,7 +74,7 @@ class WatchedFolder(BaseModel):
     model: str
     results: Path | None = None
     still_seconds: float = 10.0
-    workspace: str = "default"
+    workspace: Annotated[str, AfterValidator(_workspace)] = "default"
     analysis: AnalysisConfig = AnalysisConfig()
 
     @model_validator(mode="after")
@@ -109,6 +132,8 @@ class ServiceSettings(BaseSettings):
         env_prefix="WSI_",
         env_nested_delimiter="__",
         env_ignore_empty=True,
+        # No number here can be NaN or infinite.
+        allow_inf_nan=False,
         frozen=True,
         extra="ignore",
     )
@@ -159,6 +184,15 @@ class ServiceSettings(BaseSettings):
         """Flags before variables before ``wsi.toml`` in the working folder."""
         toml = TomlConfigSettingsSource(settings_cls, Path("wsi.toml"))
         return init_settings, env_settings, toml
+
+    @field_validator("database")
+    @classmethod
+    def _has_its_password(cls, address: str | None) -> str | None:
+        # "wsi:@host" is what is left of "wsi:${POSTGRES_PASSWORD}@host" where that is empty; who
+        # needs no password writes "wsi@host".
+        if address and re.match(r"\w+(\+\w+)?://[^/@:]*:@", address):
+            raise ValueError("the password in the address is empty")
+        return address
 
     @model_validator(mode="after")
     def _absolute(self) -> Self:
