@@ -1,4 +1,4 @@
-"""Who asks: the key in ``Authorization: Bearer`` or in the session cookie, and its scope."""
+"""Who asks: the key in ``Authorization: Bearer``, or that of the cookie's session; its scope."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from api.problems import FORBIDDEN, UNAUTHENTICATED, ApiError
 from api.services import Services
 from wsi_pipeline.jobs.access import Access, Scope
 
-#: Set by the sign-in page; ``HttpOnly`` and ``SameSite=Strict``.
+#: Holds a session's secret, never a key; ``HttpOnly`` and ``SameSite=Strict``.
 COOKIE = "wsi_session"
 _UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 
@@ -24,24 +24,41 @@ def _who(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     cookie: Annotated[str | None, Security(_cookie)],
 ) -> Access:
-    secret = bearer.credentials if bearer else cookie
-    access = services.keys.find(secret) if secret else None
+    if bearer is not None:
+        access = services.keys.find(bearer.credentials)
+    else:
+        access = services.sessions.find(cookie) if cookie else None
     if access is None:
         raise ApiError(
             UNAUTHENTICATED,
             "send an API key as `Authorization: Bearer KEY`; `wsi keys create` makes one",
             {"WWW-Authenticate": "Bearer"},
         )
-    if bearer is None and request.method in _UNSAFE and not _same_origin(request):
-        raise ApiError(FORBIDDEN, "this request comes from another site")
+    if bearer is None and request.method in _UNSAFE:
+        require_same_origin(request)
     request.state.access = access
     return access
 
 
-def _same_origin(request: Request) -> bool:
-    """Whether a page of ours asks: a cookie alone could be sent by any page."""
+def require_same_origin(request: Request, *, stated: bool = True) -> None:
+    """Refuse what a page of another site asks: a cookie alone could be sent by any page.
+
+    Args:
+        request: The request.
+        stated: Also refuse what states no origin; browsers state it where something may change.
+
+    Raises:
+        ApiError: it comes from elsewhere.
+    """
     origin = request.headers.get("origin")
-    return origin is not None and origin.split("://", 1)[-1] == request.headers.get("host")
+    if origin is None and not stated:
+        return
+    scheme, _, host = (origin or "").partition("://")
+    # Where we are known to be reached by https, a page of ours that came by http may be anybody's.
+    # Not the other way round: of a proxy that is not trusted we do not know what it speaks.
+    forged = scheme != "https" and request.url.scheme == "https"
+    if not host or host != request.headers.get("host") or forged:
+        raise ApiError(FORBIDDEN, "this request comes from another site")
 
 
 class _Needs:

@@ -29,7 +29,7 @@ from api.checking import Checker
 from api.feed import EventFeed
 from api.health import StorageWatch
 from api.known_slides import KnownSlides
-from api.limits import BodyLimit, HostCheck, RateLimits
+from api.limits import BodyLimit, HostCheck, QueryCheck, RateLimits
 from api.metrics import Counting, Metrics
 from api.middleware import RequestContext
 from api.pictures import SlidePictures
@@ -88,6 +88,7 @@ def create_app(settings: ServiceSettings, pages: web.Pages | None = None) -> Fas
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(app.state.feed.run)
+                tasks.start_soon(session.keep_renewing, services)
                 app.state.checker.start()
                 try:
                     yield
@@ -95,6 +96,7 @@ def create_app(settings: ServiceSettings, pages: web.Pages | None = None) -> Fas
                     services.stopping.set()
                     tasks.cancel_scope.cancel()
         finally:
+            await session.renew(services)
             await anyio.to_thread.run_sync(app.state.checker.stop)
             await anyio.to_thread.run_sync(app.state.pictures.close)
             await anyio.to_thread.run_sync(app.state.renderings.close)
@@ -120,6 +122,7 @@ def create_app(settings: ServiceSettings, pages: web.Pages | None = None) -> Fas
     figures.instrument(app)
     app.add_middleware(Counting, metrics=figures)
     app.add_middleware(BodyLimit)
+    app.add_middleware(QueryCheck)
     app.add_middleware(RateLimits, settings=settings)
     app.add_middleware(HostCheck, settings=settings)
     app.add_middleware(RequestContext)

@@ -5,6 +5,7 @@ come a second time; its id tells.
 """
 
 import json
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -158,7 +159,13 @@ async def _stream(
             sent.extend(event.id for event in before if event.id <= last)
             yield f"id: {last}\nevent: start\ndata: {{}}\n"
         yield "\n"
+        asked_at = time.monotonic()
         while not services.stopping.is_set():
+            # Also where there is always something to tell.
+            if time.monotonic() - asked_at >= _KEEP_ALIVE_SECONDS:
+                if not await feed.read(partial(services.sessions.is_good, access)):
+                    return
+                asked_at = time.monotonic()
             try:
                 events, over = await feed.read(partial(source.read, last - source.behind))
             except NotThereError:
@@ -173,8 +180,6 @@ async def _stream(
             if over:
                 return
             if not await listener.wait(_KEEP_ALIVE_SECONDS):
-                if not await feed.read(partial(services.keys.is_good, access)):
-                    return
                 yield ": still here\n\n"
 
 

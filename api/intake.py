@@ -13,9 +13,10 @@ from api.models import SlideOut
 from api.problems import INVALID, UNAVAILABLE, ApiError, responses
 from api.receiving import LeftError, Receiver
 from api.services import Services
-from api.tus import clean_name, number
+from api.tus import number
 from api.uploads import begin_upload, give_up
 from wsi_pipeline.jobs.slides import Slide
+from wsi_pipeline.jobs.text import MAX_NAME, check_slide_name
 
 router = APIRouter(prefix="/v1/slides", tags=["slides"])
 
@@ -52,7 +53,7 @@ class SlideLink(BaseModel):
         ),
     ]
     name: Annotated[
-        str | None, Field(min_length=1, max_length=255, description="Else that of the file")
+        str | None, Field(min_length=1, max_length=MAX_NAME, description="Else that of the file")
     ] = None
 
 
@@ -68,13 +69,14 @@ async def put_slide(
     access: Submitter,
     services: _Services,
     name: Annotated[
-        str, Query(min_length=1, max_length=255, description="What the slide is called")
+        str, Query(min_length=1, max_length=MAX_NAME, description="What the slide is called")
     ],
 ) -> Response:
     """Upload a slide in one request, as `curl -T` does; several files of one slide as a ZIP.
 
     Nothing is left of a request that breaks off: use `/v1/uploads` where lines drop.
     """
+    called = check_slide_name(name)
     receiver = Receiver.of(request)
     stated = request.headers.get("content-length")
     length = 0 if stated is None else number(stated, "Content-Length")
@@ -82,7 +84,7 @@ async def put_slide(
         raise ApiError(INVALID, "the body is empty")
     lifetime = min(services.uploads.expiry_seconds, _ABANDONED_SECONDS)
     upload = await receiver.work(
-        lambda: begin_upload(services, access, clean_name(name), length, lifetime_seconds=lifetime)
+        lambda: begin_upload(services, access, called, length, lifetime_seconds=lifetime)
     )
     append = Append(
         services,
@@ -116,11 +118,12 @@ def link_slide(
 
     A file is read where it is and must stay as it is; an object is fetched and kept.
     """
+    given = None if link.name is None else check_slide_name(link.name)
     try:
         found = services.links.find(link.uri)
     except OSError as error:
         raise ApiError(UNAVAILABLE, "the bucket does not answer; try again later") from error
-    name = clean_name(link.name or found.name)
+    name = given or check_slide_name(found.name)
     if found.is_object:
         slide = services.uploads.admit(access, name, found.source, found.size_bytes)
     else:

@@ -1,4 +1,4 @@
-"""Who is turned away before a route is asked: wrong host names, and too many requests."""
+"""Who is turned away before a route is asked: wrong host names, no text, too many requests."""
 
 import asyncio
 import hashlib
@@ -9,13 +9,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
+from urllib.parse import unquote_to_bytes
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access import COOKIE
 from api.middleware import header, send_problem
-from api.problems import BAD_REQUEST, TOO_LARGE, TOO_MANY
+from api.problems import BAD_REQUEST, INVALID, TOO_LARGE, TOO_MANY
 from wsi_pipeline.jobs.settings import ServiceSettings
 
 #: Small, many and cheap: what a viewer fetches while somebody looks around.
@@ -57,6 +58,27 @@ class HostCheck:
             if name not in self._names:
                 detail = "this service is not reached under that name; see `public_hosts`"
                 await send_problem(scope, send, BAD_REQUEST, detail)
+                return
+        await self._app(scope, receive, send)
+
+
+class QueryCheck:
+    """Refuses queries that are no text: they would be read with other characters in their place.
+
+    Args:
+        app: The layers inside.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] == "http" and scope["path"].startswith("/v1/"):
+            try:
+                unquote_to_bytes(scope["query_string"]).decode()
+            except UnicodeDecodeError:
+                await send_problem(scope, send, INVALID, "the query is not text in UTF-8")
                 return
         await self._app(scope, receive, send)
 
@@ -107,7 +129,7 @@ class RateLimits:
     """Answers 429 to a key that asks too often, and to an address that tries many keys.
 
     Each process counts for itself. A key may ask for a minute's worth at once, then as fast as
-    its allowance grows again.
+    its allowance grows again; its sessions share what it has.
 
     Args:
         app: The layers inside.
@@ -126,6 +148,8 @@ class RateLimits:
         self._tiles = Allowances(settings.tile_requests_per_minute, clock)
         failures = settings.requests_per_minute // 10
         self._failures = Allowances(failures and max(failures, _LEAST_FAILURES), clock)
+        #: Ids of the keys of what was presented before, by its hash.
+        self._keys: OrderedDict[str, str] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -133,9 +157,11 @@ class RateLimits:
             await self._app(scope, receive, send)
             return
         address = (scope.get("client") or ("unknown", 0))[0]
-        caller = _caller(scope) or address
+        presented = _presented(scope)
+        key_id = self._keys.get(presented or "")
+        caller = key_id or presented or address
         allowances = self._tiles if TILES.match(scope["path"]) else self._requests
-        known = allowances.knows(caller)
+        known = key_id is not None or allowances.knows(caller)
         wait = allowances.take(caller)
         if not known:
             wait = max(wait, self._failures.wait(address))
@@ -147,11 +173,25 @@ class RateLimits:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 401:
-                allowances.forget(caller)
+                if key_id is None:
+                    allowances.forget(caller)
+                self._keys.pop(presented or "", None)
                 self._failures.take(address)
+            elif message["type"] == "http.response.start" and presented and key_id is None:
+                access = scope["state"].get("access")
+                if access is not None:
+                    # What was taken under another name is taken from the key.
+                    allowances.forget(presented)
+                    allowances.take(access.key_id)
+                    self._remember(presented, access.key_id)
             await send(message)
 
         await self._app(scope, receive, sending)
+
+    def _remember(self, presented: str, key_id: str) -> None:
+        self._keys[presented] = key_id
+        if len(self._keys) > _REMEMBERED:
+            self._keys.popitem(last=False)
 
 
 class Allowances:
@@ -214,8 +254,8 @@ def _is_stream(scope: Scope) -> bool:
     return path.startswith("/v1/uploads") or (method == "PUT" and path == "/v1/slides")
 
 
-def _caller(scope: Scope) -> str | None:
-    """Hash of the key that is presented, good or not."""
+def _presented(scope: Scope) -> str | None:
+    """Hash of the key or session that is presented, good or not."""
     kind, _, secret = (header(scope, "authorization") or "").partition(" ")
     if kind.lower() != "bearer":
         try:

@@ -143,10 +143,14 @@ def _log(scope: Scope, status: int, seconds: float) -> None:
         "route": route,
         "status": status,
         "ms": round(1000 * seconds, 1),
+        # Behind a trusted proxy the one it names.
+        "client": (scope.get("client") or ("unknown",))[0],
     }
     access = scope["state"].get("access")
     if access is not None:
         facts |= {"workspace": access.workspace_id, "key": access.key_id}
+        if access.session_id is not None:
+            facts["session"] = access.session_id
     for name, value in scope.get("path_params", {}).items():
         if name.endswith("_id") and _OBJECT_ID.fullmatch(str(value)):
             facts[name] = value

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Depends, Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.access import Submitter, Viewer
 from api.jobs import JobId
@@ -19,6 +19,7 @@ from api.problems import responses
 from api.services import Services
 from wsi_pipeline.jobs.access import Access
 from wsi_pipeline.jobs.notes import MAX_COMMENT, Note, Verdict
+from wsi_pipeline.jobs.text import fault_of_lines
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/notes", tags=["notes"])
 
@@ -27,6 +28,18 @@ RegionNumber = Annotated[
     int,
     Path(ge=1, le=50_000_000, description="Number of a region; 1 is the most suspicious"),
 ]
+
+
+def _as_it_is(text: str) -> str:
+    """A comment that can be kept whole.
+
+    Raises:
+        ValueError: it holds what cannot be.
+    """
+    fault = fault_of_lines(text)
+    if fault is not None:
+        raise ValueError(f"it holds {fault}")
+    return text
 
 
 class NoteOrder(BaseModel):
@@ -42,9 +55,10 @@ class NoteOrder(BaseModel):
         Field(
             max_length=MAX_COMMENT,
             # Text with line breaks and tabs; PostgreSQL could not keep NUL.
-            pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$",
+            json_schema_extra={"pattern": r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"},
             description="Free text, shown to the workspace; blanks around it are dropped",
         ),
+        AfterValidator(_as_it_is),
     ] = ""
 
 

@@ -15,7 +15,8 @@ device.</p>
 #: The link: a browser that came here from another site sends the cookie with the next step only.
 _SIGNED_OUT = """
 <p>You are not signed in. Open the address with <code>?token=</code> that <code>wsi serve</code>
-printed when it started. If you have just done so, <a href="/">go on</a>.</p>
+printed when it started, or append the token that it keeps in its data folder. If you have just
+done so, <a href="/">go on</a>.</p>
 <p>Programs send a key as <code>Authorization: Bearer KEY</code>;
 <code>wsi keys create</code> makes keys.</p>
 """

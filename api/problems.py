@@ -5,7 +5,9 @@ Every error a route can answer is listed in :data:`PROBLEMS`; routes document th
 clients to tell errors apart by.
 """
 
+import contextlib
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -108,6 +110,17 @@ PROBLEMS: tuple[tuple[type[WsiError], Kind], ...] = (
     (UsageError, INVALID),
 )
 
+#: What pydantic calls it where a number was wanted and another text or value was there.
+_OF_NUMBERS = {
+    "finite_number",
+    "float_parsing",
+    "greater_than",
+    "greater_than_equal",
+    "int_parsing",
+    "less_than",
+    "less_than_equal",
+}
+
 _BY_STATUS = {
     kind.status: kind
     for kind in (
@@ -167,6 +180,22 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def _said_of(error: Mapping[str, Any]) -> str:
+    """One of pydantic's errors in words: where, and what is wrong there."""
+    where = ".".join(str(part) for part in error["loc"])
+    value = error.get("input")
+    if isinstance(value, str) and error["type"] in _OF_NUMBERS:
+        # A query has numbers as text.
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        name = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        return f"{where} must be a finite number, not {name}"
+    if error["type"] == "string_unicode":
+        return f"{where}: it holds half of a surrogate pair, which is no character"
+    return f"{where}: {error['msg'].removeprefix('Value error, ')}"
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of an application with a problem detail."""
 
@@ -190,9 +219,7 @@ def install(app: FastAPI) -> None:
     def on_invalid(request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, RequestValidationError):
             raise error
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return answer(request, INVALID, f"{where}: {first['msg']}")
+        return answer(request, INVALID, _said_of(error.errors()[0]))
 
     @app.exception_handler(HTTPException)
     def on_http(request: Request, error: Exception) -> JSONResponse:

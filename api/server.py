@@ -36,6 +36,8 @@ class Server(uvicorn.Server):
                 app,
                 log_config=None,  # the process's own
                 access_log=False,  # it would hold paths and queries
+                # What they say of client and scheme is put in place before anything else looks.
+                forwarded_allow_ips=list(settings.trusted_proxies),
                 server_header=False,
                 ws="none",
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,

@@ -13,6 +13,7 @@ from wsi_pipeline.jobs.notes import NoteStore
 from wsi_pipeline.jobs.passes import Passes
 from wsi_pipeline.jobs.requests import JobRequests
 from wsi_pipeline.jobs.results import ResultStore
+from wsi_pipeline.jobs.sessions import Sessions
 from wsi_pipeline.jobs.settings import ServiceSettings
 from wsi_pipeline.jobs.slides import SlideStore
 from wsi_pipeline.jobs.spool import Spool
@@ -33,6 +34,7 @@ class Services:
     storage: Storage
     links: Links
     keys: ApiKeys
+    sessions: Sessions
     slides: SlideStore
     uploads: UploadStore
     spool: Spool
@@ -58,6 +60,11 @@ class Services:
                 [folder.path for folder in settings.watch],
             ),
             keys=ApiKeys(database),
+            sessions=Sessions(
+                database,
+                idle_seconds=settings.session_idle_seconds,
+                absolute_seconds=settings.session_seconds,
+            ),
             slides=SlideStore(database),
             uploads=UploadStore(
                 database,

@@ -23,6 +23,7 @@ from api.services import Services
 from api.serving import FOR_EVER, matches
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.jobs.slides import Slide, SlideState
+from wsi_pipeline.jobs.text import check_search
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def list_slides(
 ) -> SlideList:
     """Slides of the workspace, newest first."""
     found, total = services.slides.list(
-        access, search=search, state=state, offset=offset, limit=limit
+        access, search=check_search(search), state=state, offset=offset, limit=limit
     )
     return SlideList(slides=[SlideOut.of(slide) for slide in found], total=total)
 

@@ -4,12 +4,12 @@ import base64
 import binascii
 import hashlib
 import re
-import unicodedata
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
-from api.problems import BAD_REQUEST, PRECONDITION_FAILED, ApiError
+from api.problems import BAD_REQUEST, INVALID, PRECONDITION_FAILED, ApiError
+from wsi_pipeline.jobs.text import check_slide_name
 from wsi_pipeline.jobs.uploads import Upload, UploadState
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ SLIDE_HEADER = "Wsi-Slide-Id"
 _ALGORITHMS = {"sha1": hashlib.sha1, "sha256": hashlib.sha256}
 CHECKSUMS = ",".join(_ALGORITHMS)
 _MAX_METADATA = 4096
-_MAX_NAME = 255
 #: More digits are no length of a file, and slow to read.
 _NUMBER = re.compile(r"[0-9]{1,30}")
 _KEY = re.compile(r"[!-+\--~]+")
@@ -93,7 +92,7 @@ def parse_metadata(header: str) -> dict[str, str]:
     """``Upload-Metadata``: keys, and values as they were before base64.
 
     Raises:
-        ApiError: it is malformed, or too long.
+        ApiError: it is malformed or too long, or a value is no text.
     """
     if len(header) > _MAX_METADATA:
         raise ApiError(BAD_REQUEST, f"Upload-Metadata is longer than {_MAX_METADATA:,} characters")
@@ -103,24 +102,24 @@ def parse_metadata(header: str) -> dict[str, str]:
         if not _KEY.fullmatch(key) or key in found:
             raise ApiError(BAD_REQUEST, "Upload-Metadata: a key is missing, twice there or no key")
         try:
-            found[key] = base64.b64decode(encoded.strip(), validate=True).decode()
+            value = base64.b64decode(encoded.strip(), validate=True)
         except ValueError:
-            raise ApiError(
-                BAD_REQUEST, "Upload-Metadata: a value is not the base64 of UTF-8"
-            ) from None
+            raise ApiError(BAD_REQUEST, f"Upload-Metadata: {key} is not base64") from None
+        try:
+            found[key] = value.decode()
+        except UnicodeDecodeError:
+            raise ApiError(INVALID, f"Upload-Metadata: {key} is not text in UTF-8") from None
     return found
 
 
 def name_in(metadata: dict[str, str]) -> str:
-    """What the slide is called."""
-    return clean_name(next((metadata[key] for key in _NAMES if metadata.get(key)), ""))
+    """What the slide is called; :data:`UNNAMED` if the client does not say.
 
-
-def clean_name(name: str) -> str:
-    """The last part of a path, without what cannot be shown, at most 255 characters."""
-    last = re.split(r"[/\\]", name)[-1]
-    shown = "".join(c for c in unicodedata.normalize("NFC", last) if c.isprintable()).strip()
-    return shown[:_MAX_NAME] if shown not in ("", ".", "..") else UNNAMED
+    Raises:
+        UsageError: it cannot be called so.
+    """
+    given = next((metadata[key] for key in _NAMES if metadata.get(key)), None)
+    return UNNAMED if given is None else check_slide_name(given)
 
 
 def upload_headers(upload: Upload) -> dict[str, str]:

@@ -91,7 +91,7 @@ def tell_capabilities(_: Viewer, services: _Services) -> Response:
             "description": "Send the bytes to the address in `Location`",
             "headers": {"Location": {"schema": {"type": "string"}}} | OFFSET_HEADER | SLIDE_TOLD,
         },
-        **responses(400, 412, 413, 415, 460, 500, 503, 507),
+        **responses(400, 412, 413, 415, 422, 460, 500, 503, 507),
     },
     openapi_extra=BODY,
 )

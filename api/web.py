@@ -1,7 +1,7 @@
 """``/``, ``/slides/{id}`` and ``/assets/…``: the worklist and the viewer, as they were built.
 
 The pages are files and hold no data: everybody gets them, and what they show they ask ``/v1`` for
-with the cookie's key, or ask for the key. They are looked for in the installed package
+with the cookie's session, or ask for a key. They are looked for in the installed package
 (``api/pages``) and beside it in a checkout (``web/dist``); without them there are plain pages.
 """
 
@@ -17,7 +17,7 @@ from fastapi.responses import FileResponse, RedirectResponse
 from api import page
 from api.problems import NOT_FOUND, ApiError
 from api.services import Services
-from api.session import MOST_CHARACTERS, browser_of, keep
+from api.session import MOST_CHARACTERS, begin, browser_of
 
 router = APIRouter(include_in_schema=False)
 
@@ -131,12 +131,15 @@ def _open(
         token: A key to sign in with.
     """
     if token is not None:
-        if services.keys.find(token) is None:
-            return page.bad_link()
         rest = [item for item in request.query_params.multi_items() if item[0] != "token"]
         answer = RedirectResponse(f"{path}?{urlencode(rest)}" if rest else path, 303)
-        keep(request, answer, token)
-        return answer
+        # Who only asks for the head, as what previews links does, is nobody's browser.
+        is_good = (
+            begin(request, answer, services, token)
+            if request.method == "GET"
+            else services.keys.find(token) is not None
+        )
+        return answer if is_good else page.bad_link()
     index = pages.index()
     if index is not None:
         return _file(index, "text/html", "no-store")

@@ -120,7 +120,7 @@ class Running:
 def serving(folder: Path, *, workers: int) -> Iterator[Running]:
     """``wsi serve`` on a free port, with its data below a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "wsi_pipeline.cli", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "wsi_pipeline.cli", "serve", "--port", "0", "--print-token"]
     command += ["--data-dir", str(folder), "--workers", str(workers)]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)

@@ -104,7 +104,7 @@ class Running:
 @contextlib.contextmanager
 def serving(folder: Path) -> Iterator[Running]:
     """``wsi serve`` on a free port, stopped at the end."""
-    command = [sys.executable, "-m", "wsi_pipeline.cli", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "wsi_pipeline.cli", "serve", "--port", "0", "--print-token"]
     command += ["--data-dir", str(folder), "--workers", "1"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)

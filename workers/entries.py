@@ -28,6 +28,15 @@ class WatchedEntry:
     look: Look | None
     name: Path
 
+    @property
+    def is_text(self) -> bool:
+        """Whether a database can keep the path: file systems allow bytes that are no characters."""
+        try:
+            str(self.path).encode()
+        except UnicodeEncodeError:
+            return False
+        return True
+
     def result(self, tree: Path) -> Path:
         """Where its result goes."""
         return tree / self.name.with_name(self.name.name + SUFFIX)
@@ -51,8 +60,6 @@ def entries(folder: Path) -> dict[str, WatchedEntry]:
     found = {}
     for entry in expand([str(folder)]).slides:
         if not entry.path.resolve().is_relative_to(inside) or not _is_plain(entry):
-            continue
-        if not _is_text(str(entry.path)):
             continue
         found[str(entry.path)] = WatchedEntry(entry.path, look(entry.path), entry.name)
     return found
@@ -95,15 +102,6 @@ def _files(path: Path) -> list[Path]:
 
 def _is_file(path: Path) -> bool:
     return path.is_file() and not path.name.startswith(".")
-
-
-def _is_text(path: str) -> bool:
-    """Whether a database can keep the name: file systems allow bytes that are no characters."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _is_plain(entry: Entry) -> bool:

@@ -19,6 +19,7 @@ from wsi_pipeline.jobs.database import Database
 from wsi_pipeline.jobs.order import make_request
 from wsi_pipeline.jobs.problem import problem_of
 from wsi_pipeline.jobs.settings import ServiceSettings, WatchedFolder
+from wsi_pipeline.jobs.text import check_slide_name, shown
 from wsi_pipeline.model.package import DESCRIPTION, ModelPackage, load_package
 from wsi_pipeline.slide.files import slide_files, slide_sha256
 from wsi_pipeline.slide.probe import ProbeLimits, Prober
@@ -82,7 +83,11 @@ class FolderWatch:
 
     def _scan(self, folder: WatchedFolder) -> None:
         root = folder.path.expanduser().absolute()
-        there = entries(root)
+        tree = (folder.results or folder.path).expanduser().absolute()
+        found = entries(root)
+        there = {path: entry for path, entry in found.items() if entry.is_text}
+        for path in found.keys() - there.keys():
+            self._refuse(found[path], tree)
         known = self._files.below(root)
         for path, entry in there.items():
             row = known.get(path)
@@ -92,7 +97,6 @@ class FolderWatch:
             if path not in there and row.slide_id is None:
                 self._files.gone(row)
         hold = max(folder.still_seconds, _LEAST_HOLD_SECONDS)
-        tree = (folder.results or folder.path).expanduser().absolute()
         for ended in self._files.ended(root, hold):
             if not self._stop.is_set():
                 path = ended.file.path
@@ -101,6 +105,19 @@ class FolderWatch:
         for row in self._files.still(root, hold):
             if row.path in there and not self._stop.is_set():
                 self._queue(folder, there[row.path], row, hold)
+
+    def _refuse(self, entry: WatchedEntry, tree: Path) -> None:
+        """Say, once and beside the file, that its name is no text: no database can keep it."""
+        failure = entry.failure(tree)
+        if failure.exists():
+            return
+        reason = f"{shown(entry.path.name)}: the path is not text in UTF-8; rename it"
+        try:
+            deliver_failure(failure, None, problem_of(UsageError(reason)))
+        except OSError as error:
+            self._complain(failure, f"a name that is no text cannot be told of: {_reason(error)}")
+        else:
+            log.warning("a file of a watched folder has a name that is no text; it is told there")
 
     def _queue(
         self, folder: WatchedFolder, entry: WatchedEntry, row: WatchedFile, hold: float
@@ -115,13 +132,17 @@ class FolderWatch:
             job = self._files.queue(outcome.held, folder.workspace, request, outcome.value)
             if job is not None:
                 log.info("queued a slide of a watched folder", extra={"facts": {"job_id": job}})
-        elif isinstance(outcome.error, SlideError):
+        elif isinstance(outcome.error, SlideError | UsageError):
             self._files.reject(outcome.held, folder.workspace, problem_of(outcome.error))
             log.info("a slide of a watched folder did not pass its check")
         else:
             log.warning("a slide of a watched folder cannot be read: %s", _reason(outcome.error))
 
     def _check(self, path: Path) -> Checked:
+        try:
+            check_slide_name(path.name)
+        except UsageError as error:
+            raise UsageError(f"{shown(path.name)}: {error}") from error
         limits = ProbeLimits(self._settings.check_seconds, self._settings.check_memory_bytes)
         with Prober(limits) as prober:
             sha256 = slide_sha256(slide_files(path))  # while the child starts

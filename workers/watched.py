@@ -5,6 +5,7 @@ that it works on it. Who moves it on from the value it read has the file to itse
 ``still_seconds`` old again; whoever dies leaves it to the others.
 """
 
+import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +20,7 @@ from wsi_pipeline.jobs.keys import workspace_id
 from wsi_pipeline.jobs.requests import JobRequest, JobRequests
 from wsi_pipeline.jobs.slides import LINKED, SlideState, insert_slide
 from wsi_pipeline.jobs.tables import jobs, results, slides, watched_files
+from wsi_pipeline.jobs.text import shown
 
 #: Ends the names of files that say why a slide has no result.
 FAILURE_SUFFIX = ".error.json"
@@ -252,7 +254,8 @@ class WatchedFiles:
     def _insert(
         self, connection: sa.Connection, file: WatchedFile, actor: Access, values: dict[str, Any]
     ) -> str:
-        name = Path(file.path).name
+        # One that no slide can have was refused; then it is only to be recognised.
+        name = shown(unicodedata.normalize("NFC", Path(file.path).name))
         slide = insert_slide(connection, actor, name, file.path, file.look.size_bytes)
         # Checked before it was made, here, where the file can be read: the API's host may not
         # see it at all.

@@ -7,7 +7,6 @@ names of hosts become this machine's addresses, and paths of containers folders.
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,12 +19,12 @@ from typing import Any
 
 import sqlalchemy as sa
 import yaml
+from nginx_support import NGINX, proxy_command
 from servers_support import PostgresServer, S3Server, free_port
 
 from wsi_pipeline.model.package import ModelPackage
 
 ROOT = Path(__file__).parents[2]
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 MODEL = "small"
 #: What somebody would write into ``.env``.
 FILLED_IN = {
@@ -34,7 +33,7 @@ FILLED_IN = {
     "S3_SECRET_KEY": "e0f2a67b",
     "WSI_TOKEN": "wsi_b62c58f01d9e47a3",
 }
-_VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
+_VARIABLE = re.compile(r"\$\{(\w+):(?:-([^}]*)|\?[^}]*)\}")
 
 
 @dataclass
@@ -149,23 +148,8 @@ class Composition:
         return self.start(name).process.wait(600)
 
     def start_proxy(self) -> Part:
-        """nginx with its own file; only its addresses and its places to write are changed."""
-        assert NGINX is not None
-        scratch = self._volume("proxy")
-        text = (ROOT / "docker" / "nginx.conf").read_text()
-        for there, here in (
-            ("/tmp/", f"{scratch}/"),
-            ("/dev/stdout", f"{scratch}/access.log"),
-            ("server api:8000", f"server 127.0.0.1:{self.api_port}"),
-            ("listen 8080", f"listen 127.0.0.1:{self.proxy_port}"),
-        ):
-            assert there in text
-            text = text.replace(there, here)
-        path = scratch / "nginx.conf"
-        path.write_text(text)
-        # As root it would give its workers to a user who may not enter these folders.
-        user = " user root;" if os.getuid() == 0 else ""
-        command = [NGINX, "-c", str(path), "-g", f"daemon off;{user}"]
+        """nginx with its own file."""
+        command = proxy_command(self._volume("proxy"), self.api_port, self.proxy_port)
         return self._start("proxy", command, dict(os.environ))
 
     def wait_until(self, path: str, seconds: float = 600) -> None:
@@ -244,7 +228,7 @@ def _filled(value: Any) -> Any:
     if isinstance(value, list):
         return [_filled(inner) for inner in value]
     if isinstance(value, str):
-        return _VARIABLE.sub(lambda found: FILLED_IN.get(found[1], found[2]), value)
+        return _VARIABLE.sub(lambda found: FILLED_IN.get(found[1]) or found[2], value)
     return value
 
 

@@ -48,6 +48,13 @@ class Service:
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=30, **options)  # type: ignore[arg-type]  # passed on
 
+    @contextmanager
+    def browser(self, key: str = TOKEN) -> Iterator[httpx.Client]:
+        """Signed in with a key: it has the cookie and nothing else."""
+        with self.client(None) as client:
+            assert client.post("/v1/session", json={"key": key}).status_code == 204
+            yield client
+
     def key(self, workspace: str = "default", scope: Scope = Scope.ADMIN) -> str:
         return ApiKeys(self.database).create(workspace, "test", scope)[1]
 

@@ -14,7 +14,8 @@ import pytest
 import sqlalchemy as sa
 import zarr
 from acceptance_support import Wsi, assert_same_arrays
-from composition_support import MODEL, NGINX, Composition, composed
+from composition_support import MODEL, Composition, composed
+from nginx_support import NGINX
 from servers_support import postgres_server, s3_server
 from uploads_support import MIB, OCTETS, TUS, metadata, write_slide
 from workers_support import draw_slide

@@ -250,6 +250,7 @@ def test_a_kill_around_the_last_byte_makes_one_slide_each(tmp_path: Path) -> Non
 def _serve(folder: Path, port: int) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """``wsi serve``, and the address it prints."""
     command = [sys.executable, "-m", "wsi_pipeline.cli", "serve", "--workers", "0", "--no-demo"]
+    command += ["--print-token"]
     process = subprocess.Popen(
         [*command, "--port", str(port), "--data-dir", str(folder)],
         stdout=subprocess.PIPE,

@@ -72,6 +72,8 @@ NEEDS: dict[str, Scope | None] = {
     "tell_session": OPEN,
     "sign_in": OPEN,
     "sign_out": OPEN,
+    "list_sessions": Scope.VIEW,
+    "end_session": Scope.VIEW,
     "get_health": OPEN,
     "get_readiness": OPEN,
     "get_metrics": Scope.VIEW,
@@ -180,7 +182,10 @@ def place(tmp_path_factory: pytest.TempPathFactory, stub_package: ModelPackage) 
             while http.get(f"/v1/slides/{slide_id}").json()["state"] == "checking":
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
+        with service.browser(ours[Scope.VIEW]) as browser:
+            session_id = browser.get("/v1/sessions").json()["sessions"][0]["id"]
         ids = {"slide_id": slide_id, "job_id": job_id, "upload_id": upload_id}
+        ids |= {"session_id": session_id}
         yield Place(service, ids, ours, theirs)
 
 

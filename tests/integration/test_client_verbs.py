@@ -1,6 +1,7 @@
 """``wsi client upload`` over real sockets: folders, and slides that are not taken among others."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -115,3 +116,20 @@ def test_a_key_that_is_not_good_ends_it_at_once(
     code, out, err = upload(small, small)
     assert (code, out) == (2, "")
     assert err.count("401") == 1
+
+
+def test_names_that_no_slide_can_have_are_told(upload: Upload, small: Path, tmp_path: Path) -> None:
+    """A line end, a name that is no text, a path; the others are taken."""
+    lines = small.with_name("a\nb.tiff")
+    bytes_ = Path(os.fsdecode(os.fsencode(tmp_path) + b"/c\xff.tiff"))
+    for path in (lines, bytes_):
+        shutil.copy(small, path)
+    code, out, err = upload("--no-check", lines, bytes_, small)
+    assert code == 3
+    assert out.count("\n") == 1
+    assert "the slide's name holds a line end (U+000A); rename it" in err
+    assert "the name is not text in UTF-8; rename the file" in err
+    assert err.count("\n") == 2, "a line for each"
+    code, out, err = upload("--no-check", "--name", "../a.tiff", small)
+    assert (code, out) == (3, "")
+    assert "the slide's name is a path" in err

@@ -224,38 +224,115 @@ def test_archives_that_mean_harm_are_rejected_and_leave_nothing(
     assert len(stored) == 1
 
 
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [
-        ("<script>alert(1)</script>.svs", "script>.svs"),
-        ("a\r\nSet-Cookie: x=1\r\n.svs", "aSet-Cookie: x=1.svs"),
-        ("../../etc/passwd", "passwd"),
-        ("C:\\slides\\a.svs", "a.svs"),
-        ("a\x00b.svs", "ab.svs"),
-        ("ann\u202egvs.exe", "anngvs.exe"),
-        ("\ufeff\u200ba.svs", "a.svs"),
-        ("..", "unnamed"),
-        ("/", "unnamed"),
-        ("%2e%2e%2fa.svs", "%2e%2e%2fa.svs"),
-        ("=cmd|' /C calc'!A0.svs", "C calc'!A0.svs"),
-    ],
-)
-def test_names_are_shown_and_nothing_else(http: httpx.Client, given: str, kept: str) -> None:
-    """Both ways to give one; a name is never a path, a header or a part of a page."""
-    answer = http.put(f"/v1/slides?name={quote(given, safe='')}", content=b"no slide")
-    assert answer.status_code == 201
-    assert answer.json()["name"] == kept
-    assert "set-cookie" not in answer.headers
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    metadata = f"filename {base64.b64encode(given.encode()).decode()}"
+def named(http: httpx.Client, given: str) -> list[httpx.Response]:
+    """A slide of this name, in each way there is to give one."""
+    raw = given.encode("utf-8", "surrogatepass")
+    metadata = f"filename {base64.b64encode(raw).decode()}"
     tus = {"Tus-Resumable": "1.0.0", "Upload-Length": "8", "Upload-Metadata": metadata}
     whole = {**tus, "Content-Type": "application/offset+octet-stream"}
-    made = http.post("/v1/uploads", headers=whole, content=b"no slide")
-    assert made.status_code == 201
-    assert http.get(f"/v1/slides/{made.headers['wsi-slide-id']}").json()["name"] == kept
-    found = http.get("/v1/slides", params={"search": kept[:100]}).json()["slides"]
-    assert answer.json()["id"] in [slide["id"] for slide in found]
+    link = json.dumps({"uri": "file:///nowhere.svs", "name": given})
+    typed = {"Content-Type": "application/json"}
+    return [
+        http.put(f"/v1/slides?name={quote(raw, safe='')}", content=b"no slide"),
+        http.post("/v1/uploads", headers=whole, content=b"no slide"),
+        http.post("/v1/slides", content=link, headers=typed),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("<script>alert(1)</script>.svs", "path"),
+        ("a\r\nSet-Cookie: x=1\r\n.svs", "line end (U+000D)"),
+        ("a\u2028b.svs", "line end (U+2028)"),
+        ("../../etc/passwd", "path"),
+        ("C:\\slides\\a.svs", "path"),
+        ("a\x00b.svs", "U+0000"),
+        ("\x00", "U+0000"),
+        ("ann\u202egvs.exe", "U+202E"),
+        ("\ufeff\u200ba.svs", "U+FEFF"),
+        ("a\ud800b.svs", ""),
+        ("..", "folder"),
+        (".", "folder"),
+        ("   ", "empty"),
+    ],
+)
+def test_names_that_no_slide_can_have_are_refused(
+    http: httpx.Client, given: str, reason: str
+) -> None:
+    """Each way in says why, and keeps nothing."""
+    before = http.get("/v1/slides").json()["total"]
+    for answer in named(http, given):
+        assert answer.status_code == 422, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["type"] == "/problems/invalid"
+        assert reason in answer.json()["detail"]
+        assert "set-cookie" not in answer.headers
+    assert http.get("/v1/slides").json()["total"] == before
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "%2e%2e%2fa.svs",
+        "=cmd|' C calc'!A0.svs",
+        " two  blanks .svs",
+        "<script>alert(1)<b>.svs",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645\u3000.svs",
+    ],
+)
+def test_other_names_are_kept_as_they_are(http: httpx.Client, given: str) -> None:
+    put, tus, _ = named(http, given)
+    assert (put.status_code, put.json()["name"]) == (201, given)
+    assert put.headers["content-type"] == "application/json"
+    assert put.headers["x-content-type-options"] == "nosniff"
+    assert http.get(f"/v1/slides/{tus.headers['wsi-slide-id']}").json()["name"] == given
+    found = http.get("/v1/slides", params={"search": given[:100]}).json()["slides"]
+    assert put.json()["id"] in [slide["id"] for slide in found]
+
+
+@pytest.mark.parametrize("search", ["%00", "a%00", "%0a", "%ff", "%ed%a0%80", "%e2%80%ae"])
+def test_a_search_for_what_no_name_has_finds_not_all(http: httpx.Client, search: str) -> None:
+    refused = http.get(f"/v1/slides?search={search}")
+    assert (refused.status_code, refused.json()["type"]) == (422, "/problems/invalid")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "detail"),
+    [
+        ("POST", "/v1/jobs", '{"slide_mpp": NaN}', "slide_mpp must be a finite number, not NaN"),
+        ("POST", "/v1/jobs", '{"mpp": Infinity}', "mpp must be a finite number, not Infinity"),
+        ("POST", "/v1/jobs", '{"mpp": -1e999}', "mpp must be a finite number, not -Infinity"),
+        ("POST", "/v1/jobs", '{"priority": NaN}', "priority must be a finite number, not NaN"),
+        ("POST", "/v1/jobs", '{"threshold": "NaN"}', "must be a finite number, not NaN"),
+        ("GET", "/v1/slides?limit=NaN", None, "limit must be a finite number, not NaN"),
+        ("GET", "/v1/slides?offset=-Infinity", None, "must be a finite number, not -Infinity"),
+    ],
+)
+def test_what_is_no_finite_number_is_said_so(
+    http: httpx.Client, method: str, path: str, body: str | None, detail: str
+) -> None:
+    if body is not None:
+        body = '{"slide_id": "' + "0" * 32 + '", "model": "demo", ' + body[1:]
+    headers = {"Content-Type": "application/json"}
+    refused = http.request(method, path, content=body, headers=headers)
+    assert refused.status_code == 422
+    assert refused.json()["detail"].endswith(detail)
+
+
+@pytest.mark.parametrize(
+    ("comment", "reason"),
+    [('"a\\u0000"', "control character U+0000"), ('"\\ud800"', "half of a surrogate pair")],
+)
+def test_comments_are_kept_whole_or_refused(http: httpx.Client, comment: str, reason: str) -> None:
+    refused = http.put(
+        f"/v1/jobs/{'0' * 32}/notes/1",
+        content=f'{{"comment": {comment}}}',
+        headers={"Content-Type": "application/json"},
+    )
+    assert (refused.status_code, refused.json()["type"]) == (422, "/problems/invalid")
+    assert refused.json()["detail"].startswith("body.comment: it holds")
+    assert reason in refused.json()["detail"]
 
 
 def test_long_names_are_refused(http: httpx.Client) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from jobs_support import PROBLEM, Store, digest
-from service_support import TOKEN, Service, running, settings_in
+from service_support import Service, running, settings_in
 
 from wsi_pipeline.jobs.access import Scope
 from wsi_pipeline.jobs.tables import new_id
@@ -268,7 +268,7 @@ def test_scopes_are_needed(service: Service, slide_id: str) -> None:
 
 
 def test_the_cookie_counts_for_pages_of_ours_only(service: Service, slide_id: str) -> None:
-    with service.client(None, cookies={"wsi_session": TOKEN}) as browser:
+    with service.browser() as browser:
         assert browser.get("/v1/jobs").status_code == 200
         problem(browser.post("/v1/jobs", json=order(slide_id)), 403)
         elsewhere = {"Origin": "https://elsewhere.example.org"}

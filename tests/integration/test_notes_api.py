@@ -198,7 +198,7 @@ def test_a_page_of_another_site_cannot_write(
 ) -> None:
     """The cookie alone is not enough."""
     secret = ann.headers["authorization"].partition(" ")[2]
-    with service.client(None, cookies={"wsi_session": secret}) as browser:
+    with service.browser(secret) as browser:
         for origin in (None, "https://elsewhere.example.org"):
             headers = {} if origin is None else {"Origin": origin}
             refused = browser.put(f"{notes}/1", json={"verdict": "agree"}, headers=headers)

@@ -1,5 +1,6 @@
 """The composition and its images: valid, closed by default, and without secrets."""
 
+import json
 import os
 import re
 import shutil
@@ -18,11 +19,13 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 OURS = ("api", "worker", "worker-cuda", "migrate", "demo-model")
 DOCKERFILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
-#: What `docker compose` and `podman-compose` put in for a variable: ${NAME:-default}.
-VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
+#: What `docker compose` and `podman-compose` put in for a variable: ${NAME:-default}, or, where
+#: nothing starts without, ${NAME:?message}.
+VARIABLE = re.compile(r"\$\{(\w+):(?:-([^}]*)|\?[^}]+)\}")
 #: Variables of whoever runs the tests that would fill the composition in.
 VARIABLES = re.compile("POSTGRES_|S3_|WSI_|COMPOSE_|PODMAN_")
-SECRETS = {"POSTGRES_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY", "WSI_TOKEN", "WSI_WEBHOOK_SECRET"}
+NEEDED = {"POSTGRES_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY"}
+SECRETS = {*NEEDED, "WSI_TOKEN", "WSI_WEBHOOK_SECRET"}
 
 
 @pytest.fixture(scope="module")
@@ -112,15 +115,16 @@ def test_images_are_pinned_or_built_here(services: dict[str, dict[str, Any]]) ->
 
 
 def test_secrets_are_asked_for_and_not_given(services: dict[str, dict[str, Any]]) -> None:
-    """Left empty, each is refused at start by whoever needs it, or made."""
+    """Left empty, nothing starts where somebody needs it; else it is made, or not used."""
     example = dict(
         line.split("=", 1)
         for line in (ROOT / ".env.example").read_text().splitlines()
         if line and not line.startswith("#")
     )
     text = COMPOSE.read_text()
-    used = {match[1]: match[2] for match in VARIABLE.finditer(text)}
+    used = {match[1]: match[2] or "" for match in VARIABLE.finditer(text)}
     assert len(re.findall(r"\$", text)) == len(VARIABLE.findall(text)), "each has a default"
+    assert {match[1] for match in VARIABLE.finditer(text) if ":?" in match[0]} == NEEDED
     assert used == example, "the example names every variable with its default, and no other"
     assert {name for name, value in used.items() if not value} == SECRETS
     for service in services.values():
@@ -194,14 +198,16 @@ def podman_compose(tmp_path: Path) -> dict[str, str]:
     return {**given, "PATH": f"{stand_in.parent}:{os.environ['PATH']}"}
 
 
-def read_by_podman_compose(environment: dict[str, str], folder: Path) -> dict[str, Any]:
-    """The composition in a folder of its own, which may have an ``.env``."""
+def podman_compose_config(
+    environment: dict[str, str], folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """What it makes of the composition in a folder of its own, which may have an ``.env``."""
     shutil.copy(COMPOSE, folder)
     shutil.copytree(ROOT / "docker", folder / "docker")
     beside = Path(sys.executable).parent
     command = shutil.which("podman-compose", path=f"{beside}:{environment['PATH']}")
     assert command is not None, "podman-compose is one of the test requirements"
-    done = subprocess.run(
+    return subprocess.run(
         [command, "--profile", "cuda", "config"],
         capture_output=True,
         text=True,
@@ -209,35 +215,48 @@ def read_by_podman_compose(environment: dict[str, str], folder: Path) -> dict[st
         cwd=folder,
         env=environment,
     )
+
+
+def filled_in(**changed: str) -> str:
+    """The example with its secrets filled in, and some otherwise."""
+    example = (ROOT / ".env.example").read_text()
+    return re.sub(
+        r"^(\w+)=$",
+        lambda line: f"{line[1]}={changed.get(line[1], 'filled-in')}",
+        example,
+        flags=re.MULTILINE,
+    )
+
+
+def test_podman_compose_reads_it(
+    podman_compose: dict[str, str], services: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "wsi").mkdir()
+    (tmp_path / "wsi" / ".env").write_text(filled_in(WSI_TOKEN=""))
+    done = podman_compose_config(podman_compose, tmp_path / "wsi")
     assert done.returncode == 0, done.stderr
     assert "${" not in done.stdout
-    read: dict[str, Any] = yaml.safe_load(done.stdout)
-    return read
-
-
-@pytest.mark.parametrize("env", [None, ".env.example", "filled in"])
-def test_podman_compose_reads_it(
-    env: str | None,
-    podman_compose: dict[str, str],
-    services: dict[str, dict[str, Any]],
-    tmp_path: Path,
-) -> None:
-    """Without an ``.env``, with the example as it is, and with its secrets filled in."""
-    folder = tmp_path / "wsi"
-    folder.mkdir()
-    secret = "filled-in" if env == "filled in" else ""
-    if env is not None:
-        example = (ROOT / ".env.example").read_text()
-        (folder / ".env").write_text(
-            re.sub(r"^(\w+)=$", rf"\1={secret}", example, flags=re.MULTILINE)
-        )
-    read = read_by_podman_compose(podman_compose, folder)["services"]
+    read = yaml.safe_load(done.stdout)["services"]
     assert set(read) == set(services)
     api = read["api"]["environment"]
-    assert api["WSI_DATABASE"] == f"postgresql+psycopg://wsi:{secret}@database:5432/wsi"
-    assert (api["WSI_TOKEN"] or "") == secret
-    assert (read["worker"]["environment"]["AWS_SECRET_ACCESS_KEY"] or "") == secret
+    assert api["WSI_DATABASE"] == "postgresql+psycopg://wsi:filled-in@database:5432/wsi"
+    assert not api["WSI_TOKEN"]
+    assert json.loads(api["WSI_TRUSTED_PROXIES"]) == ["127.0.0.1", "172.31.250.0/24"]
+    assert read["worker"]["environment"]["AWS_SECRET_ACCESS_KEY"] == "filled-in"
     assert read["proxy"]["ports"] == ["127.0.0.1:8080:8080"]
+
+
+@pytest.mark.parametrize("empty", [None, *sorted(NEEDED)])
+def test_without_a_needed_secret_nothing_starts(
+    empty: str | None, podman_compose: dict[str, str], tmp_path: Path
+) -> None:
+    """None: there is no ``.env`` at all."""
+    (tmp_path / "wsi").mkdir()
+    if empty is not None:
+        (tmp_path / "wsi" / ".env").write_text(filled_in(**{empty: ""}))
+    done = podman_compose_config(podman_compose, tmp_path / "wsi")
+    assert done.returncode != 0
+    assert "is empty; set it in .env" in done.stderr
 
 
 def test_nginx_accepts_its_configuration(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from wsi_pipeline.cli.service import (
     StorageUrl,
     load_settings,
     open_database,
+    open_sessions,
 )
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.jobs.garbage import Garbage, Waste
@@ -33,7 +34,7 @@ def gc(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Remove expired uploads, results no job has, and bytes nobody knows.
+    """Remove expired uploads, ended sessions, results no job has, and bytes nobody knows.
 
     A result goes when the last job that has it was deleted: until then identical work is answered
     with it. Bytes that could still be on their way stay. Safe while the service runs.
@@ -65,6 +66,7 @@ def gc(
         found += garbage.result_bytes()
         found += garbage.slide_bytes()
         found += garbage.workers()
+        found += garbage.sessions(open_sessions(opened, settings))
     if json:
         facts = [
             {"kind": waste.kind, "name": waste.name, "bytes": waste.size_bytes} for waste in found

@@ -1,4 +1,4 @@
-"""``wsi keys``: makes, lists and revokes API keys, on the machine of the service."""
+"""``wsi keys``: API keys and the browsers signed in with them, on the machine of the service."""
 
 import datetime as dt
 import json as json_format
@@ -16,13 +16,16 @@ from wsi_pipeline.cli.service import (
     Json,
     load_settings,
     open_database,
+    open_sessions,
     seconds_of,
 )
+from wsi_pipeline.errors import UsageError
 from wsi_pipeline.jobs.access import Scope
 from wsi_pipeline.jobs.keys import DEFAULT_WORKSPACE, ApiKey, ApiKeys
+from wsi_pipeline.jobs.sessions import Session
 
 app = typer.Typer(
-    help="Make, list and revoke API keys.",
+    help="Make, list and revoke API keys; list browsers and sign them out.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     add_completion=False,
@@ -100,7 +103,7 @@ def revoke(
     database: DatabaseUrl = None,
     json: Json = False,
 ) -> None:
-    """Make a key worthless, at once and for good.
+    """Make a key worthless, at once and for good. Browsers and links end with it.
 
     [bold]Example[/]
 
@@ -112,6 +115,81 @@ def revoke(
         sys.stdout.write(json_format.dumps(_facts(revoked)) + "\n")
         return
     Console().print(f"[green]✓[/] {revoked.id} is revoked", highlight=False)
+
+
+@app.command("sessions")
+def list_sessions(
+    data_dir: DataDir = None, database: DatabaseUrl = None, json: Json = False
+) -> None:
+    """List the browsers that are signed in.
+
+    [bold]Example[/]
+
+        wsi keys sessions
+    """
+    settings = load_settings(data_dir=data_dir, database=database)
+    with open_database(settings) as opened:
+        found = open_sessions(opened, settings).list()
+    if json:
+        sys.stdout.write(json_format.dumps([_session_facts(one) for one in found]) + "\n")
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("id", no_wrap=True)  # to be copied
+    for title in ("workspace", "key", "scope", "signed in", "last used", "ends"):
+        table.add_column(title, overflow="fold")
+    for one in found:
+        times = (one.created_at, one.used_at, min(one.idle_until, one.expires_at))
+        table.add_row(one.id, one.workspace, one.key_name, one.scope, *map(_minute, times))
+    Console().print(table, highlight=False, markup=False)
+
+
+@app.command("sign-out")
+def sign_out(
+    session_id: Annotated[
+        str | None, typer.Argument(help="The session's id, as `wsi keys sessions` shows it.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Sign out all browsers of this key instead; its id.")
+    ] = None,
+    data_dir: DataDir = None,
+    database: DatabaseUrl = None,
+    json: Json = False,
+) -> None:
+    """Sign a browser out, or all that are signed in with one key. The key stays good.
+
+    [bold]Examples[/]
+
+        wsi keys sign-out 3f2a…
+
+        wsi keys sign-out --key 77d0…
+    """
+    if (session_id is None) == (key is None):
+        raise UsageError("name a session, or a key with --key; `wsi keys sessions` shows both")
+    settings = load_settings(data_dir=data_dir, database=database)
+    with open_database(settings) as opened:
+        sessions = open_sessions(opened, settings)
+        if key is not None:
+            count = sessions.end_all(key)
+        elif session_id is not None and sessions.end(session_id):
+            count = 1
+        else:
+            raise UsageError(f"there is no session {session_id}; `wsi keys sessions` shows them")
+    if json:
+        sys.stdout.write(json_format.dumps({"signed_out": count}) + "\n")
+        return
+    Console().print(f"[green]✓[/] {count} signed out", highlight=False)
+
+
+def _session_facts(session: Session) -> dict[str, Any]:
+    times = ("created_at", "used_at", "idle_until", "expires_at")
+    return {
+        "id": session.id,
+        "workspace": session.workspace,
+        "key_id": session.key_id,
+        "key_name": session.key_name,
+        "scope": session.scope,
+        **{name: _rfc3339(getattr(session, name)) for name in times},
+    }
 
 
 def _facts(key: ApiKey) -> dict[str, Any]:
@@ -132,3 +210,7 @@ def _rfc3339(seconds: float | None) -> str | None:
 
 def _day(seconds: float | None) -> str:
     return "–" if seconds is None else f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d}"
+
+
+def _minute(seconds: float) -> str:
+    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d %H:%M} UTC"

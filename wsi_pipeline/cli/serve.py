@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 #: The HTTP server; the library itself knows none.
 _API = (sys.executable, "-m", "api")
 _LEAST_TOKEN = 16
+#: Name of the file in the data folder that holds the token in force, for this user only.
+_KEPT = "token"
 _COMPUTE = "Computing"
 _LISTEN = "Listening"
 
@@ -91,13 +93,22 @@ def serve(
             rich_help_panel=_COMPUTE,
         ),
     ] = True,
+    print_token: Annotated[
+        bool,
+        typer.Option(
+            "--print-token",
+            help="Print the address with the token even where standard output is no terminal.",
+            rich_help_panel=_LISTEN,
+        ),
+    ] = False,
     log_format: Annotated[
         Literal["json", "text"] | None, typer.Option(help="json, or text for people.")
     ] = None,
 ) -> None:
     """Start the service: uploads, queue, workers and masks over HTTP.
 
-    Prints the address to open, with the token that signs in; the token is also good as
+    Prints the address to open, in a terminal with the token that signs in; elsewhere, where it
+    would end up in a log, it names the file that holds the token. The token is also good as
     [bold]Authorization: Bearer TOKEN[/]. It is kept in the data folder and stays the same.
 
     [bold]Examples[/]
@@ -146,7 +157,11 @@ def serve(
         supervisor = Supervisor([api, *crew], settings.stop_seconds)
         try:
             supervisor.run(
-                when_ready=lambda: _say_address(settings, listening.getsockname()[1], token),
+                when_ready=lambda: _say_address(
+                    settings,
+                    listening.getsockname()[1],
+                    token if print_token or sys.stdout.isatty() else None,
+                ),
                 # Nobody may come in while those inside are shown out.
                 when_stopping=listening.close,
             )
@@ -217,13 +232,16 @@ def _prepare(settings: ServiceSettings) -> str:
             else:
                 schema.check(database)
         keys = ApiKeys(database)
+        kept = settings.data_dir / _KEPT
         if settings.token is not None:
             token = settings.token.get_secret_value()
             if len(token) < _LEAST_TOKEN:
                 raise UsageError(f"the token has fewer than {_LEAST_TOKEN} characters")
+            if not token.isprintable():
+                raise UsageError("the token holds a character that cannot be printed")
             keys.ensure_console(token)
+            _keep_token(kept, token)
             return token
-        kept = settings.data_dir / "token"
         token = _kept_token(kept)
         try:
             keys.ensure_console(token)
@@ -240,18 +258,24 @@ def _kept_token(path: Path) -> str:
     """The token of earlier starts, or a new one, readable by this user only."""
     if path.exists():
         path.chmod(0o600)
-        text = path.read_text(encoding="ascii").strip()
+        text = path.read_text(encoding="utf-8").strip()
         if len(text) >= _LEAST_TOKEN:
             return text
     token = PREFIX + secrets.token_urlsafe(32)
+    _keep_token(path, token)
+    return token
+
+
+def _keep_token(path: Path, token: str) -> None:
+    """Write the token where only this user reads it, from its first byte on."""
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    private = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(private, "w", encoding="utf-8") as file:
         file.write(token + "\n")
         file.flush()
         os.fsync(file.fileno())
     fresh.rename(path)
-    return token
 
 
 def _ensure_demo(settings: ServiceSettings) -> None:
@@ -278,7 +302,8 @@ def _ensure_demo(settings: ServiceSettings) -> None:
         raise PackageError(DEMO, "could not be built; see above, or start with --no-demo")
 
 
-def _say_address(settings: ServiceSettings, port: int, token: str) -> None:
+def _say_address(settings: ServiceSettings, port: int, token: str | None) -> None:
+    """Print the address; with the token, or else where that is found."""
     host = settings.host
     with contextlib.suppress(ValueError):
         address = ipaddress.ip_address(host)
@@ -286,7 +311,12 @@ def _say_address(settings: ServiceSettings, port: int, token: str) -> None:
             host = "127.0.0.1"
         elif address.version == 6:
             host = f"[{host}]"
-    sys.stdout.write(f"http://{host}:{port}/?token={quote(token)}\n")
+    address, file = f"http://{host}:{port}/", settings.data_dir / _KEPT
+    if token is not None:
+        sys.stdout.write(f"{address}?token={quote(token)}\n")
+    else:
+        sys.stdout.write(f"{address}\nthe token that signs in is in {file}\n")
+        log.info("the token is in a file", extra={"facts": {"file": str(file)}})
     sys.stdout.flush()
     if sys.stderr.isatty():
         console.print(f"everything is kept in {settings.data_dir}; Ctrl-C stops", highlight=False)

@@ -17,6 +17,7 @@ from pydantic_settings import SettingsError
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.jobs import schema
 from wsi_pipeline.jobs.database import Database
+from wsi_pipeline.jobs.sessions import Sessions
 from wsi_pipeline.jobs.settings import ServiceSettings
 from wsi_pipeline.storage import open_storage
 
@@ -64,8 +65,9 @@ def load_settings(**flags: Any) -> ServiceSettings:
         first = error.errors()[0]
         path = [str(part) for part in first["loc"]] or ["settings"]
         name, flag = ".".join(path), path[0].replace("_", "-")
+        reason = first["msg"].removeprefix("Value error, ")
         raise UsageError(
-            f"{name}: {first['msg']} (from --{flag}, WSI_{path[0].upper()} or wsi.toml)"
+            f"{name}: {reason} (from --{flag}, WSI_{path[0].upper()} or wsi.toml)"
         ) from error
     except SettingsError as error:
         raise UsageError(
@@ -119,6 +121,15 @@ def open_database(settings: ServiceSettings) -> Iterator[Database]:
             yield database
     finally:
         database.close()
+
+
+def open_sessions(database: Database, settings: ServiceSettings) -> Sessions:
+    """The service's browser sessions."""
+    return Sessions(
+        database,
+        idle_seconds=settings.session_idle_seconds,
+        absolute_seconds=settings.session_seconds,
+    )
 
 
 @contextlib.contextmanager

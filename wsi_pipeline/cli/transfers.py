@@ -24,6 +24,7 @@ from wsi_pipeline.cli.remote import Remote, fault, with_remote
 from wsi_pipeline.client import RefusedError, SlideFacts, TransferError
 from wsi_pipeline.client.client import Export
 from wsi_pipeline.errors import SlideError, UsageError
+from wsi_pipeline.jobs.text import shown
 
 #: Names of what is fetched, beside the job's id.
 _NAMES: Mapping[Export, str] = {
@@ -81,12 +82,12 @@ def upload(
     bad = 0
     with remote.client() as client, _bytes(quiet=remote.quiet) as progress:
         for path in found:
-            shown = escape(path.name)
-            task = progress.add_task(shown, total=None)
+            label = escape(shown(path.name))
+            task = progress.add_task(label, total=None)
             try:
                 slide = client.upload(_whole(path), name=name, progress=_moving(progress, task))
                 if check:
-                    progress.update(task, description=f"{shown} [dim]being checked[/]")
+                    progress.update(task, description=f"{label} [dim]being checked[/]")
                     slide = client.wait_slide(slide.id)
             except (UsageError, TransferError, SlideError, OSError) as error:
                 bad += 1
@@ -96,13 +97,13 @@ def upload(
                 if error.status not in _ABOUT_THE_SLIDE:
                     raise
                 bad += 1
-                fault(f"{path.name}: {error}")
+                fault(f"{shown(path.name)}: {error}")
                 continue
             sent.append(slide)
-            progress.update(task, description=f"{shown} [dim]{slide.state}[/]")
+            progress.update(task, description=f"{label} [dim]{slide.state}[/]")
             if slide.problem is not None:
                 bad += 1
-                fault(f"{path.name} (slide {slide.id}): {slide.problem['detail']}")
+                fault(f"{shown(path.name)} (slide {slide.id}): {slide.problem['detail']}")
             elif not remote.json:
                 sys.stdout.write(f"{slide.id}\n")
                 sys.stdout.flush()

@@ -1,6 +1,7 @@
 """A slide as one file to send: as it is, or several files in a ZIP."""
 
 import hashlib
+import re
 import shutil
 import tempfile
 import zipfile
@@ -44,9 +45,14 @@ def parcel(path: Path, name: str | None = None) -> Iterator[Parcel]:
         name: What to call it; None takes the file's or folder's name.
 
     Raises:
-        UsageError: there is nothing at ``path``, or part of the slide is missing.
+        UsageError: there is nothing at ``path``, part of the slide is missing, or a name is no
+            text.
     """
     files = _files(path)
+    for file in files:
+        # File systems keep names as bytes; Python shows those that are no text as surrogates.
+        if re.search("[\ud800-\udfff]", file):
+            raise UsageError(f"{file!a}: the name is not text in UTF-8; rename the file")
     state = _state(files)
     called = name or path.resolve().name
     if list(files) == [path.name]:

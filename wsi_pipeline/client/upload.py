@@ -86,7 +86,8 @@ class Uploader:
             address = None  # expired or removed: begin again
 
     def _create(self, size: int, name: str) -> str:
-        encoded = base64.b64encode(name.encode()).decode("ascii")
+        # A file's name may be no text: the service then says so, in words.
+        encoded = base64.b64encode(name.encode(errors="surrogatepass")).decode("ascii")
         headers = {
             **_TUS,
             "Upload-Length": str(size),

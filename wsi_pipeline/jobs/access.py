@@ -19,8 +19,9 @@ class Scope(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who asks: the workspace, the key's id and its scope."""
+    """Who asks: the workspace, the key's id and its scope, and the session if a browser asks."""
 
     workspace_id: str
     key_id: str
     scope: Scope
+    session_id: str | None = None

@@ -17,13 +17,16 @@ import sqlalchemy as sa
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.jobs.audit import SYSTEM, note
 from wsi_pipeline.jobs.database import Database, now
+from wsi_pipeline.jobs.sessions import Sessions
 from wsi_pipeline.jobs.slides import SlideState
 from wsi_pipeline.jobs.spool import Spool
 from wsi_pipeline.jobs.tables import jobs, results, slides, workers
 from wsi_pipeline.jobs.uploads import UploadStore
 from wsi_pipeline.storage import Storage, StoredFile
 
-Kind = Literal["upload", "spooled file", "result", "result bytes", "slide bytes", "worker"]
+Kind = Literal[
+    "upload", "spooled file", "result", "result bytes", "slide bytes", "worker", "session"
+]
 
 #: Bytes nobody knows are left alone for so long: their worker may be about to name them. No lease
 #: lasts longer, seconds.
@@ -131,6 +134,11 @@ class Garbage:
             if not self._dry:
                 connection.execute(workers.delete().where(workers.c.id.in_(gone)))
         yield from (Waste("worker", worker_id) for worker_id in gone)
+
+    def sessions(self, store: Sessions) -> Iterator[Waste]:
+        """Browser sessions that are over."""
+        gone = store.over() if self._dry else store.forget()
+        yield from (Waste("session", session_id) for session_id in gone)
 
     def check_belongs(self) -> None:
         """Check that the storage is this database's.

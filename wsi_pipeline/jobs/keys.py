@@ -13,6 +13,7 @@ from wsi_pipeline.jobs.access import Access, Scope
 from wsi_pipeline.jobs.audit import SYSTEM, note
 from wsi_pipeline.jobs.database import Database, now
 from wsi_pipeline.jobs.tables import api_keys, new_id, workspaces
+from wsi_pipeline.jobs.text import check_label
 
 DEFAULT_WORKSPACE = "default"
 #: Begins every key, so that one that leaked into a repository or a log can be found.
@@ -54,7 +55,7 @@ class ApiKeys:
         """A new key and its secret, which nobody can show again. The workspace is made if new.
 
         Raises:
-            UsageError: a name is empty or too long.
+            UsageError: a name is empty, too long, or holds what cannot be shown.
         """
         secret = PREFIX + secrets.token_urlsafe(32)
         return self._store(workspace, name, scope, secret, lifetime_seconds), secret
@@ -75,19 +76,13 @@ class ApiKeys:
 
     def find(self, secret: str) -> Access | None:
         """Who holds this key; None if it is unknown, expired or revoked."""
-        digest = _sha256(secret)
-        wanted = sa.select(api_keys).where(api_keys.c.sha256 == digest, unspent())
+        sha256 = digest(secret)
+        wanted = sa.select(api_keys).where(api_keys.c.sha256 == sha256, unspent())
         with self._database.read() as connection:
             row = connection.execute(wanted).mappings().first()
-        if row is None or not hmac.compare_digest(row["sha256"], digest):
+        if row is None or not hmac.compare_digest(row["sha256"], sha256):
             return None
         return Access(row["workspace_id"], row["id"], Scope(row["scope"]))
-
-    def is_good(self, access: Access) -> bool:
-        """Whether a key found earlier is still neither expired nor revoked."""
-        wanted = sa.select(api_keys.c.id).where(api_keys.c.id == access.key_id, unspent())
-        with self._database.read() as connection:
-            return connection.execute(wanted).first() is not None
 
     def describe(self, access: Access) -> ApiKey:
         """The key somebody asks with."""
@@ -102,7 +97,7 @@ class ApiKeys:
             return [ApiKey.of(row) for row in connection.execute(wanted).mappings()]
 
     def revoke(self, key_id: str) -> ApiKey:
-        """Make a key worthless from now on.
+        """Make a key worthless from now on, and with it its sessions and links.
 
         Raises:
             UsageError: there is no such key.
@@ -127,9 +122,8 @@ class ApiKeys:
         secret: str,
         lifetime_seconds: float | None,
     ) -> ApiKey:
-        for text in (workspace, name):
-            if not 0 < len(text) <= 200:
-                raise UsageError("names of keys and workspaces have 1 to 200 characters")
+        check_label("workspace", workspace)
+        check_label("key", name)
         with self._database.write() as connection:
             found = workspace_id(connection, workspace)
             key_id = new_id()
@@ -139,7 +133,7 @@ class ApiKeys:
                     id=key_id,
                     workspace_id=found,
                     name=name,
-                    sha256=_sha256(secret),
+                    sha256=digest(secret),
                     scope=scope,
                     created_at=now(),
                     expires_at=expires,
@@ -178,6 +172,7 @@ def _shown() -> sa.Select[tuple[object, ...]]:
     ).join(workspaces, workspaces.c.id == api_keys.c.workspace_id)
 
 
-def _sha256(secret: str) -> str:
+def digest(secret: str) -> str:
+    """What is kept of a key or session: its SHA-256 in hex."""
     # What is presented may be no text at all; then it is no key of ours, but no failure either.
     return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()

@@ -1,10 +1,20 @@
 """Settings of the service: from flags, ``WSI_…`` variables and ``wsi.toml``, in this order."""
 
+import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -13,9 +23,36 @@ from pydantic_settings import (
 )
 
 from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.errors import UsageError
+from wsi_pipeline.jobs.text import check_label
 
 _APP = "wsi-pipeline"
 _GIB = 2**30
+
+
+def _network(text: str) -> str:
+    """An address, or a network without bits beyond its prefix: others would silently match nothing.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    ipaddress.ip_network(text)
+    return text
+
+
+def _workspace(name: str) -> str:
+    """The name of a workspace.
+
+    Raises:
+        ValueError: there can be none of this name.
+    """
+    try:
+        return check_label("workspace", name)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+
+
+Proxy = Annotated[str, AfterValidator(_network)]
 
 
 class WatchedFolder(BaseModel):
@@ -37,7 +74,7 @@ class WatchedFolder(BaseModel):
     model: str
     results: Path | None = None
     still_seconds: float = 10.0
-    workspace: str = "default"
+    workspace: Annotated[str, AfterValidator(_workspace)] = "default"
     analysis: AnalysisConfig = AnalysisConfig()
 
     @model_validator(mode="after")
@@ -62,7 +99,11 @@ class ServiceSettings(BaseSettings):
         port: Port to listen on; 0 takes a free one.
         public_hosts: Names under which a reverse proxy reaches the service; while it listens to
             this machine only, other names than this machine's are refused without them.
-        token: Key printed at start; None makes one and keeps it in ``data_dir``.
+        trusted_proxies: Addresses and networks (``10.0.0.0/8``) of reverse proxies, whose
+            ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; of nobody else's.
+        token: The first administrator's key; None makes one. It is kept in ``data_dir``.
+        session_idle_seconds: A browser that asked nothing for so long is signed out.
+        session_seconds: A browser is signed out so long after it signed in, whatever it does.
         workers: Worker processes ``wsi serve`` starts; 0 leaves that to ``wsi worker``.
         device: As in ``wsi run``.
         precision: As in ``wsi run``.
@@ -91,6 +132,8 @@ class ServiceSettings(BaseSettings):
         env_prefix="WSI_",
         env_nested_delimiter="__",
         env_ignore_empty=True,
+        # No number here can be NaN or infinite.
+        allow_inf_nan=False,
         frozen=True,
         extra="ignore",
     )
@@ -103,7 +146,10 @@ class ServiceSettings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     public_hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[Proxy, ...] = ("127.0.0.1", "::1")
     token: SecretStr | None = None
+    session_idle_seconds: Annotated[float, Field(gt=0)] = 12 * 3600.0
+    session_seconds: Annotated[float, Field(gt=0)] = 7 * 86400.0
     workers: Annotated[int, Field(ge=0)] = 1
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
@@ -138,6 +184,15 @@ class ServiceSettings(BaseSettings):
         """Flags before variables before ``wsi.toml`` in the working folder."""
         toml = TomlConfigSettingsSource(settings_cls, Path("wsi.toml"))
         return init_settings, env_settings, toml
+
+    @field_validator("database")
+    @classmethod
+    def _has_its_password(cls, address: str | None) -> str | None:
+        # "wsi:@host" is what is left of "wsi:${POSTGRES_PASSWORD}@host" where that is empty; who
+        # needs no password writes "wsi@host".
+        if address and re.match(r"\w+(\+\w+)?://[^/@:]*:@", address):
+            raise ValueError("the password in the address is empty")
+        return address
 
     @model_validator(mode="after")
     def _absolute(self) -> Self:

@@ -53,6 +53,24 @@ api_keys = sa.Table(
     sa.Column("revoked_at", sa.Double),
 )
 
+#: Browsers that are signed in; each with one key, with which it ends.
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    #: For lists and commands; the cookie holds another secret.
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("key_id", sa.ForeignKey("api_keys.id"), nullable=False, index=True),
+    #: Of what the cookie holds, which is kept nowhere.
+    sa.Column("sha256", _SHA256, nullable=False, unique=True),
+    sa.Column("created_at", sa.Double, nullable=False),
+    #: Written at most once a minute.
+    sa.Column("used_at", sa.Double, nullable=False),
+    sa.Column("idle_until", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+    #: When somebody signed it out.
+    sa.Column("ended_at", sa.Double),
+)
+
 uploads = sa.Table(
     "uploads",
     metadata,

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from wsi_pipeline import cli
+from wsi_pipeline.jobs.database import Database
+from wsi_pipeline.jobs.sessions import Sessions
 
 
 class Run:
@@ -141,5 +143,40 @@ def test_keys_are_made_shown_whole_and_revoked(wsi: Run) -> None:
     assert json.loads(wsi("keys", "list", "--json")[1])[0]["revoked_at"]
     assert "wsi keys list" in refused(wsi, "keys", "revoke", "0" * 32)
     assert "90d" in refused(wsi, "keys", "create", "x", "--expires", "soon")
+    assert "line end" in refused(wsi, "keys", "create", "a\nb")
+    assert "line end" in refused(wsi, "keys", "create", "a", "--workspace", "a\u2028b")
     code, out, _ = wsi("audit", "verify", "--json")
     assert (code, json.loads(out)["lines"]) == (0, 2)
+
+
+def test_browsers_are_listed_and_signed_out(wsi: Run) -> None:
+    wsi("migrate")
+    secret = wsi("keys", "create", "Ann")[1].strip()
+    (key,) = json.loads(wsi("keys", "list", "--json")[1])
+    database = Database(f"sqlite:///{wsi.data / 'service.db'}")
+    sessions = Sessions(database, idle_seconds=60, absolute_seconds=60)
+    for _ in range(3):
+        assert sessions.start(secret) is not None
+    listed = json.loads(wsi("keys", "sessions", "--json")[1])
+    assert [(one["key_name"], one["key_id"]) for one in listed] == [("Ann", key["id"])] * 3
+    first = listed[0]["id"]
+    assert first in wsi("keys", "sessions")[1], "it has to be copied from there"
+    assert "1 signed out" in wsi("keys", "sign-out", first)[1]
+    assert "wsi keys sessions" in refused(wsi, "keys", "sign-out", first)
+    assert "--key" in refused(wsi, "keys", "sign-out")
+    assert "--key" in refused(wsi, "keys", "sign-out", first, "--key", key["id"])
+    out = wsi("keys", "sign-out", "--key", key["id"], "--json")[1]
+    assert json.loads(out) == {"signed_out": 2}
+    assert json.loads(wsi("keys", "sessions", "--json")[1]) == []
+    assert "wsi keys list" in refused(wsi, "keys", "sign-out", "--key", "0" * 32)
+    assert "3 × session" in wsi("gc", "--dry-run")[1]
+    assert "3 × session" in wsi("gc")[1]
+    assert "nothing to remove" in wsi("gc")[1]
+    database.close()
+
+
+def test_an_empty_password_is_told(wsi: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "postgresql+psycopg://wsi:@database:5432/wsi"
+    for verb in ("serve", "worker", "migrate"):
+        said = refused(wsi, verb, "--database", address)
+        assert said.startswith("wsi: database: the password in the address is empty (from --data")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from wsi_pipeline.jobs.settings import ServiceSettings
 
@@ -24,6 +25,43 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert default.token is None
     assert default.webhook_secret is None
     assert default.webhook_hosts == ()
+
+
+@pytest.mark.parametrize(
+    ("address", "is_good"),
+    [
+        ("postgresql+psycopg://wsi:@database:5432/wsi", False),
+        ("postgresql://:@database/wsi", False),
+        ("postgresql+psycopg://wsi:secret@database:5432/wsi", True),
+        ("postgresql+psycopg://wsi@database/wsi", True),
+        ("postgresql+psycopg:///wsi", True),
+        ("sqlite:////srv/wsi/service.db", True),
+    ],
+)
+def test_an_empty_password_is_refused(address: str, is_good: bool) -> None:
+    """As what a variable that is empty leaves; without any, PostgreSQL has other ways to ask."""
+    if is_good:
+        assert ServiceSettings(database=address).database_url == address
+    else:
+        with pytest.raises(ValidationError, match="password in the address is empty"):
+            ServiceSettings(database=address)
+
+
+@pytest.mark.parametrize("name", ["scan_seconds", "session_idle_seconds", "lease_seconds"])
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_numbers_are_finite(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"WSI_{name.upper()}", value)
+    with pytest.raises(ValidationError, match="finite"):
+        ServiceSettings()
+
+
+def test_proxies_are_addresses_or_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WSI_TRUSTED_PROXIES", '["10.0.0.0/8", "::1"]')
+    assert ServiceSettings().trusted_proxies == ("10.0.0.0/8", "::1")
+    assert ServiceSettings(trusted_proxies=()).trusted_proxies == ()
+    for wrong in ("*", "proxy", "10.0.0.1/8", ""):
+        with pytest.raises(ValidationError):
+            ServiceSettings(trusted_proxies=(wrong,))
 
 
 def test_flags_come_before_variables_before_the_file(

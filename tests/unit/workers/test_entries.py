@@ -96,11 +96,12 @@ def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
         entries(tmp_path / "a drive that is away")
 
 
-def test_names_that_are_no_text_are_passed_over(folder: Path) -> None:
+def test_names_that_are_no_text_are_known(folder: Path) -> None:
     odd = os.fsencode(folder) + b"/\xff\xfe.svs"
     with open(odd, "wb") as file:  # noqa: PTH123 - a name in bytes
         file.write(b"pixels")
-    assert entries(folder) == {}
+    put(folder / "a.svs")
+    assert [entry.is_text for _, entry in sorted(entries(folder).items())] == [True, False]
 
 
 def test_looks_change_with_size_and_time(folder: Path) -> None:

@@ -232,6 +232,31 @@ def test_what_is_no_slide_is_told_once(watched: Watched) -> None:
     assert not (watched.folder / "a.error.json").exists()
 
 
+def test_a_name_that_no_slide_can_have_is_told_once(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that a database can keep, and one that is no text at all."""
+    watched.slide("a\nb.tiff")
+    odd = os.fsdecode(os.fsencode(watched.folder) + b"/c\xff.tiff")
+    watched.slide().rename(odd)
+    watched.scan(4)
+    (slide,) = watched.slides()
+    assert (slide["state"], slide["name"]) == ("rejected", "a\\nb.tiff")
+    told = {
+        name: json.loads((watched.folder / name).read_text())["problem"]["detail"]
+        for name in ("a\nb.error.json", os.fsdecode(b"c\xff.error.json"))
+    }
+    assert list(told.values()) == [
+        "a\\nb.tiff: the slide's name holds a line end (U+000A); rename it",
+        "c\\udcff.tiff: the path is not text in UTF-8; rename it",
+    ]
+    assert sum("no text" in record.message for record in caplog.records) == 1
+    before = {path: path.stat().st_mtime_ns for path in watched.folder.iterdir()}
+    watched.scan(3)
+    assert {path: path.stat().st_mtime_ns for path in watched.folder.iterdir()} == before
+    assert watched.jobs() == []
+
+
 def test_a_failed_job_is_told_and_a_retried_one_delivered(watched: Watched) -> None:
     watched.slide()
     watched.scan()

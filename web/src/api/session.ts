@@ -1,4 +1,4 @@
-/** Who is signed in: the server keeps the key in a cookie that no script can read. */
+/** Who is signed in: a session, whose cookie no script can read. */
 
 import { get, send } from "./client";
 
@@ -24,12 +24,12 @@ export function maySubmit(): boolean {
   return current?.scope !== "view";
 }
 
-/** Keep a key in the cookie. */
+/** Begin a session with a key. */
 export async function signIn(key: string): Promise<void> {
   await send("/v1/session", { method: "POST", body: { key } });
 }
 
-/** Forget it; the key itself stays good. */
+/** End the session; the key stays good. */
 export async function signOut(): Promise<void> {
   await send("/v1/session", { method: "DELETE" });
 }

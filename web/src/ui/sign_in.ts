@@ -1,4 +1,4 @@
-/** Asking for a key, which goes into a cookie no script can read. */
+/** Asking for a key, which begins a session. */
 
 import { Unauthorised, problemText } from "../api/problem";
 import { signIn } from "../api/session";
@@ -42,7 +42,7 @@ export function signInForm(): HTMLElement {
         { class: "hint", id: "key-hint" },
         "The token that ",
         h("code", {}, "wsi serve"),
-        " printed when it started, or a key made with ",
+        " printed when it started or keeps in its data folder, or a key made with ",
         h("code", {}, "wsi keys create"),
         ".",
       ),
