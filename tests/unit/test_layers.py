@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stitch": BASICS | {"slide", "grid", "tiles"},
     # One layer: `run.batch` drives `pipeline`, which drives the rest of `run`.
     "pipeline": {"errors", "config", "model", "stitch", "run"},
-    "run": {"errors", "config", "slide", "grid", "tissue", "tiles", "model", "stitch", "pipeline"},
+    "run": BASICS | {"config", "slide", "grid", "tissue", "tiles", "model", "stitch", "pipeline"},
     "export": BASICS | {"slide", "grid", "tiles", "stitch"},
     "synth": BASICS,
     "figures": set(),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import ResultError, UsageError
-from wsi_pipeline.geometry import Mpp, Size
+from wsi_pipeline.geometry import NO_STRETCH, Mpp, PerAxis, Size
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.stitch.cells import NOT_ANALYSED, TUMOUR, Cells
 from wsi_pipeline.stitch.result import Result
@@ -65,6 +65,17 @@ class Decision:
         """Area of each cell's part inside the slide in mm², ``(rows, columns)``."""
         px_mm2 = self.mpp_0.x * self.mpp_0.y / 1e6
         return np.outer(np.diff(self.row_edges), np.diff(self.column_edges)) * px_mm2
+
+    def picture_size(self, side: int) -> Size:
+        """Px of a picture of the slide in its true proportions, also where px are not square.
+
+        Args:
+            side: Its longer side in px.
+        """
+        width_um, height_um = self.slide.width * self.mpp_0.x, self.slide.height * self.mpp_0.y
+        longer = max(width_um, height_um)
+        across, down = side * width_um / longer, side * height_um / longer
+        return Size(max(1, round(across)), max(1, round(down)))
 
     @property
     def tumour_mm2(self) -> float:
@@ -136,4 +147,6 @@ def grid_of(result: Result) -> Grid:
         patch=grid["patch_px"],
         stride=grid["stride_px"],
         mpp_0=result.mpp_0,
+        # Before px could be stretched, none were.
+        stretch=PerAxis(**grid["stretch"]) if "stretch" in grid else NO_STRETCH,
     )

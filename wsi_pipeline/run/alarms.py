@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_pipeline.geometry import Mpp
 from wsi_pipeline.model.cascade import logit
 from wsi_pipeline.slide.resolution import USUAL_MPP
 from wsi_pipeline.stitch.result import Alarm
@@ -91,28 +92,59 @@ def _implausible_mpp(facts: Facts, _: Cells) -> str:
 
     Three comparisons: the resolution given by hand with the file's; the file's with what
     pathology scanners make (:data:`~wsi_pipeline.slide.resolution.USUAL_MPP`); the resolution
-    analysed with the model's.
+    analysed with the model's. Where the model states a pyramid level, its resolution is that of
+    this slide's level.
     """
-    slide, trained = facts["slide"], facts["model"]["mpp"]
-    used, stated = _mean(slide["mpp"]), slide["mpp_file"]
+    slide = facts["slide"]
+    used, stated = _side(slide["mpp"]), slide["mpp_file"]
     low, high = USUAL_MPP
-    if slide["mpp_source"] == "override" and stated and _differ(used, _mean(stated)):
-        return (
+    found: list[str] = []
+    if slide["mpp_source"] == "override" and stated and _differ(used, _side(stated)):
+        found.append(
             f"the resolution was given as {used:.3g} µm/px, the file states "
-            f"{_mean(stated):.3g} µm/px: one of them is wrong"
+            f"{_side(stated):.3g} µm/px: one of them is wrong"
         )
-    if not low <= used <= high:
-        return (
+    elif not low <= used <= high:
+        found.append(
             f"the slide's px are {used:.3g} µm; pathology scanners make {low:g} to {high:g} µm: "
             "sizes, and what the model saw, may be wrong"
         )
-    analysed = _mean(facts["grid"]["mpp"])
+    analysed = _side(facts["grid"]["mpp"])
+    trained, made_for = _trained(facts)
     if trained and _differ(analysed, trained):
-        return (
-            f"analysed at {analysed:.3g} µm/px; the model was made for {trained:.3g} µm/px and "
-            "sees cells of another size"
+        found.append(
+            f"analysed at {analysed:.3g} µm/px; the model was made for {made_for} and sees cells "
+            "of another size"
         )
-    return ""
+    return "; ".join(found)
+
+
+def _trained(facts: Facts) -> tuple[float | None, str]:
+    """µm per px the model was made for, on this slide, and in words; None where nothing says."""
+    slide, model = facts["slide"], facts["model"]
+    if model["mpp"]:
+        return model["mpp"], f"{model['mpp']:.3g} µm/px"
+    # Results did not always name the model's level.
+    level = model.get("level")
+    if level is None or level >= len(slide["levels"]):
+        return None, ""
+    mpp = _side(slide["mpp"]) * slide["levels"][level]["downsample"]
+    return mpp, f"pyramid level {level} ({mpp:.3g} µm/px here)"
+
+
+def _non_square_pixels(facts: Facts, _: Cells) -> str:
+    """The slide's px are at least 2 % longer along one axis than along the other.
+
+    They are resampled to square ones; but hardly any scanner makes such px, so the file may be
+    wrong, and along the finer axis detail was reduced.
+    """
+    mpp = Mpp(**facts["slide"]["mpp"])
+    if mpp.is_square:
+        return ""
+    return (
+        f"the slide's px are not square ({mpp}): they were resampled to square ones; if the file "
+        "states this wrongly, areas and what the model saw are wrong"
+    )
 
 
 def _unlike_training(facts: Facts, _: Cells) -> str:
@@ -148,14 +180,16 @@ _RULES: dict[str, Callable[[Facts, Cells], str]] = {
     "one-valued": _one_valued,
     "unlike-training": _unlike_training,
     "implausible-mpp": _implausible_mpp,
+    "non-square-pixels": _non_square_pixels,
     "unreadable-tissue": _unreadable_tissue,
     "too-few-tiles": _too_few_tiles,
     "synthetic-model": _synthetic_model,
 }
 
 
-def _mean(mpp: Mapping[str, float]) -> float:
-    return (mpp["x"] + mpp["y"]) / 2
+def _side(mpp: Mapping[str, float]) -> float:
+    """µm along a side of the square px these px are resampled to."""
+    return Mpp(**mpp).side
 
 
 def _differ(one: float, other: float) -> bool:

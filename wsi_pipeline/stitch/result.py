@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from zarr.storage import ZipStore
 
 from wsi_pipeline.errors import ResultError
-from wsi_pipeline.geometry import Mpp
+from wsi_pipeline.geometry import Mpp, PerAxis
 from wsi_pipeline.stitch import layout
 from wsi_pipeline.stitch.writer import attributes_digest, metadata_hashes
 
@@ -112,9 +112,20 @@ class Result:
         return cast("NDArray[np.uint8]", self.array(f"{layout.COVERAGE_LABEL}/0")[...])
 
     @property
-    def cell_px_0(self) -> float:
-        """Side of a grid cell in level-0 px."""
-        return float(self._attributes["grid"]["cell_px_0"])
+    def cell_0(self) -> PerAxis:
+        """Width and height of a grid cell in level-0 px."""
+        return self._extent("cell")
+
+    @property
+    def patch_0(self) -> PerAxis:
+        """Width and height of a patch in level-0 px."""
+        return self._extent("patch")
+
+    def _extent(self, name: str) -> PerAxis:
+        grid = self._attributes["grid"]
+        width = float(grid[f"{name}_px_0"])
+        # Before px could be stretched there was one number for both axes.
+        return PerAxis(width, float(grid.get(f"{name}_height_px_0", width)))
 
     def tumour(self, level: int = 0) -> zarr.Array[Any]:
         """The tumour mask at a level of the store; 0 is the slide's analysis level."""

@@ -151,8 +151,8 @@ def _attributes(
             "patch_px": grid.patch,
             "stride_px": grid.stride,
             "scale": grid.scale,
-            "cell_px_0": grid.step * grid.downsample,
-            "patch_px_0": grid.patch_side * grid.downsample,
+            "cell_px_0": grid.cell_0.x,
+            "patch_px_0": grid.patch_0.x,
             "mpp": {"x": grid.mpp_0.x * grid.scale, "y": grid.mpp_0.y * grid.scale},
         },
         "counts": {
