@@ -4,6 +4,8 @@ A coarse resolution alone is none: a coarse level kept as a file of its own has 
 against a resolution is the size it gives the glass, the objective, and what light can resolve.
 """
 
+import math
+
 from wsi_pipeline.geometry import MPP_RANGE, Mpp, Size
 
 #: Longer and shorter side, mm, of what a file may claim: glass slides are 76 × 26 mm (ISO 8037-1),
@@ -23,7 +25,7 @@ def usual_mpp(objective: float | None) -> float | None:
 
     A suggestion for people: cameras and adapters differ, so nothing is computed with it.
     """
-    return _UM_TIMES_OBJECTIVE / objective if objective else None
+    return _UM_TIMES_OBJECTIVE / objective if objective and 0 < objective < math.inf else None
 
 
 def contradiction(mpp: Mpp, size: Size, objective: float | None, *, by_hand: bool = False) -> str:
