@@ -35,7 +35,11 @@ class CellLevelOut(BaseModel):
 
     columns: int
     rows: int
-    cell_px: Annotated[float, Field(description="Side of a cell in level-0 px")]
+    cell_px: Annotated[float, Field(description="Width of a cell in level-0 px")]
+    cell_height_px: Annotated[
+        float,
+        Field(description="Its height in level-0 px: another one where the px are not square"),
+    ]
     tile_columns: int
     tile_rows: int
 
@@ -93,7 +97,8 @@ def get_cells(job_id: JobId, access: Viewer, services: _Services) -> CellsOut:
             CellLevelOut(
                 columns=level.columns,
                 rows=level.rows,
-                cell_px=level.cell_px_0,
+                cell_px=level.cell_0.x,
+                cell_height_px=level.cell_0.y,
                 tile_columns=level.tiles[0],
                 tile_rows=level.tiles[1],
             )

@@ -12,7 +12,7 @@ from api.models import ProblemOut, timestamp
 from api.problems import INVALID, ApiError, responses
 from api.services import Services
 from wsi_pipeline.config import AnalysisConfig
-from wsi_pipeline.geometry import PLAUSIBLE_MPP
+from wsi_pipeline.geometry import MPP_RANGE
 from wsi_pipeline.jobs.job import Job, JobState
 from wsi_pipeline.jobs.order import make_request
 from wsi_pipeline.jobs.requests import JobRequest
@@ -51,7 +51,9 @@ class JobOrder(BaseModel):
             examples=["demo"],
         ),
     ]
-    mpp: Annotated[float | None, Field(gt=0, le=64, description="µm per analysis px")] = None
+    mpp: Annotated[float | None, Field(gt=0, le=MPP_RANGE[1], description="µm per analysis px")] = (
+        None
+    )
     level: Annotated[
         int | None, Field(ge=0, le=100, description="Pyramid level, instead of mpp")
     ] = None
@@ -71,8 +73,8 @@ class JobOrder(BaseModel):
     slide_mpp: Annotated[
         float | None,
         Field(
-            ge=PLAUSIBLE_MPP[0],
-            le=PLAUSIBLE_MPP[1],
+            ge=MPP_RANGE[0],
+            le=MPP_RANGE[1],
             description="µm per level-0 px to believe instead of the file",
         ),
     ] = None

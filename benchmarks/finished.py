@@ -83,7 +83,7 @@ class FormulaScheduler(Scheduler):
         """The regions in their order."""
         for task in tasks:
             size = np.array((task.grid.level_size.width, task.grid.level_size.height))
-            middles = (task.region.cells + 0.5) * task.grid.step / size
+            middles = (task.region.cells + 0.5) * (task.grid.step.x, task.grid.step.y) / size
             yield RegionResult(
                 index=task.region.index,
                 probabilities=self._formula(middles).astype(np.float32),

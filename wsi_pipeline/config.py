@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from wsi_pipeline.geometry import PLAUSIBLE_MPP
+from wsi_pipeline.geometry import MPP_RANGE
 
 #: What computes the probabilities; `model.runtime` has an entry for each but ``auto``.
 RuntimeChoice = Literal["auto", "openvino", "torch"]
@@ -35,12 +35,12 @@ class AnalysisConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    mpp: float | None = Field(default=None, gt=0, le=64)
+    mpp: float | None = Field(default=None, gt=0, le=MPP_RANGE[1])
     level: int | None = Field(default=None, ge=0)
     stride: int | None = Field(default=None, ge=1)
     min_tissue: float = Field(default=0.3, ge=0, le=1)
     tissue: Literal["fast", "exact"] = "fast"
-    slide_mpp: float | None = Field(default=None, ge=PLAUSIBLE_MPP[0], le=PLAUSIBLE_MPP[1])
+    slide_mpp: float | None = Field(default=None, ge=MPP_RANGE[0], le=MPP_RANGE[1])
     threshold: float | None = Field(default=None, gt=0, lt=1)
     allow_unreadable: float = Field(default=0.0, ge=0, le=1)
     device: str = "auto"

@@ -14,8 +14,13 @@ converts silently into another.
 import math
 from dataclasses import dataclass
 
-#: µm per level-0 px that some scanner makes: from below 0.1 (100× oil) to 8 (1.25× overview).
-PLAUSIBLE_MPP = (0.05, 8.0)
+#: µm per px that a person may state. Finest: light microscopes resolve 0.2 µm (Abbe: 550 nm at an
+#: aperture of 1.4), which a quarter of that samples twice as densely as Nyquist asks for. Coarsest:
+#: a slide of 76 mm in 300 px, a thumbnail.
+MPP_RANGE = (0.05, 250.0)
+#: Px whose sides differ by less than this share count as square: files state rounded numbers, and
+#: no label or patch moves by a px for it.
+SQUARE_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,36 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class PerAxis:
+    """Two positive numbers, one along x and one along y: factors, or lengths in px of one frame."""
+
+    x: float
+    y: float
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(v) and v > 0 for v in (self.x, self.y)):
+            raise ValueError(f"must be positive and finite, not {self.x} × {self.y}")
+
+    def __mul__(self, factor: float) -> "PerAxis":
+        """Both numbers times a factor."""
+        return PerAxis(self.x * factor, self.y * factor)
+
+    def __truediv__(self, divisor: "float | PerAxis") -> "PerAxis":
+        """Both numbers divided, by one number or each by its own."""
+        by = PerAxis.of(divisor)
+        return PerAxis(self.x / by.x, self.y / by.y)
+
+    @classmethod
+    def of(cls, value: "float | PerAxis") -> "PerAxis":
+        """The same number along both axes, where one is given."""
+        return value if isinstance(value, PerAxis) else cls(value, value)
+
+
+#: How much longer a square px is than a px of a slide, along each axis, where that is square too.
+NO_STRETCH = PerAxis(1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Mpp:
     """Resolution: µm per px along x and y."""
 
@@ -76,8 +111,32 @@ class Mpp:
 
     @property
     def mean(self) -> float:
-        """The mean of both axes in µm per px: what levels are chosen by."""
+        """The mean of both axes in µm per px."""
         return (self.x + self.y) / 2
+
+    @property
+    def is_square(self) -> bool:
+        """Whether the px count as square, see :data:`SQUARE_TOLERANCE`."""
+        # Slightly less, so that what is stated as 2 % counts as 2 % whatever its last digit.
+        return max(self.x / self.y, self.y / self.x) - 1 < SQUARE_TOLERANCE * (1 - 1e-9)
+
+    @property
+    def side(self) -> float:
+        """µm along a side of the square px these px are resampled to: what levels are chosen by.
+
+        The mean of both axes where the px count as square, else the coarser axis: along it px are
+        used as they are, and none is invented along the finer one.
+        """
+        return self.mean if self.is_square else max(self.x, self.y)
+
+    @property
+    def stretch(self) -> PerAxis:
+        """Px along x and y that make one square px; 1 × 1 where they count as square."""
+        return NO_STRETCH if self.is_square else PerAxis(self.side / self.x, self.side / self.y)
+
+    def squared(self) -> "Mpp":
+        """The resolution of the square px; these themselves where they count as square."""
+        return self if self.is_square else Mpp(self.side, self.side)
 
     def scaled(self, factor: float) -> "Mpp":
         """The resolution of px that are ``factor`` times as long."""

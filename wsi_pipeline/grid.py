@@ -1,9 +1,10 @@
 """The analysis grid: how cells, patches and px of each frame lie on one another.
 
 Three lengths meet here. *Analysis px* are what the model sees. *Level px* are px of the pyramid
-level that is read; ``scale`` of them make one analysis px. *Level-0 px* are ``downsample`` times
-finer than level px. Every position is computed from its index, never by adding up steps, so that
-nothing drifts from the top left to the bottom right.
+level that is read; ``scale`` of them make one analysis px. Analysis px are square in µm; where the
+slide's px are not, ``stretch`` times as many level px make one, along each axis. *Level-0 px* are
+``downsample`` times finer than level px. Every position is computed from its index, never by adding
+up steps, so that nothing drifts from the top left to the bottom right.
 """
 
 import math
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.geometry import Mpp, Size
+from wsi_pipeline.geometry import NO_STRETCH, Mpp, PerAxis, Size
 from wsi_pipeline.slide.info import SlideInfo
 from wsi_pipeline.slide.resolution import Resolution
 
@@ -31,10 +32,11 @@ class Grid:
         level: Pyramid level that is read.
         level_size: Its size in level px.
         downsample: Level-0 px per level px.
-        scale: Level px per analysis px.
+        scale: Level px per analysis px, but for the stretch.
         patch: Side of a patch in analysis px.
         stride: Side of a cell in analysis px; at most ``patch``.
         mpp_0: µm per level-0 px.
+        stretch: Level px along x and y that make a square px; 1 × 1 where they are square.
     """
 
     level: int
@@ -44,6 +46,7 @@ class Grid:
     patch: int
     stride: int
     mpp_0: Mpp
+    stretch: PerAxis = NO_STRETCH
 
     def __post_init__(self) -> None:
         if not 1 <= self.stride <= self.patch:
@@ -58,26 +61,46 @@ class Grid:
             )
 
     @property
-    def step(self) -> float:
-        """Side of a cell in level px."""
-        return self.stride * self.scale
+    def px(self) -> PerAxis:
+        """Width and height of an analysis px in level px."""
+        return self.stretch * self.scale
 
     @property
-    def patch_side(self) -> float:
-        """Side of a patch in level px."""
-        return self.patch * self.scale
+    def px_0(self) -> PerAxis:
+        """Width and height of an analysis px in level-0 px."""
+        return self.stretch * (self.downsample * self.scale)
+
+    @property
+    def step(self) -> PerAxis:
+        """Width and height of a cell in level px."""
+        return self.stretch * (self.stride * self.scale)
+
+    @property
+    def cell_0(self) -> PerAxis:
+        """Width and height of a cell in level-0 px."""
+        return self.step * self.downsample
+
+    @property
+    def patch_side(self) -> PerAxis:
+        """Width and height of a patch in level px."""
+        return self.stretch * (self.patch * self.scale)
+
+    @property
+    def patch_0(self) -> PerAxis:
+        """Width and height of a patch in level-0 px."""
+        return self.patch_side * self.downsample
 
     @property
     def size(self) -> Size:
         """Columns and rows; the last ones reach over the slide's edge where it does not fit."""
         return Size(
-            max(1, math.ceil(self.level_size.width / self.step - _EPSILON)),
-            max(1, math.ceil(self.level_size.height / self.step - _EPSILON)),
+            max(1, math.ceil(self.level_size.width / self.step.x - _EPSILON)),
+            max(1, math.ceil(self.level_size.height / self.step.y - _EPSILON)),
         )
 
     def corner(self, column: int, row: int) -> tuple[float, float]:
         """Top-left corner of a cell and of its patch, in level px."""
-        return column * self.step, row * self.step
+        return column * self.step.x, row * self.step.y
 
     def corners_0(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
         """Top-left corners of cells in level-0 px, rounded.
@@ -88,7 +111,8 @@ class Grid:
         Returns:
             ``x`` and ``y``, shape ``(n, 2)``.
         """
-        corners: NDArray[np.int64] = np.rint(cells * (self.step * self.downsample)).astype(np.int64)
+        cell = np.array([self.cell_0.x, self.cell_0.y])
+        corners: NDArray[np.int64] = np.rint(cells * cell).astype(np.int64)
         return corners
 
     def column_edges(self, downsample: float, width: int) -> NDArray[np.int64]:
@@ -98,18 +122,11 @@ class Grid:
             downsample: Level-0 px per px of that level.
             width: Width of that level in its px; edges do not exceed it.
         """
-        return self._edges(self.size.width, downsample, width)
+        return _edges(self.size.width, self.cell_0.x / downsample, width)
 
     def row_edges(self, downsample: float, height: int) -> NDArray[np.int64]:
         """Where rows begin and end in px of a level, shape ``(rows + 1,)``."""
-        return self._edges(self.size.height, downsample, height)
-
-    def _edges(self, count: int, downsample: float, length: int) -> NDArray[np.int64]:
-        exact = np.arange(count + 1) * (self.step * self.downsample / downsample)
-        edges: NDArray[np.int64] = np.minimum(np.rint(exact).astype(np.int64), length)
-        # The last cell reaches to the last px, also where a coarser level is rounded up.
-        edges[-1] = length
-        return edges
+        return _edges(self.size.height, self.cell_0.y / downsample, height)
 
     @property
     def reach(self) -> int:
@@ -122,8 +139,16 @@ class Grid:
     @property
     def cell_um(self) -> tuple[float, float]:
         """Width and height of a cell in µm."""
-        side_0 = self.step * self.downsample
-        return side_0 * self.mpp_0.x, side_0 * self.mpp_0.y
+        return self.cell_0.x * self.mpp_0.x, self.cell_0.y * self.mpp_0.y
+
+
+def _edges(count: int, cell: float, length: int) -> NDArray[np.int64]:
+    """Where cells of one axis begin and end in px of a level, ``(count + 1,)``."""
+    exact = np.arange(count + 1) * cell
+    edges: NDArray[np.int64] = np.minimum(np.rint(exact).astype(np.int64), length)
+    # The last cell reaches to the last px, also where a coarser level is rounded up.
+    edges[-1] = length
+    return edges
 
 
 def make_grid(info: SlideInfo, resolution: Resolution, *, patch: int, stride: int) -> Grid:
@@ -141,4 +166,5 @@ def make_grid(info: SlideInfo, resolution: Resolution, *, patch: int, stride: in
         patch=patch,
         stride=stride,
         mpp_0=resolution.mpp_0,
+        stretch=resolution.stretch,
     )

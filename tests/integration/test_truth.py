@@ -85,7 +85,7 @@ def check(analysis: Analysis, tolerance_0: float) -> None:
         for box in analysis.planted:
             d = level.downsample
             # Only this rectangle: the others are farther than a patch away.
-            far = int(2 * grid.patch_side * grid.downsample / d)
+            far = int(2 * grid.patch_0.x / d)
             x1, y1 = max(0, int(box.x / d) - far), max(0, int(box.y / d) - far)
             x2, y2 = int(box.right / d) + far, int(box.bottom / d) + far
             tumour = mask[y1:y2, x1:x2] == 1

@@ -51,8 +51,8 @@ def test_cells_cover_the_level_exactly_once(grid: Grid) -> None:
         widths = np.diff(edges)
         assert (widths >= 0).all()
         # All but the last cell are whole: as wide as a step, to rounding.
-        assert (np.abs(widths[:-1] - step.step) <= 1).all()
-        assert widths[-1] <= np.ceil(step.step) + 1
+        assert (np.abs(widths[:-1] - step.step.x) <= 1).all()
+        assert widths[-1] <= np.ceil(step.step.x) + 1
 
 
 @given(grids(), st.floats(1, 64))
@@ -85,11 +85,11 @@ def test_nothing_drifts(grid: Grid, data: st.DataObject) -> None:
 @given(grids())
 def test_the_last_row_and_column_begin_inside(grid: Grid) -> None:
     columns, rows = grid.size.width, grid.size.height
-    noise = 1e-5 * grid.step
-    assert (columns - 1) * grid.step < grid.level_size.width
-    assert columns * grid.step >= grid.level_size.width - noise
-    assert (rows - 1) * grid.step < grid.level_size.height
-    assert rows * grid.step >= grid.level_size.height - noise
+    noise = 1e-5 * grid.step.x
+    assert (columns - 1) * grid.step.x < grid.level_size.width
+    assert columns * grid.step.x >= grid.level_size.width - noise
+    assert (rows - 1) * grid.step.y < grid.level_size.height
+    assert rows * grid.step.y >= grid.level_size.height - noise
 
 
 @given(st.integers(1, 400), st.data())

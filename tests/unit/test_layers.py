@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tiles": BASICS | {"slide", "grid", "tissue"},
     "model": {"errors", "durable", "config"},
     "stitch": BASICS | {"slide", "grid", "tiles"},
-    "run": {"errors", "durable", "config", "slide", "grid", "tissue", "tiles", "model", "stitch"},
+    "run": BASICS | {"config", "slide", "grid", "tissue", "tiles", "model", "stitch"},
     "pipeline": {"errors", "config", "model", "stitch", "run"},
     "batch": {"errors", "slide", "stitch", "run", "pipeline"},
     "export": BASICS | {"slide", "grid", "tiles", "stitch"},

@@ -17,7 +17,7 @@ from wsi_pipeline.annotation.mask_file import (
 )
 from wsi_pipeline.annotation.truth import TruthKind
 from wsi_pipeline.errors import AnnotationError
-from wsi_pipeline.geometry import Size
+from wsi_pipeline.geometry import PerAxis, Size
 
 #: Values a mask of each kind may hold beside 0. CAMELYON16's release has 1 for other tissue.
 _ALLOWED: dict[str, tuple[int, ...]] = {"mask-255": (255,), "mask-2": (1, 2), "mask-1": (1,)}
@@ -93,18 +93,19 @@ class MaskTruth:
         return left, top, right, bottom
 
     def window(
-        self, x: float, y: float, width: int, height: int, downsample: float
+        self, x: float, y: float, width: int, height: int, downsample: float | PerAxis
     ) -> NDArray[np.bool_]:
         """See :meth:`Truth.window`; from the coarsest level that is as fine as the window.
 
         Raises:
             AnnotationError: a block cannot be decoded, or holds a value the kind does not have.
         """
-        level = self._level(downsample)
+        px_0 = PerAxis.of(downsample)
+        level = self._level(min(px_0.x, px_0.y))
         factor = level.downsample * self._base
         # Level px that hold the centres of the window's columns and rows.
-        across = np.floor((x + (np.arange(width) + 0.5) * downsample) / factor).astype(np.int64)
-        down = np.floor((y + (np.arange(height) + 0.5) * downsample) / factor).astype(np.int64)
+        across = np.floor((x + (np.arange(width) + 0.5) * px_0.x) / factor).astype(np.int64)
+        down = np.floor((y + (np.arange(height) + 0.5) * px_0.y) / factor).astype(np.int64)
         out = np.zeros((height, width), np.bool_)
         columns = _runs(across, level.size.width, level.block.width)
         with _opened(self._path) as descriptor:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from wsi_pipeline.annotation.scanline import Edges, fill
 from wsi_pipeline.annotation.shapes import Area
 from wsi_pipeline.annotation.truth import TruthKind
+from wsi_pipeline.geometry import PerAxis
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,11 @@ class OutlineTruth:
         return self._edges
 
     def window(
-        self, x: float, y: float, width: int, height: int, downsample: float
+        self, x: float, y: float, width: int, height: int, downsample: float | PerAxis
     ) -> NDArray[np.bool_]:
         """See :meth:`Truth.window`; exact at every scale."""
-        box = self.bounds
-        right, bottom = x + width * downsample, y + height * downsample
+        box, px_0 = self.bounds, PerAxis.of(downsample)
+        right, bottom = x + width * px_0.x, y + height * px_0.y
         if box is None or x > box[2] or y > box[3] or right < box[0] or bottom < box[1]:
             return np.zeros((height, width), np.bool_)
-        return fill(self._edges, x, y, width, height, downsample)
+        return fill(self._edges, x, y, width, height, px_0)

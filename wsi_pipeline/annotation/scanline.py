@@ -12,6 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from wsi_pipeline.annotation.shapes import Area
+from wsi_pipeline.geometry import PerAxis
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +90,11 @@ def columns(
 
 
 def fill(
-    edges: Edges, x: float, y: float, width: int, height: int, downsample: float
+    edges: Edges, x: float, y: float, width: int, height: int, px_0: PerAxis
 ) -> NDArray[np.bool_]:
     """Which px of a window are inside, ``(height, width)``; arguments as ``Truth.window``'s."""
-    row, crossing = edges.crossings(y, height, downsample)
-    column = columns(crossing, x, width, downsample)
+    row, crossing = edges.crossings(y, height, px_0.y)
+    column = columns(crossing, x, width, px_0.x)
     turns = np.zeros((height, width), np.uint8)
     seen = column < width
     place, times = np.unique(row[seen] * width + column[seen], return_counts=True)

@@ -1,4 +1,4 @@
-"""``wsi info``: what a slide is, and what analysing it would take."""
+"""``wsi info``: what a slide is, whether it can be analysed, and what that would take."""
 
 import json as json_format
 import math
@@ -10,11 +10,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from wsi_pipeline.errors import SlideMetadataError
+from wsi_pipeline.cli.analysis_options import (
+    LevelOption,
+    MppOption,
+    SlideMppOption,
+    StrideOption,
+    analysis_config,
+    check_stride,
+)
+from wsi_pipeline.demo import find_or_build
+from wsi_pipeline.errors import SlideError
+from wsi_pipeline.geometry import Mpp
+from wsi_pipeline.run.preparation import CheckedSlide, check_slide
+from wsi_pipeline.settings import Settings
 from wsi_pipeline.slide.files import slide_files
-from wsi_pipeline.slide.info import SlideInfo
-from wsi_pipeline.slide.probe import probe
-from wsi_pipeline.slide.resolution import slide_mpp
+from wsi_pipeline.slide.probe import Probe, probe
 
 #: Tiles per second assumed for the estimate: int8 with refinement on two cores (``make bench``).
 _TILES_PER_SECOND = 100.0
@@ -24,62 +34,80 @@ _TISSUE_SHARE = 0.4
 
 def info(
     slide: Annotated[Path, typer.Argument(help="A slide file, or a folder of DICOM files.")],
-    patch: Annotated[
-        int, typer.Option(help="Side of a tile in px, for the estimate.", min=1)
-    ] = 299,
-    slide_mpp: Annotated[
-        float | None, typer.Option(help="µm per level-0 px to believe instead of the file.")
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Also check whether the slide suits this model package: its folder, or a name."
+        ),
     ] = None,
+    mpp: MppOption = None,
+    level: LevelOption = None,
+    stride: StrideOption = None,
+    slide_mpp: SlideMppOption = None,
+    patch: Annotated[
+        int,
+        typer.Option(help="Side of a tile in px, for the estimate without --model.", min=1),
+    ] = 299,
     json: Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")] = False,
 ) -> None:
     """Show a slide's format, levels, resolution and size, and estimate the work per level.
 
-    The file is checked in a child process, so that a damaged or hostile one harms nothing.
+    The slide is checked as [bold]wsi run[/] checks it with the same options before it looks for
+    tissue, and what [bold]run[/] would refuse is refused here, for the same reason and with the
+    same exit code. The file is read in a child process, so that a damaged or hostile one harms
+    nothing. The model itself is not loaded.
 
     [bold]Examples[/]
 
         wsi info slide.svs
 
+        wsi info slide.svs --model lab-model --slide-mpp 0.5
+
         wsi info slide.svs --json
 
-    Exit codes: 0 a sound slide, 3 a slide that cannot be analysed, 2 wrong usage.
+    Exit codes: 0 [bold]wsi run[/] would analyse it, 3 it would refuse the slide, 2 wrong usage.
     """
+    config = analysis_config(mpp=mpp, level=level, stride=stride, slide_mpp=slide_mpp)
+    package = None if model is None else find_or_build(model, Settings())
+    tile = patch if package is None else package.description.patch_px
+    check_stride(stride, tile)
     probed = probe(slide)
-    facts = _facts(slide, probed.info, patch, slide_mpp)
-    if probed.unreadable:
-        facts["warnings"].append(
-            f"{probed.unreadable} of {probed.sampled} sampled places cannot be decoded: "
-            f"{probed.reason}"
-        )
+    checked, refusal = None, None
+    try:
+        checked = check_slide(slide, package, config, prober=lambda _: probed)
+    except SlideError as error:
+        refusal = error
+    facts = _facts(slide, probed, checked, refusal, stride or tile)
     if json:
         sys.stdout.write(json_format.dumps(facts) + "\n")
-        return
-    _show(facts)
+    else:
+        _show(facts)
+    if refusal is not None:
+        raise refusal
 
 
-def _facts(path: Path, slide: SlideInfo, patch: int, override: float | None) -> dict[str, Any]:
-    warnings = list(slide.warnings)
-    mpp = slide.mpp
-    try:
-        mpp, oddities = slide_mpp(slide, override)
-        warnings += oddities
-    except SlideMetadataError as error:
-        warnings.append(error.cause)
-    size = sum(file.stat().st_size for file in slide_files(path))
+def _facts(
+    path: Path,
+    probed: Probe,
+    checked: CheckedSlide | None,
+    refusal: SlideError | None,
+    stride: int,
+) -> dict[str, Any]:
+    slide = probed.info
+    mpp = slide.mpp if checked is None else checked.mpp_0
     levels: list[dict[str, Any]] = []
     for index, level in enumerate(slide.levels):
-        columns, rows = (
-            math.ceil(level.size.width / patch),
-            math.ceil(level.size.height / patch),
+        px = level.size.width, level.size.height
+        tiles = math.prod(
+            math.ceil(length / side) for length, side in zip(px, _cell(mpp, stride), strict=True)
         )
-        tiles = columns * rows
         levels.append(
             {
                 "level": index,
                 "width": level.size.width,
                 "height": level.size.height,
                 "downsample": level.downsample,
-                "mpp": None if mpp is None else mpp.mean * level.downsample,
+                "mpp": None if mpp is None else mpp.side * level.downsample,
                 "tiles": tiles,
                 "estimated_seconds": round(tiles * _TISSUE_SHARE / _TILES_PER_SECOND, 1),
             }
@@ -87,11 +115,31 @@ def _facts(path: Path, slide: SlideInfo, patch: int, override: float | None) -> 
     return {
         "slide": str(path),
         "vendor": slide.vendor,
-        "bytes": size,
+        "bytes": sum(file.stat().st_size for file in slide_files(path)),
         "mpp": None if mpp is None else {"x": mpp.x, "y": mpp.y},
         "objective": slide.objective,
         "levels": levels,
-        "warnings": warnings,
+        "warnings": list(slide.warnings if checked is None else checked.warnings),
+        "analysis": _analysis(checked),
+        "refused": None if refusal is None else refusal.cause,
+    }
+
+
+def _cell(mpp: Mpp | None, stride: int) -> tuple[float, float]:
+    """Width and height in level px of a cell of square px, where a level is used as it is."""
+    return (stride, stride) if mpp is None else (stride * mpp.stretch.x, stride * mpp.stretch.y)
+
+
+def _analysis(checked: CheckedSlide | None) -> dict[str, Any] | None:
+    """What the model would be shown; None where no model decides it."""
+    if checked is None or checked.chosen is None:
+        return None
+    resolution, grid = checked.chosen
+    return {
+        "level": resolution.level,
+        "mpp": {"x": resolution.mpp.x, "y": resolution.mpp.y},
+        "columns": grid.size.width,
+        "rows": grid.size.height,
     }
 
 
@@ -100,7 +148,7 @@ def _show(facts: dict[str, Any]) -> None:
     first = facts["levels"][0]
     out.print(f"[bold]{facts['slide']}[/]", highlight=False)
     mpp = facts["mpp"]
-    resolution = "resolution unknown" if mpp is None else f"{(mpp['x'] + mpp['y']) / 2:.4g} µm/px"
+    resolution = "resolution unknown" if mpp is None else str(Mpp(**mpp))
     objective = f", {facts['objective']:g}×" if facts["objective"] else ""
     out.print(
         f"{facts['vendor']}, {first['width']:,} × {first['height']:,} px, {resolution}{objective}, "
@@ -124,6 +172,13 @@ def _show(facts: dict[str, Any]) -> None:
         f"[dim]About: if {_TISSUE_SHARE:.0%} of the tiles hold tissue, at "
         f"{_TILES_PER_SECOND:.0f} tiles/s (two CPU cores).[/]"
     )
+    analysis = facts["analysis"]
+    if analysis is not None:
+        out.print(
+            f"The model would see {analysis['columns']:,} × {analysis['rows']:,} tiles of level "
+            f"{analysis['level']} at {Mpp(**analysis['mpp'])}.",
+            highlight=False,
+        )
     for warning in facts["warnings"]:
         out.print(f"[yellow]! {warning}[/]", highlight=False)
 

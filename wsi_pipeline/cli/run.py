@@ -5,17 +5,23 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from pydantic import ValidationError
 
+from wsi_pipeline.cli.analysis_options import (
+    WHERE,
+    LevelOption,
+    MppOption,
+    SlideMppOption,
+    StrideOption,
+    analysis_config,
+    check_stride,
+)
 from wsi_pipeline.cli.console import console
-from wsi_pipeline.config import AnalysisConfig, PrecisionChoice, RuntimeChoice
+from wsi_pipeline.config import PrecisionChoice, RuntimeChoice
 from wsi_pipeline.demo import find_or_build
-from wsi_pipeline.errors import UsageError
 from wsi_pipeline.model.loaded import model_loading
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
 from wsi_pipeline.settings import Settings
 
-_WHERE = "Resolution and tiles"
 _HOW = "Computing"
 
 
@@ -28,53 +34,32 @@ def run(
     model: Annotated[
         str, typer.Option(help="Model package: its folder, or a name such as [bold]demo[/].")
     ],
-    mpp: Annotated[
-        float | None,
-        typer.Option(
-            help="Analyse at this many µm per px. [dim]\\[default: the model's][/]",
-            rich_help_panel=_WHERE,
-        ),
-    ] = None,
-    level: Annotated[
-        int | None,
-        typer.Option(help="Analyse this pyramid level as it is.", rich_help_panel=_WHERE),
-    ] = None,
-    stride: Annotated[
-        int | None,
-        typer.Option(
-            help="Distance between tiles in analysis px. [dim]\\[default: the patch's side][/]",
-            rich_help_panel=_WHERE,
-        ),
-    ] = None,
+    mpp: MppOption = None,
+    level: LevelOption = None,
+    stride: StrideOption = None,
     min_tissue: Annotated[
         float,
-        typer.Option(help="Least share of tissue in a tile, 0-1.", rich_help_panel=_WHERE),
+        typer.Option(help="Least share of tissue in a tile, 0-1.", rich_help_panel=WHERE),
     ] = 0.3,
     tissue: Annotated[
         Literal["fast", "exact"],
         typer.Option(
             help="Find tissue from a coarse level, or from every tile's own px.",
-            rich_help_panel=_WHERE,
+            rich_help_panel=WHERE,
         ),
     ] = "fast",
-    slide_mpp: Annotated[
-        float | None,
-        typer.Option(
-            help="µm per level-0 px of every slide of this run, whatever their files state.",
-            rich_help_panel=_WHERE,
-        ),
-    ] = None,
+    slide_mpp: SlideMppOption = None,
     threshold: Annotated[
         float | None,
         typer.Option(
             help="Probability from which a cell is tumour. [dim]\\[default: the model's][/]",
-            rich_help_panel=_WHERE,
+            rich_help_panel=WHERE,
         ),
     ] = None,
     allow_unreadable: Annotated[
         float,
         typer.Option(
-            help="Share of the tissue tiles that may be unreadable, 0-1.", rich_help_panel=_WHERE
+            help="Share of the tissue tiles that may be unreadable, 0-1.", rich_help_panel=WHERE
         ),
     ] = 0.0,
     device: Annotated[
@@ -140,26 +125,19 @@ def run(
 
     Exit codes: 0 all well, 3 some slide failed, 2 wrong usage.
     """
-    try:
-        config = AnalysisConfig(
-            mpp=mpp,
-            level=level,
-            stride=stride,
-            min_tissue=min_tissue,
-            tissue=tissue,
-            slide_mpp=slide_mpp,
-            threshold=threshold,
-            allow_unreadable=allow_unreadable,
-            device=device,
-            precision=precision,
-            runtime=runtime,
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = str(first["loc"][0]).replace("_", "-")
-        raise UsageError(f"--{option}: {first['msg']}") from error
-    if mpp is not None and level is not None:
-        raise UsageError("give --mpp or --level, not both")
+    config = analysis_config(
+        mpp=mpp,
+        level=level,
+        stride=stride,
+        min_tissue=min_tissue,
+        tissue=tissue,
+        slide_mpp=slide_mpp,
+        threshold=threshold,
+        allow_unreadable=allow_unreadable,
+        device=device,
+        precision=precision,
+        runtime=runtime,
+    )
     settings = Settings()
     resolve_device(device)  # a wrong name is told before anything is loaded
     with nullcontext() if quiet else console.status("loading the model") as status:
@@ -168,11 +146,7 @@ def run(
             settings,
             lambda what: status.update(f"building the demo model: {what}") if status else None,
         )
-    if stride is not None and stride > package.description.patch_px:
-        raise UsageError(
-            f"--stride {stride} is larger than the model's patch of "
-            f"{package.description.patch_px} px and would leave tissue unseen"
-        )
+    check_stride(stride, package.description.patch_px)
     request = RuntimeRequest(device, precision, settings.cache_dir, runtime=runtime)
     threshold = threshold or package.description.threshold.value
     local = nullcontext() if scheduler else model_loading(package, request, threshold)

@@ -306,10 +306,10 @@ def _say_address(settings: ServiceSettings, port: int, token: str | None) -> Non
     """Print the address; with the token, or else where that is found."""
     host = settings.host
     with contextlib.suppress(ValueError):
-        address = ipaddress.ip_address(host)
-        if address.is_unspecified:
+        named = ipaddress.ip_address(host)
+        if named.is_unspecified:
             host = "127.0.0.1"
-        elif address.version == 6:
+        elif named.version == 6:
             host = f"[{host}]"
     address, file = f"http://{host}:{port}/", settings.data_dir / _KEPT
     if token is not None:

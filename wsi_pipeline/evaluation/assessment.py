@@ -18,7 +18,7 @@ from wsi_pipeline.evaluation.pairing import Case
 from wsi_pipeline.evaluation.settings import OFFICIAL_MPP, EvaluationSettings
 from wsi_pipeline.evaluation.tile_truth import label_tiles
 from wsi_pipeline.export.decision import Decision, decide
-from wsi_pipeline.geometry import Size
+from wsi_pipeline.geometry import Mpp, Size
 from wsi_pipeline.slide import open_slide
 from wsi_pipeline.slide.synthetic import declares_synthetic
 from wsi_pipeline.stitch.record import Record
@@ -138,16 +138,15 @@ def _synthetic(case: Case) -> bool:
         return False  # not ours to read: what needs its pixels will say so
 
 
-def _size_and_mpp(case: Case, decision: Decision | None) -> tuple[Size | None, float | None]:
+def _size_and_mpp(case: Case, decision: Decision | None) -> tuple[Size | None, Mpp | None]:
     """The slide's size in level-0 px and its µm per level-0 px, where they are known."""
     if decision is not None:
-        return decision.slide, decision.mpp_0.mean
+        return decision.slide, decision.mpp_0
     if case.detections is None or case.slide.path is None or not case.slide.path.exists():
         return None, None
     reader = open_slide(case.slide.path)
     try:
-        mpp = reader.info.mpp
-        return reader.info.size, None if mpp is None else mpp.mean
+        return reader.info.size, reader.info.mpp
     finally:
         reader.close()
 
@@ -184,7 +183,7 @@ def _check_inside(case: Case, detections: Detections | None, size: Size | None) 
 def _lesions(
     ground: Ground,
     settings: EvaluationSettings,
-    mpp: float | None,
+    mpp: Mpp | None,
     size: Size | None,
     notes: dict[str, str],
 ) -> Lesions | None:

@@ -10,7 +10,7 @@ from scipy import ndimage
 from wsi_pipeline.annotation.truth import Truth
 from wsi_pipeline.evaluation.extent import major_axes
 from wsi_pipeline.evaluation.settings import FrocRule
-from wsi_pipeline.geometry import Size
+from wsi_pipeline.geometry import NO_STRETCH, Mpp, PerAxis, Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Lesions:
         labels: Lesion of each px, from 1 on, 0 = none; int32 ``(rows, columns)``.
         column: First column of the window in px of the mask.
         row: First row of the window in px of the mask.
-        downsample: Level-0 px per px of the mask.
+        downsample: Level-0 px per px of the mask along x and y.
         extent_um: Major axis of each lesion less the dilation: about its true length, ``(n,)``.
         itc: Which are too short to count, ``(n,)``.
     """
@@ -29,7 +29,7 @@ class Lesions:
     labels: NDArray[np.int32]
     column: int
     row: int
-    downsample: float
+    downsample: PerAxis
     extent_um: NDArray[np.float64]
     itc: NDArray[np.bool_]
 
@@ -41,8 +41,8 @@ class Lesions:
 
         Points are divided by the downsample and floored, as in the challenge's script.
         """
-        columns = np.floor(x / self.downsample).astype(np.int64) - self.column
-        rows = np.floor(y / self.downsample).astype(np.int64) - self.row
+        columns = np.floor(x / self.downsample.x).astype(np.int64) - self.column
+        rows = np.floor(y / self.downsample.y).astype(np.int64) - self.row
         height, width = self.labels.shape
         inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
         found = np.zeros(len(columns), np.int64)
@@ -52,13 +52,15 @@ class Lesions:
 
 def no_lesions() -> Lesions:
     """A slide without tumour."""
-    return Lesions(np.zeros((1, 1), np.int32), 0, 0, 1.0, np.empty(0), np.empty(0, bool))
+    return Lesions(np.zeros((1, 1), np.int32), 0, 0, NO_STRETCH, np.empty(0), np.empty(0, bool))
 
 
 def find_lesions(
-    truth: Truth, rule: FrocRule, mpp_0: float | None, size_0: Size | None = None
+    truth: Truth, rule: FrocRule, mpp_0: Mpp | None, size_0: Size | None = None
 ) -> Lesions:
     """Make a slide's evaluation mask.
+
+    Its px are square in µm: where the slide's are not, the rule's level-0 px are its square px.
 
     Memory: some 20 bytes per px of the mask within the tumour's bounds; a macro-metastasis of
     60,000 × 50,000 px has 3 million of them at the challenge's level 5.
@@ -75,28 +77,25 @@ def find_lesions(
     bounds = truth.bounds
     if bounds is None:
         return no_lesions()
-    px_um = rule.mpp_of(mpp_0) * rule.downsample
+    px_0 = (NO_STRETCH if mpp_0 is None else mpp_0.stretch) * rule.downsample
+    px_um = rule.mpp_of(None if mpp_0 is None else mpp_0.side) * rule.downsample
     reach_px = rule.gap_um / (2 * px_um)
     margin = math.ceil(reach_px) + 1
-    left, top = (max(0, math.floor(low / rule.downsample) - margin) for low in bounds[:2])
-    right, bottom = (math.ceil(high / rule.downsample) + margin for high in bounds[2:])
+    left = max(0, math.floor(bounds[0] / px_0.x) - margin)
+    top = max(0, math.floor(bounds[1] / px_0.y) - margin)
+    right = math.ceil(bounds[2] / px_0.x) + margin
+    bottom = math.ceil(bounds[3] / px_0.y) + margin
     if size_0 is not None:
-        right = min(right, math.ceil(size_0.width / rule.downsample))
-        bottom = min(bottom, math.ceil(size_0.height / rule.downsample))
+        right = min(right, math.ceil(size_0.width / px_0.x))
+        bottom = min(bottom, math.ceil(size_0.height / px_0.y))
     if right <= left or bottom <= top:
         return no_lesions()
-    mask = truth.window(
-        left * rule.downsample,
-        top * rule.downsample,
-        right - left,
-        bottom - top,
-        rule.downsample,
-    )
+    mask = truth.window(left * px_0.x, top * px_0.y, right - left, bottom - top, px_0)
     labels, axes = label_lesions(mask, reach_px)
     # The rule may believe another resolution than the slide's; a length is the slide's.
-    own_um = px_um if mpp_0 is None else mpp_0 * rule.downsample
+    own_um = px_um if mpp_0 is None else mpp_0.side * rule.downsample
     extent_um = np.maximum(axes - 2 * reach_px, 0) * own_um
-    return Lesions(labels, left, top, rule.downsample, extent_um, axes < rule.itc_um / px_um)
+    return Lesions(labels, left, top, px_0, extent_um, axes < rule.itc_um / px_um)
 
 
 def label_lesions(

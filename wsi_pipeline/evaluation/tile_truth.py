@@ -33,13 +33,13 @@ def label_tiles(
     side = grid.patch
     if rule.name == "central":
         side = min(side, int(rule.value))
-    downsample = grid.downsample * grid.scale
-    inset = (grid.patch - side) // 2 * downsample
-    left, top, reach = x + inset, y + inset, side * downsample
-    near = (left < bounds[2]) & (left + reach > bounds[0])
-    near &= (top < bounds[3]) & (top + reach > bounds[1])
+    px_0 = grid.px_0
+    inset, reach = (grid.patch - side) // 2, px_0 * side
+    left, top = x + inset * px_0.x, y + inset * px_0.y
+    near = (left < bounds[2]) & (left + reach.x > bounds[0])
+    near &= (top < bounds[3]) & (top + reach.y > bounds[1])
     for index in np.flatnonzero(near):
-        window = truth.window(float(left[index]), float(top[index]), side, side, downsample)
+        window = truth.window(float(left[index]), float(top[index]), side, side, px_0)
         if rule.name == "fraction":
             labels[index] = np.count_nonzero(window) >= rule.value * side * side - 1e-9
         else:

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.export.tissue_cells import coarser, tissue_cells
+from wsi_pipeline.geometry import PerAxis
 from wsi_pipeline.stitch.layout import COVERAGE_LABEL
 from wsi_pipeline.stitch.result import Result
 
@@ -47,12 +48,12 @@ class CellLevel:
     Attributes:
         columns: Cells across.
         rows: Cells down.
-        cell_px_0: Side of a cell in level-0 px.
+        cell_0: Width and height of a cell in level-0 px.
     """
 
     columns: int
     rows: int
-    cell_px_0: float
+    cell_0: PerAxis
 
     @property
     def tiles(self) -> tuple[int, int]:
@@ -65,7 +66,7 @@ def cell_levels(result: Result) -> list[CellLevel]:
     levels: list[CellLevel] = []
     for index in range(result.tumour_levels):
         rows, columns = result.array(str(index)).shape
-        levels.append(CellLevel(columns, rows, result.cell_px_0 * 2**index))
+        levels.append(CellLevel(columns, rows, result.cell_0 * 2**index))
     return levels
 
 

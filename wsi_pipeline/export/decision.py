@@ -66,6 +66,17 @@ class Decision:
         px_mm2 = self.mpp_0.x * self.mpp_0.y / 1e6
         return np.outer(np.diff(self.row_edges), np.diff(self.column_edges)) * px_mm2
 
+    def picture_size(self, side: int) -> Size:
+        """Px of a picture of the slide in its true proportions, also where px are not square.
+
+        Args:
+            side: Its longer side in px.
+        """
+        width_um, height_um = self.slide.width * self.mpp_0.x, self.slide.height * self.mpp_0.y
+        longer = max(width_um, height_um)
+        across, down = side * width_um / longer, side * height_um / longer
+        return Size(max(1, round(across)), max(1, round(down)))
+
     @property
     def tumour_mm2(self) -> float:
         """Area of all tumour in mm²."""
@@ -134,4 +145,5 @@ def grid_of(result: Result) -> Grid:
         patch=grid.patch_px,
         stride=grid.stride_px,
         mpp_0=result.mpp_0,
+        stretch=grid.stretch,
     )

@@ -99,7 +99,7 @@ def draw_heatmap(
     if not _SIDES[0] <= side <= _SIDES[1]:
         raise UsageError(f"a picture of {side} px is not between {_SIDES[0]} and {_SIDES[1]}")
     decision = decide(result, threshold)
-    size = _picture_size(decision, side)
+    size = decision.picture_size(side)
     backdrop = None if slide is None else read_backdrop(result, slide, size)
     raster = rasterise(decision, size)
     unit = side / SIDE
@@ -189,14 +189,6 @@ class _Sheet:
             va="center_baseline",
             parse_math=False,
         )
-
-
-def _picture_size(decision: Decision, side: int) -> Size:
-    """Px of the slide's picture: true proportions in µm, also where px are not square."""
-    width_um = decision.slide.width * decision.mpp_0.x
-    height_um = decision.slide.height * decision.mpp_0.y
-    longer = max(width_um, height_um)
-    return Size(max(1, round(side * width_um / longer)), max(1, round(side * height_um / longer)))
 
 
 def _frame(axes: Axes, unit: float) -> None:

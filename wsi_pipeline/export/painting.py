@@ -62,13 +62,10 @@ def rasterise(decision: Decision, size: Size) -> Raster:
         size: Of the picture, in its px.
     """
     # Cells are where the grid puts them, not rounded to px of the analysis level as in the mask.
-    side = decision.grid.step * decision.grid.downsample
+    cell, cells, slide = decision.grid.cell_0, decision.grid.size, decision.slide
     spans = [
-        _Span(side, count, length, px)
-        for count, length, px in (
-            (decision.grid.size.height, decision.slide.height, size.height),
-            (decision.grid.size.width, decision.slide.width, size.width),
-        )
+        _Span(cell.y, cells.height, slide.height, size.height),
+        _Span(cell.x, cells.width, slide.width, size.width),
     ]
     rank = np.zeros(len(Coverage), np.uint8)
     rank[list(_RANK)] = np.arange(len(_RANK))

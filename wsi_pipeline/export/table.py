@@ -44,14 +44,17 @@ def tile_table(result: Result, threshold: float | None = None) -> pa.Table:
     tiles = result.tile_table()
     probability = tiles["probability"]
     unreadable = np.isnan(probability)
-    side = np.full(len(probability), round(result.record.grid.patch_px_0), np.int64)
+    patch = result.record.grid.patch_0
+    width, height = (
+        np.full(len(probability), round(side), np.int64) for side in (patch.x, patch.y)
+    )
     # In float32, as everywhere: 0.5 stored and 0.5 asked for must meet.
     tumour = (probability >= np.float32(value)).astype(np.uint8)
     columns = {
         "x": pa.array(tiles["x"]),
         "y": pa.array(tiles["y"]),
-        "width": pa.array(side),
-        "height": pa.array(side),
+        "width": pa.array(width),
+        "height": pa.array(height),
         "tissue": pa.array(tiles["tissue"]),
         "prob_tumour": pa.array(probability, mask=unreadable),
         "tumour": pa.array(tumour, mask=unreadable),

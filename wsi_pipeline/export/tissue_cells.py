@@ -58,8 +58,9 @@ def coarser(shares: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:
 def _cells(path: Path, digest: str) -> NDArray[np.uint8]:  # noqa: ARG001 - tells results apart
     result = Result(path)
     grid, tiles = grid_of(result), result.tile_table()
-    side = result.cell_px_0
-    columns, rows = (np.rint(tiles[key] / side).astype(np.int64) for key in ("x", "y"))
+    cell = result.cell_0
+    columns = np.rint(tiles["x"] / cell.x).astype(np.int64)
+    rows = np.rint(tiles["y"] / cell.y).astype(np.int64)
     total = np.zeros((grid.size.height, grid.size.width), np.int32)
     count = np.zeros_like(total)
     total[rows, columns] = np.rint(tiles["tissue"].astype(np.float64) * STEPS)

@@ -96,7 +96,8 @@ def _inception_v3(architecture: Architecture) -> nn.Module:
 def _vgg16(architecture: Architecture) -> nn.Module:
     """Torchvision's convolutions (Simonyan and Zisserman 2015), without its three dense layers."""
     vgg = torchvision.models.vgg16(weights=None, init_weights=False)
-    return _Convolutions(vgg.features, 512, _pooling(architecture), architecture.dropout)
+    features = cast("nn.Module", vgg.features)
+    return _Convolutions(features, 512, _pooling(architecture), architecture.dropout)
 
 
 def _baseline(architecture: Architecture) -> nn.Module:

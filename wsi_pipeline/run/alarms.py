@@ -91,28 +91,58 @@ def _implausible_mpp(record: Record, _: Cells) -> str:
 
     Three comparisons: the resolution given by hand with the file's; the file's with what
     pathology scanners make (:data:`~wsi_pipeline.slide.resolution.USUAL_MPP`); the resolution
-    analysed with the model's.
+    analysed with the model's. Where the model states a pyramid level, its resolution is that of
+    this slide's level.
     """
-    slide, trained = record.slide, record.model.mpp
-    used, stated = slide.mpp.mean, slide.mpp_file
+    slide = record.slide
+    used, stated = slide.mpp.side, slide.mpp_file
     low, high = USUAL_MPP
-    if slide.mpp_source == "override" and stated and _differ(used, stated.mean):
-        return (
+    found: list[str] = []
+    if slide.mpp_source == "override" and stated and _differ(used, stated.side):
+        found.append(
             f"the resolution was given as {used:.3g} µm/px, the file states "
-            f"{stated.mean:.3g} µm/px: one of them is wrong"
+            f"{stated.side:.3g} µm/px: one of them is wrong"
         )
-    if not low <= used <= high:
-        return (
+    elif not low <= used <= high:
+        found.append(
             f"the slide's px are {used:.3g} µm; pathology scanners make {low:g} to {high:g} µm: "
             "sizes, and what the model saw, may be wrong"
         )
-    analysed = record.grid.mpp.mean
+    analysed = record.grid.mpp.side
+    trained, made_for = _trained(record)
     if trained and _differ(analysed, trained):
-        return (
-            f"analysed at {analysed:.3g} µm/px; the model was made for {trained:.3g} µm/px and "
-            "sees cells of another size"
+        found.append(
+            f"analysed at {analysed:.3g} µm/px; the model was made for {made_for} and sees cells "
+            "of another size"
         )
-    return ""
+    return "; ".join(found)
+
+
+def _trained(record: Record) -> tuple[float | None, str]:
+    """µm per px the model was made for, on this slide, and in words; None where nothing says."""
+    slide, model = record.slide, record.model
+    if model.mpp:
+        return model.mpp, f"{model.mpp:.3g} µm/px"
+    level = model.level
+    if level is None or level >= len(slide.levels):
+        return None, ""
+    mpp = slide.mpp.side * slide.levels[level].downsample
+    return mpp, f"pyramid level {level} ({mpp:.3g} µm/px here)"
+
+
+def _non_square_pixels(record: Record, _: Cells) -> str:
+    """The slide's px are at least 2 % longer along one axis than along the other.
+
+    They are resampled to square ones; but hardly any scanner makes such px, so the file may be
+    wrong, and along the finer axis detail was reduced.
+    """
+    mpp = record.slide.mpp
+    if mpp.is_square:
+        return ""
+    return (
+        f"the slide's px are not square ({mpp}): they were resampled to square ones; if the file "
+        "states this wrongly, areas and what the model saw are wrong"
+    )
 
 
 def _unlike_training(record: Record, _: Cells) -> str:
@@ -148,6 +178,7 @@ _RULES: dict[str, Callable[[Record, Cells], str]] = {
     "one-valued": _one_valued,
     "unlike-training": _unlike_training,
     "implausible-mpp": _implausible_mpp,
+    "non-square-pixels": _non_square_pixels,
     "unreadable-tissue": _unreadable_tissue,
     "too-few-tiles": _too_few_tiles,
     "synthetic-model": _synthetic_model,

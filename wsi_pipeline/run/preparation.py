@@ -8,14 +8,32 @@ from pathlib import Path
 
 from wsi_pipeline.config import AnalysisConfig
 from wsi_pipeline.errors import SlideMetadataError, UsageError
+from wsi_pipeline.geometry import Mpp
 from wsi_pipeline.grid import Grid, make_grid
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.slide import SlideInfo, SlideReader, open_slide
 from wsi_pipeline.slide.files import slide_files, slide_sha256
 from wsi_pipeline.slide.probe import Probe, probe
-from wsi_pipeline.slide.resolution import Resolution, choose_resolution
+from wsi_pipeline.slide.resolution import Resolution, choose_resolution, slide_mpp
 from wsi_pipeline.tiles.plan import Plan, make_plan
 from wsi_pipeline.tissue.overview import check_brightfield
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSlide:
+    """A slide that can be analysed as asked.
+
+    Attributes:
+        reader: The open slide.
+        mpp_0: µm per level-0 px.
+        chosen: The resolution and grid; None where no model decides them.
+        warnings: What a person should know of the slide.
+    """
+
+    reader: SlideReader
+    mpp_0: Mpp
+    chosen: tuple[Resolution, Grid] | None
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +92,49 @@ def resolve_grid(
     return resolution, grid
 
 
+def check_slide(
+    path: Path,
+    package: ModelPackage | None,
+    config: AnalysisConfig,
+    *,
+    prober: Callable[[Path], Probe] = probe,
+) -> CheckedSlide:
+    """Everything a slide is refused for before its tissue is looked for.
+
+    Args:
+        path: A slide file, or a folder of DICOM files.
+        package: The model; None: everything but what depends on it.
+        config: The settings.
+        prober: Looks at the unknown file first.
+
+    Raises:
+        SlideError: something is wrong with the slide, or it does not allow what is asked.
+    """
+    probed = prober(path)
+    reader = open_slide(path)
+    info = reader.info
+    if info.levels != probed.info.levels:
+        raise SlideMetadataError(path, "changed while it was being opened; try again")
+    chosen = None
+    if package is not None:
+        chosen = resolve_grid(info, package, config)
+        mpp_0, oddities = chosen[0].mpp_0, chosen[0].warnings
+    elif config.mpp is not None or config.level is not None:
+        resolution = choose_resolution(
+            info, mpp=config.mpp, level=config.level, override=config.slide_mpp
+        )
+        mpp_0, oddities = resolution.mpp_0, resolution.warnings
+    else:
+        mpp_0, oddities = slide_mpp(info, config.slide_mpp)
+    warnings = (*info.warnings, *oddities, *check_brightfield(reader))
+    if probed.unreadable:
+        warnings += (
+            f"{probed.unreadable} of {probed.sampled} sampled places cannot be decoded "
+            f"({probed.reason})",
+        )
+    return CheckedSlide(reader, mpp_0, chosen, warnings)
+
+
 def prepare(
     path: Path,
     package: ModelPackage,
@@ -98,31 +159,23 @@ def prepare(
     Raises:
         SlideError: something is wrong with the slide, or it does not allow what is asked.
     """
-    probed = prober(path)
-    reader = open_slide(path)
-    if reader.info.levels != probed.info.levels:
-        raise SlideMetadataError(path, "changed while it was being opened; try again")
-    resolution, grid = resolve_grid(reader.info, package, config)
+    checked = check_slide(path, package, config, prober=prober)
+    assert checked.chosen is not None  # there is a model
+    resolution, grid = checked.chosen
     hashing = _in_background(path)
-    dark = check_brightfield(reader)
     plan = make_plan(
-        reader,
+        checked.reader,
         grid,
         min_tissue=config.min_tissue,
         exact=config.tissue == "exact",
         threads=threads or len(os.sched_getaffinity(0)),
     )
-    warnings = (*reader.info.warnings, *resolution.warnings, *dark)
-    if probed.unreadable:
-        warnings += (
-            f"{probed.unreadable} of {probed.sampled} sampled places cannot be decoded "
-            f"({probed.reason})",
-        )
+    warnings = checked.warnings
     if len(plan) == 0:
         warnings += ("no tile holds enough tissue: nothing was classified",)
     return Preparation(
         path,
-        reader,
+        checked.reader,
         hashing,
         resolution,
         plan,

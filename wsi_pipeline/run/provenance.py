@@ -110,6 +110,7 @@ def _model(package: ModelPackage) -> ModelRecord:
         version=description.version,
         sha256=package.sha256,
         mpp=description.mpp,
+        level=description.level,
         synthetic=description.training.synthetic,
         intended_use=description.intended_use,
     )
@@ -123,8 +124,11 @@ def _grid(prepared: Preparation) -> GridRecord:
         patch_px=grid.patch,
         stride_px=grid.stride,
         scale=grid.scale,
-        cell_px_0=grid.step * grid.downsample,
-        patch_px_0=grid.patch_side * grid.downsample,
+        stretch=grid.stretch,
+        cell_px_0=grid.cell_0.x,
+        cell_height_px_0=grid.cell_0.y,
+        patch_px_0=grid.patch_0.x,
+        patch_height_px_0=grid.patch_0.y,
         mpp=prepared.resolution.mpp,
     )
 

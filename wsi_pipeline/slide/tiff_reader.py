@@ -97,12 +97,13 @@ class TiffReader:
                 except UnsupportedSlideError as error:
                     cause = f"{error.cause.split(';')[0]}; {_REMEDY}"
                     raise UnsupportedSlideError(path, cause) from error
-            mpp = _ome_mpp(tiff.ome_metadata) if tiff.is_ome else None
+            ome = _ome_root(tiff.ome_metadata) if tiff.is_ome else None
+            mpp, objective = (None, None) if ome is None else (_ome_mpp(ome), _ome_objective(ome))
             vendor = "ome-tiff" if tiff.is_ome else "tiff-subifd"
             if mpp is None:
                 mpp = _resolution_mpp(tiff.pages.first)
         sizes = [level.size for level in levels]
-        return tuple(levels), SlideInfo(path, vendor, _pyramid(sizes), mpp)
+        return tuple(levels), SlideInfo(path, vendor, _pyramid(sizes), mpp, objective)
 
 
 def hides_pyramid(path: Path) -> bool:
@@ -120,14 +121,32 @@ def _pyramid(sizes: list[Size]) -> tuple[Level, ...]:
     )
 
 
-def _ome_mpp(xml: str | None) -> Mpp | None:
-    """PhysicalSizeX/Y of the first Pixels element, in µm (OME model 2016-06, default unit µm)."""
+def _ome_root(xml: str | None) -> ET.Element | None:
     if not xml:
         return None
     try:
-        pixels = ET.fromstring(xml).find(".//{*}Pixels")  # noqa: S314 - expat refuses entity bombs
+        return ET.fromstring(xml)  # noqa: S314 - expat refuses entity bombs
     except ET.ParseError:
         return None
+
+
+def _ome_objective(root: ET.Element) -> float | None:
+    """Magnification of the first image's objective; of the only one, where it names none."""
+    objectives = {item.get("ID"): item for item in root.iterfind(".//{*}Objective")}
+    named = root.find(".//{*}Image/{*}ObjectiveSettings")
+    if named is not None:
+        chosen = objectives.get(named.get("ID"))
+    else:
+        chosen = next(iter(objectives.values())) if len(objectives) == 1 else None
+    try:
+        return None if chosen is None else float(chosen.get("NominalMagnification", ""))
+    except ValueError:
+        return None
+
+
+def _ome_mpp(root: ET.Element) -> Mpp | None:
+    """PhysicalSizeX/Y of the first Pixels element, in µm (OME model 2016-06, default unit µm)."""
+    pixels = root.find(".//{*}Pixels")
     if pixels is None:
         return None
     values: list[float] = []

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from wsi_pipeline.geometry import Mpp
+from wsi_pipeline.geometry import Mpp, PerAxis
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.tiles.plan import Coverage
 
@@ -38,7 +38,7 @@ TUMOUR_COLOURS = {0: (0, 0, 0, 0), 1: (213, 0, 0, 128), 255: (158, 158, 158, 64)
 
 
 def multiscale(
-    name: str, datasets: Sequence[tuple[str, tuple[float, float]]], mpp_0: Mpp, kind: str
+    name: str, datasets: Sequence[tuple[str, PerAxis]], mpp_0: Mpp, kind: str
 ) -> dict[str, Any]:
     """A ``multiscales`` entry: y and x in µm, the centre of slide px (0, 0) at the origin.
 
@@ -47,7 +47,7 @@ def multiscale(
 
     Args:
         name: Of the image.
-        datasets: Path and level-0 px per array px along (x, y), finest first.
+        datasets: Path and level-0 px per array px, finest first.
         mpp_0: µm per level-0 px.
         kind: How coarser arrays are made from finer ones.
     """
@@ -62,28 +62,21 @@ def multiscale(
             {
                 "path": path,
                 "coordinateTransformations": [
-                    {"type": "scale", "scale": [y * mpp_0.y, x * mpp_0.x]},
+                    {"type": "scale", "scale": [px.y * mpp_0.y, px.x * mpp_0.x]},
                     {
                         "type": "translation",
-                        "translation": [(y - 1) / 2 * mpp_0.y, (x - 1) / 2 * mpp_0.x],
+                        "translation": [(px.y - 1) / 2 * mpp_0.y, (px.x - 1) / 2 * mpp_0.x],
                     },
                 ],
             }
-            for path, (x, y) in datasets
+            for path, px in datasets
         ],
     }
 
 
-def cell_px_0(grid: Grid) -> tuple[float, float]:
-    """Width and height of a cell in level-0 px."""
-    side = grid.step * grid.downsample
-    return side, side
-
-
-def grid_datasets(grid: Grid, levels: int) -> list[tuple[str, tuple[float, float]]]:
+def grid_datasets(grid: Grid, levels: int) -> list[tuple[str, PerAxis]]:
     """Path and level-0 px per px of a pyramid of the grid, halved from level to level."""
-    x, y = cell_px_0(grid)
-    return [(str(index), (x * 2**index, y * 2**index)) for index in range(levels)]
+    return [(str(index), grid.cell_0 * 2**index) for index in range(levels)]
 
 
 def tumour_label() -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from wsi_pipeline.errors import ResultError
-from wsi_pipeline.geometry import Mpp, Size
+from wsi_pipeline.geometry import NO_STRETCH, Mpp, PerAxis, Size
 
 _Value = TypeVar("_Value")
 
@@ -77,12 +77,18 @@ class SlideRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRecord:
-    """The model package: what it is, µm per px it was made for, and whether of drawn tissue."""
+    """The model package: what it is, what it was made for, and whether of drawn tissue.
+
+    Attributes:
+        mpp: µm per px it was made for; None where it states a level.
+        level: Pyramid level it was made for; None where it states a resolution.
+    """
 
     name: str
     version: str
     sha256: str
     mpp: float | None = None
+    level: int | None = None
     synthetic: bool
     intended_use: str = ""
 
@@ -96,9 +102,12 @@ class GridRecord:
         rows: Cells down.
         patch_px: Side of a patch in analysis px.
         stride_px: Between two patches, analysis px.
-        scale: Level px per analysis px.
-        cell_px_0: Side of a cell in level-0 px.
-        patch_px_0: Side of a patch in level-0 px.
+        scale: Level px per analysis px, but for the stretch.
+        stretch: Level px along x and y that make a square px.
+        cell_px_0: Width of a cell in level-0 px.
+        cell_height_px_0: Its height; None in results older than it: the same.
+        patch_px_0: Width of a patch in level-0 px.
+        patch_height_px_0: Its height; None in results older than it: the same.
         mpp: µm per analysis px.
     """
 
@@ -107,9 +116,22 @@ class GridRecord:
     patch_px: int
     stride_px: int
     scale: float
+    stretch: PerAxis = NO_STRETCH
     cell_px_0: float
+    cell_height_px_0: float | None = None
     patch_px_0: float
+    patch_height_px_0: float | None = None
     mpp: Mpp
+
+    @property
+    def cell_0(self) -> PerAxis:
+        """Width and height of a cell in level-0 px."""
+        return PerAxis(self.cell_px_0, self.cell_height_px_0 or self.cell_px_0)
+
+    @property
+    def patch_0(self) -> PerAxis:
+        """Width and height of a patch in level-0 px."""
+        return PerAxis(self.patch_px_0, self.patch_height_px_0 or self.patch_px_0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

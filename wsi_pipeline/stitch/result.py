@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from zarr.storage import ZipStore
 
 from wsi_pipeline.errors import ResultError
-from wsi_pipeline.geometry import Mpp
+from wsi_pipeline.geometry import Mpp, PerAxis
 from wsi_pipeline.stitch import layout
 from wsi_pipeline.stitch.record import (
     Alarm,
@@ -133,6 +133,11 @@ class Result:
         return self.record.slide.mpp
 
     @property
+    def cell_0(self) -> PerAxis:
+        """Width and height of a grid cell in level-0 px."""
+        return self.record.grid.cell_0
+
+    @property
     def threshold(self) -> float:
         """Probability at and above which a cell is tumour."""
         return self.record.threshold
@@ -146,11 +151,6 @@ class Result:
     def coverage(self) -> NDArray[np.uint8]:
         """Coverage per grid cell, ``(rows, columns)``."""
         return cast("NDArray[np.uint8]", self.array(f"{layout.COVERAGE_LABEL}/0")[...])
-
-    @property
-    def cell_px_0(self) -> float:
-        """Side of a grid cell in level-0 px."""
-        return self.record.grid.cell_px_0
 
     def tumour(self, level: int = 0) -> zarr.Array[Any]:
         """The tumour mask at a level of the store; 0 is the slide's analysis level."""

@@ -15,6 +15,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from wsi_pipeline import durable
 from wsi_pipeline.errors import ResultExistsError
+from wsi_pipeline.geometry import PerAxis
 from wsi_pipeline.slide.info import Level
 from wsi_pipeline.stitch import layout
 from wsi_pipeline.stitch.cells import Cells
@@ -166,10 +167,10 @@ def _write_tumour(
 ) -> None:
     grid = plan.grid
     group = root.create_group(layout.TUMOUR_LABEL)
-    datasets: list[tuple[str, tuple[float, float]]] = []
+    datasets: list[tuple[str, PerAxis]] = []
     for index, (level, of_level) in enumerate(zip(levels[grid.level :], drawn, strict=True)):
         _write_mask(group, folder / layout.TUMOUR_LABEL, str(index), of_level)
-        datasets.append((str(index), (level.downsample, level.downsample)))
+        datasets.append((str(index), PerAxis.of(level.downsample)))
     entry = layout.multiscale("tumour", datasets, grid.mpp_0, "nearest")
     group.attrs["ome"] = {
         "version": layout.NGFF_VERSION,

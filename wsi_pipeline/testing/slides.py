@@ -25,7 +25,7 @@ class ArraySlide:
 
     Args:
         levels: Px of each level, finest first; must not be changed afterwards.
-        mpp: µm per level-0 px; None for a slide that states none.
+        mpp: µm per level-0 px, along both axes or each; None for a slide that states none.
         scanned: For each level ``(height, width)``, False where the scanner did not look; None if
             it looked everywhere.
         unreadable: Boxes in px of their level; a read that touches one fails.
@@ -40,7 +40,7 @@ class ArraySlide:
         self,
         levels: Sequence[Pixels],
         *,
-        mpp: float | None = 0.5,
+        mpp: float | Mpp | None = 0.5,
         scanned: Sequence[NDArray[np.bool_]] | None = None,
         unreadable: Sequence[Region] = (),
         bounds: Region | None = None,
@@ -60,7 +60,7 @@ class ArraySlide:
                 Level(size, nominal_downsample(full.width / size.width, size, full))
                 for size in sizes
             ),
-            mpp=None if mpp is None else Mpp(mpp, mpp),
+            mpp=None if mpp is None else _mpp_of(mpp),
             bounds=bounds,
         )
 
@@ -134,7 +134,7 @@ def write_pyramid(
     path: Path,
     image: Pixels,
     *,
-    mpp: float | None = 0.5,
+    mpp: float | Mpp | None = 0.5,
     tile: int = 128,
     compression: Literal["jpeg", "deflate"] = "deflate",
     downsamples: Sequence[int] = (1, 2, 4),
@@ -148,7 +148,7 @@ def write_pyramid(
     Args:
         path: The file.
         image: Level 0.
-        mpp: µm per level-0 px; None states none.
+        mpp: µm per level-0 px, along both axes or each; None states none.
         tile: Side of the file's tiles in px, a multiple of 16.
         compression: ``deflate`` keeps px as they are; ``jpeg`` is YCbCr 4:2:0.
         downsamples: Level-0 px per px of each level, starting with 1.
@@ -175,7 +175,7 @@ def write_pyramid(
         for index, factor in enumerate(downsamples):
             pixels = image if factor == 1 else reduced(image, factor, round_up=round_up)
             first = index == 0
-            resolution = {} if mpp is None else _resolution(mpp * factor)
+            resolution = {} if mpp is None else _resolution(_mpp_of(mpp).scaled(factor))
             tiff.write(
                 pixels,
                 subfiletype=0 if first else 1,
@@ -222,13 +222,20 @@ def read_levels(path: Path) -> list[Pixels]:
         return [np.asarray(page.aspage().asarray()) for page in (*pages, *nested)]
 
 
-def _resolution(mpp: float) -> dict[str, Any]:
-    return {"resolution": (_UM_PER_CM / mpp,) * 2, "resolutionunit": "CENTIMETER"}
+def _mpp_of(mpp: float | Mpp) -> Mpp:
+    return mpp if isinstance(mpp, Mpp) else Mpp(mpp, mpp)
 
 
-def _ome_metadata(mpp: float | None) -> dict[str, Any]:
-    physical = {f"PhysicalSize{axis}": mpp for axis in "XY" if mpp is not None}
-    return {"axes": "YXS", **physical}
+def _resolution(mpp: Mpp) -> dict[str, Any]:
+    across = (_UM_PER_CM / mpp.x, _UM_PER_CM / mpp.y)
+    return {"resolution": across, "resolutionunit": "CENTIMETER"}
+
+
+def _ome_metadata(mpp: float | Mpp | None) -> dict[str, Any]:
+    if mpp is None:
+        return {"axes": "YXS"}
+    known = _mpp_of(mpp)
+    return {"axes": "YXS", "PhysicalSizeX": known.x, "PhysicalSizeY": known.y}
 
 
 def _overlap(one: Region, other: Region) -> bool:

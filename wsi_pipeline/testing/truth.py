@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.annotation.truth import TruthKind
+from wsi_pipeline.geometry import PerAxis
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,12 @@ class BoxTruth:
         )
 
     def window(
-        self, x: float, y: float, width: int, height: int, downsample: float
+        self, x: float, y: float, width: int, height: int, downsample: float | PerAxis
     ) -> NDArray[np.bool_]:
         """See :meth:`Truth.window`."""
-        across = x + (np.arange(width) + 0.5) * downsample
-        down = y + (np.arange(height) + 0.5) * downsample
+        px_0 = PerAxis.of(downsample)
+        across = x + (np.arange(width) + 0.5) * px_0.x
+        down = y + (np.arange(height) + 0.5) * px_0.y
         found = np.zeros((height, width), np.bool_)
         for left, top, wide, high in self.boxes:
             rows = (down >= top) & (down < top + high)

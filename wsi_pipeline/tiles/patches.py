@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsi_pipeline.geometry import Region
+from wsi_pipeline.geometry import PerAxis, Region
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.slide.reader import SlideReader
 
@@ -14,8 +14,9 @@ from wsi_pipeline.slide.reader import SlideReader
 def read_patch(reader: SlideReader, grid: Grid, column: int, row: int) -> NDArray[np.uint8]:
     """The patch of a cell, ``(patch, patch, 3)`` RGB at the analysis resolution.
 
-    Where the grid resamples, an antialiased triangle filter maps the exact, fractional box of
-    level px onto the patch. Over the slide's edge it is white.
+    Where the grid resamples (to another resolution, or to square px), an antialiased triangle
+    filter maps the exact, fractional box of level px onto the patch. Over the slide's edge it is
+    white.
 
     Raises:
         DamagedSlideError: a needed part of the file cannot be decoded.
@@ -28,29 +29,29 @@ def read_at(reader: SlideReader, grid: Grid, x: float, y: float) -> NDArray[np.u
 
     Where the grid does not resample, the corner is a whole px.
     """
-    if grid.scale == 1:
+    if grid.px == PerAxis(1.0, 1.0):
         return reader.read(Region(grid.level, int(x), int(y), grid.patch, grid.patch))
     return read_box(reader, grid.level, x, y, grid.patch_side, grid.patch)
 
 
 def read_box(
-    reader: SlideReader, level: int, x: float, y: float, side: float, patch: int
+    reader: SlideReader, level: int, x: float, y: float, side: PerAxis, patch: int
 ) -> NDArray[np.uint8]:
-    """A square of level px, at any position and of any side, resampled to ``patch`` px.
+    """A box of level px, at any position and of any size, resampled to ``patch`` × ``patch`` px.
 
     Args:
         reader: The slide.
         level: Pyramid level that is read.
         x: Left edge in level px.
         y: Top edge in level px.
-        side: Side in level px.
+        side: Width and height in level px.
         patch: Side of the returned patch.
     """
     # The filter looks one output px, or one input px, beyond the box on each side.
-    margin = math.ceil(max(1.0, side / patch))
-    left, top = math.floor(x) - margin, math.floor(y) - margin
-    right, bottom = math.ceil(x + side) + margin, math.ceil(y + side) + margin
+    across, down = (math.ceil(max(1.0, length / patch)) for length in (side.x, side.y))
+    left, top = math.floor(x) - across, math.floor(y) - down
+    right, bottom = math.ceil(x + side.x) + across, math.ceil(y + side.y) + down
     pixels = reader.read(Region(level, left, top, right - left, bottom - top))
-    box = (x - left, y - top, x - left + side, y - top + side)
+    box = (x - left, y - top, x - left + side.x, y - top + side.y)
     image = Image.fromarray(pixels).resize((patch, patch), Image.Resampling.BILINEAR, box=box)
     return np.asarray(image)

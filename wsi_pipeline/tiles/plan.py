@@ -110,7 +110,7 @@ def make_plan(
         tissue, empty = everywhere * 0, everywhere * 0
         keep, unsettled = everywhere < 0, everywhere > 0
     else:
-        tiles = tile_tissue(read_overview(reader, level, grid.patch_side * grid.downsample), grid)
+        tiles = tile_tissue(read_overview(reader, level, grid.patch_0), grid)
         tissue, empty = tiles.estimate, tiles.empty
         keep = tiles.at_least >= min_tissue
         unsettled = ~keep & (tiles.at_most >= min_tissue)
@@ -155,15 +155,16 @@ def _in_order(grid: Grid, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
     still decoded when the next of them asks for it, however wide the slide.
     """
     rows, columns = np.nonzero(chosen)
-    strip = columns // max(1, int(STRIP_PX / grid.step))
+    strip = columns // max(1, int(STRIP_PX / grid.step.x))
     order = np.lexsort((columns, rows, strip))
     return np.stack([columns[order], rows[order]], axis=1).astype(np.int64)
 
 
 def _inside(grid: Grid) -> NDArray[np.bool_]:
     """Cells whose patches do not reach over the slide's edge, ``(rows, columns)``."""
-    columns = np.arange(grid.size.width) * grid.step + grid.patch_side <= grid.level_size.width
-    rows = np.arange(grid.size.height) * grid.step + grid.patch_side <= grid.level_size.height
+    step, side, level = grid.step, grid.patch_side, grid.level_size
+    columns = np.arange(grid.size.width) * step.x + side.x <= level.width
+    rows = np.arange(grid.size.height) * step.y + side.y <= level.height
     return rows[:, None] & columns
 
 
@@ -208,8 +209,10 @@ def _within_bounds(reader: SlideReader, grid: Grid, column: int, row: int) -> ND
     if bounds is None:
         return np.ones((grid.patch, grid.patch), bool)
     x, y = grid.corner(column, row)
-    centres = (np.arange(grid.patch) + 0.5) * (grid.patch_side / grid.patch)
-    x_0, y_0 = (x + centres) * grid.downsample, (y + centres) * grid.downsample
+    centres = np.arange(grid.patch) + 0.5
+    side = grid.patch_side
+    x_0 = (x + centres * (side.x / grid.patch)) * grid.downsample
+    y_0 = (y + centres * (side.y / grid.patch)) * grid.downsample
     inside: NDArray[np.bool_] = ((bounds.y <= y_0) & (y_0 < bounds.bottom))[:, None] & (
         (bounds.x <= x_0) & (x_0 < bounds.right)
     )
@@ -219,8 +222,8 @@ def _within_bounds(reader: SlideReader, grid: Grid, column: int, row: int) -> ND
 def _empty_share(reader: SlideReader, grid: Grid, column: int, row: int) -> float:
     """Share of a cell's px inside the slide that were not scanned, or are black."""
     x, y = (int(corner) for corner in grid.corner(column, row))
-    side = max(1, round(grid.step))
-    width, height = min(side, grid.level_size.width - x), min(side, grid.level_size.height - y)
+    width = min(max(1, round(grid.step.x)), grid.level_size.width - x)
+    height = min(max(1, round(grid.step.y)), grid.level_size.height - y)
     rgb, scanned = reader.read_scanned(Region(grid.level, x, y, width, height))
     empty = ~scanned | is_black(rgb)
     bounds = reader.info.bounds

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from wsi_pipeline.errors import SlideContentError
-from wsi_pipeline.geometry import Region
+from wsi_pipeline.geometry import PerAxis, Region
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.slide.reader import SlideReader
 from wsi_pipeline.tissue.rule import (
@@ -47,10 +47,10 @@ class Overview:
     """Per overview px (row, column): bounds on the tissue share, its estimate, and emptiness.
 
     All arrays have shape ``(height, width)``, values 0-1; ``downsample`` is level-0 px per
-    overview px.
+    overview px along x and y.
     """
 
-    downsample: float
+    downsample: PerAxis
     at_least: NDArray[np.float32]
     at_most: NDArray[np.float32]
     estimate: NDArray[np.float32]
@@ -72,8 +72,9 @@ class TileTissue:
 
 def overview_level(reader: SlideReader, grid: Grid) -> int | None:
     """The level to decide tissue from; None where none is coarse enough to save anything."""
-    finest = grid.downsample * grid.scale * _MIN_RATIO
-    coarsest = max(finest, grid.patch_side * grid.downsample / _PX_PER_PATCH)
+    px, patch = grid.px_0, grid.patch_0
+    finest = max(px.x, px.y) * _MIN_RATIO
+    coarsest = max(finest, min(patch.x, patch.y) / _PX_PER_PATCH)
     fitting = [
         index
         for index, level in enumerate(reader.info.levels)
@@ -82,7 +83,7 @@ def overview_level(reader: SlideReader, grid: Grid) -> int | None:
     return fitting[-1] if fitting else None
 
 
-def read_overview(reader: SlideReader, level: int, patch_side_0: float) -> Overview:
+def read_overview(reader: SlideReader, level: int, patch_0: PerAxis) -> Overview:
     """Read a coarse level strip by strip and bound the tissue share of each of its px.
 
     Memory: about 20 bytes per overview px, of which there are at most some hundred per tile.
@@ -90,53 +91,55 @@ def read_overview(reader: SlideReader, level: int, patch_side_0: float) -> Overv
     Args:
         reader: The slide.
         level: The level to read; px are averaged in blocks where it is finer than needed.
-        patch_side_0: Side of a patch in level-0 px.
+        patch_0: Width and height of a patch in level-0 px.
 
     Raises:
         DamagedSlideError: the level cannot be read.
     """
     info = reader.info
     size, downsample = info.levels[level].size, info.levels[level].downsample
-    block = max(1, int(patch_side_0 / (_PX_PER_PATCH * downsample)))
+    across, down = (
+        max(1, int(length / (_PX_PER_PATCH * downsample))) for length in (patch_0.x, patch_0.y)
+    )
     glass = _glass_luminance(reader)
     strips: list[NDArray[np.float32]] = []
-    rows = max(block, _STRIP_ROWS // block * block)
+    rows = max(down, _STRIP_ROWS // down * down)
     for top in range(0, size.height, rows):
         height = min(rows, size.height - top)
         rgb, scanned = reader.read_scanned(Region(level, 0, top, size.width, height))
-        strips.append(_block_means(_bounds(rgb, scanned, glass), block))
+        strips.append(_block_means(_bounds(rgb, scanned, glass), across, down))
     at_least, at_most, estimate, empty = np.concatenate(strips, axis=1)
     # A px that is part padding, part slide has a mean of neither: leave its tiles to their own px.
     border = ndimage.binary_dilation(empty > 0, np.ones((3, 3))) & (empty < 1)
     at_least[border] = 0
     at_most[border] = 1
+    px_0 = PerAxis(downsample * across, downsample * down)
     bounds = info.bounds
     if bounds is not None:
         outside = np.ones(empty.shape, bool)
-        scale = downsample * block
         outside[
-            int(bounds.y / scale) : int(np.ceil(bounds.bottom / scale)),
-            int(bounds.x / scale) : int(np.ceil(bounds.right / scale)),
+            int(bounds.y / px_0.y) : int(np.ceil(bounds.bottom / px_0.y)),
+            int(bounds.x / px_0.x) : int(np.ceil(bounds.right / px_0.x)),
         ] = False
         empty[outside] = 1
         at_least[outside] = at_most[outside] = estimate[outside] = 0
-    return Overview(downsample * block, at_least, at_most, estimate, empty)
+    return Overview(px_0, at_least, at_most, estimate, empty)
 
 
 def tile_tissue(overview: Overview, grid: Grid) -> TileTissue:
     """Area-weighted means of an overview over every patch (and cell, for emptiness) of a grid."""
     px = overview.downsample / grid.downsample  # level px per overview px
-    left = np.arange(grid.size.width, dtype=np.float64) * (grid.step / px)
-    top = np.arange(grid.size.height, dtype=np.float64) * (grid.step / px)
-    side, step = grid.patch_side / px, grid.step / px
-    width, height = grid.level_size.width / px, grid.level_size.height / px
+    step, side = grid.step / px, grid.patch_side / px
+    left = np.arange(grid.size.width, dtype=np.float64) * step.x
+    top = np.arange(grid.size.height, dtype=np.float64) * step.y
+    width, height = grid.level_size.width / px.x, grid.level_size.height / px.y
     # What lies over the slide's edge is white, hence counts as not tissue.
-    right, bottom = np.minimum(left + side, width), np.minimum(top + side, height)
-    cell_right, cell_bottom = np.minimum(left + step, width), np.minimum(top + step, height)
+    right, bottom = np.minimum(left + side.x, width), np.minimum(top + side.y, height)
+    cell_right, cell_bottom = np.minimum(left + step.x, width), np.minimum(top + step.y, height)
     # An overview px that a patch cuts may have all its tissue inside the patch, or none of it.
     outer = (np.floor(left), np.ceil(right), np.floor(top), np.ceil(bottom))
     inner = (np.ceil(left), np.floor(right), np.ceil(top), np.floor(bottom))
-    area = side * side
+    area = side.x * side.y
     cell_area = (cell_bottom - top)[:, None] * (cell_right - left)
     estimate = _fitted(overview.estimate, height, width, 0)
     empty = _fitted(overview.empty, height, width, 0)
@@ -213,13 +216,14 @@ def _bounds(
     return out
 
 
-def _block_means(stack: NDArray[np.float32], block: int) -> NDArray[np.float32]:
-    if block == 1:
+def _block_means(stack: NDArray[np.float32], across: int, down: int) -> NDArray[np.float32]:
+    """Means of blocks of px, ``across`` wide and ``down`` high."""
+    if across == down == 1:
         return stack
     _, height, width = stack.shape
-    pad = ((0, 0), (0, -height % block), (0, -width % block))
+    pad = ((0, 0), (0, -height % down), (0, -width % across))
     padded = np.pad(stack, pad, mode="edge")
-    shape = (4, padded.shape[1] // block, block, padded.shape[2] // block, block)
+    shape = (4, padded.shape[1] // down, down, padded.shape[2] // across, across)
     means: NDArray[np.float32] = padded.reshape(shape).mean(axis=(2, 4), dtype=np.float32)
     return means
 

@@ -158,7 +158,8 @@ class SlideSource:
         column, row = (int(value) for value in self._cells[index])
         x, y = grid.corner(column, row)
         reader = self._reader(int(self._unit[index]))
-        return read_at(reader, grid, x + dx * grid.scale, y + dy * grid.scale)
+        px = grid.px
+        return read_at(reader, grid, x + dx * px.x, y + dy * px.y)
 
     def _reader(self, unit: int) -> SlideReader:
         with self._lock:

@@ -112,10 +112,11 @@ def label(
     steady = np.ones(len(cells), bool)
     if truth.bounds is None:
         return tumour, steady
-    px_0 = grid.downsample * grid.scale
+    px_0 = grid.px_0
     inset, side, least = _box(rule, grid.patch)
     corners = cells * grid.stride + inset  # analysis px
-    left, top, right, bottom = (edge / px_0 for edge in truth.bounds)
+    left, right = truth.bounds[0] / px_0.x, truth.bounds[2] / px_0.x
+    top, bottom = truth.bounds[1] / px_0.y, truth.bounds[3] / px_0.y
     reach = side + jitter
     near = (corners[:, 0] - jitter <= right) & (corners[:, 0] + reach >= left)
     near &= (corners[:, 1] - jitter <= bottom) & (corners[:, 1] + reach >= top)
@@ -125,7 +126,7 @@ def label(
         start = int(columns.min()) - jitter
         width = int(columns.max()) + side + jitter - start
         height = side + 2 * jitter
-        px = truth.window(start * px_0, (y - jitter) * px_0, width, height, px_0)
+        px = truth.window(start * px_0.x, (y - jitter) * px_0.y, width, height, px_0)
         offset = columns - start
         exact = _counts(px[jitter : jitter + side], offset, side)
         outer = _counts(px, offset - jitter, side + 2 * jitter)

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.annotation import OutlineTruth
 from wsi_pipeline.annotation.shapes import Area
+from wsi_pipeline.geometry import PerAxis
 
 
 def centres(
-    x: float, y: float, width: int, height: int, downsample: float
+    x: float, y: float, width: int, height: int, downsample: float | PerAxis
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    across = x + (np.arange(width) + 0.5) * downsample
-    down = y + (np.arange(height) + 0.5) * downsample
+    px_0 = PerAxis.of(downsample)
+    across = x + (np.arange(width) + 0.5) * px_0.x
+    down = y + (np.arange(height) + 0.5) * px_0.y
     return np.meshgrid(across, down)
 
 
@@ -47,10 +49,10 @@ def areas(draw: st.DrawFn) -> Area:
     st.floats(-20, 60),
     st.integers(1, 60),
     st.integers(1, 60),
-    st.sampled_from([0.5, 1, 1.7, 4]),
+    st.sampled_from([0.5, 1, 1.7, 4, PerAxis(1, 2), PerAxis(1.7, 0.5)]),
 )
 def test_a_px_is_tumour_if_its_centre_is(
-    area: Area, x: float, y: float, width: int, height: int, downsample: float
+    area: Area, x: float, y: float, width: int, height: int, downsample: float | PerAxis
 ) -> None:
     found = outline(area).window(x, y, width, height, downsample)
     assert found.shape == (height, width)

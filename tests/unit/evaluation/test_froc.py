@@ -12,6 +12,7 @@ from wsi_pipeline.evaluation.detections import Detections, no_detections
 from wsi_pipeline.evaluation.froc import FrocCurve, Hits, froc_curve, hits
 from wsi_pipeline.evaluation.lesions import Lesions, no_lesions
 from wsi_pipeline.evaluation.settings import OPERATING_POINTS
+from wsi_pipeline.geometry import PerAxis
 
 Found = tuple[float, float, float]
 """Probability, x, y."""
@@ -26,7 +27,7 @@ def three_lesions() -> Lesions:
     """Squares of 2 × 2 px of 32: lesion 1 at px (1, 1), 2 at (5, 1), and cells, 3, at (1, 5)."""
     labels = np.zeros((8, 8), np.int32)
     labels[1:3, 1:3], labels[1:3, 5:7], labels[5:7, 1:3] = 1, 2, 3
-    return Lesions(labels, 0, 0, 32.0, np.zeros(3), np.array([False, False, True]))
+    return Lesions(labels, 0, 0, PerAxis(32.0, 32.0), np.zeros(3), np.array([False, False, True]))
 
 
 def curve_of(*slides: Hits) -> FrocCurve:
@@ -206,7 +207,7 @@ def test_as_the_literal_implementation(
         mask = truth.labels.astype(np.int64) if tumour else np.zeros((8, 8), np.int64)
         if tumour:
             itc = np.isin(np.arange(1, 4), isolated)
-            truth = Lesions(truth.labels, 0, 0, 32.0, np.zeros(3), itc)
+            truth = Lesions(truth.labels, 0, 0, PerAxis(32.0, 32.0), np.zeros(3), itc)
         literal.append(literal_hits(found, tumour, mask, isolated))
         fast.append(hits(detections(*found), truth))
     curve = froc_curve(fast)

@@ -13,10 +13,11 @@ from skimage import measure
 
 from wsi_pipeline.evaluation.lesions import Lesions, find_lesions, label_lesions
 from wsi_pipeline.evaluation.settings import OFFICIAL_MPP, FrocRule
-from wsi_pipeline.geometry import Size
+from wsi_pipeline.geometry import Mpp, PerAxis, Size
 from wsi_pipeline.testing import BoxTruth
 
 RULE = FrocRule()
+OFFICIAL = Mpp(OFFICIAL_MPP, OFFICIAL_MPP)
 
 
 def boxes(*given: tuple[int, int, int, int]) -> BoxTruth:
@@ -78,16 +79,16 @@ def test_a_window_is_as_good_as_the_whole_slide() -> None:
             )
 
             def window(
-                self, x: float, y: float, width: int, height: int, downsample: float
+                self, x: float, y: float, width: int, height: int, downsample: float | PerAxis
             ) -> NDArray[np.bool_]:
-                assert downsample == 32
+                assert downsample == PerAxis(32, 32)
                 part = np.zeros((height, width), bool)
                 left, top = int(x // 32), int(y // 32)
                 inside = mask[top : top + height, left : left + width]  # noqa: B023 - used at once
                 part[: inside.shape[0], : inside.shape[1]] = inside
                 return part
 
-        found = find_lesions(Whole(), RULE, OFFICIAL_MPP, Size(40 * 32, 50 * 32))  # type: ignore[arg-type]  # as much of a truth as is needed
+        found = find_lesions(Whole(), RULE, OFFICIAL, Size(40 * 32, 50 * 32))  # type: ignore[arg-type]  # as much of a truth as is needed
         whole = np.zeros(mask.shape, np.int64)
         height, width = found.labels.shape
         whole[found.row : found.row + height, found.column : found.column + width] = found.labels
@@ -102,7 +103,7 @@ def at(lesions: Lesions, x: float, y: float) -> int:
 
 def test_the_reach_is_37_5_micrometres() -> None:
     """At 0.243 µm a lesion reaches 4.82 px of level 5: 4 whole px and the diagonal (3, 3)."""
-    lesions = find_lesions(boxes((3200, 3200, 64 * 32, 64 * 32)), RULE, OFFICIAL_MPP)
+    lesions = find_lesions(boxes((3200, 3200, 64 * 32, 64 * 32)), RULE, OFFICIAL)
     right, middle = 3200 + 64 * 32, 4000
     assert at(lesions, right - 1, middle) == 1
     assert at(lesions, right + 3 * 32, middle) == 1
@@ -136,7 +137,7 @@ def test_the_scripts_constant_is_for_the_slides_it_was_made_for(
 def test_the_reach_follows_the_resolution() -> None:
     """Twice the resolution, twice as many px of the slide."""
     truth = boxes((6400, 6400, 6400, 6400))
-    coarse, fine = (find_lesions(truth, RULE, mpp) for mpp in (0.25, 0.125))
+    coarse, fine = (find_lesions(truth, RULE, Mpp(mpp, mpp)) for mpp in (0.25, 0.125))
     left = 6400 - 1
     assert at(coarse, left - 3 * 32, 8000) == 1
     assert at(coarse, left - 4 * 32, 8000) == 0
@@ -149,7 +150,7 @@ def test_tumour_closer_than_75_micrometres_is_one_lesion(gap: int, count: int) -
     """Both sides reach 4 px: 8 px between them are closed, over 9 a px is left."""
     side = 64 * 32
     truth = boxes((3200, 3200, side, side), (3200 + side + gap * 32, 3200, side, side))
-    assert len(find_lesions(truth, RULE, OFFICIAL_MPP)) == count
+    assert len(find_lesions(truth, RULE, OFFICIAL)) == count
 
 
 def test_holes_are_filled() -> None:
@@ -160,7 +161,7 @@ def test_holes_are_filled() -> None:
         (outer, outer, wall, 3200),
         (outer + 3200 - wall, outer, wall, 3200),
     )
-    lesions = find_lesions(frame, RULE, OFFICIAL_MPP)
+    lesions = find_lesions(frame, RULE, OFFICIAL)
     assert len(lesions) == 1
     assert at(lesions, outer + 1600, outer + 1600) == 1
 
@@ -168,15 +169,15 @@ def test_holes_are_filled() -> None:
 def test_isolated_tumour_cells_are_short() -> None:
     """A thin bar and its reach, L px long, has a major axis of about 4·L/√12 = 1.155·L."""
     bar = 32
-    short = find_lesions(boxes((3200, 3200, 18 * bar, bar)), RULE, OFFICIAL_MPP)
-    long = find_lesions(boxes((3200, 3200, 26 * bar, bar)), RULE, OFFICIAL_MPP)
+    short = find_lesions(boxes((3200, 3200, 18 * bar, bar)), RULE, OFFICIAL)
+    long = find_lesions(boxes((3200, 3200, 26 * bar, bar)), RULE, OFFICIAL)
     assert short.itc.tolist() == [True]
     assert long.itc.tolist() == [False]
     assert short.extent_um[0] < 200 <= long.extent_um[0]
 
 
 def test_points_are_floored() -> None:
-    lesions = find_lesions(boxes((3200, 3200, 3200, 3200)), FrocRule(gap_um=1e-6), OFFICIAL_MPP)
+    lesions = find_lesions(boxes((3200, 3200, 3200, 3200)), FrocRule(gap_um=1e-6), OFFICIAL)
     assert at(lesions, 3200, 3200) == 1
     assert at(lesions, 3199.99, 3200) == 0
     assert at(lesions, 6399.99, 6399.99) == 1
@@ -185,6 +186,6 @@ def test_points_are_floored() -> None:
 
 
 def test_no_tumour_no_lesion() -> None:
-    lesions = find_lesions(boxes(), RULE, OFFICIAL_MPP)
+    lesions = find_lesions(boxes(), RULE, OFFICIAL)
     assert len(lesions) == 0
     assert at(lesions, 0, 0) == 0

@@ -69,7 +69,7 @@ def test_tiles_and_levels_cover_the_grid(
     levels = cell_levels(result)
     assert len(levels) == result.tumour_levels == 2
     assert [(level.columns, level.rows) for level in levels] == [(30, 21), (15, 11)]
-    assert [level.cell_px_0 for level in levels] == [100, 200]
+    assert [level.cell_0.x for level in levels] == [100, 200]
     for index, level in enumerate(levels):
         whole = np.zeros((level.rows, level.columns), np.uint16)
         tissue = np.zeros_like(whole)

@@ -30,7 +30,7 @@ def test_cells_hold_the_mean_over_the_patches_that_cover_them(
         coverage=coverage, size=size, patch=patch, stride=stride, scale=scale,
     )  # fmt: skip
     found, tiles = tissue_cells(result), result.tile_table()
-    patch_px, cell_px = result.attributes["grid"]["patch_px_0"], result.cell_px_0
+    patch_px, cell_px = result.record.grid.patch_0.x, result.cell_0.x
     assert found.shape == (rows, columns)
     for row in range(rows):
         for column in range(columns):

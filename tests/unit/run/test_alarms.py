@@ -10,11 +10,12 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
+from wsi_pipeline.geometry import Mpp
 from wsi_pipeline.model import loaded
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run import regions
-from wsi_pipeline.run.alarms import FAR_COLOURS, LEAST_AREA_MM2
+from wsi_pipeline.run.alarms import FAR_COLOURS, LEAST_AREA_MM2, find_alarms
 from wsi_pipeline.run.checkpoint import Checkpoint
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.stitch.result import Result
@@ -144,6 +145,27 @@ def test_what_is_wrong_is_told(
 )
 def test_what_is_nearly_so_is_not(analyse: Callable[..., Result], settings: dict[str, Any]) -> None:
     assert codes(analyse(**settings)) == set()
+
+
+def test_a_level_far_from_the_model_names_both(analyse: Callable[..., Result]) -> None:
+    result = analyse(level=2)
+    (alarm,) = result.alarms
+    assert "analysed at 2 µm/px" in alarm.message
+    assert "made for 0.5 µm/px" in alarm.message
+    # A package may state a level instead: there is a resolution to it on this slide.
+    record, cells = result.record, result.probability
+    for level, told in ((0, "made for pyramid level 0 (0.5 µm/px here)"), (2, None), (9, None)):
+        of_level = dataclasses.replace(
+            record, model=dataclasses.replace(record.model, mpp=None, level=level)
+        )
+        messages = [alarm.message for alarm in find_alarms(of_level, cells)]
+        assert bool(messages) == bool(told)
+        assert all(f"analysed at 2 µm/px; the model was {told}" in text for text in messages)
+    # Two reasons at once: neither hides the other.
+    slide = dataclasses.replace(record.slide, mpp=Mpp(2.0, 2.0), mpp_source="override")
+    (alarm,) = find_alarms(dataclasses.replace(record, slide=slide), cells)
+    assert "the file states 0.5 µm/px" in alarm.message
+    assert "made for 0.5 µm/px" in alarm.message
 
 
 def test_a_model_of_synthetic_tissue_is_named(

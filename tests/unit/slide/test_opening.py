@@ -49,6 +49,36 @@ def test_ome_units_are_understood(tmp_path: Path, unit: str, factor: float) -> N
     assert open_slide(tmp_path / "a.ome.tiff").info.mpp == Mpp(0.25, 0.5)
 
 
+@pytest.mark.parametrize(
+    ("objectives", "settings", "expected"),
+    [
+        ({"O:0": 20}, "", 20.0),
+        ({"O:0": 20, "O:1": 40}, '<ObjectiveSettings ID="O:1"/>', 40.0),
+        ({"O:0": 20, "O:1": 40}, "", None),  # which of them is not said
+        ({"O:0": "many"}, "", None),
+        ({}, "", None),
+    ],
+)
+def test_the_objective_of_an_ome_tiff_is_read(
+    tmp_path: Path, objectives: dict[str, object], settings: str, expected: float | None
+) -> None:
+    path = tmp_path / "a.ome.tiff"
+    write_pyramid(path, IMAGE, mpp=None, ome=True)
+    with tifffile.TiffFile(path) as tiff:
+        text = str(tiff.ome_metadata)
+    known = "".join(
+        f'<Objective ID="{name}" NominalMagnification="{power}"/>'
+        for name, power in objectives.items()
+    )
+    before, image = text.split("<Image ", 1)
+    attributes, rest = image.split(">", 1)
+    tifffile.tiffcomment(
+        path,
+        f'{before}<Instrument ID="I:0">{known}</Instrument><Image {attributes}>{settings}{rest}',
+    )
+    assert open_slide(path).info.objective == expected
+
+
 def test_a_slide_without_a_resolution_says_so(tmp_path: Path) -> None:
     for ome in (False, True):
         write_pyramid(tmp_path / f"{ome}.tiff", IMAGE, mpp=None, ome=ome)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import SlideContentError
-from wsi_pipeline.geometry import Mpp, Region
+from wsi_pipeline.geometry import Mpp, PerAxis, Region
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.slide import open_slide
 from wsi_pipeline.testing import ArraySlide
@@ -60,7 +60,7 @@ def test_the_bounds_hold(image: NDArray[np.uint8], patch: int) -> None:
     wide = np.concatenate([np.full((288, 1440, 3), GLASS, np.uint8), image], axis=1)
     slide = ArraySlide([wide, reduced(wide, DOWNSAMPLE)])
     grid = grid_of(slide, patch)
-    tiles = tile_tissue(read_overview(slide, 1, float(patch)), grid)
+    tiles = tile_tissue(read_overview(slide, 1, PerAxis.of(float(patch))), grid)
     for row in range(grid.size.height):
         for column in range(grid.size.width):
             box = Region(0, column * patch, row * patch, patch, patch)
@@ -74,7 +74,7 @@ def test_the_bounds_decide_what_is_clear() -> None:
     image = np.full((288, 288, 3), GLASS, np.uint8)
     image[:144] = (150, 70, 130)
     slide = ArraySlide([image, reduced(image, DOWNSAMPLE)])
-    tiles = tile_tissue(read_overview(slide, 1, 72.0), grid_of(slide, 72))
+    tiles = tile_tissue(read_overview(slide, 1, PerAxis(72.0, 72.0)), grid_of(slide, 72))
     assert (tiles.at_least[:2] > 0.3).all()
     assert (tiles.at_most[2:] < 0.3).all()
     assert np.allclose(tiles.estimate, [[1] * 4, [1] * 4, [0] * 4, [0] * 4])
@@ -87,7 +87,7 @@ def test_what_was_not_scanned_is_empty() -> None:
     seen = np.ones((288, 288), np.bool_)
     seen[:, 216:] = False
     slide = ArraySlide([image, reduced(image, 4)], scanned=[seen, seen[::4, ::4]])
-    tiles = tile_tissue(read_overview(slide, 1, 72.0), grid_of(slide, 72))
+    tiles = tile_tissue(read_overview(slide, 1, PerAxis(72.0, 72.0)), grid_of(slide, 72))
     assert np.allclose(tiles.empty, [[0, 0, 1, 1]] * 4)
     # Padding may not pass for tissue, nor may a px it is mixed into decide anything.
     assert not tiles.at_least[:, 2:].any()
@@ -97,7 +97,7 @@ def test_what_lies_outside_the_bounds_is_empty() -> None:
     image = np.full((288, 288, 3), (150, 70, 130), np.uint8)
     levels = [image, reduced(image, 4)]
     slide = ArraySlide(levels, bounds=Region(0, 72, 144, 144, 144))
-    tiles = tile_tissue(read_overview(slide, 1, 72.0), grid_of(slide, 72))
+    tiles = tile_tissue(read_overview(slide, 1, PerAxis(72.0, 72.0)), grid_of(slide, 72))
     inside = np.zeros((4, 4), bool)
     inside[2:, 1:3] = True
     assert np.array_equal(tiles.empty == 0, inside)
@@ -109,9 +109,9 @@ def test_a_large_overview_is_read_in_strips(monkeypatch: pytest.MonkeyPatch) -> 
     rng = np.random.default_rng(0)
     image = rng.integers(80, 256, (288, 288, 3), np.uint8)
     slide = ArraySlide([image, reduced(image, 4)])
-    whole = read_overview(slide, 1, 144.0)
+    whole = read_overview(slide, 1, PerAxis(144.0, 144.0))
     monkeypatch.setattr("wsi_pipeline.tissue.overview._STRIP_ROWS", 7)
-    strips = read_overview(slide, 1, 144.0)
+    strips = read_overview(slide, 1, PerAxis(144.0, 144.0))
     assert whole.at_most.shape == strips.at_most.shape
     assert np.array_equal(whole.at_least, strips.at_least)
     assert np.array_equal(whole.at_most, strips.at_most)

@@ -70,6 +70,8 @@ export interface JobOrder {
   /** Distance between tiles, analysis px. */
   readonly stride?: number;
   readonly threshold?: number;
+  /** µm per level-0 px, whatever the file states. */
+  readonly slide_mpp?: number;
   /** Higher is sooner. */
   readonly priority?: number;
 }

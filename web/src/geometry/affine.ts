@@ -47,8 +47,8 @@ export function invert(map: Affine): Affine {
   };
 }
 
-export function scaling(factor: number): Affine {
-  return { a: factor, b: 0, c: 0, d: factor, e: 0, f: 0 };
+export function scaling(x: number, y = x): Affine {
+  return { a: x, b: 0, c: 0, d: y, e: 0, f: 0 };
 }
 
 /** The smallest upright box around a box's four mapped corners. */

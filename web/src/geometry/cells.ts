@@ -1,6 +1,6 @@
 /**
- * The grid of cells over a slide. Cell (c, r) covers level-0 px from c·cellPx to (c + 1)·cellPx and
- * from r·cellPx to (r + 1)·cellPx; positions are always computed from the index, never added up.
+ * The grid of cells over a slide. Cell (c, r) covers level-0 px from c·cell.x to (c + 1)·cell.x and
+ * from r·cell.y to (r + 1)·cell.y; positions are always computed from the index, never added up.
  */
 
 import type { Point } from "./affine";
@@ -10,8 +10,8 @@ import type { Box } from "./view";
 export interface CellLevel {
   readonly columns: number;
   readonly rows: number;
-  /** Side of a cell in level-0 px; need not be whole. */
-  readonly cellPx: number;
+  /** Width and height of a cell in level-0 px: not whole, and not equal where px are not square. */
+  readonly cell: Point;
 }
 
 /** A cell by its column and row. */
@@ -22,8 +22,8 @@ export interface Cell {
 
 /** The cell a level-0 point lies in; null outside of the grid. */
 export function cellAt(level: CellLevel, point: Point): Cell | null {
-  const column = Math.floor(point.x / level.cellPx);
-  const row = Math.floor(point.y / level.cellPx);
+  const column = Math.floor(point.x / level.cell.x);
+  const row = Math.floor(point.y / level.cell.y);
   const inside = column >= 0 && row >= 0 && column < level.columns && row < level.rows;
   return inside ? { column, row } : null;
 }
@@ -35,7 +35,7 @@ export function cellAt(level: CellLevel, point: Point): Cell | null {
  * theirs, so nothing suspicious is lost.
  */
 export function levelFor(levels: readonly CellLevel[], devicePxPerLevel0: number): number {
-  const index = levels.findIndex((level) => level.cellPx * devicePxPerLevel0 >= 1);
+  const index = levels.findIndex(({ cell }) => Math.min(cell.x, cell.y) * devicePxPerLevel0 >= 1);
   return index === -1 ? levels.length - 1 : index;
 }
 
@@ -45,13 +45,14 @@ export function tilesIn(
   tileCells: number,
   box: Box,
 ): { readonly column: number; readonly row: number }[] {
-  const side = level.cellPx * tileCells;
+  const width = level.cell.x * tileCells;
+  const height = level.cell.y * tileCells;
   const lastColumn = Math.ceil(level.columns / tileCells) - 1;
   const lastRow = Math.ceil(level.rows / tileCells) - 1;
-  const left = Math.max(0, Math.floor(box.x / side));
-  const right = Math.min(lastColumn, Math.floor((box.x + box.width) / side));
-  const top = Math.max(0, Math.floor(box.y / side));
-  const bottom = Math.min(lastRow, Math.floor((box.y + box.height) / side));
+  const left = Math.max(0, Math.floor(box.x / width));
+  const right = Math.min(lastColumn, Math.floor((box.x + box.width) / width));
+  const top = Math.max(0, Math.floor(box.y / height));
+  const bottom = Math.min(lastRow, Math.floor((box.y + box.height) / height));
   const tiles = [];
   for (let row = top; row <= bottom; row++) {
     for (let column = left; column <= right; column++) tiles.push({ column, row });

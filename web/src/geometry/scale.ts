@@ -14,6 +14,25 @@ const UM_PX_AT_1 = 10;
 /** The magnifications that have a button. */
 export const MAGNIFICATIONS = [1, 2, 5, 10, 20, 40] as const;
 
+/** The share by which px may differ along both axes and count as square: the analysis' own. */
+const SQUARE_TOLERANCE = 0.02;
+
+export function isSquare(mpp: Mpp): boolean {
+  return Math.max(mpp.x / mpp.y, mpp.y / mpp.x) - 1 < SQUARE_TOLERANCE * (1 - 1e-9);
+}
+
+/** How long a level-0 px is from left to right on a screen the slide was turned on, µm. */
+export function umAcross(mpp: Mpp, rotation: number): number {
+  if (isSquare(mpp)) return mpp.x;
+  const angle = (rotation * Math.PI) / 180;
+  return Math.hypot(Math.cos(angle) * mpp.x, Math.sin(angle) * mpp.y);
+}
+
+/** A resolution as text; both directions where px are not square. */
+export function mppText(mpp: Mpp): string {
+  return isSquare(mpp) ? `${mpp.x.toFixed(3)} µm/px` : `${mpp.x.toFixed(3)} × ${mpp.y.toFixed(3)} µm/px`;
+}
+
 /** The mean of both directions, for what has only one. */
 export function meanMpp(mpp: Mpp): number {
   return (mpp.x + mpp.y) / 2;

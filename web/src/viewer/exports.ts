@@ -2,11 +2,12 @@
 
 import { problemText } from "../api/problem";
 import { shareMask } from "../api/sharing";
-import { roundLengthText, scaleBar } from "../geometry/scale";
+import { scaleBar, umAcross } from "../geometry/scale";
 import { copyText } from "../ui/clipboard";
 import { h } from "../ui/dom";
 import { icon, type IconName } from "../ui/icons";
 import { toast } from "../ui/toast";
+import { barText } from "./scale_bar";
 import type { Session } from "./session";
 import type { Stage } from "./stage";
 
@@ -99,10 +100,10 @@ function viewPicture(session: Session, stage: Stage): HTMLCanvasElement {
   context.fillText(synthetic ? `${NOTICE} · model trained on synthetic tissue` : NOTICE, 12, 17);
   const mpp = session.mpp;
   if (mpp !== null) {
-    const bar = scaleBar(first.view.zoom, mpp.x, 160);
+    const bar = scaleBar(first.view.zoom, umAcross(mpp, first.view.rotation), 160);
     const right = canvas.width / ratio - 12;
     context.textAlign = "right";
-    context.fillText(roundLengthText(bar.um), right - bar.px - 8, 17);
+    context.fillText(barText(bar.um, mpp), right - bar.px - 8, 17);
     context.fillRect(right - bar.px, 15, bar.px, 4);
   }
   return canvas;

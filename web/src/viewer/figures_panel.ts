@@ -47,9 +47,9 @@ export class FiguresPanel {
 
   #areaAt(result: Loaded, threshold: number): number | null {
     const mpp = this.#session.mpp;
-    const cell = result.layer?.source.levels[0]?.cellPx;
+    const cell = result.layer?.source.levels[0]?.cell;
     if (result.counts === null || mpp === null || cell === undefined) return null;
-    return ((result.counts[stepOf(threshold)] ?? 0) * cell * cell * mpp.x * mpp.y) / 1e6;
+    return ((result.counts[stepOf(threshold)] ?? 0) * cell.x * mpp.x * cell.y * mpp.y) / 1e6;
   }
 
   #parts(findings: Findings, result: Loaded | null): Child[] {

@@ -85,7 +85,7 @@ export class Overlay {
     const tiles = tilesIn(level, source.info.tileCells, shown)
       .map((at) => source.tile(index, at.column, at.row))
       .filter((tile) => tile !== null);
-    const map = compose(toDevice, scaling(level.cellPx));
+    const map = compose(toDevice, scaling(level.cell.x, level.cell.y));
     const context = this.#context;
     context.imageSmoothingEnabled = false;
     transform(context, map);
@@ -99,7 +99,7 @@ export class Overlay {
     }
     if (settings.outline) {
       transform(context, map);
-      const px = ratio / (level.cellPx * zoom);
+      const px = ratio / (Math.sqrt(level.cell.x * level.cell.y) * zoom);
       for (const tile of tiles) {
         const path = layer.line(tile);
         stroke(context, path, px, 3.2, "rgb(255 255 255 / 0.75)");

@@ -91,11 +91,17 @@ export class Overview {
       if (level === undefined) continue;
       context.globalAlpha = layer.settings.opacity;
       const all = { x: 0, y: 0, ...this.#session.pyramid.dimensions };
-      const px = level.cellPx * this.#scale;
+      const across = level.cell.x * this.#scale;
+      const down = level.cell.y * this.#scale;
       for (const at of tilesIn(level, layer.source.info.tileCells, all)) {
         const tile = layer.source.tile(index, at.column, at.row);
         if (tile === null) continue;
-        const box = [tile.firstColumn * px, tile.firstRow * px, tile.columns * px, tile.rows * px] as const;
+        const box = [
+          tile.firstColumn * across,
+          tile.firstRow * down,
+          tile.columns * across,
+          tile.rows * down,
+        ] as const;
         context.drawImage(layer.picture(tile), ...box);
       }
     }

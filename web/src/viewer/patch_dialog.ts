@@ -4,6 +4,7 @@ import { send } from "../api/client";
 import type { Point } from "../geometry/affine";
 import { cellAt } from "../geometry/cells";
 import type { Mpp } from "../geometry/scale";
+import type { Box } from "../geometry/view";
 import { openDialog } from "../ui/dialog";
 import { fill, h } from "../ui/dom";
 import { percent, probability } from "../ui/format";
@@ -21,8 +22,8 @@ export function openPatch(pyramid: Pyramid, result: Loaded, place: Point, mpp: M
   const cell = level === undefined ? null : cellAt(level, place);
   const facts = result.layer?.source.at(place) ?? null;
   if (level === undefined || cell === null || result.findings === null) return;
-  const side = result.findings.provenance.grid.patch_px_0;
-  const corner = { x: cell.column * level.cellPx, y: cell.row * level.cellPx };
+  const { patch_px_0: width, patch_height_px_0: height = width } = result.findings.provenance.grid;
+  const box = { x: cell.column * level.cell.x, y: cell.row * level.cell.y, width, height };
   const canvas = h("canvas", { class: "patch", role: "img", "aria-label": "The patch at full resolution" });
   const state = h("p", { class: "quiet", role: "status" }, "Loading the patch…");
   const stop = new AbortController();
@@ -32,9 +33,9 @@ export function openPatch(pyramid: Pyramid, result: Loaded, place: Point, mpp: M
     ["Probability", known === null ? "–" : probability(known)],
     ["Tissue", tissue === null ? "–" : percent(100 * tissue)],
     ["Coverage", coverageText(facts?.coverage ?? "")],
-    ["Corner", placeText(corner, mpp)],
+    ["Corner", placeText(box, mpp)],
     ["Cell", `column ${cell.column}, row ${cell.row}`],
-    ["Patch", `${Math.round(side)} px of level 0`],
+    ["Patch", `${Math.round(width)} × ${Math.round(height)} px of level 0`],
   ];
   const dialog = openDialog({
     title: "Patch at full resolution",
@@ -53,7 +54,7 @@ export function openPatch(pyramid: Pyramid, result: Loaded, place: Point, mpp: M
     stop.abort();
     canvas.width = 0;
   });
-  void draw(canvas, pyramid, corner, side, stop.signal).then(
+  void draw(canvas, pyramid, box, stop.signal).then(
     (whole) => {
       if (whole) state.remove();
       else fill(state, "A part of this patch cannot be read.");
@@ -64,32 +65,32 @@ export function openPatch(pyramid: Pyramid, result: Loaded, place: Point, mpp: M
   );
 }
 
-/** Draw a level-0 square with what lies around it; false where tiles are missing. */
+/** Draw a level-0 box with what lies around it; false where tiles are missing. */
 async function draw(
   canvas: HTMLCanvasElement,
   pyramid: Pyramid,
-  corner: Point,
-  side: number,
+  box: Box,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const coarser = Math.max(0, Math.ceil(Math.log2((side + 2 * MARGIN_PX) / MOST_PX)));
+  const coarser = Math.max(0, Math.ceil(Math.log2((Math.max(box.width, box.height) + 2 * MARGIN_PX) / MOST_PX)));
   const level = Math.max(0, pyramid.finest - coarser);
   const scale = 2 ** (level - pyramid.finest);
-  const left = (corner.x - MARGIN_PX) * scale;
-  const top = (corner.y - MARGIN_PX) * scale;
-  const size = Math.round((side + 2 * MARGIN_PX) * scale);
-  canvas.width = size;
-  canvas.height = size;
+  const left = (box.x - MARGIN_PX) * scale;
+  const top = (box.y - MARGIN_PX) * scale;
+  const width = Math.round((box.width + 2 * MARGIN_PX) * scale);
+  const height = Math.round((box.height + 2 * MARGIN_PX) * scale);
+  canvas.width = width;
+  canvas.height = height;
   const context = canvas.getContext("2d");
   if (context === null) return false;
   context.fillStyle = "#fff";
-  context.fillRect(0, 0, size, size);
+  context.fillRect(0, 0, width, height);
   const tile = pyramid.tileSize;
   const columns = Math.ceil((pyramid.dimensions.width * scale) / tile);
   const rows = Math.ceil((pyramid.dimensions.height * scale) / tile);
   const wanted: Promise<boolean>[] = [];
-  for (let row = Math.max(0, Math.floor(top / tile)); row < rows && row * tile < top + size; row++) {
-    for (let column = Math.max(0, Math.floor(left / tile)); column < columns && column * tile < left + size; column++) {
+  for (let row = Math.max(0, Math.floor(top / tile)); row < rows && row * tile < top + height; row++) {
+    for (let column = Math.max(0, Math.floor(left / tile)); column < columns && column * tile < left + width; column++) {
       wanted.push(
         send(tileUrl(pyramid.slideId, level, column, row), { signal })
           .then((answer) => answer.blob())
@@ -105,10 +106,10 @@ async function draw(
   }
   const whole = (await Promise.all(wanted)).every(Boolean);
   const edge = MARGIN_PX * scale;
-  for (const [width, colour] of [[4, "rgb(255 255 255 / 0.9)"], [2, "rgb(12 106 120)"]] as const) {
-    context.lineWidth = width;
+  for (const [line, colour] of [[4, "rgb(255 255 255 / 0.9)"], [2, "rgb(12 106 120)"]] as const) {
+    context.lineWidth = line;
     context.strokeStyle = colour;
-    context.strokeRect(edge - 2, edge - 2, side * scale + 4, side * scale + 4);
+    context.strokeRect(edge - 2, edge - 2, box.width * scale + 4, box.height * scale + 4);
   }
   return whole;
 }

@@ -23,6 +23,8 @@ export interface Provenance {
     readonly stride_px: number;
     readonly cell_px_0: number;
     readonly patch_px_0: number;
+    /** Missing in older results: patches are square there. */
+    readonly patch_height_px_0?: number;
     readonly mpp: { readonly x: number; readonly y: number };
   };
   readonly [name: string]: unknown;
@@ -89,7 +91,7 @@ interface CellsJson {
   readonly coverage: Readonly<Record<string, number>>;
   readonly tissue_steps: number;
   readonly tissue_unknown: number;
-  readonly levels: readonly { columns: number; rows: number; cell_px: number }[];
+  readonly levels: readonly { columns: number; rows: number; cell_px: number; cell_height_px: number }[];
 }
 
 export async function cellsOf(job: string, signal: AbortSignal): Promise<CellsInfo> {
@@ -101,7 +103,11 @@ export async function cellsOf(job: string, signal: AbortSignal): Promise<CellsIn
     coverage: told.coverage,
     tissueSteps: told.tissue_steps,
     tissueUnknown: told.tissue_unknown,
-    levels: told.levels.map(({ columns, rows, cell_px: cellPx }) => ({ columns, rows, cellPx })),
+    levels: told.levels.map(({ columns, rows, cell_px: x, cell_height_px: y }) => ({
+      columns,
+      rows,
+      cell: { x, y },
+    })),
   };
 }
 

@@ -128,7 +128,7 @@ export class Workspace {
     const { mpp } = this.#session;
     this.#session.state.set({ view });
     this.#overview.show(view, this.#stage.pane.size);
-    this.#scaleBar.update(view.zoom, mpp);
+    this.#scaleBar.update(view.zoom, view.rotation, mpp);
     this.#magnifications.update(view.zoom, mpp);
   }
 

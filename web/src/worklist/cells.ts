@@ -2,6 +2,7 @@
 
 import type { Job } from "../api/jobs";
 import type { Slide } from "../api/slides";
+import { mppText } from "../geometry/scale";
 import { h, type Child } from "../ui/dom";
 import { area, bytes, count, duration, percent, probability, when } from "../ui/format";
 import { icon } from "../ui/icons";
@@ -42,7 +43,7 @@ function slideFacts(slide: Slide): Child[] {
   if (slide.info !== null) {
     const { dimensions, mpp } = slide.info;
     facts.push(`${count(dimensions.width)} × ${count(dimensions.height)} px`);
-    facts.push(mpp === null ? "µm per px unknown" : `${mpp.x.toFixed(3)} µm/px`);
+    facts.push(mpp === null ? "µm per px unknown" : mppText(mpp));
   }
   const needed = facts.length;
   if (slide.size_bytes !== null) facts.push(bytes(slide.size_bytes));
@@ -77,6 +78,7 @@ function settingsOf(job: Job): string {
   };
   add("mpp", (value) => `${value} µm/px`);
   add("level", (value) => `level ${value}`);
+  add("slide_mpp", (value) => `slide at ${value} µm/px`);
   add("stride", (value) => `stride ${value}`);
   add("threshold", (value) => `threshold ${value}`);
   add("tissue", (value) => `tissue ${value}`);

@@ -8,7 +8,7 @@ import { openDialog } from "../ui/dialog";
 import { fill, h } from "../ui/dom";
 import { count, plural } from "../ui/format";
 import { icon } from "../ui/icons";
-import { readSettings, type Problems, type RawSettings } from "./job_settings";
+import { readSettings, slideMppHint, type Problems, type RawSettings } from "./job_settings";
 
 const PRIORITIES = [
   ["10", "Urgent: before all others"],
@@ -46,6 +46,8 @@ export function openJobDialog(
   const levelField = field("job-level", "Pyramid level", level, "Of the file; 0 is the finest.");
   const strideField = field("job-stride", "Stride, px", stride, "Distance between tiles; smaller is finer and slower.");
   const thresholdField = field("job-threshold", "Threshold", threshold, "Probability from which a cell is tumour.");
+  const slideMpp = number("slide-mpp", { min: 0.05, max: 250, step: "any" });
+  const slideMppField = field("job-slide-mpp", "µm per px of the slide", slideMpp, slideMppHint(slides));
   fillLevels(level, slides);
 
   const chosen = (): Model | undefined => models.find(({ name }) => name === model.value);
@@ -82,12 +84,13 @@ export function openJobDialog(
       level: level.value,
       stride: stride.value,
       threshold: threshold.value,
+      slideMpp: slideMpp.value,
       priority: priority.value,
     };
   }
 
   function showProblems(problems: Problems): void {
-    const inputs = { mpp, stride, threshold };
+    const inputs = { mpp, stride, threshold, slideMpp };
     for (const [name, input] of Object.entries(inputs)) {
       const text = problems[name as keyof Problems];
       input.setAttribute("aria-invalid", text === undefined ? "false" : "true");
@@ -126,6 +129,7 @@ export function openJobDialog(
     h("div", { class: "field" }, h("label", { for: "job-resolution" }, "Resolution"), resolution),
     mppField,
     levelField,
+    slideMppField,
     h("div", { class: "fields" }, strideField, thresholdField),
     h("div", { class: "field" }, h("label", { for: "job-priority" }, "Priority"), priority),
     wrong,

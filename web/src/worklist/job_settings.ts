@@ -1,6 +1,7 @@
 /** What was typed into the job dialog, as an order or as what is wrong with it. */
 
 import type { JobOrder } from "../api/jobs";
+import type { Slide } from "../api/slides";
 
 /** As the fields hold them. */
 export interface RawSettings {
@@ -11,6 +12,8 @@ export interface RawSettings {
   readonly level: string;
   readonly stride: string;
   readonly threshold: string;
+  /** µm per level-0 px of the slide. */
+  readonly slideMpp: string;
   readonly priority: string;
 }
 
@@ -18,6 +21,7 @@ export interface Problems {
   mpp?: string;
   stride?: string;
   threshold?: string;
+  slideMpp?: string;
 }
 
 /** An order without its slide; null where something is wrong. */
@@ -26,8 +30,25 @@ export interface Settings {
   readonly problems: Problems;
 }
 
+/** Rule of thumb: 40× is 0.25 µm per px, 20× is 0.5. */
+const UM_TIMES_OBJECTIVE = 10;
 const MOST_MPP = 64;
+const [LEAST_SLIDE_MPP, MOST_SLIDE_MPP] = [0.05, 250] as const;
 const MOST_STRIDE = 4096;
+
+/** What to say of the slides' own resolution: a suggestion where none is stated, never a value. */
+export function slideMppHint(slides: readonly Pick<Slide, "info">[]): string {
+  const unknown = slides.filter(({ info }) => info !== null && info.mpp === null);
+  if (unknown.length === 0) return "Level 0. Only where the file states it wrongly.";
+  const objectives = new Set(unknown.map(({ info }) => info?.objective ?? null));
+  const [objective] = objectives;
+  const usual =
+    objectives.size === 1 && objective !== null && objective !== undefined
+      ? ` Px of a ${objective}× objective usually measure ${UM_TIMES_OBJECTIVE / objective} µm; use that only if it holds here.`
+      : "";
+  const who = slides.length === 1 ? "The file states none" : `${unknown.length} of ${slides.length} files state none`;
+  return `${who}: without it the analysis fails.${usual}`;
+}
 
 /** Read the fields; empty ones are left to the model package. */
 export function readSettings(raw: RawSettings): Settings {
@@ -52,6 +73,11 @@ export function readSettings(raw: RawSettings): Settings {
     const threshold = Number(raw.threshold);
     if (threshold > 0 && threshold < 1) order.threshold = threshold;
     else problems.threshold = "A number between 0 and 1.";
+  }
+  if (raw.slideMpp.trim() !== "") {
+    const mpp = Number(raw.slideMpp);
+    if (mpp >= LEAST_SLIDE_MPP && mpp <= MOST_SLIDE_MPP) order.slide_mpp = mpp;
+    else problems.slideMpp = `A number from ${LEAST_SLIDE_MPP} to ${MOST_SLIDE_MPP}.`;
   }
   const priority = Number(raw.priority);
   if (priority !== 0) order.priority = priority;

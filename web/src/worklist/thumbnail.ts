@@ -20,13 +20,14 @@ interface Cells {
     readonly rows: number;
     /** Side of a cell, level-0 px. */
     readonly cell_px: number;
+    readonly cell_height_px: number;
   }[];
 }
 
-/** The colours of a result's cells, one px each, and the level-0 px a cell is wide. */
+/** The colours of a result's cells, one px each, and the level-0 px of a cell. */
 interface Heat {
   readonly picture: HTMLCanvasElement;
-  readonly cellPx: number;
+  readonly cell: { readonly width: number; readonly height: number };
 }
 
 const known = new Map<string, Promise<Heat | null>>();
@@ -87,10 +88,11 @@ async function overlay(inner: HTMLElement, jobId: string, width: number, height:
   });
   const context = canvas.getContext("2d");
   if (context === null) return;
-  const { picture, cellPx } = found;
+  const { picture, cell } = found;
   context.imageSmoothingEnabled = false;
-  const side = cellPx * scale;
-  context.drawImage(picture, 0, 0, picture.width * side, picture.height * side);
+  const across = picture.width * cell.width * scale;
+  const down = picture.height * cell.height * scale;
+  context.drawImage(picture, 0, 0, across, down);
   inner.append(canvas);
 }
 
@@ -114,7 +116,7 @@ async function fetchHeat(jobId: string): Promise<Heat | null> {
   const px = new Uint32Array(image.data.buffer);
   colourCells(steps, cells.threshold_step, colourTable(DEFAULT_PALETTE), px);
   context.putImageData(image, 0, 0);
-  return { picture, cellPx: level.cell_px };
+  return { picture, cell: { width: level.cell_px, height: level.cell_height_px } };
 }
 
 /** A few at a time, so that what the user asks for meanwhile is not kept waiting. */

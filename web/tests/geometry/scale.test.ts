@@ -2,11 +2,14 @@ import { describe, expect, it } from "vitest";
 
 import {
   distanceUm,
+  isSquare,
   lengthText,
   magnificationOf,
   magnificationText,
+  mppText,
   roundLengthText,
   scaleBar,
+  umAcross,
   zoomOf,
 } from "../../src/geometry/scale";
 
@@ -40,6 +43,26 @@ describe("the scale bar", () => {
 
   it("takes a bar that fits exactly", () => {
     expect(scaleBar(1, 1, 100)).toEqual({ px: 100, um: 100 });
+  });
+});
+
+describe("px that are not square", () => {
+  const mpp = { x: 0.5, y: 0.25 };
+
+  it("are those whose sides differ by 2 % or more", () => {
+    expect([0.2549, 0.255, 0.245].map((y) => isSquare({ x: 0.25, y }))).toEqual([true, false, false]);
+  });
+
+  it("are as long from left to right as the slide is turned", () => {
+    expect([0, 180].map((turn) => umAcross(mpp, turn))).toEqual([0.5, 0.5]);
+    expect(umAcross(mpp, 90)).toBeCloseTo(0.25);
+    expect(umAcross(mpp, 45)).toBeCloseTo(Math.hypot(0.5, 0.25) / Math.SQRT2);
+    expect(umAcross(MPP, 30)).toBe(0.25);
+  });
+
+  it("are told by both sides", () => {
+    expect(mppText(mpp)).toBe("0.500 × 0.250 µm/px");
+    expect(mppText(MPP)).toBe("0.250 µm/px");
   });
 });
 

@@ -12,8 +12,8 @@ const INFO: CellsInfo = {
   tissueSteps: 254,
   tissueUnknown: 255,
   levels: [
-    { columns: 3, rows: 2, cellPx: 100 },
-    { columns: 2, rows: 1, cellPx: 200 },
+    { columns: 3, rows: 2, cell: { x: 100, y: 100 } },
+    { columns: 2, rows: 1, cell: { x: 200, y: 200 } },
   ],
 };
 

@@ -18,7 +18,7 @@ from wsi_pipeline.evaluation.settings import EvaluationSettings
 from wsi_pipeline.export.backdrop import read_backdrop
 from wsi_pipeline.export.decision import Decision, decide
 from wsi_pipeline.export.painting import rasterise
-from wsi_pipeline.geometry import Size
+from wsi_pipeline.geometry import PerAxis
 from wsi_pipeline.slide import open_slide
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.tiles.patches import read_patch
@@ -82,14 +82,13 @@ def slide_picture(slide: Assessment, settings: EvaluationSettings) -> SlidePictu
     result, path = _result(slide), slide.slide.path
     if path is None:
         raise WsiError(f"the table does not say where slide {slide.slide.name} is")
-    width, height = decision.slide.width, decision.slide.height
-    scale = SIDE / max(width, height)
-    size = Size(max(1, round(width * scale)), max(1, round(height * scale)))
+    size = decision.picture_size(SIDE)
+    px_0 = PerAxis(decision.slide.width / size.width, decision.slide.height / size.height)
     tissue = read_backdrop(result, path, size)
     truth = open_ground(slide.slide, decision.slide).truth
     tumour = np.zeros(tissue.shape[:2], bool)
     if truth is not None:
-        tumour = truth.window(0, 0, size.width, size.height, width / size.width)
+        tumour = truth.window(0, 0, size.width, size.height, px_0)
     mask = rasterise(decision, size).tumour
     outlined = tissue.copy()
     outlined[_edge(tumour, 2)] = _TRUTH_ONLY
@@ -131,16 +130,15 @@ def patch_picture(slide: Assessment, tile: int, settings: EvaluationSettings) ->
     if path is None:
         raise WsiError(f"the table does not say where slide {slide.slide.name} is")
     x, y = int(slide.tiles.x[tile]), int(slide.tiles.y[tile])
-    cell = grid.step * grid.downsample
+    cell = grid.cell_0
     reader = open_slide(path)
     try:
-        pixels = read_patch(reader, grid, round(x / cell), round(y / cell)).copy()
+        pixels = read_patch(reader, grid, round(x / cell.x), round(y / cell.y)).copy()
         truth: Truth | None = open_ground(slide.slide, reader.info.size).truth
     finally:
         reader.close()
     if truth is not None:
-        downsample = grid.downsample * grid.scale
-        inside = truth.window(x, y, grid.patch, grid.patch, downsample)
+        inside = truth.window(x, y, grid.patch, grid.patch, grid.px_0)
         pixels[_edge(inside, 2)] = _OUTLINE
     image = Image.fromarray(pixels).resize((PATCH, PATCH), Image.Resampling.LANCZOS)
     return PatchPicture(

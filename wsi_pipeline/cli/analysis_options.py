@@ -1,0 +1,76 @@
+"""The options that decide what of a slide is analysed: the same for every command that has them."""
+
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.errors import UsageError
+
+#: The panel of the help they are in.
+WHERE = "Resolution and tiles"
+
+MppOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Analyse at this many µm per px. [dim]\\[default: the model's][/]",
+        rich_help_panel=WHERE,
+    ),
+]
+LevelOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Analyse this pyramid level as it is (px that are not square are made square). The "
+        "slide's resolution must be known, because areas need it.",
+        rich_help_panel=WHERE,
+    ),
+]
+StrideOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Distance between tiles in analysis px. [dim]\\[default: the patch's side][/]",
+        rich_help_panel=WHERE,
+    ),
+]
+SlideMppOption = Annotated[
+    float | None,
+    typer.Option(
+        help="µm per level-0 px of every slide given, whatever their files state.",
+        rich_help_panel=WHERE,
+    ),
+]
+
+
+def analysis_config(**settings: Any) -> AnalysisConfig:
+    """The settings out of a command's options.
+
+    Raises:
+        UsageError: an option is out of its range, or two contradict each other.
+    """
+    try:
+        config = AnalysisConfig(**settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-")
+        raise UsageError(f"--{option}: {first['msg']}") from error
+    if config.mpp is not None and config.level is not None:
+        raise UsageError("give --mpp or --level, not both")
+    return config
+
+
+def check_stride(stride: int | None, patch: int) -> None:
+    """Refuse a stride that leaves gaps between the patches.
+
+    Args:
+        stride: In analysis px; None: the patch's side.
+        patch: Side of the model's patch in px.
+
+    Raises:
+        UsageError: it is larger than the patch.
+    """
+    if stride is not None and stride > patch:
+        raise UsageError(
+            f"--stride {stride} is larger than the model's patch of {patch} px and would leave "
+            "tissue unseen"
+        )
