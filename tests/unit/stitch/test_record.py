@@ -59,8 +59,7 @@ def test_the_oldest_results_are_read(record: Record) -> None:
     del attributes["slide"]["mpp_file"], attributes["model"]["mpp"]
     old = read_record(attributes, STORE)
     assert old.alarms == (Alarm("unreadable-tissue", "3 cells of tissue could not be read"),)
-    newer = (old.controls, old.colours, old.slide.mpp_file, old.model.mpp)
-    assert newer == (None, None, None, None)
+    assert (old.controls, old.colours, old.slide.mpp_file, old.model.mpp) == (None,) * 4
 
 
 @pytest.mark.parametrize(
