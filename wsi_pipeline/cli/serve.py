@@ -311,11 +311,11 @@ def _say_address(settings: ServiceSettings, port: int, token: str | None) -> Non
             host = "127.0.0.1"
         elif named.version == 6:
             host = f"[{host}]"
-    address, file = f"http://{host}:{port}/", settings.data_dir / _KEPT
+    url, file = f"http://{host}:{port}/", settings.data_dir / _KEPT
     if token is not None:
-        sys.stdout.write(f"{address}?token={quote(token)}\n")
+        sys.stdout.write(f"{url}?token={quote(token)}\n")
     else:
-        sys.stdout.write(f"{address}\nthe token that signs in is in {file}\n")
+        sys.stdout.write(f"{url}\nthe token that signs in is in {file}\n")
         log.info("the token is in a file", extra={"facts": {"file": str(file)}})
     sys.stdout.flush()
     if sys.stderr.isatty():
