@@ -8,7 +8,7 @@ import { openDialog } from "../ui/dialog";
 import { fill, h } from "../ui/dom";
 import { count, plural } from "../ui/format";
 import { icon } from "../ui/icons";
-import { readSettings, type Problems, type RawSettings } from "./job_settings";
+import { lacksSpacing, orderOf, readSettings, type Problems, type RawSettings } from "./job_settings";
 
 const PRIORITIES = [
   ["10", "Urgent: before all others"],
@@ -36,6 +36,8 @@ export function openJobDialog(
   const level = h("select", { class: "input", id: "job-level", name: "level" });
   const stride = number("stride", { min: 1, max: 4096, step: 1 });
   const threshold = number("threshold", { min: 0.001, max: 0.999, step: "any" });
+  const slideMpp = number("slide-mpp", { min: 0.05, max: 8, step: "any" });
+  const unknown = slides.filter(lacksSpacing).length;
   const priority = h(
     "select",
     { class: "input", id: "job-priority", name: "priority" },
@@ -46,6 +48,13 @@ export function openJobDialog(
   const levelField = field("job-level", "Pyramid level", level, "Of the file; 0 is the finest.");
   const strideField = field("job-stride", "Stride, px", stride, "Distance between tiles; smaller is finer and slower.");
   const thresholdField = field("job-threshold", "Threshold", threshold, "Probability from which a cell is tumour.");
+  const slideMppField = field(
+    "job-slide-mpp",
+    "Spacing of the slide, µm per px",
+    slideMpp,
+    `${unknown === slides.length ? "The file states none" : `${count(unknown)} of the files state none`}: usually 0.25 of a 40× scan, 0.5 of a 20× scan.`,
+  );
+  slideMppField.hidden = unknown === 0;
   fillLevels(level, slides);
 
   const chosen = (): Model | undefined => models.find(({ name }) => name === model.value);
@@ -82,12 +91,13 @@ export function openJobDialog(
       level: level.value,
       stride: stride.value,
       threshold: threshold.value,
+      slideMpp: unknown === 0 ? null : slideMpp.value,
       priority: priority.value,
     };
   }
 
   function showProblems(problems: Problems): void {
-    const inputs = { mpp, stride, threshold };
+    const inputs = { mpp, slideMpp, stride, threshold };
     for (const [name, input] of Object.entries(inputs)) {
       const text = problems[name as keyof Problems];
       input.setAttribute("aria-invalid", text === undefined ? "false" : "true");
@@ -126,6 +136,7 @@ export function openJobDialog(
     h("div", { class: "field" }, h("label", { for: "job-resolution" }, "Resolution"), resolution),
     mppField,
     levelField,
+    slideMppField,
     h("div", { class: "fields" }, strideField, thresholdField),
     h("div", { class: "field" }, h("label", { for: "job-priority" }, "Priority"), priority),
     wrong,
@@ -146,7 +157,7 @@ export function openJobDialog(
     if (settings.order === null) return;
     submit.disabled = true;
     const order = settings.order;
-    const orders: JobOrder[] = slides.map(({ id }) => ({ slide_id: id, ...order }));
+    const orders: JobOrder[] = slides.map((slide) => orderOf(slide, order));
     try {
       const jobs = await createJobs(orders, key + JSON.stringify(order).replaceAll(/\s/g, ""));
       localStorage.setItem(LAST_MODEL, order.model);

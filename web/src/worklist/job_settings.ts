@@ -1,6 +1,7 @@
 /** What was typed into the job dialog, as an order or as what is wrong with it. */
 
 import type { JobOrder } from "../api/jobs";
+import type { Slide } from "../api/slides";
 
 /** As the fields hold them. */
 export interface RawSettings {
@@ -11,6 +12,8 @@ export interface RawSettings {
   readonly level: string;
   readonly stride: string;
   readonly threshold: string;
+  /** µm per level-0 px of slides whose file states none; null where each states it. */
+  readonly slideMpp: string | null;
   readonly priority: string;
 }
 
@@ -18,6 +21,7 @@ export interface Problems {
   mpp?: string;
   stride?: string;
   threshold?: string;
+  slideMpp?: string;
 }
 
 /** An order without its slide; null where something is wrong. */
@@ -28,6 +32,20 @@ export interface Settings {
 
 const MOST_MPP = 64;
 const MOST_STRIDE = 4096;
+/** What some scanner makes; the server's limits. */
+const SLIDE_MPP = [0.05, 8] as const;
+
+/** The order for one slide: a spacing is given only where the slide's file states none. */
+export function orderOf(slide: Slide, order: Omit<JobOrder, "slide_id">): JobOrder {
+  const { slide_mpp, ...rest } = order;
+  const unknown = slide_mpp !== undefined && lacksSpacing(slide);
+  return unknown ? { slide_id: slide.id, ...rest, slide_mpp } : { slide_id: slide.id, ...rest };
+}
+
+/** Whether the file says nothing of how much a px measures. */
+export function lacksSpacing(slide: Slide): boolean {
+  return slide.info !== null && slide.info.mpp === null;
+}
 
 /** Read the fields; empty ones are left to the model package. */
 export function readSettings(raw: RawSettings): Settings {
@@ -52,6 +70,11 @@ export function readSettings(raw: RawSettings): Settings {
     const threshold = Number(raw.threshold);
     if (threshold > 0 && threshold < 1) order.threshold = threshold;
     else problems.threshold = "A number between 0 and 1.";
+  }
+  if (raw.slideMpp !== null) {
+    const slideMpp = Number(raw.slideMpp);
+    if (slideMpp >= SLIDE_MPP[0] && slideMpp <= SLIDE_MPP[1]) order.slide_mpp = slideMpp;
+    else problems.slideMpp = `A number from ${SLIDE_MPP[0]} to ${SLIDE_MPP[1]}.`;
   }
   const priority = Number(raw.priority);
   if (priority !== 0) order.priority = priority;
