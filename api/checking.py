@@ -49,6 +49,7 @@ _UNPACK_SPEED = 8 * 2**20
 #: Endings that stored files may have; others are named by what they are.
 _SUFFIXES = frozenset(
     {".svs", ".tif", ".tiff", ".btf", ".ndpi", ".scn", ".bif", ".svslide", ".mrxs", ".dcm"}
+    | {".czi", ".png", ".jpg", ".jpeg"}
 )
 
 

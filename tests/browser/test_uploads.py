@@ -12,9 +12,11 @@ import httpx
 import numpy as np
 import pytest
 from browser_support import MODEL, Watch
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 from service_process_support import TOKEN, Site
 
+from wsi_pipeline.testing.models import NORMAL_COLOUR
 from wsi_pipeline.testing.slides import write_pyramid
 
 # The first test waits for what the others use, too: a model package.
@@ -103,6 +105,22 @@ def test_several_are_chosen(page: Page, service: Site, slides: Path) -> None:
     found = slide_names(service)
     for path in paths:
         assert found[path.name]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_picture_is_analysed_at_a_spacing_that_is_asked_for(page: Page, tmp_path: Path) -> None:
+    image = np.full((300, 400, 3), NORMAL_COLOUR, np.uint8)
+    Image.fromarray(image).save(tmp_path / "roi.png", dpi=(72, 72))
+    choose(page, tmp_path / "roi.png")
+    group = row(page, "roi.png")
+    expect(group.get_by_text("Not analysed")).to_be_visible(timeout=PATIENT)
+    group.get_by_role("button", name="Analyse").click()
+    dialog = page.get_by_role("dialog", name="Analyse slide")
+    dialog.get_by_role("button", name="Queue analysis").click()
+    expect(dialog.get_by_text("A number from 0.05 to 8.")).to_be_visible()
+    dialog.get_by_label("Spacing of the slide").fill("0.5")
+    dialog.get_by_role("button", name="Queue analysis").click()
+    expect(group.get_by_text("slide of 0.5 µm/px")).to_be_visible()
+    expect(group.get_by_text("mm²")).to_be_visible(timeout=PATIENT)
 
 
 def test_one_is_dropped_anywhere(page: Page, service: Site, slides: Path) -> None:

@@ -1,6 +1,7 @@
 """tus over real sockets: what the protocol promises, and what happens when others break theirs."""
 
 import hashlib
+import io
 import os
 import threading
 import time
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from PIL import Image
 from uploads_support import (
     MIB,
     OCTETS,
@@ -284,6 +286,42 @@ def test_an_empty_file_is_told_to_be_one(service: Service, client: httpx.Client)
     assert found["state"] == "rejected"
     assert found["problem"]["status"] == 422
     assert found["name"] == "unnamed"
+
+
+def test_a_picture_is_a_slide_without_a_spacing(service: Service, client: httpx.Client) -> None:
+    data = io.BytesIO()
+    Image.new("RGB", (400, 300), (230, 200, 220)).save(data, "png", dpi=(72, 72))
+    location = service.create(client, len(data.getvalue()), "roi.png")
+    service.patch(client, location, 0, data.getvalue())
+    slide_id = client.head(location, headers=TUS).headers["wsi-slide-id"]
+    found = service.checked(client, slide_id)
+    assert (found["state"], found["name"]) == ("ready", "roi.png")
+    assert service.stored(slide_id).suffix == ".png"
+    told = client.get(f"/v1/slides/{slide_id}/pyramid").json()
+    assert (told["dimensions"], told["mpp"]) == ({"width": 400, "height": 300}, None)
+    tile = client.get(f"/v1/slides/{slide_id}/thumbnail?size=100")
+    assert Image.open(io.BytesIO(tile.content)).size == (100, 75)
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"<!doctype html>", "is a web page, not a slide"),
+        (b"PK-text", "is a text file, not a slide"),
+        (b"%PDF-1.4 \xff", "is a PDF document"),
+        (b"\x89PNG\r\n\x1a\n", "the file is truncated"),
+        (bytes(9), "it was not copied whole"),
+    ],
+)
+def test_what_is_no_slide_is_named(
+    service: Service, client: httpx.Client, content: bytes, cause: str
+) -> None:
+    location = service.create(client, len(content), "a.svs")
+    service.patch(client, location, 0, content)
+    slide_id = client.head(location, headers=TUS).headers["wsi-slide-id"]
+    found = service.checked(client, slide_id)
+    assert found["state"] == "rejected"
+    assert cause in found["problem"]["detail"]
 
 
 @pytest.mark.parametrize("checked", [False, True])

@@ -121,7 +121,12 @@ def run(
 
         wsi run old.tiff -o results --model demo --slide-mpp 0.25 --device cuda:0
 
-    In folders, files named NAME_mask.tiff are taken for masks, not slides.
+    A region of interest kept as PNG, which states no spacing:
+
+        wsi run 'rois/*.png' -o results --model demo --slide-mpp 0.5
+
+    In folders, files named NAME_mask.tiff are taken for masks, not slides, and PNG and JPEG files
+    for pictures of slides: those are analysed where they are named or match a pattern.
 
     Exit codes: 0 all well, 3 some slide failed, 2 wrong usage.
     """

@@ -13,6 +13,7 @@ from wsi_pipeline.slide.files import slide_files
 from wsi_pipeline.slide.info import SlideInfo
 from wsi_pipeline.slide.integrity import check_integrity
 from wsi_pipeline.slide.opening import open_slide
+from wsi_pipeline.slide.stored_reader import COMPUTED
 
 _SPOT_PX = 32
 #: Slides looked at together: most of the time goes by waiting for drives, which may be far.
@@ -48,6 +49,8 @@ def inspect_slide(path: Path) -> SlideInfo:
         reader = open_slide(path)
         try:
             for index, level in enumerate(reader.info.levels):
+                if reader.path_of(index) == COMPUTED:
+                    continue  # would decode the whole slide
                 x, y = level.size.width // 2, level.size.height // 2
                 reader.read(Region(index, x, y, _SPOT_PX, _SPOT_PX))
         finally:

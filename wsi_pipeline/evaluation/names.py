@@ -6,7 +6,7 @@ from collections.abc import Iterable
 _ENDINGS = (
     ".zarr.zip", ".zarr", ".csv", ".txt",
     ".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".btf", ".vms", ".vmu",
-    ".svslide", ".dcm", ".isyntax",
+    ".svslide", ".dcm", ".isyntax", ".czi", ".png", ".jpg", ".jpeg",
 )  # fmt: skip
 
 

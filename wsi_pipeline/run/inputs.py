@@ -7,7 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsi_pipeline.run.preparation import slide_name
-from wsi_pipeline.slide.files import DICOM_SUFFIXES, SLIDE_SUFFIXES, dicom_series
+from wsi_pipeline.slide.files import (
+    DICOM_SUFFIXES,
+    PICTURE_SUFFIXES,
+    SLIDE_SUFFIXES,
+    dicom_series,
+)
 from wsi_pipeline.slide.integrity import is_dicom
 from wsi_pipeline.stitch.layout import SUFFIX
 
@@ -50,6 +55,9 @@ class Inputs:
 def expand(arguments: Sequence[str]) -> Inputs:
     """Find the slides that files, folders (searched through) and glob patterns stand for.
 
+    PNG and JPEG are slides where they are named or match a pattern. In a folder they are ignored:
+    there they are thumbnails, exports and heat maps as a rule.
+
     Two slides whose results would have one name get their suffixes into the names.
     """
     slides: dict[Path, Entry] = {}
@@ -65,14 +73,25 @@ def expand(arguments: Sequence[str]) -> Inputs:
             if not path.exists():
                 problems.append((path, "no such file or folder"))
             elif path.is_dir():
+                before = len(ignored)
                 found = list(_search(path, path, ignored))
                 if not found:
-                    problems.append((path, "is a folder without slides"))
+                    problems.append((path, _without_slides(ignored[before:])))
                 for entry in found:
                     slides.setdefault(entry.path.resolve(), entry)
             else:
                 slides.setdefault(path.resolve(), Entry(path, Path(slide_name(path))))
     return Inputs(tuple(_distinct(list(slides.values()))), tuple(ignored), tuple(problems))
+
+
+def _without_slides(ignored: Sequence[Path]) -> str:
+    suffixes = sorted({f.suffix for f in ignored if f.suffix.lower() in PICTURE_SUFFIXES})
+    if not suffixes:
+        return "is a folder without slides"
+    return (
+        f"is a folder without slides; its {' and '.join(suffixes)} files are taken only where a "
+        f"pattern names them, e.g. '*{suffixes[0]}'"
+    )
 
 
 def _search(

@@ -7,8 +7,19 @@ import struct
 from pathlib import Path
 
 import pydicom
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    VLWholeSlideMicroscopyImageStorage,
+)
 
 from wsi_pipeline.errors import DamagedSlideError
+from wsi_pipeline.slide.image_header import truncated
 
 # Values out of their legal range are pydicom's business to warn of; here only the structure counts.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
@@ -16,7 +27,12 @@ pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _PIXEL_DATA_GROUP = 0x7FE0
 _SEQUENCE_END = (0xFFFE, 0xE0DD)
-_EXPLICIT_VR_BIG_ENDIAN = "1.2.840.10008.1.2.2"
+#: What OpenSlide 4.0 asks for before anything else.
+_NEEDED = ("ImageType", "Rows", "Columns", "TotalPixelMatrixRows", "TotalPixelMatrixColumns")
+#: What OpenSlide 4.0 decodes.
+_READ_SYNTAXES = frozenset(
+    {ImplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEG2000, JPEG2000Lossless}
+)
 
 
 def series_of(path: Path) -> str | None:
@@ -27,6 +43,36 @@ def series_of(path: Path) -> str | None:
         return None
     series = tags.get("SeriesInstanceUID")
     return None if series is None else str(series)
+
+
+def why_not_read(path: Path) -> str | None:
+    """What OpenSlide cannot read of a DICOM file; None if that cannot be told."""
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True)
+    except Exception:  # damage is reported where the slide is checked, not here
+        return None
+    if "SOPClassUID" not in header:
+        return None
+    kind = UID(str(header.SOPClassUID))
+    if kind != VLWholeSlideMicroscopyImageStorage:
+        modality = header.get("Modality", "unknown")
+        return (
+            f"is DICOM of another kind ({kind.name}, modality {modality}), not "
+            "a whole-slide image (modality SM); choose the slide's own series"
+        )
+    lacking = [name for name in _NEEDED if name not in header]
+    if lacking:
+        return (
+            f"its DICOM header lacks {' and '.join(lacking)}, which every whole-slide image has; "
+            "export it again from the scanner or archive"
+        )
+    syntax = header.file_meta.get("TransferSyntaxUID")
+    if syntax is not None and syntax not in _READ_SYNTAXES:
+        return (
+            f"its px are compressed with {UID(syntax).name}, which is not read; convert it with "
+            "`dcmconv` or `gdcmconv --jpeg IN OUT`"
+        )
+    return None
 
 
 def check_pixel_data(path: Path) -> None:
@@ -41,9 +87,7 @@ def check_pixel_data(path: Path) -> None:
             dataset = pydicom.dcmread(file, stop_before_pixels=True)
         except Exception as error:  # pydicom meets damage with many kinds of error
             raise DamagedSlideError(path, f"its DICOM header is damaged: {error}") from error
-        order = (
-            ">" if dataset.file_meta.get("TransferSyntaxUID") == _EXPLICIT_VR_BIG_ENDIAN else "<"
-        )
+        order = ">" if dataset.file_meta.get("TransferSyntaxUID") == ExplicitVRBigEndian else "<"
         head = file.read(12)
         if len(head) < 12 or struct.unpack_from(order + "H", head)[0] != _PIXEL_DATA_GROUP:
             raise truncated(path, "its pixel data are missing")
@@ -60,8 +104,3 @@ def check_pixel_data(path: Path) -> None:
             if (group, element) == _SEQUENCE_END:
                 return
             file.seek(size, 1)
-
-
-def truncated(path: Path, detail: str) -> DamagedSlideError:
-    """The error for a file that ends too early."""
-    return DamagedSlideError(path, f"the file is truncated: {detail}; copy or upload it again")

@@ -8,10 +8,13 @@ from wsi_pipeline.errors import UnsupportedSlideError
 from wsi_pipeline.slide.integrity import is_dicom
 
 _BLOCK = 8 * 2**20
-#: Suffixes of the formats OpenSlide reads; in folders only these are taken for slides.
+#: Suffixes of whole slides; in folders only these are taken for slides.
 SLIDE_SUFFIXES = frozenset(
     {".svs", ".tif", ".tiff", ".btf", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide"}
+    | {".czi"}
 )
+#: Of regions of interest, which are slides where they are named, not where a folder is.
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
 #: Formats whose data lie in a folder named like the file.
 _COMPANION_FOLDER_SUFFIXES = {".mrxs"}

@@ -25,7 +25,8 @@ class SlideInfo:
 
     Attributes:
         path: The file that is opened (one of them, if the slide has several).
-        vendor: Format as OpenSlide names it (``aperio``, ``hamamatsu``, …) or ``ome-tiff``.
+        vendor: Format as OpenSlide names it (``aperio``, ``hamamatsu``, …) ``ome-tiff``,
+            ``tiff-subifd``, ``tiff``, ``png`` or ``jpeg``.
         levels: Finest first.
         mpp: µm per level-0 px as the file states it, whether plausible or not; None if absent.
         objective: Nominal magnification of the scan, if stated.

@@ -13,6 +13,8 @@ from pathlib import Path
 import tifffile
 
 from wsi_pipeline.errors import DamagedSlideError
+from wsi_pipeline.slide.image_header import check_picture, truncated
+from wsi_pipeline.slide.recognition import EMPTY
 from wsi_pipeline.slide.tiff_file import open_tiff
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -37,20 +39,23 @@ def check_integrity(files: tuple[Path, ...]) -> None:
     """Check that every part the files of one slide refer to is there.
 
     TIFF (all vendors' variants): every directory, tag value, tile and strip. DICOM: the pixel
-    data to its end. Other formats pass; OpenSlide checks what it reads of them.
+    data to its end. PNG and JPEG: their end marks. Other formats pass; OpenSlide checks what it
+    reads of them.
 
     Raises:
         DamagedSlideError: a file is empty, or refers to bytes beyond its end.
     """
     for path in files:
         if path.stat().st_size == 0:
-            raise DamagedSlideError(path, "the file is empty; copy or upload it again")
+            raise DamagedSlideError(path, EMPTY)
         if is_tiff(path):
             _check_tiff(path)
         elif is_dicom(path):
             from wsi_pipeline.slide import dicom  # noqa: PLC0415 - see there
 
             dicom.check_pixel_data(path)
+        elif path.suffix.lower() != ".mrxs":  # may begin with a JPEG that is no picture of it
+            check_picture(path)
 
 
 def _check_tiff(path: Path) -> None:
@@ -70,10 +75,10 @@ def _check_tiff(path: Path) -> None:
     finally:
         logger.removeHandler(complaints)
     if furthest > length:
-        raise _truncated(path, f"a tile ends at byte {furthest:,} of {length:,}")
+        raise truncated(path, f"a tile ends at byte {furthest:,} of {length:,}")
     lost = next((text for text in complaints.texts if _LOST_OFFSET.search(text)), None)
     if lost is not None:
-        raise _truncated(path, f"part of its directory is beyond byte {length:,}")
+        raise truncated(path, f"part of its directory is beyond byte {length:,}")
 
 
 def _pages(tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
@@ -81,10 +86,6 @@ def _pages(tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
         full = page.aspage()
         yield full
         yield from (sub.aspage() for sub in full.pages or ())
-
-
-def _truncated(path: Path, detail: str) -> DamagedSlideError:
-    return DamagedSlideError(path, f"the file is truncated: {detail}; copy or upload it again")
 
 
 class _Complaints(logging.Handler):

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from wsi_pipeline.errors import DamagedSlideError, SlideError, UnsupportedSlideError
 from wsi_pipeline.geometry import Mpp, Region, Size
 from wsi_pipeline.slide.info import Level, SlideInfo, nominal_downsample
-from wsi_pipeline.slide.reader import WHITE
+from wsi_pipeline.slide.reader import WHITE, over_white
+from wsi_pipeline.slide.recognition import why_no_slide
 from wsi_pipeline.slide.tile_cache import TileCache
 
 #: Decoded tiles OpenSlide keeps per slide: two tile rows of one strip of the plan, for two
@@ -113,9 +114,7 @@ class OpenSlideReader:
         alpha = rgba[..., 3]
         rgb = np.ascontiguousarray(rgba[..., :3])
         if alpha.min() < WHITE:
-            weight = alpha[..., None].astype(np.uint16)
-            mixed = (rgb * weight + WHITE * (WHITE - weight) + WHITE // 2) // WHITE
-            rgb = mixed.astype(np.uint8)
+            rgb = over_white(rgb, alpha)
         return rgb, alpha
 
     def _replace(self, broken: openslide.OpenSlide) -> None:
@@ -128,8 +127,7 @@ class OpenSlideReader:
         try:
             handle = openslide.OpenSlide(self._path)
         except openslide.OpenSlideUnsupportedFormatError as error:
-            cause = "not a slide in a format OpenSlide reads (unknown, truncated or renamed file)"
-            raise UnsupportedSlideError(self._path, cause) from error
+            raise why_no_slide(self._path) from error
         except openslide.OpenSlideError as error:
             raise _opening_error(self._path, error) from error
         handle.set_cache(self._cache)
@@ -149,8 +147,11 @@ def library_version() -> str:
 
 def _opening_error(path: Path, error: openslide.OpenSlideError) -> SlideError:
     cause = f"cannot be opened: {error}".replace(f"{path}", "file")
-    unsupported = "nsupported" in str(error)
-    return UnsupportedSlideError(path, cause) if unsupported else DamagedSlideError(path, cause)
+    if "nsupported" not in str(error):
+        return DamagedSlideError(path, cause)
+    return UnsupportedSlideError(
+        path, f"{cause}; convert it with `bfconvert -series 0 -compression JPEG IN OUT.ome.tiff`"
+    )
 
 
 def _info_of(path: Path, handle: openslide.OpenSlide) -> SlideInfo:

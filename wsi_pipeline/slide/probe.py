@@ -26,6 +26,7 @@ from wsi_pipeline.slide.info import SlideInfo
 from wsi_pipeline.slide.integrity import check_integrity
 from wsi_pipeline.slide.opening import open_slide
 from wsi_pipeline.slide.reader import SlideReader
+from wsi_pipeline.slide.stored_reader import COMPUTED
 
 _SPOTS = 3
 _SPOT_PX = 32
@@ -155,6 +156,8 @@ def _sample(reader: SlideReader) -> tuple[int, int, str]:
     sampled = unreadable = 0
     reason = ""
     for index, level in enumerate(reader.info.levels):
+        if reader.path_of(index) == COMPUTED:
+            continue  # would read the whole slide, which takes longer than a probe may
         width, height = (
             min(_SPOT_PX, level.size.width),
             min(_SPOT_PX, level.size.height),

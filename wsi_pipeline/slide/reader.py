@@ -25,7 +25,11 @@ class SlideReader(Protocol):
         ...
 
     def path_of(self, level: int) -> str:
-        """How pixels of ``level`` are decoded: ``"openslide"``, ``"tiles"`` or ``"tiff"``."""
+        """How pixels of ``level`` are decoded.
+
+        ``"openslide"``, ``"tiles"``, ``"tiff"``,
+        ``"picture"`` (PNG, JPEG) or ``"computed"`` (a mean of a finer level).
+        """
         ...
 
     def read(self, region: Region) -> NDArray[np.uint8]:
@@ -53,3 +57,15 @@ class SlideReader(Protocol):
     def close(self) -> None:
         """Free the handle. No other call may be running or follow."""
         ...
+
+
+def over_white(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Px of straight (not premultiplied) colour laid over white.
+
+    Args:
+        rgb: ``(height, width, 3)``.
+        alpha: Opacity, ``(height, width)``.
+    """
+    weight = alpha[..., None].astype(np.uint16)
+    mixed = (rgb * weight + WHITE * (WHITE - weight) + WHITE // 2) // WHITE
+    return mixed.astype(np.uint8)

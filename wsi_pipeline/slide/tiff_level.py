@@ -1,178 +1,142 @@
-"""One tiled TIFF directory as random-access tiles: each compressed tile is read by itself."""
+"""One level of a TIFF pyramid: tiles or strips, colours together, in planes or in directories."""
 
 import os
-import struct
-import threading
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import DamagedSlideError, UnsupportedSlideError
-from wsi_pipeline.geometry import Region, Size
-from wsi_pipeline.slide.reader import WHITE
+from wsi_pipeline.geometry import Size
+from wsi_pipeline.slide.segmented_level import SegmentedLevel
+from wsi_pipeline.slide.tiff_refusal import refusal_of
+from wsi_pipeline.slide.tiff_segment import SegmentDecoder, has_opacity, with_opacity
 from wsi_pipeline.slide.tile_cache import TileCache
 
 _JPEG = 7
-_RGB, _YCBCR = 2, 6
-#: No scanner writes larger tiles; a header that claims more is an attack or damage.
-_MAX_TILE_PX = 4096 * 4096
+#: Uncompressed strips are read in pieces of about so many bytes: many files have but one strip.
+_PIECE_BYTES = 2**18
+#: No compression makes so much of the px, and of what it adds.
+_MAX_BYTES_PER_PX, _MAX_OTHER_BYTES = 16, 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    size: Size
-    tile: Size
-    columns: int
-    offsets: tuple[int, ...]
-    counts: tuple[int, ...]
-
-
-class TiffLevel:
-    """Tiles of one TIFF directory, decoded at most once while they stay in ``cache``.
+class TiffLevel(SegmentedLevel):
+    """Px of one TIFF directory, or of three with a colour each.
 
     Args:
         path: The file, for messages.
-        page: The directory, as tifffile parsed it.
+        pages: The directory as tifffile parsed it, or those of red, green and blue.
         descriptor: Open file descriptor, shared between levels; read with ``pread`` only.
         cache: Shared between the levels of a slide, or of several.
 
     Raises:
-        UnsupportedSlideError: not tiled, not 8-bit RGB, or in a compression nobody here decodes.
+        UnsupportedSlideError: not 8-bit RGB, or in a compression nobody here decodes.
     """
 
     def __init__(
-        self, path: Path, page: tifffile.TiffPage, descriptor: int, cache: TileCache
+        self,
+        path: Path,
+        pages: Sequence[tifffile.TiffPage],
+        descriptor: int,
+        cache: TileCache,
     ) -> None:
-        self._path = path
-        self._page = page
-        self._descriptor = descriptor
-        self._cache = cache
-        self._lock = threading.Lock()
-        # The cache may outlive this level: an id() would be given to another one some day.
-        self._identity = object()
-        self._bytes_read = 0
-        reason = _unreadable_reason(page)
+        reason = refusal_of(pages)
         if reason:
             raise UnsupportedSlideError(path, reason)
-        tile = Size(page.tilewidth, page.tilelength)
+        page = self._page = pages[0]
+        self._descriptor = descriptor
+        self._decoders = tuple((SegmentDecoder(item), item) for item in pages)
+        self._file_bytes = os.fstat(descriptor).st_size
         size = Size(page.imagewidth, page.imagelength)
-        columns = -(-size.width // tile.width)
-        self._layout = _Layout(size, tile, columns, page.dataoffsets, page.databytecounts)
-        self._is_jpeg = page.compression == _JPEG
-        self._colourspace = "YCBCR" if page.photometric == _YCBCR else "RGB"
-        self._tables = page.jpegtables
-
-    @property
-    def size(self) -> Size:
-        """Size of the level in its own px."""
-        return self._layout.size
-
-    @property
-    def tile(self) -> Size:
-        """Size of a tile in level px."""
-        return self._layout.tile
+        self._row_bytes = size.width * (page.samplesperpixel if page.planarconfig == 1 else 1)
+        # Rows of uncompressed strips follow each other, so that any number of them can be read.
+        self._is_plain = all(not item.is_tiled and _is_plain(item) for item in pages)
+        if self._is_plain:
+            rows = max(1, _PIECE_BYTES // self._row_bytes)
+            segment = Size(size.width, min(rows, size.height))
+        else:
+            segment = stored_segment(page)
+        super().__init__(path, size, segment, cache, transparent=has_opacity(page))
 
     @property
     def is_jpeg(self) -> bool:
-        """Whether the tiles are baseline JPEG."""
-        return self._is_jpeg
+        """Whether the level is stored in tiles of JPEG."""
+        return bool(self._page.is_tiled) and self._page.compression == _JPEG
 
-    @property
-    def bytes_read(self) -> int:
-        """Compressed bytes fetched so far."""
-        return self._bytes_read
-
-    def read(self, region: Region) -> NDArray[np.uint8]:
-        """RGB of shape ``(height, width, 3)``; white outside the level and for absent tiles."""
-        out = np.full((region.height, region.width, 3), WHITE, np.uint8)
-        size, tile = self._layout.size, self._layout.tile
-        left, right = max(region.x, 0), min(region.right, size.width)
-        top, bottom = max(region.y, 0), min(region.bottom, size.height)
-        if left >= right or top >= bottom:
-            return out
-        for row in range(top // tile.height, (bottom - 1) // tile.height + 1):
-            y_tile = row * tile.height
-            y1, y2 = max(top, y_tile), min(bottom, y_tile + tile.height)
-            for column in range(left // tile.width, (right - 1) // tile.width + 1):
-                pixels = self._tile(row * self._layout.columns + column)
-                if pixels is None:
-                    continue
-                x_tile = column * tile.width
-                x1, x2 = max(left, x_tile), min(right, x_tile + tile.width)
-                out[y1 - region.y : y2 - region.y, x1 - region.x : x2 - region.x] = pixels[
-                    y1 - y_tile : y2 - y_tile, x1 - x_tile : x2 - x_tile
-                ]
-        return out
-
-    def _tile(self, index: int) -> NDArray[np.uint8] | None:
-        if self._layout.counts[index] == 0:
-            return None
-        return self._cache.get((self._identity, index), lambda: self._decode(index))
+    def _is_absent(self, index: int) -> bool:
+        if self._is_plain:
+            return False
+        counts = self._page.databytecounts
+        return index < len(counts) and counts[index] == 0
 
     def _decode(self, index: int) -> NDArray[np.uint8]:
-        offset, count = self._layout.offsets[index], self._layout.counts[index]
-        data = os.pread(self._descriptor, count, offset)
-        with self._lock:
-            self._bytes_read += len(data)
-        if len(data) != count:
-            raise DamagedSlideError(self._path, f"tile {index} ends after the end of the file")
         try:
-            pixels = self._jpeg(data) if self._is_jpeg else self._other(data, index)
+            parts = list(self._plain(index) if self._is_plain else self._compressed(index))
+        except DamagedSlideError:
+            raise
         except Exception as error:  # every codec has errors of its own
-            raise DamagedSlideError(self._path, f"cannot decode tile {index}: {error}") from error
-        return pixels
+            cause = f"cannot decode {self._name(index)}: {error}"
+            raise DamagedSlideError(self._path, cause) from error
+        pixels = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+        if self.transparent:
+            return with_opacity(self._page, pixels)
+        # A fourth sample of unknown meaning is left out.
+        return pixels if pixels.shape[-1] == 3 else np.ascontiguousarray(pixels[..., :3])
 
-    def _jpeg(self, data: bytes) -> NDArray[np.uint8]:
-        expected = (self._layout.tile.width, self._layout.tile.height)
-        # Before decoding: a tile that claims 65,535 px a side would take 12 GB of memory.
-        if jpeg_size(data) != expected:
-            raise ValueError(f"its JPEG frame is not {expected[0]} × {expected[1]} px")
-        pixels: NDArray[np.uint8] = imagecodecs.jpeg8_decode(
-            data, tables=self._tables, colorspace=self._colourspace, outcolorspace="RGB"
-        )
-        if pixels.shape != (expected[1], expected[0], 3):
-            raise ValueError(f"it decodes to an array of shape {pixels.shape}")
-        return pixels
+    def _compressed(self, index: int) -> Iterator[NDArray[np.uint8]]:
+        """The segment of each plane, ``(height, width, samples)``."""
+        segments = self._columns * -(-self.size.height // self.segment.height)
+        height = self.segment.height
+        if not self._page.is_tiled:
+            height = min(height, self.size.height - index * height)
+        for decoder, page in self._decoders:
+            planes = page.samplesperpixel if page.planarconfig == 2 else 1
+            for at in range(index, index + planes * segments, segments):
+                if at >= min(len(page.dataoffsets), len(page.databytecounts)):
+                    raise DamagedSlideError(self._path, f"its directory lacks {self._name(index)}")
+                size = Size(self.segment.width, height)
+                count = page.databytecounts[at]
+                if count > _MAX_BYTES_PER_PX * size.area + _MAX_OTHER_BYTES:
+                    raise ValueError(f"it has {count:,} bytes, more than its px need")
+                yield decoder.decode(self._fetch(page.dataoffsets[at], count, index), at, size)
 
-    def _other(self, data: bytes, index: int) -> NDArray[np.uint8]:
-        pixels = np.asarray(self._page.decode(data, index)[0])
-        return pixels.reshape((-1, *pixels.shape[-2:]))
+    def _plain(self, index: int) -> Iterator[NDArray[np.uint8]]:
+        """Rows of each plane, ``(height, width, samples)``."""
+        top = index * self.segment.height
+        rows = min(self.segment.height, self.size.height - top)
+        for decoder, page in self._decoders:
+            planes = page.samplesperpixel if page.planarconfig == 2 else 1
+            for plane in range(planes):
+                start = page.dataoffsets[0] + (plane * self.size.height + top) * self._row_bytes
+                data = self._fetch(start, rows * self._row_bytes, index)
+                stored = np.frombuffer(data, np.uint8).reshape(rows, self.size.width, -1)
+                yield decoder.coloured(stored)
+
+    def _fetch(self, offset: int, count: int, index: int) -> bytes:
+        if offset + count > self._file_bytes:
+            cause = f"{self._name(index)} ends after the end of the file"
+            raise DamagedSlideError(self._path, cause)
+        data = os.pread(self._descriptor, count, offset)
+        self._count(len(data))
+        if len(data) != count:
+            cause = f"{self._name(index)} ends after the end of the file"
+            raise DamagedSlideError(self._path, cause)
+        return data
+
+    def _name(self, index: int) -> str:
+        if self._page.is_tiled:
+            return f"tile {index}"
+        return f"row {index * self.segment.height}" if self._is_plain else f"strip {index}"
 
 
-def jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height (px) in a JPEG stream's frame header; None if there is none.
-
-    ITU-T T.81, B.2.2: markers SOF0-SOF15 but DHT (C4), JPG (C8) and DAC (CC).
-    """
-    position = 2
-    while position + 9 <= len(data):
-        if data[position] != 0xFF:
-            return None
-        marker = data[position + 1]
-        if marker == 0xFF:
-            position += 1
-            continue
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack_from(">HH", data, position + 5)
-            return width, height
-        if marker == 0xDA:
-            return None
-        position += 2 + struct.unpack_from(">H", data, position + 2)[0]
-    return None
+def stored_segment(page: tifffile.TiffPage) -> Size:
+    """Size of a directory's tiles or strips in px."""
+    if page.is_tiled:
+        return Size(page.tilewidth, page.tilelength)
+    return Size(page.imagewidth, min(page.rowsperstrip, page.imagelength))
 
 
-def _unreadable_reason(page: tifffile.TiffPage) -> str | None:
-    if not page.is_tiled:
-        return "its pixels are stored in strips, not tiles; convert it to a tiled pyramid"
-    if page.dtype != np.uint8 or page.samplesperpixel != 3 or page.planarconfig != 1:
-        stated = f"{page.samplesperpixel} × {page.dtype}"
-        return f"its pixels are {stated}, not 8-bit RGB (fluorescence or multichannel image?)"
-    if page.photometric not in (_RGB, _YCBCR):
-        return f"its photometric interpretation {page.photometric!s} is not RGB or YCbCr"
-    if page.tilewidth * page.tilelength > _MAX_TILE_PX:
-        return f"its tiles of {page.tilewidth}×{page.tilelength} px are implausibly large"
-    return None
+def _is_plain(page: tifffile.TiffPage) -> bool:
+    return bool(page.is_contiguous) and page.predictor == 1 and page.fillorder == 1

@@ -17,9 +17,9 @@ from wsi_pipeline.errors import DamagedSlideError, SlideError, UnsupportedSlideE
 from wsi_pipeline.geometry import Region, Size
 from wsi_pipeline.slide.info import SlideInfo
 from wsi_pipeline.slide.openslide_reader import OpenSlideReader
+from wsi_pipeline.slide.stored_reader import CACHE_BYTES
 from wsi_pipeline.slide.tiff_file import open_tiff
 from wsi_pipeline.slide.tiff_level import TiffLevel
-from wsi_pipeline.slide.tiff_reader import CACHE_BYTES
 from wsi_pipeline.slide.tile_cache import TileCache
 
 #: Formats in which OpenSlide shows a TIFF directory's pixels unmoved. The others shift, overlap
@@ -135,7 +135,7 @@ def _jpeg_levels(
             if (page.imagewidth, page.imagelength) != (size.width, size.height):
                 continue
             try:
-                level = TiffLevel(path, page, descriptor, cache)
+                level = TiffLevel(path, [page], descriptor, cache)
             except UnsupportedSlideError:
                 continue
             if level.is_jpeg:

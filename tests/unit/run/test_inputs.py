@@ -38,6 +38,21 @@ def test_what_is_no_slide_is_left_out_and_said(tmp_path: Path) -> None:
     assert names(tmp_path / "a_mask.tiff") == {"a_mask": "a_mask.tiff"}
 
 
+def test_pictures_are_slides_where_they_are_named_not_in_folders(tmp_path: Path) -> None:
+    """Beside slides they are thumbnails and heat maps."""
+    touch(tmp_path / "a.svs", tmp_path / "a.heatmap.png", tmp_path / "rois" / "b.JPG")
+    inputs = expand([str(tmp_path)])
+    assert [entry.path.name for entry in inputs.slides] == ["a.svs"]
+    assert {path.name for path in inputs.ignored} == {"a.heatmap.png", "b.JPG"}
+    assert names(tmp_path / "rois" / "b.JPG", tmp_path / "*.png") == {
+        "b": "b.JPG",
+        "a.heatmap": "a.heatmap.png",
+    }
+    ((_, reason),) = expand([str(tmp_path / "rois")]).problems
+    assert "folder without slides" in reason
+    assert "'*.JPG'" in reason
+
+
 def test_patterns_are_expanded_and_repeats_counted_once(tmp_path: Path) -> None:
     touch(tmp_path / "a.svs", tmp_path / "b.svs", tmp_path / "c.tiff")
     pattern = tmp_path / "*.svs"

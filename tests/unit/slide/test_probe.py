@@ -102,16 +102,18 @@ def test_unreadable_places_are_counted(slide: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"),
+    ("name", "kind", "cause"),
     [
-        ("unopenable.tiff", UnsupportedSlideError),
-        ("unreadable.svs", DamagedSlideError),
-        ("radiology.dcm", SlideError),
-        ("plain-multichannel.tif", UnsupportedSlideError),
+        ("unopenable.tiff", UnsupportedSlideError, "compressed with method 52479"),
+        ("unreadable.svs", DamagedSlideError, "no pixel of it can be decoded: cannot decode"),
+        ("radiology.dcm", UnsupportedSlideError, "its DICOM header lacks ImageType"),
+        ("plain-multichannel.tif", UnsupportedSlideError, "16-bit grey, one channel"),
     ],
 )
-def test_real_files_nobody_can_read(data: Path, name: str, kind: type[SlideError]) -> None:
-    with pytest.raises(kind):
+def test_real_files_nobody_can_read_are_refused_by_their_property(
+    data: Path, name: str, kind: type[SlideError], cause: str
+) -> None:
+    with pytest.raises(kind, match=cause):
         probe(data / "slides" / "unreadable" / name)
 
 

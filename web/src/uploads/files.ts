@@ -12,11 +12,14 @@ export interface Picking {
   readonly leftOut: number;
 }
 
-/** What slides are called where one file is a whole slide; of DICOM a folder of them is. */
-const SLIDE_NAMES = /\.(svs|tiff?|ndpi|scn|bif|svslide|zip)$/i;
+/**
+ * What slides are called where one file is a whole slide; of DICOM a folder of them is. PNG and JPEG
+ * in folders are left out: beside slides they are thumbnails and exports.
+ */
+const SLIDE_NAMES = /\.(svs|tiff?|btf|ndpi|scn|bif|svslide|czi|zip)$/i;
 
 /** For file inputs; several-file formats come as ZIP. */
-export const ACCEPTED = ".svs,.tif,.tiff,.ndpi,.scn,.bif,.svslide,.dcm,.zip";
+export const ACCEPTED = ".svs,.tif,.tiff,.btf,.ndpi,.scn,.bif,.svslide,.czi,.dcm,.zip,.png,.jpg,.jpeg";
 
 /** Of a file input; in a folder, only what is called like a slide counts. */
 export function fromInput(input: HTMLInputElement): Picking {

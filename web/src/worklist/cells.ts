@@ -77,6 +77,7 @@ function settingsOf(job: Job): string {
     if (typeof value === "number" || typeof value === "string") told.push(text(String(value)));
   };
   add("mpp", (value) => `${value} µm/px`);
+  add("slide_mpp", (value) => `slide of ${value} µm/px`);
   add("level", (value) => `level ${value}`);
   add("slide_mpp", (value) => `slide at ${value} µm/px`);
   add("stride", (value) => `stride ${value}`);

@@ -8,7 +8,7 @@ import { openDialog } from "../ui/dialog";
 import { fill, h } from "../ui/dom";
 import { count, plural } from "../ui/format";
 import { icon } from "../ui/icons";
-import { readSettings, slideMppHint, type Problems, type RawSettings } from "./job_settings";
+import { lacksSpacing, orderOf, readSettings, slideMppHint, type Problems, type RawSettings } from "./job_settings";
 
 const PRIORITIES = [
   ["10", "Urgent: before all others"],
@@ -36,6 +36,8 @@ export function openJobDialog(
   const level = h("select", { class: "input", id: "job-level", name: "level" });
   const stride = number("stride", { min: 1, max: 4096, step: 1 });
   const threshold = number("threshold", { min: 0.001, max: 0.999, step: "any" });
+  const slideMpp = number("slide-mpp", { min: 0.05, max: 250, step: "any" });
+  const unknown = slides.filter(lacksSpacing).length;
   const priority = h(
     "select",
     { class: "input", id: "job-priority", name: "priority" },
@@ -46,7 +48,6 @@ export function openJobDialog(
   const levelField = field("job-level", "Pyramid level", level, "Of the file; 0 is the finest.");
   const strideField = field("job-stride", "Stride, px", stride, "Distance between tiles; smaller is finer and slower.");
   const thresholdField = field("job-threshold", "Threshold", threshold, "Probability from which a cell is tumour.");
-  const slideMpp = number("slide-mpp", { min: 0.05, max: 250, step: "any" });
   const slideMppField = field("job-slide-mpp", "µm per px of the slide", slideMpp, slideMppHint(slides));
   fillLevels(level, slides);
 
@@ -85,12 +86,13 @@ export function openJobDialog(
       stride: stride.value,
       threshold: threshold.value,
       slideMpp: slideMpp.value,
+      slideMppNeeded: unknown > 0,
       priority: priority.value,
     };
   }
 
   function showProblems(problems: Problems): void {
-    const inputs = { mpp, stride, threshold, slideMpp };
+    const inputs = { mpp, slideMpp, stride, threshold };
     for (const [name, input] of Object.entries(inputs)) {
       const text = problems[name as keyof Problems];
       input.setAttribute("aria-invalid", text === undefined ? "false" : "true");
@@ -150,7 +152,7 @@ export function openJobDialog(
     if (settings.order === null) return;
     submit.disabled = true;
     const order = settings.order;
-    const orders: JobOrder[] = slides.map(({ id }) => ({ slide_id: id, ...order }));
+    const orders: JobOrder[] = slides.map((slide) => orderOf(slide, slides, order));
     try {
       const jobs = await createJobs(orders, key + JSON.stringify(order).replaceAll(/\s/g, ""));
       localStorage.setItem(LAST_MODEL, order.model);

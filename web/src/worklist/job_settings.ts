@@ -14,6 +14,8 @@ export interface RawSettings {
   readonly threshold: string;
   /** µm per level-0 px of the slide. */
   readonly slideMpp: string;
+  /** Whether some slide's file states none. */
+  readonly slideMppNeeded: boolean;
   readonly priority: string;
 }
 
@@ -36,9 +38,25 @@ const MOST_MPP = 64;
 const [LEAST_SLIDE_MPP, MOST_SLIDE_MPP] = [0.05, 250] as const;
 const MOST_STRIDE = 4096;
 
+/** The order for one of the slides: where the files of some state no spacing, it is given to those only. */
+export function orderOf(
+  slide: Slide,
+  slides: readonly Slide[],
+  order: Omit<JobOrder, "slide_id">,
+): JobOrder {
+  const { slide_mpp, ...rest } = order;
+  const meant = slide_mpp !== undefined && (lacksSpacing(slide) || !slides.some(lacksSpacing));
+  return meant ? { slide_id: slide.id, ...rest, slide_mpp } : { slide_id: slide.id, ...rest };
+}
+
+/** Whether the file says nothing of how much a px measures. */
+export function lacksSpacing(slide: Pick<Slide, "info">): boolean {
+  return slide.info !== null && slide.info.mpp === null;
+}
+
 /** What to say of the slides' own resolution: a suggestion where none is stated, never a value. */
 export function slideMppHint(slides: readonly Pick<Slide, "info">[]): string {
-  const unknown = slides.filter(({ info }) => info !== null && info.mpp === null);
+  const unknown = slides.filter(lacksSpacing);
   if (unknown.length === 0) return "Level 0. Only where the file states it wrongly.";
   const objectives = new Set(unknown.map(({ info }) => info?.objective ?? null));
   const [objective] = objectives;
@@ -46,8 +64,11 @@ export function slideMppHint(slides: readonly Pick<Slide, "info">[]): string {
     objectives.size === 1 && objective !== null && objective !== undefined
       ? ` Px of a ${objective}× objective usually measure ${UM_TIMES_OBJECTIVE / objective} µm; use that only if it holds here.`
       : "";
-  const who = slides.length === 1 ? "The file states none" : `${unknown.length} of ${slides.length} files state none`;
-  return `${who}: without it the analysis fails.${usual}`;
+  const who =
+    slides.length === 1
+      ? "The file states none."
+      : `${unknown.length} of ${slides.length} files state none; it is used for these only.`;
+  return `${who}${usual}`;
 }
 
 /** Read the fields; empty ones are left to the model package. */
@@ -74,7 +95,7 @@ export function readSettings(raw: RawSettings): Settings {
     if (threshold > 0 && threshold < 1) order.threshold = threshold;
     else problems.threshold = "A number between 0 and 1.";
   }
-  if (raw.slideMpp.trim() !== "") {
+  if (raw.slideMppNeeded || raw.slideMpp.trim() !== "") {
     const mpp = Number(raw.slideMpp);
     if (mpp >= LEAST_SLIDE_MPP && mpp <= MOST_SLIDE_MPP) order.slide_mpp = mpp;
     else problems.slideMpp = `A number from ${LEAST_SLIDE_MPP} to ${MOST_SLIDE_MPP}.`;
