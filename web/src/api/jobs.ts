@@ -65,8 +65,6 @@ export interface JobOrder {
   readonly model: string;
   /** µm per analysis px. */
   readonly mpp?: number;
-  /** µm per level-0 px, believed instead of the file. */
-  readonly slide_mpp?: number;
   /** Pyramid level, instead of `mpp`. */
   readonly level?: number;
   /** Distance between tiles, analysis px. */
