@@ -59,6 +59,8 @@ def info(
 
 def _facts(path: Path, slide: SlideInfo, patch: int, override: float | None) -> dict[str, Any]:
     warnings = list(slide.warnings)
+    if slide.colours_corrected:
+        warnings.append(f"its colours are corrected: {slide.colours_corrected}")
     mpp = slide.mpp
     try:
         mpp, oddities = slide_mpp(slide, override)

@@ -57,6 +57,7 @@ def describe(
                 for level in info.levels
             ],
             "level": grid.level,
+            "colours_corrected": info.colours_corrected,
         },
         "model": {
             "name": description.name,

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from wsi_pipeline.errors import DamagedSlideError, UnsupportedSlideError
+from wsi_pipeline.slide.colour_correction import with_true_colours
 from wsi_pipeline.slide.files import slide_files
 from wsi_pipeline.slide.integrity import is_tiff
 from wsi_pipeline.slide.openslide_reader import DecodedTiles, OpenSlideReader, detect_vendor
@@ -25,6 +26,8 @@ def open_slide(
 ) -> SlideReader:
     """Open a slide file, or a folder of DICOM files.
 
+    Colours that are certainly labelled wrongly are corrected; the slide's facts say so.
+
     Args:
         path: The slide.
         direct_tiles: Decode JPEG tiles without OpenSlide where the pixels are the same.
@@ -33,8 +36,10 @@ def open_slide(
     Raises:
         UnsupportedSlideError: not a slide, or of a kind that cannot be read; says the remedy.
         DamagedSlideError: a slide that cannot be opened.
+        SlideContentError: its colours are labelled wrongly and cannot be corrected.
     """
-    file = slide_files(Path(path))[0]
+    files = slide_files(Path(path))
+    file = files[0]
     direct = None if cache is None else cache.direct
     reader: SlideReader
     if is_tiff(file) and _hides_pyramid(file):
@@ -46,7 +51,7 @@ def open_slide(
     if max(size.width, size.height) > MAX_SIDE_PX or len(reader.info.levels) > MAX_LEVELS:
         reader.close()
         raise DamagedSlideError(file, f"claims {size} px, more than any scanner makes")
-    return reader
+    return with_true_colours(reader, files)
 
 
 def _hides_pyramid(file: Path) -> bool:

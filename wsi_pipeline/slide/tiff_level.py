@@ -1,7 +1,7 @@
 """One tiled TIFF directory as random-access tiles: each compressed tile is read by itself."""
 
+import copy
 import os
-import struct
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.errors import DamagedSlideError, UnsupportedSlideError
 from wsi_pipeline.geometry import Region, Size
+from wsi_pipeline.slide.jpeg_header import Encoding, JpegHeader, jpeg_size, read_jpeg_header
 from wsi_pipeline.slide.reader import WHITE
 from wsi_pipeline.slide.tile_cache import TileCache
 
@@ -63,7 +64,7 @@ class TiffLevel:
         columns = -(-size.width // tile.width)
         self._layout = _Layout(size, tile, columns, page.dataoffsets, page.databytecounts)
         self._is_jpeg = page.compression == _JPEG
-        self._colourspace = "YCBCR" if page.photometric == _YCBCR else "RGB"
+        self._encoding: Encoding = "YCBCR" if page.photometric == _YCBCR else "RGB"
         self._tables = page.jpegtables
 
     @property
@@ -82,9 +83,46 @@ class TiffLevel:
         return self._is_jpeg
 
     @property
+    def encoding(self) -> Encoding:
+        """What the tiles' components are taken for: what the directory says, unless corrected."""
+        return self._encoding
+
+    @property
     def bytes_read(self) -> int:
         """Compressed bytes fetched so far."""
         return self._bytes_read
+
+    def header(self) -> JpegHeader | None:
+        """Header of the first tile that is there; None where it is no JPEG."""
+        first = next((i for i, count in enumerate(self._layout.counts) if count), None)
+        return None if first is None or not self._is_jpeg else read_jpeg_header(self._fetch(first))
+
+    def components(self, tiles: int) -> list[NDArray[np.uint8]]:
+        """Components of JPEG tiles spread over the level as they are stored, not converted.
+
+        Args:
+            tiles: At most so many.
+
+        Returns:
+            Of each ``(height, width, 3)``; damaged tiles are left out.
+        """
+        there = [index for index, count in enumerate(self._layout.counts) if count]
+        chosen = there[:: max(1, -(-len(there) // tiles))]
+        raw = self.read_as("RGB")
+        out: list[NDArray[np.uint8]] = []
+        for index in chosen:
+            try:
+                out.append(raw._decode(index))  # noqa: SLF001 - of the same class
+            except DamagedSlideError:
+                continue
+        return out
+
+    def read_as(self, encoding: Encoding) -> "TiffLevel":
+        """The same level with its tiles' components taken for something else."""
+        other = copy.copy(self)
+        other._encoding = encoding  # noqa: SLF001 - of the same class
+        other._identity = object()  # noqa: SLF001 - as above: decoded tiles are other ones
+        return other
 
     def read(self, region: Region) -> NDArray[np.uint8]:
         """RGB of shape ``(height, width, 3)``; white outside the level and for absent tiles."""
@@ -114,17 +152,21 @@ class TiffLevel:
         return self._cache.get((self._identity, index), lambda: self._decode(index))
 
     def _decode(self, index: int) -> NDArray[np.uint8]:
+        data = self._fetch(index)
+        try:
+            pixels = self._jpeg(data) if self._is_jpeg else self._other(data, index)
+        except Exception as error:  # every codec has errors of its own
+            raise DamagedSlideError(self._path, f"cannot decode tile {index}: {error}") from error
+        return pixels
+
+    def _fetch(self, index: int) -> bytes:
         offset, count = self._layout.offsets[index], self._layout.counts[index]
         data = os.pread(self._descriptor, count, offset)
         with self._lock:
             self._bytes_read += len(data)
         if len(data) != count:
             raise DamagedSlideError(self._path, f"tile {index} ends after the end of the file")
-        try:
-            pixels = self._jpeg(data) if self._is_jpeg else self._other(data, index)
-        except Exception as error:  # every codec has errors of its own
-            raise DamagedSlideError(self._path, f"cannot decode tile {index}: {error}") from error
-        return pixels
+        return data
 
     def _jpeg(self, data: bytes) -> NDArray[np.uint8]:
         expected = (self._layout.tile.width, self._layout.tile.height)
@@ -132,7 +174,7 @@ class TiffLevel:
         if jpeg_size(data) != expected:
             raise ValueError(f"its JPEG frame is not {expected[0]} × {expected[1]} px")
         pixels: NDArray[np.uint8] = imagecodecs.jpeg8_decode(
-            data, tables=self._tables, colorspace=self._colourspace, outcolorspace="RGB"
+            data, tables=self._tables, colorspace=self._encoding, outcolorspace="RGB"
         )
         if pixels.shape != (expected[1], expected[0], 3):
             raise ValueError(f"it decodes to an array of shape {pixels.shape}")
@@ -141,28 +183,6 @@ class TiffLevel:
     def _other(self, data: bytes, index: int) -> NDArray[np.uint8]:
         pixels = np.asarray(self._page.decode(data, index)[0])
         return pixels.reshape((-1, *pixels.shape[-2:]))
-
-
-def jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height (px) in a JPEG stream's frame header; None if there is none.
-
-    ITU-T T.81, B.2.2: markers SOF0-SOF15 but DHT (C4), JPG (C8) and DAC (CC).
-    """
-    position = 2
-    while position + 9 <= len(data):
-        if data[position] != 0xFF:
-            return None
-        marker = data[position + 1]
-        if marker == 0xFF:
-            position += 1
-            continue
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack_from(">HH", data, position + 5)
-            return width, height
-        if marker == 0xDA:
-            return None
-        position += 2 + struct.unpack_from(">H", data, position + 2)[0]
-    return None
 
 
 def _unreadable_reason(page: tifffile.TiffPage) -> str | None:

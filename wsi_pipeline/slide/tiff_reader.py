@@ -65,6 +65,10 @@ class TiffReader:
         """Always ``"tiff"``."""
         return "tiff"
 
+    def tiles_of(self, level: int) -> TiffLevel | None:
+        """The tiles of a level, where they are JPEG."""
+        return self._levels[level] if self._levels[level].is_jpeg else None
+
     def read(self, region: Region) -> NDArray[np.uint8]:
         """See :meth:`SlideReader.read`."""
         return self._levels[region.level].read(region)

@@ -14,7 +14,7 @@ from wsi_pipeline.model import loaded
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run import regions
-from wsi_pipeline.run.alarms import FAR_COLOURS, LEAST_AREA_MM2
+from wsi_pipeline.run.alarms import FAR_COLOURS, LEAST_AREA_MM2, find_alarms
 from wsi_pipeline.run.checkpoint import Checkpoint
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.stitch.result import Result
@@ -174,7 +174,28 @@ def test_a_slide_without_glass_has_no_controls(
 ) -> None:
     result = analyse(glass=NORMAL_COLOUR)
     assert result.attributes["controls"] == {"cells": [], "probabilities": []}
-    assert codes(result) == set()
+    assert codes(result) == {"no-background"}
+    assert "none of the 416 scanned cells is glass" in result.alarms[0].message
+
+
+def test_a_result_is_judged_by_its_counts_and_its_slide(analyse: Callable[..., Result]) -> None:
+    result = analyse()
+    facts = result.attributes
+    nothing = dict.fromkeys(facts["counts"], 0)
+
+    def found(slide: dict[str, Any] | None = None, **counts: int) -> list[str]:
+        changed = {"counts": nothing | counts} if counts else {}
+        judged = {**facts, **changed, "slide": {**facts["slide"], **(slide or {})}}
+        return [alarm.code for alarm in find_alarms(judged, result.probability)]
+
+    assert found(classified=16) == ["no-background"]
+    assert found(classified=9, rejected=7, empty=100) == ["no-background"]
+    assert found(glass=16, empty=5) == ["no-background"]
+    assert found(classified=15) == found(glass=15) == found(classified=200, glass=1) == []
+    assert found(glass=200, classified=1) == found(glass=200, screened=1) == found(empty=90) == []
+    assert found({"colours_corrected": "the tag says RGB"}) == ["colours-corrected"]
+    del facts["slide"]["colours_corrected"]
+    assert found() == [], "a result of an earlier version says nothing of it"
 
 
 def test_interrupted_and_resumed_everything_is_the_same(
