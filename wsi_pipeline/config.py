@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from wsi_pipeline.geometry import PLAUSIBLE_MPP
 
 #: Bump when the same settings would give other arrays: old results are then not reused.
-ANALYSIS_REVISION = 1
+ANALYSIS_REVISION = 2
 
 
 class AnalysisConfig(BaseModel):

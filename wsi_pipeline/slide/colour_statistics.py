@@ -25,7 +25,7 @@ _BACKGROUND = 0.05
 _NO_GLASS = 0.005
 #: How much more a reading's channels vary together before it is the better one. Between the true
 #: and a wrong reading there are at least 0.19 in 2,057 patches stained with haematoxylin and eosin
-#: (CAMELYON16, PatchCamelyon, two collections of colorectal tissue), whichever way they are misread.
+#: (CAMELYON16, PatchCamelyon, two collections of colorectal tissue), whichever way one misreads.
 _BETTER = 0.1
 #: Share of the variance along the grey axis. In those patches it is 0.76 or more (blood smears:
 #: 0.63); of their raw YCbCr it is at most 0.50; of RGB decoded as YCbCr, 0.19 to 0.71.
@@ -154,8 +154,7 @@ def _scanned(rgb: Pixels) -> NDArray[np.int16]:
 
 def _luminance(values: NDArray[np.int16]) -> NDArray[np.float32]:
     weights = np.array([0.2125, 0.7154, 0.0721], np.float32) / 255
-    out: NDArray[np.float32] = values.astype(np.float32) @ weights
-    return out
+    return np.asarray(values.astype(np.float32) @ weights, np.float32)
 
 
 def _near_peak(values: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -166,7 +165,8 @@ def _near_peak(values: NDArray[np.int16]) -> NDArray[np.int16]:
     codes = (coarse[:, 0] << 10) + (coarse[:, 1] << 5) + coarse[:, 2]
     inside = values[codes == np.bincount(codes).argmax()]
     centre = np.median(inside, axis=0).astype(np.int16)
-    return values[(np.abs(values - centre) <= _PEAK_WIDTH).all(axis=1)]
+    near: NDArray[np.bool_] = (np.abs(values - centre) <= _PEAK_WIDTH).all(axis=1)
+    return values[near]
 
 
 def _is_noiseless(values: NDArray[np.int16]) -> bool:
