@@ -10,7 +10,9 @@ What is found depends on the file alone, so that everybody who opens it sees the
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +28,11 @@ from wsi_pipeline.slide.colour_statistics import (
 from wsi_pipeline.slide.info import Level, SlideInfo
 from wsi_pipeline.slide.jpeg_header import Encoding, JpegHeader
 from wsi_pipeline.slide.reader import WHITE, SlideReader
-from wsi_pipeline.slide.tiff_level import TiffLevel
 from wsi_pipeline.slide.tiff_reader import TiffReader
 from wsi_pipeline.slide.tile_reader import TileReader
+
+if TYPE_CHECKING:
+    from wsi_pipeline.slide.dicom_level import DicomLevel
 
 #: Tiles whose components are looked at, and every how many px of them along rows and columns.
 _TILES, _EVERY = 16, 8
@@ -44,14 +48,26 @@ _NAMES: Mapping[Encoding, str] = {"RGB": "RGB", "YCBCR": "YCbCr"}
 _REMEDY = "export it again from the scanner's software, or mend its colour label"
 
 
+class _Level(Protocol):
+    """A level made of JPEG streams one can look into."""
+
+    @property
+    def encoding(self) -> Encoding: ...
+    @property
+    def bytes_read(self) -> int: ...
+    def header(self) -> JpegHeader | None: ...
+    def components(self, tiles: int) -> list[NDArray[np.uint8]]: ...
+    def read_as(self, encoding: Encoding) -> "_Level": ...
+    def read(self, region: Region) -> NDArray[np.uint8]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """How one level is stored: what its tag says, what its JPEG stream says, and its components."""
+    """How one level is stored; whether its tiles are known to lie where the reader shows them."""
 
-    encoding: Encoding
+    level: _Level
     header: JpegHeader
-    components: Callable[[int], list[NDArray[np.uint8]]]
-    tiles: TiffLevel | None = None
+    in_place: Callable[[], bool]
 
     @property
     def marked(self) -> Encoding | None:
@@ -75,7 +91,7 @@ class CorrectedSlide:
         self,
         reader: SlideReader,
         raw: frozenset[int],
-        tiles: Mapping[int, TiffLevel],
+        tiles: Mapping[int, _Level],
         cause: str,
     ) -> None:
         self._reader = reader
@@ -137,9 +153,10 @@ def with_true_colours(reader: SlideReader, files: Sequence[Path]) -> SlideReader
             are.
     """
     groups: dict[tuple[Encoding, Encoding | None], dict[int, _Stored]] = {}
-    for index, level in _stored(reader, files).items():
-        if level.marked != level.encoding:
-            groups.setdefault((level.encoding, level.marked), {})[index] = level
+    for index, stored in _stored(reader, files).items():
+        stated = stored.level.encoding
+        if stored.marked != stated:
+            groups.setdefault((stated, stored.marked), {})[index] = stored
     wrong: dict[int, _Stored] = {}
     for group in groups.values():
         if _is_misread(group, reader.info.levels):
@@ -147,14 +164,13 @@ def with_true_colours(reader: SlideReader, files: Sequence[Path]) -> SlideReader
     if not wrong:
         return reader
     cause = _cause(next(iter(wrong.values())))
-    raw = frozenset(index for index, level in wrong.items() if level.encoding == "RGB")
-    tiles: dict[int, TiffLevel] = {}
+    raw = frozenset(index for index, stored in wrong.items() if stored.level.encoding == "RGB")
+    tiles: dict[int, _Level] = {}
     for index in wrong.keys() - raw:
-        level_tiles = wrong[index].tiles
-        if level_tiles is None or reader.path_of(index) == "openslide":
+        if not wrong[index].in_place():
             reader.close()
             raise SlideContentError(reader.info.path, f"its colours are wrong: {cause}; {_REMEDY}")
-        tiles[index] = level_tiles.read_as("RGB")
+        tiles[index] = wrong[index].level.read_as("RGB")
     return CorrectedSlide(reader, raw, tiles, cause)
 
 
@@ -181,17 +197,34 @@ def _stored(reader: SlideReader, files: Sequence[Path]) -> dict[int, _Stored]:
             except DamagedSlideError:
                 continue  # reading the level will say so
             if tiles is not None and header is not None:
-                out[index] = _Stored(tiles.encoding, header, tiles.components, tiles)
+                out[index] = _Stored(tiles, header, partial(_is_direct, reader, index))
     elif reader.info.vendor == "dicom":
-        from wsi_pipeline.slide import dicom  # noqa: PLC0415 - see there
+        from wsi_pipeline.slide.dicom_level import open_dicom_level  # noqa: PLC0415 - see dicom
 
         levels = {level.size: index for index, level in enumerate(reader.info.levels)}
         for file in files:
-            frames = dicom.jpeg_frames(file)
+            frames = open_dicom_level(file)
             if frames is not None and frames.size in levels:
-                stored = _Stored(frames.encoding, frames.header, frames.components)
-                out[levels[frames.size]] = stored
+                index = levels[frames.size]
+                in_place = partial(_looks_alike, reader, index, frames)
+                out[index] = _Stored(frames, frames.header(), in_place)
     return out
+
+
+def _is_direct(reader: SlideReader, level: int) -> bool:
+    return reader.path_of(level) != "openslide"
+
+
+def _looks_alike(reader: SlideReader, level: int, frames: "DicomLevel") -> bool:
+    """Whether frames read as their tag says are what the reader shows of the level's middle."""
+    size = frames.size
+    region = Region(level, size.width // 2, size.height // 2, _SPOT_PX, _SPOT_PX)
+    try:
+        apart = np.abs(reader.read(region).astype(np.int16) - frames.read(region))
+    except (DamagedSlideError, IndexError):
+        return False
+    # Another JPEG decoder may round otherwise.
+    return frames.is_whole and float(apart.mean()) < 1
 
 
 def _is_misread(group: Mapping[int, _Stored], levels: Sequence[Level]) -> bool:
@@ -202,12 +235,12 @@ def _is_misread(group: Mapping[int, _Stored], levels: Sequence[Level]) -> bool:
     """
     index = _telling_level([(index, levels[index]) for index in group])
     stored = group[index]
-    parts = [part[::_EVERY, ::_EVERY].reshape(-1, 3) for part in stored.components(_TILES)]
+    parts = [part[::_EVERY, ::_EVERY].reshape(-1, 3) for part in stored.level.components(_TILES)]
     if not parts:
         return False
     raw = np.concatenate(parts)
     shown, other = raw, ycbcr_to_rgb(raw)
-    if stored.encoding == "YCBCR":
+    if stored.level.encoding == "YCBCR":
         shown, other = other, shown
     found = measure(other)
     if not clearly_better(found, measure(shown)):
@@ -217,11 +250,10 @@ def _is_misread(group: Mapping[int, _Stored], levels: Sequence[Level]) -> bool:
 
 def _cause(stored: _Stored) -> str:
     says = stored.header.encoding
-    other: Encoding = "YCBCR" if stored.encoding == "RGB" else "RGB"
+    stated = stored.level.encoding
+    other: Encoding = "YCBCR" if stated == "RGB" else "RGB"
     why = "by their statistics" if says is None else f"by {says[1]} and statistics"
-    return (
-        f"the file's tag says {_NAMES[stored.encoding]}, the JPEG data are {_NAMES[other]} ({why})"
-    )
+    return f"the file's tag says {_NAMES[stated]}, the JPEG data are {_NAMES[other]} ({why})"
 
 
 def _telling_level(levels: Sequence[tuple[int, Level]]) -> int:

@@ -9,14 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import imagecodecs
-import numpy as np
 import pydicom
-from numpy.typing import NDArray
 
 from wsi_pipeline.errors import DamagedSlideError
 from wsi_pipeline.geometry import Size
-from wsi_pipeline.slide.jpeg_header import Encoding, JpegHeader, read_jpeg_header
+from wsi_pipeline.slide.jpeg_header import Encoding
 
 # Values out of their legal range are pydicom's business to warn of; here only the structure counts.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
@@ -29,9 +26,12 @@ _EXPLICIT_VR_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 #: Photometric interpretations JPEG frames may have (PS3.5, 8.2.1).
 _ENCODINGS: dict[str, Encoding] = {"RGB": "RGB", "YBR_FULL": "YCBCR", "YBR_FULL_422": "YCBCR"}
-_COLOUR_TAGS = ["PhotometricInterpretation", "TotalPixelMatrixColumns", "TotalPixelMatrixRows"]
-#: No scanner writes larger frames; a header that claims more is an attack or damage.
-_MAX_FRAME_PX = 4096 * 4096
+_COLOUR_TAGS = [
+    "DimensionOrganizationType",
+    "PhotometricInterpretation",
+    "TotalPixelMatrixColumns",
+    "TotalPixelMatrixRows",
+]
 
 
 def series_of(path: Path) -> str | None:
@@ -72,49 +72,24 @@ def check_pixel_data(path: Path) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class JpegFrames:
-    """The JPEG frames of one file.
+class JpegPixels:
+    """Pixel data of one file that are JPEG, RGB or YCbCr.
 
     Attributes:
-        path: The file.
         size: Of the picture the frames make up, px.
         encoding: What the tag *Photometric Interpretation* says the components are.
-        header: Header of the first frame.
+        full: Whether the frames are all there, row by row (``TILED_FULL``).
         start: Where the items of the pixel data begin, byte of the file.
     """
 
-    path: Path
     size: Size
     encoding: Encoding
-    header: JpegHeader
+    full: bool
     start: int
 
-    def components(self, frames: int) -> list[NDArray[np.uint8]]:
-        """Components of the first frames as they are stored, not converted.
 
-        Args:
-            frames: At most so many.
-
-        Returns:
-            Of each ``(height, width, 3)``; what is damaged is left out.
-        """
-        out: list[NDArray[np.uint8]] = []
-        for data in _first_frames(self.path, self.start, frames):
-            header = read_jpeg_header(data)
-            # Before decoding: a frame that claims 65,535 px a side would take 12 GB of memory.
-            if header is None or header.size != self.header.size:
-                continue
-            try:
-                raw = imagecodecs.jpeg8_decode(data, colorspace="RGB", outcolorspace="RGB")
-            except Exception:  # noqa: S112 - reading the slide names the damage; the codec has errors of its own
-                continue
-            if raw.ndim == 3 and raw.shape[2] == 3:
-                out.append(raw)
-        return out
-
-
-def jpeg_frames(path: Path) -> JpegFrames | None:
-    """The frames of a file that holds JPEG in RGB or YCbCr; None of every other one."""
+def jpeg_pixels(path: Path) -> JpegPixels | None:
+    """What a file says of its JPEG pixel data; None where they are no JPEG or cannot be told."""
     try:
         with path.open("rb") as file:
             tags = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_COLOUR_TAGS)
@@ -123,25 +98,24 @@ def jpeg_frames(path: Path) -> JpegFrames | None:
         if encoding is None or tags.file_meta.get("TransferSyntaxUID") not in _JPEG:
             return None
         size = Size(int(tags.TotalPixelMatrixColumns), int(tags.TotalPixelMatrixRows))
-        header = next((read_jpeg_header(data) for data in _first_frames(path, start, 1)), None)
     except Exception:  # damage is reported where the slide is checked, not here
         return None
-    if header is None or header.size[0] * header.size[1] > _MAX_FRAME_PX:
-        return None
-    return JpegFrames(path, size, encoding, header, start)
+    return JpegPixels(size, encoding, tags.get("DimensionOrganizationType") == "TILED_FULL", start)
 
 
-def _first_frames(path: Path, start: int, frames: int) -> Iterator[bytes]:
-    """Frames of encapsulated pixel data, each in one fragment as scanners write them."""
+def fragments(path: Path, start: int) -> Iterator[tuple[int, int]]:
+    """First byte and length of each fragment of encapsulated pixel data.
+
+    Args:
+        path: The file.
+        start: Where the items begin; the first is the offset table.
+    """
     with path.open("rb") as file:
         file.seek(start)
         for number, size in enumerate(_items(file, path, "<")):
-            # The first item is the offset table.
-            if number > frames:
-                return
-            data = file.read(size)
             if number > 0:
-                yield data
+                yield file.tell(), size
+            file.seek(size, 1)
 
 
 def _items(file: BinaryIO, path: Path, order: str) -> Iterator[int]:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from wsi_pipeline.errors import DamagedSlideError, UnsupportedSlideError
 from wsi_pipeline.geometry import Region, Size
 from wsi_pipeline.slide.jpeg_header import Encoding, JpegHeader, jpeg_size, read_jpeg_header
-from wsi_pipeline.slide.reader import WHITE
 from wsi_pipeline.slide.tile_cache import TileCache
+from wsi_pipeline.slide.tile_mosaic import read_mosaic
 
 _JPEG = 7
 _RGB, _YCBCR = 2, 6
@@ -27,7 +27,6 @@ _MAX_TILE_PX = 4096 * 4096
 class _Layout:
     size: Size
     tile: Size
-    columns: int
     offsets: tuple[int, ...]
     counts: tuple[int, ...]
 
@@ -61,8 +60,7 @@ class TiffLevel:
             raise UnsupportedSlideError(path, reason)
         tile = Size(page.tilewidth, page.tilelength)
         size = Size(page.imagewidth, page.imagelength)
-        columns = -(-size.width // tile.width)
-        self._layout = _Layout(size, tile, columns, page.dataoffsets, page.databytecounts)
+        self._layout = _Layout(size, tile, page.dataoffsets, page.databytecounts)
         self._is_jpeg = page.compression == _JPEG
         self._encoding: Encoding = "YCBCR" if page.photometric == _YCBCR else "RGB"
         self._tables = page.jpegtables
@@ -126,25 +124,7 @@ class TiffLevel:
 
     def read(self, region: Region) -> NDArray[np.uint8]:
         """RGB of shape ``(height, width, 3)``; white outside the level and for absent tiles."""
-        out = np.full((region.height, region.width, 3), WHITE, np.uint8)
-        size, tile = self._layout.size, self._layout.tile
-        left, right = max(region.x, 0), min(region.right, size.width)
-        top, bottom = max(region.y, 0), min(region.bottom, size.height)
-        if left >= right or top >= bottom:
-            return out
-        for row in range(top // tile.height, (bottom - 1) // tile.height + 1):
-            y_tile = row * tile.height
-            y1, y2 = max(top, y_tile), min(bottom, y_tile + tile.height)
-            for column in range(left // tile.width, (right - 1) // tile.width + 1):
-                pixels = self._tile(row * self._layout.columns + column)
-                if pixels is None:
-                    continue
-                x_tile = column * tile.width
-                x1, x2 = max(left, x_tile), min(right, x_tile + tile.width)
-                out[y1 - region.y : y2 - region.y, x1 - region.x : x2 - region.x] = pixels[
-                    y1 - y_tile : y2 - y_tile, x1 - x_tile : x2 - x_tile
-                ]
-        return out
+        return read_mosaic(region, self._layout.size, self._layout.tile, self._tile)
 
     def _tile(self, index: int) -> NDArray[np.uint8] | None:
         if self._layout.counts[index] == 0:

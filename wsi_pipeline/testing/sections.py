@@ -61,7 +61,7 @@ def draw_section(
     nuclei = tissue * (field(3) > 0.8) * (0.6 + 0.5 * field(6))
     density = nuclei[..., None] * np.array(stains[0]) + rest[..., None] * np.array(stains[1])
     light = np.array(glass) * 10**-density + rng.normal(0, 1.5, (*shape, 3))
-    return light.clip(0, 255).astype(np.uint8)
+    return np.asarray(light.clip(0, 255), np.uint8)
 
 
 def write_labelled_jpeg(
@@ -109,7 +109,7 @@ def write_labelled_jpeg(
                 resolutionunit="CENTIMETER",
             )
     # The writer lets no other tag beside JPEG.
-    with tifffile.TiffFile(path, mode="r+b") as written:
+    with tifffile.TiffFile(path, mode="r+") as written:
         for page in (first.aspage() for first in written.pages):
             for directory in (page, *(sub.aspage() for sub in page.pages or ())):
                 directory.tags["PhotometricInterpretation"].overwrite(_TAGS[tag])
@@ -122,12 +122,14 @@ def _tiles(
     whole = np.pad(image, ((0, -height % tile), (0, -width % tile), (0, 0)), mode="edge")
     for y in range(0, height, tile):
         for x in range(0, width, tile):
-            data = imagecodecs.jpeg8_encode(
-                np.ascontiguousarray(whole[y : y + tile, x : x + tile]),
-                level=95,
-                colorspace="RGB",
-                outcolorspace=stored,
-                subsampling="420" if subsampled else "444",
+            data = bytes(
+                imagecodecs.jpeg8_encode(
+                    np.ascontiguousarray(whole[y : y + tile, x : x + tile]),
+                    level=95,
+                    colorspace="RGB",
+                    outcolorspace=stored,
+                    subsampling="420" if subsampled else "444",
+                )
             )
             if marker != "own":
                 data = _anonymous(data)

@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Any, Literal
 
+import imagecodecs
 import numpy as np
+import pydicom
 import pytest
 import tifffile
 from PIL import Image
+from pydicom.encaps import encapsulate, generate_frames
 
 from wsi_pipeline.errors import SlideContentError
 from wsi_pipeline.geometry import Region
@@ -102,6 +105,44 @@ def test_the_real_slide_with_a_wrong_tag_looks_like_its_original(data: Path) -> 
     assert (coarse[741:] == 255).all()
     assert (coarse[:, 555:] == 255).all()
     assert np.abs(np.median(coarse[:741, :555], axis=(0, 1)) - (244, 242, 242)).max() <= 3
+
+
+def rewrite_dicom(
+    source: Path, target: Path, stored: Encoding, tag: str, fragments: int = 1
+) -> None:
+    """Encode the frames of a file anew, and say something else of them."""
+    file = pydicom.dcmread(source)
+    frames = [
+        imagecodecs.jpeg8_encode(
+            imagecodecs.jpeg8_decode(frame, colorspace="YCBCR", outcolorspace="RGB"),
+            level=95,
+            colorspace="RGB",
+            outcolorspace=stored,
+        )
+        for frame in generate_frames(file.PixelData, number_of_frames=int(file.NumberOfFrames))
+    ]
+    file.PixelData = encapsulate(frames, fragments_per_frame=fragments)
+    file.PhotometricInterpretation = tag
+    file.save_as(target)
+
+
+def test_dicom_is_corrected_the_other_way_too(tmp_path: Path, data: Path) -> None:
+    source = data / "slides" / "dicom-wrong-photometric" / "level-2-frames-0-4.dcm"
+    wrong, right = tmp_path / "wrong.dcm", tmp_path / "right" / "right.dcm"
+    right.parent.mkdir()
+    rewrite_dicom(source, wrong, "RGB", "YBR_FULL_422")
+    rewrite_dicom(source, right, "RGB", "RGB")
+    reader, reference = open_slide(wrong), open_slide(right)
+    assert reference.info.colours_corrected == ""
+    assert "says YCbCr, the JPEG data are RGB (by Adobe marker" in reader.info.colours_corrected
+    check_reader(reader, [whole(reference, 0)])
+
+
+def test_dicom_in_several_fragments_a_frame_is_refused(tmp_path: Path, data: Path) -> None:
+    source = data / "slides" / "dicom-wrong-photometric" / "level-2-frames-0-4.dcm"
+    rewrite_dicom(source, tmp_path / "a.dcm", "RGB", "YBR_FULL_422", fragments=2)
+    with pytest.raises(SlideContentError, match="tag says YCbCr, the JPEG data are RGB"):
+        open_slide(tmp_path / "a.dcm")
 
 
 def write_plain(path: Path, image: Pixels) -> None:

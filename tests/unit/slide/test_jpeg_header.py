@@ -30,7 +30,7 @@ def test_what_is_no_jpeg_has_no_size(noise: bytes) -> None:
 def test_a_stream_says_what_its_encoder_did() -> None:
     for stored, expected in (("RGB", "RGB"), ("YCBCR", "YCBCR")):
         data = imagecodecs.jpeg8_encode(PICTURE, colorspace="RGB", outcolorspace=stored)
-        header = read_jpeg_header(data)
+        header = read_jpeg_header(bytes(data))
         assert header is not None
         assert header.size == (48, 32)
         assert header.encoding is not None
