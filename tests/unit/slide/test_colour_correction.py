@@ -113,11 +113,13 @@ def rewrite_dicom(
     """Encode the frames of a file anew, and say something else of them."""
     file = pydicom.dcmread(source)
     frames = [
-        imagecodecs.jpeg8_encode(
-            imagecodecs.jpeg8_decode(frame, colorspace="YCBCR", outcolorspace="RGB"),
-            level=95,
-            colorspace="RGB",
-            outcolorspace=stored,
+        bytes(
+            imagecodecs.jpeg8_encode(
+                imagecodecs.jpeg8_decode(frame, colorspace="YCBCR", outcolorspace="RGB"),
+                level=95,
+                colorspace="RGB",
+                outcolorspace=stored,
+            )
         )
         for frame in generate_frames(file.PixelData, number_of_frames=int(file.NumberOfFrames))
     ]
