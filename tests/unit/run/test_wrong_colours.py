@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -26,7 +27,8 @@ def test_a_corrected_slide_has_the_same_result_and_an_alarm(
     section = draw_section(size=(640, 512))
     work = make_work()
     results: dict[str, Result] = {}
-    for name, tag in (("right", "ycbcr"), ("wrong", "rgb")):
+    tags: dict[str, Literal["rgb", "ycbcr"]] = {"right": "ycbcr", "wrong": "rgb"}
+    for name, tag in tags.items():
         slide = tmp_path / f"{name}.tiff"
         write_labelled_jpeg(slide, section, tag=tag, stored="YCBCR", subsampled=True)
         result = tmp_path / f"{name}.zarr"
