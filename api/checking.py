@@ -308,6 +308,9 @@ def _info(probe: Probe) -> dict[str, object]:
     """Facts as they are kept: without the path, with what the probe saw."""
     info = probe.info.to_json()
     del info["path"]
+    if probe.info.colours_corrected:
+        corrected = f"its colours are corrected: {probe.info.colours_corrected}"
+        info["warnings"] = [*info["warnings"], corrected]
     if probe.unreadable:
         seen = f"{probe.unreadable} of {probe.sampled} places looked at cannot be decoded"
         info["warnings"] = [*info["warnings"], seen]

@@ -20,6 +20,7 @@ from wsi_pipeline.geometry import Region
 from wsi_pipeline.jobs.access import Scope
 from wsi_pipeline.slide import open_slide
 from wsi_pipeline.testing import write_pyramid, write_vips_pyramid
+from wsi_pipeline.testing.sections import draw_section, write_labelled_jpeg
 
 
 @pytest.fixture(scope="module")
@@ -253,6 +254,24 @@ def test_slides_are_listed_searched_and_paged(client: httpx.Client, service: Ser
             assert mine.get("/v1/slides", params=params).status_code == 422
         assert mine.get(f"/v1/slides/{bad}_files/0/0_0.jpeg").status_code == 409
         assert mine.get(f"/v1/slides/{bad}/thumbnail").status_code == 409
+
+
+def test_wrong_colours_are_corrected_or_rejected(client: httpx.Client, tmp_path: Path) -> None:
+    section, path = draw_section(), tmp_path / "a.tiff"
+    write_labelled_jpeg(path, section, tag="rgb", stored="YCBCR", downsamples=(1,))
+    slide = upload(client, path)
+    assert any("corrected: the file's tag says RGB" in text for text in slide["info"]["warnings"])
+    shown = px(client.get(f"/v1/slides/{slide['id']}/thumbnail", params={"size": 384}))
+    assert np.abs(np.median(shown, axis=(0, 1)) - np.median(section, axis=(0, 1))).max() < 8
+    write_pyramid(path, 255 - section, downsamples=(1,))
+    answer = client.put("/v1/slides", params={"name": "a.tiff"}, content=path.read_bytes())
+    deadline = time.monotonic() + 60
+    while (slide := client.get(answer.headers["location"]).json())["state"] == "checking":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert slide["state"] == "rejected"
+    assert slide["problem"]["type"].endswith("slide-content")
+    assert "as in a negative" in slide["problem"]["detail"]
 
 
 def test_nobody_else_sees_a_slide(

@@ -95,6 +95,9 @@ def _facts(
 ) -> dict[str, Any]:
     slide = probed.info
     mpp = slide.mpp if checked is None else checked.mpp_0
+    warnings = list(slide.warnings if checked is None else checked.warnings)
+    if slide.colours_corrected:
+        warnings.insert(0, f"its colours are corrected: {slide.colours_corrected}")
     levels: list[dict[str, Any]] = []
     for index, level in enumerate(slide.levels):
         px = level.size.width, level.size.height
@@ -119,7 +122,7 @@ def _facts(
         "mpp": None if mpp is None else {"x": mpp.x, "y": mpp.y},
         "objective": slide.objective,
         "levels": levels,
-        "warnings": list(slide.warnings if checked is None else checked.warnings),
+        "warnings": warnings,
         "analysis": _analysis(checked),
         "refused": None if refusal is None else refusal.cause,
     }

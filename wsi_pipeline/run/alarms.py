@@ -22,6 +22,8 @@ LEAST_AREA_MM2 = math.pi * 0.3**2
 _SAME_ODDS = 1.01
 #: Cells below which equal answers may be chance.
 _SEVERAL = 8
+#: Scanned cells, four by four, from which the lack of glass or of tissue is no chance.
+_LEAST_SCANNED = 16
 #: Objectives are a factor of two apart: beyond its root, a resolution is nearer to another one's.
 _ANOTHER_OBJECTIVE = math.sqrt(2)
 #: Mahalanobis distance that 0.27 % of normally distributed points in three dimensions exceed,
@@ -160,6 +162,34 @@ def _unlike_training(record: Record, _: Cells) -> str:
     )
 
 
+def _colours_corrected(record: Record, _: Cells) -> str:
+    """The pixels were decoded otherwise than the file says; results made before state nothing."""
+    cause = record.slide.colours_corrected
+    return f"the slide's colours are labelled wrongly and were corrected: {cause}" if cause else ""
+
+
+def _no_background(record: Record, _: Cells) -> str:
+    """Of the scanned cells none is glass, or every one.
+
+    A section lies on glass that is scanned with it. With wrong colours or too dark a picture all
+    of it counts as tissue, with a pale stain none. Below 16 cells it may be chance; and a
+    piece cut out of a slide may be tissue all over: the sentence says so.
+    """
+    glass = record.counts.glass
+    scanned = glass + record.counts.classified + record.counts.rejected
+    if scanned < _LEAST_SCANNED or 0 < glass < scanned:
+        return ""
+    if glass:
+        return (
+            f"all {scanned:,} scanned cells are glass: the slide is empty, its stain is too pale "
+            "for the tissue rule, or its colours are wrong"
+        )
+    return (
+        f"none of the {scanned:,} scanned cells is glass: the slide's colours may be wrong, "
+        "unless the picture is a piece cut out of tissue"
+    )
+
+
 def _unreadable_tissue(record: Record, _: Cells) -> str:
     """Any cell of tissue that could not be decoded: tumour in it would have been missed."""
     lost = record.counts.unreadable
@@ -177,6 +207,8 @@ _RULES: dict[str, Callable[[Record, Cells], str]] = {
     "tumour-on-glass": _tumour_on_glass,
     "one-valued": _one_valued,
     "unlike-training": _unlike_training,
+    "colours-corrected": _colours_corrected,
+    "no-background": _no_background,
     "implausible-mpp": _implausible_mpp,
     "non-square-pixels": _non_square_pixels,
     "unreadable-tissue": _unreadable_tissue,

@@ -100,6 +100,7 @@ def _slide(prepared: Preparation, config: AnalysisConfig) -> SlideRecord:
             for level in info.levels
         ),
         level=grid.level,
+        colours_corrected=info.colours_corrected,
     )
 
 

@@ -1,10 +1,13 @@
-"""DICOM slides: which files belong together, and whether their pixel data are all there.
+"""DICOM slides: which files belong together, whether all pixels are there, how colour is encoded.
 
 Imported when a DICOM file is met, not before: pydicom's import takes as long as checking a slide.
 """
 
 import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import pydicom
 from pydicom.uid import (
@@ -15,11 +18,14 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     VLWholeSlideMicroscopyImageStorage,
 )
 
 from wsi_pipeline.errors import DamagedSlideError
+from wsi_pipeline.geometry import Size
 from wsi_pipeline.slide.image_header import truncated
+from wsi_pipeline.slide.jpeg_header import Encoding
 
 # Values out of their legal range are pydicom's business to warn of; here only the structure counts.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
@@ -33,6 +39,16 @@ _NEEDED = ("ImageType", "Rows", "Columns", "TotalPixelMatrixRows", "TotalPixelMa
 _READ_SYNTAXES = frozenset(
     {ImplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEG2000, JPEG2000Lossless}
 )
+#: Baseline and extended JPEG.
+_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
+#: Photometric interpretations JPEG frames may have (PS3.5, 8.2.1).
+_ENCODINGS: dict[str, Encoding] = {"RGB": "RGB", "YBR_FULL": "YCBCR", "YBR_FULL_422": "YCBCR"}
+_COLOUR_TAGS = [
+    "DimensionOrganizationType",
+    "PhotometricInterpretation",
+    "TotalPixelMatrixColumns",
+    "TotalPixelMatrixRows",
+]
 
 
 def series_of(path: Path) -> str | None:
@@ -96,11 +112,64 @@ def check_pixel_data(path: Path) -> None:
             if file.tell() + stated > length:
                 raise truncated(path, f"its pixel data end at byte {file.tell() + stated:,}")
             return
-        while True:
-            item = file.read(8)
-            if len(item) < 8:
-                raise truncated(path, "its pixel data have no end")
-            group, element, size = struct.unpack(order + "HHI", item)
-            if (group, element) == _SEQUENCE_END:
-                return
+        for size in _items(file, path, order):
             file.seek(size, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class JpegPixels:
+    """Pixel data of one file that are JPEG, RGB or YCbCr.
+
+    Attributes:
+        size: Of the picture the frames make up, px.
+        encoding: What the tag *Photometric Interpretation* says the components are.
+        full: Whether the frames are all there, row by row (``TILED_FULL``).
+        start: Where the items of the pixel data begin, byte of the file.
+    """
+
+    size: Size
+    encoding: Encoding
+    full: bool
+    start: int
+
+
+def jpeg_pixels(path: Path) -> JpegPixels | None:
+    """What a file says of its JPEG pixel data; None where they are no JPEG or cannot be told."""
+    try:
+        with path.open("rb") as file:
+            tags = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_COLOUR_TAGS)
+            start = file.tell() + 12
+        encoding = _ENCODINGS.get(str(tags.get("PhotometricInterpretation")))
+        if encoding is None or tags.file_meta.get("TransferSyntaxUID") not in _JPEG:
+            return None
+        size = Size(int(tags.TotalPixelMatrixColumns), int(tags.TotalPixelMatrixRows))
+    except Exception:  # damage is reported where the slide is checked, not here
+        return None
+    return JpegPixels(size, encoding, tags.get("DimensionOrganizationType") == "TILED_FULL", start)
+
+
+def fragments(path: Path, start: int) -> Iterator[tuple[int, int]]:
+    """First byte and length of each fragment of encapsulated pixel data.
+
+    Args:
+        path: The file.
+        start: Where the items begin; the first is the offset table.
+    """
+    with path.open("rb") as file:
+        file.seek(start)
+        for number, size in enumerate(_items(file, path, "<")):
+            if number > 0:
+                yield file.tell(), size
+            file.seek(size, 1)
+
+
+def _items(file: BinaryIO, path: Path, order: str) -> Iterator[int]:
+    """Bytes of each item of encapsulated pixel data; whoever asks moves the file behind it."""
+    while True:
+        item = file.read(8)
+        if len(item) < 8:
+            raise truncated(path, "its pixel data have no end")
+        group, element, size = struct.unpack(order + "HHI", item)
+        if (group, element) == _SEQUENCE_END:
+            return
+        yield size

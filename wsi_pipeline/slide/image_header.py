@@ -2,7 +2,6 @@
 
 import os
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -11,12 +10,12 @@ from PIL import Image
 
 from wsi_pipeline.errors import DamagedSlideError
 from wsi_pipeline.geometry import Size
+from wsi_pipeline.slide.jpeg_header import SOS, jpeg_segments, read_jpeg_header
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC = b"\xff\xd8\xff"
 _JP2_CODESTREAM = b"\xff\x4f\xff\x51"
-_SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
-_EXIF = b"Exif\0\0"
+_EOI = 0xD9
 _ORIENTATION_TAG = 0x0112
 #: PNG 1.2, 11.2.2: colour types.
 _PNG_CHANNELS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey", 6: "RGBA"}
@@ -81,28 +80,6 @@ def truncated(path: Path, detail: str) -> DamagedSlideError:
     return DamagedSlideError(path, f"the file is truncated: {detail}; copy or upload it again")
 
 
-def jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height (px) in a JPEG stream's frame header; None if there is none.
-
-    ITU-T T.81, B.2.2: markers SOF0-SOF15 but DHT (C4), JPG (C8) and DAC (CC).
-    """
-    position = 2
-    while position + 9 <= len(data):
-        if data[position] != 0xFF:
-            return None
-        marker = data[position + 1]
-        if marker == 0xFF:
-            position += 1
-            continue
-        if _is_frame(marker):
-            height, width = struct.unpack_from(">HH", data, position + 5)
-            return width, height
-        if marker == _SOS:
-            return None
-        position += 2 + struct.unpack_from(">H", data, position + 2)[0]
-    return None
-
-
 def jpeg_2000_size(data: bytes) -> tuple[int, int] | None:
     """Width and height (px) in the SIZ marker of a JPEG 2000 stream; None if there is none.
 
@@ -126,47 +103,21 @@ def _png_header(path: Path, file: BinaryIO) -> PictureHeader:
 
 
 def _jpeg_header(path: Path, file: BinaryIO) -> PictureHeader:
-    orientation = 1
-    for marker, length in _jpeg_segments(file):
-        if marker == _APP1:
-            orientation = _orientation(file.read(length))
-        elif _is_frame(marker):
-            frame = file.read(6)
-            if len(frame) < 6:
-                break
-            bits, height, width, components = struct.unpack(">BHHB", frame)
-            if not width or not height:
-                raise DamagedSlideError(path, f"its JPEG header states {width} × {height} px")
-            channels = _JPEG_CHANNELS.get(components, "unknown")
-            size = Size(width, height)
-            return PictureHeader("JPEG", size, bits, channels, marker - 0xC0, orientation)
-    raise truncated(path, "its JPEG frame header is missing")
-
-
-def _jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """Markers before the first scan, and the bytes that follow each; the file stands at them."""
-    position = 2
-    while True:
-        file.seek(position)
-        head = file.read(4)
-        if len(head) < 4 or head[0] != 0xFF:
-            return
-        if head[1] == 0xFF:  # fill bytes
-            position += 1
-            continue
-        length = int(struct.unpack_from(">H", head, 2)[0])
-        yield head[1], length - 2
-        if head[1] == _SOS or length < 2:
-            return
-        position += 2 + length
-
-
-def _is_frame(marker: int) -> bool:
-    return 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
+    header = read_jpeg_header(file)
+    if header is None:
+        raise truncated(path, "its JPEG frame header is missing")
+    width, height = header.size
+    if not width or not height:
+        raise DamagedSlideError(path, f"its JPEG header states {width} × {height} px")
+    channels = _JPEG_CHANNELS.get(len(header.ids), "unknown")
+    orientation = _orientation(header.exif)
+    return PictureHeader(
+        "JPEG", Size(width, height), header.bits, channels, header.process, orientation
+    )
 
 
 def _orientation(payload: bytes) -> int:
-    if not payload.startswith(_EXIF):
+    if not payload:
         return 1
     exif = Image.Exif()
     try:
@@ -189,7 +140,7 @@ def _has_png_end(file: BinaryIO) -> bool:
 
 def _has_jpeg_end(file: BinaryIO) -> bool:
     """Whether an end-of-image marker follows the first scan: entropy-coded data hold none."""
-    if not any(marker == _SOS for marker, _ in _jpeg_segments(file)):
+    if not any(marker == SOS for marker, _ in jpeg_segments(file)):
         return False
     last = b""
     while block := file.read(_BLOCK):

@@ -32,6 +32,8 @@ class SlideInfo:
         objective: Nominal magnification of the scan, if stated.
         bounds: The scanned area in level-0 px, where the file limits it.
         warnings: Oddities a person should see; none of them prevents an analysis.
+        colours_corrected: Why the pixels are decoded otherwise than the file says; empty where
+            they are not.
     """
 
     path: Path
@@ -41,6 +43,7 @@ class SlideInfo:
     objective: float | None = None
     bounds: Region | None = None
     warnings: tuple[str, ...] = field(default=())
+    colours_corrected: str = ""
 
     @property
     def size(self) -> Size:
@@ -63,6 +66,8 @@ class SlideInfo:
             objective=value["objective"],
             bounds=None if bounds is None else Region(**bounds),
             warnings=tuple(value["warnings"]),
+            # What was kept by versions that corrected none lacks it.
+            colours_corrected=value.get("colours_corrected", ""),
         )
 
 

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from wsi_pipeline.errors import DamagedSlideError, SlideError, UnsupportedSlideError
+from wsi_pipeline.slide.colour_correction import with_true_colours
 from wsi_pipeline.slide.files import slide_files
 from wsi_pipeline.slide.image_header import read_header
 from wsi_pipeline.slide.integrity import is_dicom, is_tiff
@@ -33,6 +34,8 @@ def open_slide(
     What OpenSlide reads with all its levels is read by it. Other TIFF files, PNG and JPEG are
     decoded here.
 
+    Colours that are certainly labelled wrongly are corrected; the slide's facts say so.
+
     Args:
         path: The slide.
         direct_tiles: Decode JPEG tiles without OpenSlide where the pixels are the same.
@@ -41,14 +44,16 @@ def open_slide(
     Raises:
         UnsupportedSlideError: not a slide, or of a kind that cannot be read; says the remedy.
         DamagedSlideError: a slide that cannot be opened.
+        SlideContentError: its colours are labelled wrongly and cannot be corrected.
     """
-    file = slide_files(Path(path))[0]
+    files = slide_files(Path(path))
+    file = files[0]
     reader = _reader(file, cache, direct_tiles=direct_tiles)
     size = reader.info.size
     if max(size.width, size.height) > MAX_SIDE_PX or len(reader.info.levels) > MAX_LEVELS:
         reader.close()
         raise DamagedSlideError(file, f"claims {size} px, more than any scanner makes")
-    return reader
+    return with_true_colours(reader, files)
 
 
 def _reader(file: Path, cache: DecodedTiles | None, *, direct_tiles: bool) -> SlideReader:

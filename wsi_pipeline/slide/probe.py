@@ -21,6 +21,7 @@ from typing import Self
 from wsi_pipeline import errors
 from wsi_pipeline.errors import DamagedSlideError, SlideError
 from wsi_pipeline.geometry import Region
+from wsi_pipeline.slide.colour_correction import check_colours
 from wsi_pipeline.slide.files import slide_files
 from wsi_pipeline.slide.info import SlideInfo
 from wsi_pipeline.slide.integrity import check_integrity
@@ -68,6 +69,7 @@ def probe(path: Path, limits: ProbeLimits | None = None) -> Probe:
     Raises:
         UnsupportedSlideError: not a slide, or of a kind that cannot be read.
         DamagedSlideError: truncated or damaged, or the child crashed or exceeded its limits.
+        SlideContentError: its colours cannot be those of a bright-field slide.
     """
     with Prober(limits) as prober:
         return prober(path)
@@ -188,6 +190,7 @@ def _look(path: Path) -> dict[str, object]:
         sampled, unreadable, reason = _sample(reader)
         if unreadable == sampled:
             raise DamagedSlideError(path, f"no pixel of it can be decoded: {reason}")
+        check_colours(reader)
     except SlideError as error:
         # Named by what the user gave, not by the file inside a folder that was at fault.
         return {"error": type(error).__name__, "path": str(path), "cause": error.cause}

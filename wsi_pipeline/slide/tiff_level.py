@@ -1,5 +1,6 @@
 """One level of a TIFF pyramid: tiles or strips, colours together, in planes or in directories."""
 
+import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,9 +11,15 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.errors import DamagedSlideError, UnsupportedSlideError
 from wsi_pipeline.geometry import Size
+from wsi_pipeline.slide.jpeg_header import Encoding, JpegHeader, read_jpeg_header
 from wsi_pipeline.slide.segmented_level import SegmentedLevel
 from wsi_pipeline.slide.tiff_refusal import refusal_of
-from wsi_pipeline.slide.tiff_segment import SegmentDecoder, has_opacity, with_opacity
+from wsi_pipeline.slide.tiff_segment import (
+    SegmentDecoder,
+    has_opacity,
+    stated_encoding,
+    with_opacity,
+)
 from wsi_pipeline.slide.tile_cache import TileCache
 
 _JPEG = 7
@@ -30,6 +37,7 @@ class TiffLevel(SegmentedLevel):
         pages: The directory as tifffile parsed it, or those of red, green and blue.
         descriptor: Open file descriptor, shared between levels; read with ``pread`` only.
         cache: Shared between the levels of a slide, or of several.
+        encoding: What the components of JPEG are taken for; None: what the directory says.
 
     Raises:
         UnsupportedSlideError: not 8-bit RGB, or in a compression nobody here decodes.
@@ -41,13 +49,16 @@ class TiffLevel(SegmentedLevel):
         pages: Sequence[tifffile.TiffPage],
         descriptor: int,
         cache: TileCache,
+        encoding: Encoding | None = None,
     ) -> None:
         reason = refusal_of(pages)
         if reason:
             raise UnsupportedSlideError(path, reason)
         page = self._page = pages[0]
         self._descriptor = descriptor
-        self._decoders = tuple((SegmentDecoder(item), item) for item in pages)
+        self._pages = tuple(pages)
+        self._encoding = encoding or stated_encoding(page)
+        self._decoders = tuple((SegmentDecoder(item, self._encoding), item) for item in pages)
         self._file_bytes = os.fstat(descriptor).st_size
         size = Size(page.imagewidth, page.imagelength)
         self._row_bytes = size.width * (page.samplesperpixel if page.planarconfig == 1 else 1)
@@ -64,6 +75,50 @@ class TiffLevel(SegmentedLevel):
     def is_jpeg(self) -> bool:
         """Whether the level is stored in tiles of JPEG."""
         return bool(self._page.is_tiled) and self._page.compression == _JPEG
+
+    @property
+    def encoding(self) -> Encoding:
+        """What the components of JPEG are taken for: what the directory says, unless corrected."""
+        return self._encoding
+
+    def header(self) -> JpegHeader | None:
+        """Header of the first segment that is there; None unless it is JPEG of three components.
+
+        Raises:
+            DamagedSlideError: that segment is not in the file.
+        """
+        there = self._there()
+        if self._page.compression != _JPEG or not there:
+            return None
+        data = self._data(self._page, there[0], there[0], self.segment)
+        header = read_jpeg_header(io.BytesIO(data))
+        return header if header is not None and len(header.ids) == 3 else None
+
+    def components(self, segments: int) -> list[NDArray[np.uint8]]:
+        """Components of JPEG segments spread over the level as they are stored, not converted.
+
+        Args:
+            segments: At most so many.
+
+        Returns:
+            Of each ``(height, width, 3)``; damaged ones are left out.
+        """
+        there = self._there()
+        raw = self.read_as("RGB")
+        out: list[NDArray[np.uint8]] = []
+        for index in there[:: max(1, -(-len(there) // segments))]:
+            try:
+                out.append(raw._decode(index))  # noqa: SLF001 - of the same class
+            except DamagedSlideError:
+                continue
+        return out
+
+    def read_as(self, encoding: Encoding) -> "TiffLevel":
+        """The same level with the components of its JPEG taken for something else."""
+        return TiffLevel(self._path, self._pages, self._descriptor, self._cache, encoding)
+
+    def _there(self) -> list[int]:
+        return [index for index, count in enumerate(self._page.databytecounts) if count]
 
     def _is_absent(self, index: int) -> bool:
         if self._is_plain:
@@ -94,13 +149,18 @@ class TiffLevel(SegmentedLevel):
         for decoder, page in self._decoders:
             planes = page.samplesperpixel if page.planarconfig == 2 else 1
             for at in range(index, index + planes * segments, segments):
-                if at >= min(len(page.dataoffsets), len(page.databytecounts)):
-                    raise DamagedSlideError(self._path, f"its directory lacks {self._name(index)}")
                 size = Size(self.segment.width, height)
-                count = page.databytecounts[at]
-                if count > _MAX_BYTES_PER_PX * size.area + _MAX_OTHER_BYTES:
-                    raise ValueError(f"it has {count:,} bytes, more than its px need")
-                yield decoder.decode(self._fetch(page.dataoffsets[at], count, index), at, size)
+                yield decoder.decode(self._data(page, at, index, size), at, size)
+
+    def _data(self, page: tifffile.TiffPage, at: int, index: int, size: Size) -> bytes:
+        """Compressed bytes of entry ``at`` of a directory, which holds segment ``index``."""
+        if at >= min(len(page.dataoffsets), len(page.databytecounts)):
+            raise DamagedSlideError(self._path, f"its directory lacks {self._name(index)}")
+        count = page.databytecounts[at]
+        if count > _MAX_BYTES_PER_PX * size.area + _MAX_OTHER_BYTES:
+            cause = f"cannot decode {self._name(index)}: it has {count:,} bytes, more than its px"
+            raise DamagedSlideError(self._path, f"{cause} need")
+        return self._fetch(page.dataoffsets[at], count, index)
 
     def _plain(self, index: int) -> Iterator[NDArray[np.uint8]]:
         """Rows of each plane, ``(height, width, samples)``."""

@@ -2,7 +2,8 @@
 
 import os
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import tifffile
@@ -10,6 +11,7 @@ import tifffile
 from wsi_pipeline.errors import DamagedSlideError, SlideError, UnsupportedSlideError
 from wsi_pipeline.geometry import Mpp, Size
 from wsi_pipeline.slide.info import Level, SlideInfo, nominal_downsample
+from wsi_pipeline.slide.jpeg_header import Encoding
 from wsi_pipeline.slide.stored_reader import CACHE_BYTES, StoredReader
 from wsi_pipeline.slide.tiff_file import open_tiff
 from wsi_pipeline.slide.tiff_level import TiffLevel
@@ -52,6 +54,27 @@ class TiffReader(StoredReader):
             os.close(descriptor)
             raise DamagedSlideError(path, f"its TIFF directory is damaged: {error}") from error
         super().__init__(info, levels, "tiff", lambda: os.close(descriptor))
+        self._stored = levels
+
+    def tiles_of(self, level: int) -> TiffLevel | None:
+        """The stored segments of a level; None where it is computed."""
+        return self._stored[level] if level < len(self._stored) else None
+
+    def read_as(self, encodings: Mapping[int, Encoding], cause: str) -> StoredReader:
+        """The same slide with JPEG components taken for something else; it closes the file.
+
+        Args:
+            encodings: What they are taken for, by level.
+            cause: Why, for the slide's facts.
+        """
+        levels = [
+            level.read_as(encodings[index]) if index in encodings else level
+            for index, level in enumerate(self._stored)
+        ]
+        # Computed levels are made anew, of the right colours.
+        stored = self.info.levels[: len(levels)]
+        info = replace(self.info, levels=stored, colours_corrected=cause)
+        return StoredReader(info, levels, "tiff", self.close)
 
 
 def hides_pyramid(path: Path) -> bool:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wsi_pipeline.geometry import Size
-from wsi_pipeline.slide.image_header import jpeg_2000_size, jpeg_size
+from wsi_pipeline.slide.image_header import jpeg_2000_size
+from wsi_pipeline.slide.jpeg_header import Encoding, jpeg_size
 from wsi_pipeline.slide.reader import WHITE, over_white
 
 _JPEG = 7
@@ -39,10 +40,12 @@ class SegmentDecoder:
 
     Args:
         page: The directory, of a compression in :data:`COMPRESSIONS` and of 8 bits a sample.
+        encoding: What the components of JPEG segments are taken for.
     """
 
-    def __init__(self, page: tifffile.TiffPage) -> None:
+    def __init__(self, page: tifffile.TiffPage, encoding: Encoding) -> None:
         self._page = page
+        self._encoding = encoding
         self._compression = int(page.compression)
         self._samples = page.samplesperpixel if page.planarconfig == 1 else 1
         self._tables = page.jpegtables
@@ -89,9 +92,8 @@ class SegmentDecoder:
         if self._samples == 1:
             plane: NDArray[np.uint8] = imagecodecs.jpeg8_decode(data, tables=self._tables)
             return plane
-        space = "YCBCR" if self._page.photometric == _YCBCR else "RGB"
         decoded: NDArray[np.uint8] = imagecodecs.jpeg8_decode(
-            data, tables=self._tables, colorspace=space, outcolorspace="RGB"
+            data, tables=self._tables, colorspace=self._encoding, outcolorspace="RGB"
         )
         return decoded
 
@@ -99,6 +101,11 @@ class SegmentDecoder:
         # WebP leaves out the opacity of what is opaque.
         webp = _SIZED[self._compression] is imagecodecs.webp_decode
         return {"hasalpha": True} if webp and self._samples == 4 else {}
+
+
+def stated_encoding(page: tifffile.TiffPage) -> Encoding:
+    """What a directory says that the components of its JPEG segments are."""
+    return "YCBCR" if page.photometric == _YCBCR else "RGB"
 
 
 def has_opacity(page: tifffile.TiffPage) -> bool:

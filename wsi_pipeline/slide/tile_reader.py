@@ -65,6 +65,10 @@ class TileReader:
         """``"tiles"`` where the level's tiles were proven equal, else ``"openslide"``."""
         return "tiles" if self._proves(level) else "openslide"
 
+    def tiles_of(self, level: int) -> TiffLevel | None:
+        """The JPEG tiles of a level, proven equal or not; None where there are none."""
+        return self._levels.get(level)
+
     def read(self, region: Region) -> NDArray[np.uint8]:
         """See :meth:`SlideReader.read`."""
         if self._proves(region.level):

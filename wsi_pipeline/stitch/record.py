@@ -47,6 +47,8 @@ class SlideRecord:
         mpp_file: What the file states; None if nothing.
         levels: The finest first.
         level: Which of them was analysed.
+        colours_corrected: Why px were decoded otherwise than the file says; empty where they were
+            not, and in results older than this.
     """
 
     name: str
@@ -59,6 +61,7 @@ class SlideRecord:
     mpp_file: Mpp | None = None
     levels: tuple[LevelRecord, ...]
     level: int
+    colours_corrected: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.level < len(self.levels):

@@ -13,6 +13,7 @@ from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.stitch.result import verify
 from wsi_pipeline.testing import FakePredictor, write_pyramid
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
+from wsi_pipeline.testing.sections import draw_section, write_labelled_jpeg
 
 Wsi = Callable[..., tuple[int, str, str]]
 
@@ -126,6 +127,18 @@ def test_info_on_a_bad_slide_exits_with_3(wsi: Wsi, tmp_path: Path) -> None:
         assert code == 3
         assert f"wsi: {path}" in err
         assert reason in err
+
+
+def test_info_tells_of_wrong_colours(wsi: Wsi, tmp_path: Path) -> None:
+    path, section = tmp_path / "a.tiff", draw_section()
+    write_labelled_jpeg(path, section, tag="rgb", stored="YCBCR")
+    code, out, _ = wsi("info", path, "--json")
+    assert code == 0
+    assert "corrected: the file's tag says RGB" in json.loads(out)["warnings"][0]
+    write_pyramid(path, 255 - section)
+    code, _, err = wsi("info", path)
+    assert code == 3
+    assert "as in a negative; export it again" in err
 
 
 def test_run_verify_and_export(

@@ -18,6 +18,7 @@ from wsi_pipeline.run import regions
 from wsi_pipeline.run.alarms import FAR_COLOURS, LEAST_AREA_MM2, find_alarms
 from wsi_pipeline.run.checkpoint import Checkpoint
 from wsi_pipeline.run.preparation import prepare
+from wsi_pipeline.stitch.record import CountsRecord, read_record
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.testing import FakePredictor, make_stub_package, red_share, write_pyramid
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
@@ -196,7 +197,31 @@ def test_a_slide_without_glass_has_no_controls(
 ) -> None:
     result = analyse(glass=NORMAL_COLOUR)
     assert result.attributes["controls"] == {"cells": [], "probabilities": []}
-    assert codes(result) == set()
+    assert codes(result) == {"no-background"}
+    assert "none of the 416 scanned cells is glass" in result.alarms[0].message
+
+
+def test_a_result_is_judged_by_its_counts_and_its_slide(analyse: Callable[..., Result]) -> None:
+    result = analyse()
+    record = result.record
+    nothing = dict.fromkeys(dataclasses.asdict(record.counts), 0)
+
+    def found(colours_corrected: str = "", **counts: int) -> list[str]:
+        slide = dataclasses.replace(record.slide, colours_corrected=colours_corrected)
+        cells = CountsRecord(**nothing | counts) if counts else record.counts
+        judged = dataclasses.replace(record, counts=cells, slide=slide)
+        return [alarm.code for alarm in find_alarms(judged, result.probability)]
+
+    assert found(classified=16) == ["no-background"]
+    assert found(classified=9, rejected=7, empty=100) == ["no-background"]
+    assert found(glass=16, empty=5) == ["no-background"]
+    assert found(classified=15) == found(glass=15) == found(classified=200, glass=1) == []
+    assert found(glass=200, classified=1) == found(glass=200, rejected=1) == found(empty=90) == []
+    assert found("the tag says RGB") == ["colours-corrected"]
+    facts = result.attributes
+    del facts["slide"]["colours_corrected"]
+    earlier = read_record(facts, Path("earlier.zarr"))
+    assert find_alarms(earlier, result.probability) == [], "an earlier version says nothing of it"
 
 
 def test_interrupted_and_resumed_everything_is_the_same(

@@ -21,6 +21,7 @@ KEYS = {
         "mpp_file": {"x": {}, "y": {}},
         "levels": [{"width": {}, "height": {}, "downsample": {}}],
         "level": {},
+        "colours_corrected": {},
     },
     "model": {
         "name": {},

@@ -1,6 +1,5 @@
 """Tiles of a TIFF directory: what is decoded, and what is refused before it can harm."""
 
-import io
 import os
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,9 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given
-from hypothesis import strategies as st
-from PIL import Image
 
 from wsi_pipeline.errors import DamagedSlideError, UnsupportedSlideError
 from wsi_pipeline.geometry import Region
-from wsi_pipeline.slide.image_header import jpeg_size
 from wsi_pipeline.slide.tiff_level import TiffLevel
 from wsi_pipeline.slide.tile_cache import TileCache
 from wsi_pipeline.testing import write_pyramid
@@ -27,19 +22,6 @@ def open_level(path: Path) -> TiffLevel:
     with tifffile.TiffFile(path) as tiff:
         page = tiff.pages.first
     return TiffLevel(path, [page], os.open(path, os.O_RDONLY), TileCache(10**7))
-
-
-@given(st.integers(1, 900), st.integers(1, 900), st.booleans())
-def test_a_jpeg_says_its_size(width: int, height: int, progressive: bool) -> None:
-    data = io.BytesIO()
-    Image.new("RGB", (width, height)).save(data, "jpeg", progressive=progressive)
-    assert jpeg_size(data.getvalue()) == (width, height)
-
-
-@given(st.binary(max_size=60))
-def test_what_is_no_jpeg_has_no_size(noise: bytes) -> None:
-    assert jpeg_size(b"\xff\xd8\xff\xda" + noise) is None
-    jpeg_size(b"\xff\xd8" + noise)  # whatever it says, it does not fail
 
 
 def test_a_level_reads_only_the_tiles_it_needs(tmp_path: Path) -> None:
