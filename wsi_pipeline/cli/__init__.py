@@ -1,7 +1,7 @@
 """The command line, ``wsi``: thin verbs over the library.
 
-Exit codes: 0 all well, 1 an unexpected failure, 2 wrong usage, 3 some slide or result is bad,
-130 interrupted.
+Exit codes: 0 all well, 1 an unexpected failure, 2 wrong usage or an unusable table or model
+package, 3 some slide or result is bad, 130 interrupted.
 """
 
 import importlib
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from wsi_pipeline.errors import PackageError, UsageError, WsiError
+from wsi_pipeline.errors import CohortError, PackageError, UsageError, WsiError
 
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE, EXIT_BAD, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -97,9 +97,9 @@ def _root(
     Start with [bold]wsi demo[/], then [bold]wsi run --help[/]. Research software, not a medical
     device.
 
-    Exit codes: 0 all well, 1 an unexpected failure, 2 wrong usage, 3 some slide or result is bad,
-    130 interrupted. WSI_MODELS_DIR and WSI_CACHE_DIR say where models and their converted forms
-    are kept.
+    Exit codes: 0 all well, 1 an unexpected failure, 2 wrong usage or an unusable table or model
+    package, 3 some slide or result is bad, 130 interrupted. WSI_MODELS_DIR and WSI_CACHE_DIR say
+    where models and their converted forms are kept.
     """
 
 
@@ -108,7 +108,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
         app()
-    except (UsageError, PackageError) as error:
+    except (UsageError, PackageError, CohortError) as error:
         _say(error)
         sys.exit(EXIT_USAGE)
     except WsiError as error:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -187,7 +188,7 @@ def wait(
                 )
 
             ended.append(client.wait(job_id, progress=show, timeout_seconds=timeout))
-            if not quiet and not json:
+            if ended[-1].state != "succeeded" or not (quiet or json):
                 _say(ended[-1])
     print_json(ended, json=json)
     if any(job.state != "succeeded" for job in ended):
@@ -270,4 +271,6 @@ def _say(job: JobFacts) -> None:
         console.print(f"[green]✓[/] {job.id}", highlight=False)
         return
     reason = "" if job.problem is None else f": {job.problem['detail']}"
-    console.print(f"[red]✗[/] {job.id} {job.state}{reason}", highlight=False, soft_wrap=True)
+    console.print(
+        f"[red]✗[/] {job.id} {job.state}{escape(reason)}", highlight=False, soft_wrap=True
+    )

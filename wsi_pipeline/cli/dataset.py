@@ -185,7 +185,7 @@ def split(
 
         wsi dataset split cohort.csv --by centre --validation 0.2 --test 0.2
 
-    Exit codes: 0 written, 2 wrong usage, 3 the table cannot be divided so.
+    Exit codes: 0 written, 2 wrong usage, or the table cannot be read or divided so.
     """
     options = SplitOptions(
         validation=validation,
@@ -236,7 +236,7 @@ def show(
 
         wsi run $(wsi dataset show cohort.csv --paths test) -o results --model models/lab
 
-    Exit codes: 0 all well, 2 wrong usage, 3 the table is bad, or --check found something.
+    Exit codes: 0 all well, 2 wrong usage or an unusable table, 3 --check found something.
     """
     table = read_cohort(cohort)
     if paths is not None:

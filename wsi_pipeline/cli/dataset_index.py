@@ -162,7 +162,8 @@ def index(
 
         wsi dataset index slides -o cohort.csv --labels list.csv --tumour-class "Invasive carcinoma"
 
-    Exit codes: 0 written, 2 wrong usage, 3 something has to be put right first.
+    Exit codes: 0 written, 2 wrong usage or an unusable table of labels, 3 a slide or an annotation
+    has to be corrected first.
     """
     if output.exists() and not overwrite:
         raise UsageError(f"{output} already exists; pass --overwrite to replace it")

@@ -3,15 +3,16 @@
 import json as json_format
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from wsi_pipeline.cli import EXIT_BAD, EXIT_OK
 from wsi_pipeline.cli.console import console
-from wsi_pipeline.cohort.table import read_cohort
+from wsi_pipeline.cohort.references import read_any_cohort
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.evaluation.evaluation import Evaluation
 from wsi_pipeline.evaluation.evaluation import evaluate as run_evaluation
@@ -44,7 +45,11 @@ def evaluate(
     ] = None,
     *,
     cohort: Annotated[
-        Path, typer.Option(help="Table of slides and their truth; slide,label are enough.")
+        Path,
+        typer.Option(
+            help="Table of slides and their truth; slide,label are enough. CAMELYON's "
+            "reference.csv is taken, too."
+        ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the report.")],
     split: Annotated[
@@ -143,7 +148,9 @@ def evaluate(
     json: Annotated[
         bool, typer.Option("--json", help="Print metrics.json on standard output.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no lines.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print missing and failed slides only.")
+    ] = False,
 ) -> None:
     """Say how good results are: slides, lesions, masks and tiles, with 95 % intervals.
 
@@ -170,8 +177,8 @@ def evaluate(
 
         wsi evaluate results --cohort cohort.csv --stages -o report
 
-    Exit codes: 0 all well, 2 wrong usage, 3 some slide is missing or bad: the report is there, of
-    the others, and names it; or a source speaks of a slide that is not in the table.
+    Exit codes: 0 all well; 2 wrong usage, or a table that cannot be used: there is no report;
+    3 some slide is missing or bad: there is a report of the others, which names it.
     """
     settings = EvaluationSettings(
         threshold=threshold,
@@ -187,7 +194,7 @@ def evaluate(
         pictures=gallery,
     )
     check_folder(out, overwrite=overwrite)
-    table = read_cohort(cohort)
+    table = read_any_cohort(cohort)
     sources = Sources(tuple(results or ()), scores, detections, labels)
     pairing = pair(table, sources, split)
     if not pairing.cases:
@@ -204,8 +211,7 @@ def evaluate(
         )
     if json:
         sys.stdout.write(json_format.dumps(evaluation.metrics, allow_nan=False) + "\n")
-    if not quiet:
-        _say(evaluation, out)
+    _say(evaluation, out, quiet=quiet)
     raise typer.Exit(EXIT_OK if evaluation.complete else EXIT_BAD)
 
 
@@ -247,9 +253,29 @@ class _Display:
         self._bar.update(self._task, description=what, completed=done, total=total)
 
 
-def _say(evaluation: Evaluation, out: Path) -> None:
-    """The headline, and what is missing."""
+def _say(evaluation: Evaluation, out: Path, *, quiet: bool) -> None:
+    """The headline, and what is missing; of a quiet command only what is missing."""
     metrics = evaluation.metrics
+    if not quiet:
+        _say_headline(metrics)
+    for kind, names in metrics["missing"].items():
+        if names:
+            console.print(
+                f"[yellow]! without {kind}, so not in the figures: {escape(listed(names, 20))}[/]",
+                soft_wrap=True,
+                highlight=False,
+            )
+    for name, why in metrics["failed"].items():
+        console.print(f"[red]✗[/] {escape(f'{name}: {why}')}", soft_wrap=True, highlight=False)
+    if quiet:
+        return
+    if metrics["synthetic"]:
+        console.print("[yellow]! synthetic: these figures say nothing of real slides[/]")
+    count = metrics["cohort"]["slides"]
+    console.print(f"{count} slides. Report: {out / PAGE}", soft_wrap=True, highlight=False)
+
+
+def _say_headline(metrics: dict[str, Any]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
@@ -269,16 +295,3 @@ def _say(evaluation: Evaluation, out: Path) -> None:
             "stages, kappa", f"{kappa['value']:.4f}", f"95 % {kappa['low']:.4f}–{kappa['high']:.4f}"
         )
     console.print(table, highlight=False)
-    for kind, names in metrics["missing"].items():
-        if names:
-            console.print(
-                f"[yellow]! without {kind}, so not in the figures: {listed(names, 20)}[/]",
-                soft_wrap=True,
-                highlight=False,
-            )
-    for name, why in metrics["failed"].items():
-        console.print(f"[red]✗[/] {name}: {why}", soft_wrap=True, highlight=False)
-    if metrics["synthetic"]:
-        console.print("[yellow]! synthetic: these figures say nothing of real slides[/]")
-    count = metrics["cohort"]["slides"]
-    console.print(f"{count} slides. Report: {out / PAGE}", soft_wrap=True, highlight=False)

@@ -37,7 +37,7 @@ class RunDisplay:
 
     Args:
         slides: How many there are.
-        quiet: Say nothing.
+        quiet: Say nothing but what failed.
     """
 
     def __init__(self, slides: int, *, quiet: bool = False) -> None:
@@ -83,7 +83,7 @@ class RunDisplay:
                 self._progress.remove_task(task)
         if self._run is not None:
             self._progress.advance(self._run)
-        if not self._quiet:
+        if not self._quiet or outcome.status == "failed":
             self._progress.console.print(_line(outcome), soft_wrap=True)
 
 

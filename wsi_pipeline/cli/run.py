@@ -114,7 +114,9 @@ def run(
     json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON on standard output.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no lines.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print failed slides only, and no progress.")
+    ] = False,
 ) -> None:
     """Analyse slides: find tissue, classify its tiles, leave a verified tumour mask.
 

@@ -156,7 +156,7 @@ def train(
     json: Annotated[
         bool, typer.Option("--json", help="Print the report as JSON on standard output.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no lines.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
     """Train a model package that wsi run uses as it is.
 
@@ -193,7 +193,8 @@ def train(
 
         torchrun --nproc-per-node 4 -m wsi_pipeline.cli train cohort.csv -o models/lab --recipe camelyon-inception-v3
 
-    Exit codes: 0 trained, 2 wrong usage, 3 a slide, a table or the disk is bad.
+    Exit codes: 0 trained, 2 wrong usage or an unusable table, 3 a file cannot be used, the training
+    failed or the disk is full.
     """  # noqa: E501 - a command to copy stays on one line
     if list_:
         _print_recipes()

@@ -150,7 +150,8 @@ def test_run_verify_and_export(
     code, text, err = wsi(*command, "--quiet")
     facts = json.loads(text)
     assert code == 3
-    assert err == ""
+    assert err.startswith(f"✗ {slide.parent / 'b.svs'}: ")
+    assert err.count("\n") == 1
     assert (facts["skipped"], facts["failed"]) == (1, 1)
     result = out / "a.zarr"
     code, text, _ = wsi("verify", result, "--json")
