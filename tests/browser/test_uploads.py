@@ -171,7 +171,7 @@ def test_a_killed_server_loses_nothing(
     expect(upload(page, path.name)).to_contain_text(re.compile(r"/s · \d+ \w+ left"))
     watch.away = True
     service.kill()
-    expect(upload(page, path.name)).to_contain_text("the line is down")
+    expect(upload(page, path.name)).to_contain_text("no connection")
     expect(page.get_by_text("The server does not answer")).to_be_visible(timeout=PATIENT)
     line.send_at(8_000_000)
     service.start()

@@ -40,7 +40,7 @@ export class Workspace {
   readonly #toolbar: Toolbar;
   readonly #commands: readonly Command[];
   readonly #area: HTMLElement;
-  readonly #damage = h("p", { class: "viewer-damage", role: "status", hidden: true }, "Some places of this slide cannot be read. They stay blank or blurred.");
+  readonly #damage = h("p", { class: "viewer-damage", role: "status", hidden: true }, "Parts of this slide cannot be read. They stay blank or blurred.");
   readonly #stop = new AbortController();
   #timer = 0;
   /** Regions to go on by as soon as they have arrived. */
