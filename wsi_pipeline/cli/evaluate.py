@@ -41,7 +41,7 @@ _TITLES = {
 def evaluate(
     results: Annotated[
         list[Path] | None,
-        typer.Argument(help="Result stores, or folders of them as [bold]wsi run[/] leaves."),
+        typer.Argument(help="Result stores, or folders of them, as [bold]wsi run[/] writes."),
     ] = None,
     *,
     cohort: Annotated[
@@ -131,19 +131,23 @@ def evaluate(
     ] = "linear",
     stages: Annotated[
         bool,
-        typer.Option("--stages", help="Stage patients as CAMELYON17.", rich_help_panel=_RULES),
+        typer.Option(
+            "--stages", help="Stage patients by CAMELYON17's rules.", rich_help_panel=_RULES
+        ),
     ] = False,
     resamples: Annotated[int, typer.Option(help="Bootstrap draws of slides.", min=1)] = 2000,
-    seed: Annotated[int, typer.Option(help="Of the draws.", min=0)] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.", min=0)] = 1,
     gallery: Annotated[
-        int, typer.Option(help="Errors of each kind that are shown.", min=0, max=100)
+        int, typer.Option(help="Number of errors of each kind to show.", min=0, max=100)
     ] = 12,
     workers: Annotated[
         int | None,
-        typer.Option(help="Slides at once. [dim]\\[default: one per core, at most 4][/]", min=1),
+        typer.Option(
+            help="Slides at the same time. [dim]\\[default: one per core, at most 4][/]", min=1
+        ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a report that is there.")
+        bool, typer.Option("--overwrite", help="Replace an existing report.")
     ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print metrics.json on standard output.")
@@ -152,9 +156,9 @@ def evaluate(
         bool, typer.Option("--quiet", "-q", help="Print missing and failed slides only.")
     ] = False,
 ) -> None:
-    """Say how good results are: slides, lesions, masks and tiles, with 95 % intervals.
+    """Measure how good results are: slides, lesions, masks and tiles, with 95 % intervals.
 
-    Leaves [bold]OUT/report.html[/], a page that needs nothing else, [bold]OUT/metrics.json[/]
+    Writes [bold]OUT/report.html[/], a self-contained page, [bold]OUT/metrics.json[/]
     with every number, and [bold]OUT/detections/NAME.csv[/] in the challenge's form. Slides are
     paired by name. FROC is by CAMELYON16's rule; slides whose tumour is not fully annotated are
     left out of it.
@@ -177,7 +181,7 @@ def evaluate(
 
         wsi evaluate results --cohort cohort.csv --stages -o report
 
-    Exit codes: 0 all well; 2 wrong usage, or a table that cannot be used: there is no report;
+    Exit codes: 0 success; 2 wrong usage, or a table that cannot be used: there is no report;
     3 some slide is missing or bad: there is a report of the others, which names it.
     """
     settings = EvaluationSettings(
@@ -198,7 +202,9 @@ def evaluate(
     sources = Sources(tuple(results or ()), scores, detections, labels)
     pairing = pair(table, sources, split)
     if not pairing.cases:
-        raise UsageError(f"{cohort}: of none of its {pairing.split} slides anything is said")
+        raise UsageError(
+            f"{cohort}: there is no result, score or detection of any of its {pairing.split} slides"
+        )
     with _Display(quiet=quiet) as display:
         evaluation = run_evaluation(
             table, pairing, settings, workers=workers, progress=display.step
@@ -270,7 +276,7 @@ def _say(evaluation: Evaluation, out: Path, *, quiet: bool) -> None:
     if quiet:
         return
     if metrics["synthetic"]:
-        console.print("[yellow]! synthetic: these figures say nothing of real slides[/]")
+        console.print("[yellow]! synthetic: these figures say nothing about real slides[/]")
     count = metrics["cohort"]["slides"]
     console.print(f"{count} slides. Report: {out / PAGE}", soft_wrap=True, highlight=False)
 

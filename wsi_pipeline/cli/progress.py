@@ -127,7 +127,7 @@ def _line(outcome: Outcome) -> Text:
     area = outcome.tumour_area_mm2 or 0.0
     line.append(f"{outcome.slide}: score {score}, tumour {area:.2f} mm², {outcome.tiles:,} tiles")
     if outcome.status == "skipped":
-        line.append(" (valid result was there)", style="dim")
+        line.append(" (a valid result exists)", style="dim")
     else:
         line.append(
             f" in {outcome.seconds:.1f} s, {outcome.reads_saved:,} full-resolution reads saved"

@@ -22,7 +22,7 @@ _HOW = "Computing"
 def run(
     slides: Annotated[
         list[str],
-        typer.Argument(help="Slide files, folders (searched through) or glob patterns."),
+        typer.Argument(help="Slide files, folders (with subfolders) or glob patterns."),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")],
     model: Annotated[
@@ -37,7 +37,7 @@ def run(
     ] = None,
     level: Annotated[
         int | None,
-        typer.Option(help="Analyse this pyramid level as it is.", rich_help_panel=_WHERE),
+        typer.Option(help="Analyse this pyramid level without rescaling.", rich_help_panel=_WHERE),
     ] = None,
     stride: Annotated[
         int | None,
@@ -60,7 +60,7 @@ def run(
     slide_mpp: Annotated[
         float | None,
         typer.Option(
-            help="µm per level-0 px of every slide of this run, whatever their files state.",
+            help="µm per level-0 px of every slide of this run, instead of what the files state.",
             rich_help_panel=_WHERE,
         ),
     ] = None,
@@ -83,7 +83,7 @@ def run(
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16", "int8"],
         typer.Option(
-            help="auto: fast, with the decision of each tile at the threshold as in fp32. bf16 "
+            help="auto: fast, with the same decision of each tile at the threshold as fp32. bf16 "
             "anywhere, int8 on CPUs, fp16 on GPUs.",
             rich_help_panel=_HOW,
         ),
@@ -109,7 +109,7 @@ def run(
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results that are there.")
+        bool, typer.Option("--overwrite", help="Replace existing results.")
     ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON on standard output.")
@@ -118,11 +118,11 @@ def run(
         bool, typer.Option("--quiet", "-q", help="Print failed slides only, and no progress.")
     ] = False,
 ) -> None:
-    """Analyse slides: find tissue, classify its tiles, leave a verified tumour mask.
+    """Analyse slides: find tissue, classify its tiles, write a tumour mask with checksums.
 
-    Each slide becomes [bold]OUT/NAME.zarr[/] (OME-Zarr), and [bold]OUT/summary.csv[/] says what
-    became of all: done, skipped (a valid result was there) or failed with the reason. One bad
-    slide never stops the others. Started again it goes on where it was stopped or killed.
+    Each slide becomes [bold]OUT/NAME.zarr[/] (OME-Zarr), and [bold]OUT/summary.csv[/] has one row
+    per slide: done, skipped (a valid result exists) or failed with the reason. A slide that fails
+    does not stop the others. Started again, an interrupted run continues.
 
     [bold]Examples[/]
 
@@ -130,7 +130,7 @@ def run(
 
         wsi run slide.svs -o results --model demo
 
-    A directory over night, at 0.5 µm/px with half-overlapping tiles:
+    A directory, at 0.5 µm/px with half-overlapping tiles:
 
         wsi run /slides -o results --model lab-model --mpp 0.5 --stride 150
 
@@ -138,9 +138,9 @@ def run(
 
         wsi run old.tiff -o results --model demo --slide-mpp 0.25 --device cuda:0
 
-    In folders, files named NAME_mask.tiff are taken for masks, not slides.
+    In folders, files named NAME_mask.tiff count as masks, not as slides.
 
-    Exit codes: 0 all well, 3 some slide failed, 2 wrong usage.
+    Exit codes: 0 success, 3 some slide failed, 2 wrong usage.
     """
     try:
         config = AnalysisConfig(
@@ -173,7 +173,7 @@ def run(
     if stride is not None and stride > package.description.patch_px:
         raise UsageError(
             f"--stride {stride} is larger than the model's patch of "
-            f"{package.description.patch_px} px and would leave tissue unseen"
+            f"{package.description.patch_px} px and would leave tissue unclassified"
         )
     request = RuntimeRequest(device, precision, settings.cache_dir, runtime=runtime)
     threshold = threshold or package.description.threshold.value

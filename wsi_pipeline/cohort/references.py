@@ -113,7 +113,7 @@ def read_references(path: Path) -> dict[str, Reference]:
         if replace(other, line=line, name=reference.name) != reference:
             raise CohortError(
                 path,
-                f"says two things of slide {reference.name}, in lines {other.line} and {line}",
+                f"has two different rows of slide {reference.name}: lines {other.line} and {line}",
             )
     return found
 

@@ -61,7 +61,7 @@ class Assessment:
         overlap: Of mask and truth; None likewise.
         predicted: The kind of metastasis the result shows.
         origin: Path and attributes of the result, if there is one.
-        synthetic: Whether the slide says that it was drawn, not scanned.
+        synthetic: Whether the slide says that it was synthetic, not scanned.
         notes: By figure, why the slide is not part of it, and what else there is to know.
     """
 
@@ -176,7 +176,7 @@ def _check_inside(case: Case, detections: Detections | None, size: Size | None) 
         first = int(np.argmax(out))
         raise CohortError(
             case.detections,
-            f"a detection at {detections.x[first]:g}, {detections.y[first]:g} lies beside the "
+            f"a detection at {detections.x[first]:g}, {detections.y[first]:g} lies outside the "
             f"slide of {size} px; coordinates are level-0 px",
         )
 
@@ -194,7 +194,9 @@ def _lesions(
     if ground.truth is None:
         return no_lesions()
     if mpp is None and ground.positive and isinstance(settings.froc.mpp, str):
-        notes["resolution"] = f"unknown; for FROC taken as the challenge's {OFFICIAL_MPP} µm per px"
+        notes["resolution"] = (
+            f"unknown; for FROC the challenge's value is used: {OFFICIAL_MPP} µm per px"
+        )
     return find_lesions(ground.truth, settings.froc, mpp, size)
 
 

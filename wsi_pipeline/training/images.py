@@ -118,7 +118,7 @@ def find_images(
     Args:
         folder: Holds two folders, named like the classes.
         observer: Is told.
-        positive: The class looked for; None: the one whose fellow is called ``normal``,
+        positive: The class looked for; None: the one that is not called ``normal``,
             ``healthy``, ``benign`` or the like.
         group_from: A regular expression found in file names; its first group, or all of it, says
             whose an image is. None: nothing is known of patients.
@@ -220,7 +220,7 @@ def _classes(folder: Path, positive: str | None) -> tuple[str, str]:
         normal = [name for name in names if name.lower().replace("-", "") in _NORMAL]
         if len(normal) != 1:
             raise UsageError(
-                f"which class is looked for? Say --positive {names[0]} or --positive {names[1]}"
+                f"which class is to be found? Write --positive {names[0]} or --positive {names[1]}"
             )
         positive = next(name for name in names if name != normal[0])
     if positive not in names:

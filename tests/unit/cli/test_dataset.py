@@ -65,7 +65,7 @@ def test_a_folder_becomes_a_table_and_the_table_a_split(wsi: Wsi, folder: Path) 
     }
     code, out, _ = wsi("show", table, "--check")
     assert code == 0
-    assert "8 slides and their truth are sound" in out
+    assert "8 slides and their annotations are valid" in out
     assert "validation" in out
 
 

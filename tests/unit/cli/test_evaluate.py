@@ -155,7 +155,7 @@ def test_challenge_files(wsi: Wsi, tmp_path: Path) -> None:
         (["--froc-mpp", -1], "--froc-mpp is µm per level-0 px"),
         (["--froc-mpp", "half"], "write a number, auto or slide"),
         (["--froc-downsample", 0], "--froc-downsample is level-0 px per px"),
-        (["--split", "validation"], "no slide of it is in split 'validation'"),
+        (["--split", "validation"], "it has no slide in split 'validation'"),
         (["--stages"], "no patient can be staged"),
     ],
 )

@@ -64,7 +64,7 @@ def test_a_table_may_say_everything(tmp_path: Path) -> None:
         ("where,what\na,b\n", "no column of slides"),
         ("slide,label\na,maybe\n", "line 2: label 'maybe' is none of"),
         ("slide,label,split\na,0,half\n", "line 2: split 'half'"),
-        ("slide,label\na,0\nA.tif,1\n", "two things of slide A, in lines 2 and 3"),
+        ("slide,label\na,0\nA.tif,1\n", "two different rows of slide A: lines 2 and 3"),
     ],
 )
 def test_what_cannot_be_understood_is_refused(tmp_path: Path, text: str, said: str) -> None:
