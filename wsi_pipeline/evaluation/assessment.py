@@ -194,9 +194,7 @@ def _lesions(
     if ground.truth is None:
         return no_lesions()
     if mpp is None and ground.positive and isinstance(settings.froc.mpp, str):
-        notes["resolution"] = (
-            f"unknown; for FROC the challenge's value is used: {OFFICIAL_MPP} µm per px"
-        )
+        notes["resolution"] = f"unknown; for FROC the challenge's {OFFICIAL_MPP} µm per px is used"
     return find_lesions(ground.truth, settings.froc, mpp, size)
 
 
