@@ -216,7 +216,7 @@ def check_space(folder: Path, needed: int) -> None:
         raise TrainingError(
             folder,
             f"checkpoints and package need about {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are "
-            "free; free some space or choose another disk with -o",
+            "free; clear some space or choose another disk with -o",
         )
 
 

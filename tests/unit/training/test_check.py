@@ -178,5 +178,5 @@ def test_an_empty_class(cohort: Cohort, recipe: Recipe) -> None:
 
 def test_a_full_disk_is_seen_before(tmp_path: Path) -> None:
     check_space(tmp_path, 1)
-    with pytest.raises(TrainingError, match="make room"):
+    with pytest.raises(TrainingError, match="clear some space"):
         check_space(tmp_path, 10**18)
