@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -173,7 +174,7 @@ def wait(
                 )
 
             ended.append(client.wait(job_id, progress=show, timeout_seconds=timeout))
-            if not remote.quiet and not remote.json:
+            if ended[-1].state != "succeeded" or not (remote.quiet or remote.json):
                 _say(ended[-1])
     remote.print_json(ended)
     if any(job.state != "succeeded" for job in ended):
@@ -252,4 +253,6 @@ def _say(job: JobFacts) -> None:
         console.print(f"[green]✓[/] {job.id}", highlight=False)
         return
     reason = "" if job.problem is None else f": {job.problem['detail']}"
-    console.print(f"[red]✗[/] {job.id} {job.state}{reason}", highlight=False, soft_wrap=True)
+    console.print(
+        f"[red]✗[/] {job.id} {job.state}{escape(reason)}", highlight=False, soft_wrap=True
+    )

@@ -192,7 +192,7 @@ def verify(
         sys.stdout.write(json_format.dumps(facts) + "\n")
         return
     Console().print(
-        f"[green]✓[/] {found.name} {found.description.version}: files whole; "
+        f"[green]✓[/] {found.name} {found.description.version}: checksums verified; "
         f"{info.runtime} in {info.precision} on {info.device} reproduces {len(expected)} "
         f"reference probabilities within {largest:.2g}",
         highlight=False,

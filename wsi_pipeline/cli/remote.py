@@ -60,7 +60,7 @@ TokenFile = Annotated[
 Json = Annotated[
     bool, typer.Option("--json", help="Print what the service told as JSON on standard output.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no lines.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print answers and errors only.")]
 LOCAL = "http://127.0.0.1:8000"
 
 
