@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
-from wsi_pipeline.run.batch import run_batch
+from wsi_pipeline.batch import run_batch
 
 from wsi_pipeline.pipeline import Work
 from wsi_pipeline.run.inputs import Entry, expand
