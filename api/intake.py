@@ -77,7 +77,7 @@ async def put_slide(
     Nothing is left of a request that breaks off: use `/v1/uploads` where lines drop.
     """
     called = check_slide_name(name)
-    receiver = Receiver.of(request)
+    receiver, checker = Receiver.of(request), Checker.of(request)
     stated = request.headers.get("content-length")
     length = 0 if stated is None else number(stated, "Content-Length")
     if stated is not None and length == 0:
@@ -86,6 +86,7 @@ async def put_slide(
     upload = await receiver.work(
         lambda: begin_upload(services, access, called, length, lifetime_seconds=lifetime)
     )
+    checker.wake()
     append = Append(
         services,
         access,
@@ -104,7 +105,7 @@ async def put_slide(
     assert upload.slide_id is not None, "all bytes are there"
     slide_id = upload.slide_id
     slide = await receiver.work(lambda: services.slides.get(access, slide_id))
-    Checker.of(request).wake()
+    checker.wake()
     return _made(slide)
 
 

@@ -122,6 +122,7 @@ async def create_upload(
     upload = await receiver.work(
         lambda: begin_upload(services, access, name, length, upload_metadata or "")
     )
+    Checker.of(request).wake()
     if has_body or length == 0:
         append = Append(services, access, upload, checksum=checksum)
         try:

@@ -114,6 +114,18 @@ def main() -> None:
     except WsiError as error:
         _say(error)
         sys.exit(EXIT_BAD)
+    except ModuleNotFoundError as error:
+        # Imported here: nobody who has everything needs it.
+        from wsi_pipeline.cli.extras import extra_with  # noqa: PLC0415
+
+        extra = extra_with(error.name)
+        if extra is None:
+            raise
+        sys.stderr.write(
+            f"wsi: this needs {error.name}, which is not installed: "
+            f"pip install 'wsi-pipeline[{extra}]'\n"
+        )
+        sys.exit(EXIT_USAGE)
     except OSError as error:
         # A folder that cannot be written, a disk that is full: the system's words say it.
         sys.stderr.write(f"wsi: {error}\n")

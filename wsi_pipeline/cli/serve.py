@@ -21,6 +21,7 @@ import typer
 
 from wsi_pipeline.cli import EXIT_FAILURE, EXIT_OK
 from wsi_pipeline.cli.console import console
+from wsi_pipeline.cli.extras import require
 from wsi_pipeline.cli.service import (
     DatabaseUrl,
     DataDir,
@@ -136,6 +137,7 @@ def serve(
         "log_format": log_format,
     }
     settings = load_settings(**flags)
+    require("fastapi", *(["openvino"] if settings.workers else []))
     logs.set_up(settings.log_format)
     with _only_one(settings.data_dir), _listen(settings) as listening:
         check_storage(settings.storage_url)

@@ -45,6 +45,7 @@ class Slide:
     sha256: str | None
     info: dict[str, Any] | None
     created_at: float
+    created_by: str | None
 
     @classmethod
     def of(cls, row: sa.RowMapping) -> Self:
@@ -286,6 +287,7 @@ def insert_slide(
         "source": source,
         "size_bytes": size_bytes,
         "created_at": now(),
+        "created_by": actor.key_id,
     }
     row = connection.execute(slides.insert().values(**values).returning(slides)).mappings().one()
     note(connection, actor, "slide.create", row["id"], bytes=size_bytes)

@@ -111,6 +111,8 @@ slides = sa.Table(
     sa.Column("info", sa.JSON),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("checked_at", sa.Double),
+    #: Id of the key it came with; NULL where no key did.
+    sa.Column("created_by", _ID),
 )
 
 results = sa.Table(

@@ -63,6 +63,7 @@ class Shelf:
             sha256=f"{number:064x}",
             info=info,
             created_at=0.0,
+            created_by=None,
         )
 
     def open_files(self) -> int:

@@ -8,8 +8,8 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
-from wsi_pipeline.batch import run_batch
 
+from wsi_pipeline.batch import run_batch
 from wsi_pipeline.pipeline import Work
 from wsi_pipeline.run.inputs import Entry, expand
 from wsi_pipeline.run.observer import Observer, SilentObserver
