@@ -8,6 +8,7 @@ from wsi_pipeline.slide.files import slide_files
 from wsi_pipeline.slide.integrity import is_tiff
 from wsi_pipeline.slide.openslide_reader import DecodedTiles, OpenSlideReader, detect_vendor
 from wsi_pipeline.slide.reader import SlideReader
+from wsi_pipeline.slide.tiff_directories import MAX_SIDE_PX, check_directories
 from wsi_pipeline.slide.tiff_reader import TiffReader, hides_pyramid
 from wsi_pipeline.slide.tile_reader import with_direct_tiles
 
@@ -15,8 +16,6 @@ from wsi_pipeline.slide.tile_reader import with_direct_tiles
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 logging.getLogger("tifffile").propagate = False
 
-#: Larger than any scanner's output: more is damage or an attack.
-MAX_SIDE_PX = 4_000_000
 MAX_LEVELS = 64
 
 
@@ -35,6 +34,8 @@ def open_slide(
         DamagedSlideError: a slide that cannot be opened.
     """
     file = slide_files(Path(path))[0]
+    if is_tiff(file):
+        check_directories(file)  # before a library follows them without end
     direct = None if cache is None else cache.direct
     reader: SlideReader
     if is_tiff(file) and _hides_pyramid(file):
