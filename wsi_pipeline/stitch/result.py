@@ -14,7 +14,8 @@ from zarr.storage import ZipStore
 from wsi_pipeline.errors import ResultError
 from wsi_pipeline.geometry import Mpp
 from wsi_pipeline.stitch import layout
-from wsi_pipeline.stitch.writer import attributes_digest, metadata_hashes
+from wsi_pipeline.stitch.checksums import attributes_digest
+from wsi_pipeline.stitch.writer import metadata_hashes
 
 #: px hashed at a time when verifying.
 _BAND_PX = 64 * 2**20

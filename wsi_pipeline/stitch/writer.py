@@ -1,7 +1,6 @@
 """Writing a result: beside its final name, made durable, then moved into place as a whole."""
 
 import hashlib
-import json
 import os
 import zipfile
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from wsi_pipeline.errors import ResultExistsError
 from wsi_pipeline.slide.info import Level
 from wsi_pipeline.stitch import layout
 from wsi_pipeline.stitch.cells import Cells
+from wsi_pipeline.stitch.checksums import attributes_digest
 from wsi_pipeline.stitch.mask import DrawnLevel
 from wsi_pipeline.stitch.shard import ZSTD_LEVEL, ShardEncoder
 from wsi_pipeline.tiles.plan import Plan
@@ -87,13 +87,6 @@ def publish(folder: Path, final: Path) -> None:
         raise ResultExistsError(final, "exists already; remove it or use --overwrite")
     folder.rename(final)
     _sync_folder(final.parent)
-
-
-def attributes_digest(attributes: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) of attributes but their own digest, as canonical JSON."""
-    rest = {key: value for key, value in attributes.items() if key != "digest"}
-    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def metadata_hashes(store: Path, ome: Any) -> dict[str, str]:
