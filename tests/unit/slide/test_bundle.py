@@ -217,7 +217,7 @@ def test_among_many_files_a_link_or_device_is_seen(tmp_path: Path, kind: int) ->
 
 def test_a_disk_without_room_is_not_filled(tmp_path: Path) -> None:
     archive = packed(tmp_path / "a.zip", {"a.svs": bytes(8 * 2**20)})
-    with small_disk(tmp_path / "disk", 4 * 2**20) as disk:
+    with small_disk(4 * 2**20) as disk:
         with pytest.raises(OSError, match="No space left"):
             unpack(archive, disk.folder / "out")
         assert not [path for path in disk.folder.rglob("*") if path.is_file()]
