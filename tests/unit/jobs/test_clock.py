@@ -11,6 +11,7 @@ from jobs_support import Store
 from wsi_pipeline.jobs import schema
 from wsi_pipeline.jobs.database import Database, now
 from wsi_pipeline.jobs.job import JobState, Renewal
+from wsi_pipeline.jobs.keys import ApiKeys, Scope
 from wsi_pipeline.jobs.queue import JobQueue
 from wsi_pipeline.jobs.tables import clock
 from wsi_pipeline.jobs.uploads import UploadStore
@@ -24,25 +25,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
     schema.migrate(database)
     yield Store(database)
     database.close()
-
-
-def set_back(store: Store, seconds: float = HOUR) -> None:
-    """What a host's clock that was set back looks like: all that was written lies ahead of it.
-
-    The times in the database are moved instead of the host's clock.
-    """
-    with store.database.write() as connection:
-        for table, columns in {
-            "jobs": ("created_at", "due_at", "started_at", "lease_until"),
-            "workspaces": ("served_at",),
-            "uploads": ("expires_at",),
-            "clock": ("at",),
-        }.items():
-            for column in columns:
-                moved = f"UPDATE {table} SET {column} = {column} + {seconds}"
-                if column == "served_at":
-                    moved += " WHERE served_at > 0"
-                connection.exec_driver_sql(moved)
 
 
 def told(store: Store) -> float:
@@ -59,7 +41,7 @@ def test_it_is_the_hosts_clock(store: Store) -> None:
 
 def test_it_goes_on_at_half_speed_until_the_host_has_caught_up(store: Store) -> None:
     store.access()
-    set_back(store)
+    store.set_clock_back(HOUR)
     ahead = told(store) - time.time()
     assert ahead == pytest.approx(HOUR, abs=10)
     # An hour later, and another one.
@@ -72,7 +54,7 @@ def test_it_never_goes_back(store: Store) -> None:
     last = told(store)
     for step in range(6):
         if step % 2:
-            set_back(store, 100.0)
+            store.set_clock_back(100.0)
         else:
             store.access(f"lab {step}")
         assert told(store) >= last
@@ -81,7 +63,7 @@ def test_it_never_goes_back(store: Store) -> None:
 
 def test_after_a_restart_of_the_host_it_goes_on_from_where_it_was(store: Store) -> None:
     store.access()
-    set_back(store)
+    store.set_clock_back(HOUR)
     before = told(store)
     store.change(clock.update().values(uptime=clock.c.uptime + 1e9))  # it counts anew
     assert before - 5 <= told(store) <= before + 5
@@ -97,7 +79,7 @@ def test_nothing_waits_for_the_hour_to_pass(store: Store) -> None:
     first = store.job(lab)
     assert store.claim().job.id == first.id
     waiting = [store.job(lab) for _ in range(3)]
-    set_back(store)
+    store.set_clock_back(HOUR)
     later = store.job(lab)
     urgent = store.job(other)
     assert store.claim().job.id == urgent.id, "the other workspace's turn"
@@ -112,7 +94,7 @@ def test_leases_end_when_they_should_and_not_before(store: Store) -> None:
     held, lost = queue.claim("lives"), queue.claim("dies")
     assert held is not None
     assert lost is not None
-    set_back(store)
+    store.set_clock_back(HOUR)
     assert queue.claim("a third") is None, "both are held"
     again, ended = None, time.monotonic() + 30
     while again is None and time.monotonic() < ended:
@@ -130,7 +112,16 @@ def test_no_upload_expires_early(store: Store) -> None:
     access = store.access()
     uploads = UploadStore(store.database, max_bytes=1000, quota_bytes=0, expiry_seconds=60)
     upload = uploads.create(access, "a", 100)
-    set_back(store)
+    store.set_clock_back(HOUR)
     assert uploads.expire() == []
     assert uploads.get(access, upload.id).expires_at - told(store) == pytest.approx(60, abs=20)
     assert uploads.advance(access, upload, 50, "/spool/a").offset == 50
+
+
+def test_keys_and_links_stay_good_and_end(store: Store) -> None:
+    keys = ApiKeys(store.database)
+    _, lasting = keys.create("lab", "a", Scope.VIEW, lifetime_seconds=60)
+    _, ended = keys.create("lab", "b", Scope.VIEW, lifetime_seconds=0)
+    store.set_clock_back(HOUR)
+    assert keys.find(lasting) is not None
+    assert keys.find(ended) is None, "it does not come back to life"
