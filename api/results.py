@@ -145,8 +145,8 @@ def store_file(
             media_type = _JSON if path.endswith(".json") else _OCTETS
             return serve(asked, content, media_type, {"Cache-Control": caching})
     except ResultError as error:
-        facts = {"result_id": found.id, "cause": error.cause}
-        log.error("a stored result is damaged", extra={"facts": facts})  # noqa: TRY400 - facts are all
+        told = {"result_id": found.id, "cause": error.cause}
+        log.error("a stored result is damaged", extra={"facts": told})  # noqa: TRY400 - told is all
         raise
     except (FileNotFoundError, UsageError):
         pass  # deleted between the two calls, or longer than any name is

@@ -5,6 +5,7 @@ import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -78,7 +79,7 @@ def test_what_is_allowed_is_read_in_a_moment(
 
 
 @pytest.mark.parametrize("order", "<>")
-def test_a_big_tiff_is_followed_too(tmp_path: Path, order: str) -> None:
+def test_a_big_tiff_is_followed_too(tmp_path: Path, order: Literal["<", ">"]) -> None:
     path = tmp_path / "a.tiff"
     image = np.zeros((256, 256, 3), np.uint8)
     with tifffile.TiffWriter(path, bigtiff=True, byteorder=order) as tiff:
@@ -115,7 +116,7 @@ def test_whatever_changes_the_walk_ends(slide: bytes, tmp_path: Path) -> None:
         for place in places:
             for at in chance.integers(0, 200, chance.integers(1, 5)):
                 altered[place + at] = chance.integers(0, 256)
-        path.write_bytes(altered[: chance.choice([len(altered), chance.integers(4, len(altered))])])
+        path.write_bytes(altered[: int(chance.integers(4, 2 * len(altered)))])
         try:
             check_directories(path)
         except DamagedSlideError:

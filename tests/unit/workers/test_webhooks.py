@@ -309,7 +309,15 @@ def test_no_spelling_of_this_machine_is_connected_to(
     store: Store, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In all of them it would be reached: the first connection shows that somebody listens."""
-    spellings = ("127.0.0.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0", "0.0.0.0")
+    spellings: tuple[str, ...] = (
+        "127.0.0.1",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "127.1",
+        "0",
+        "0.0.0.0",
+    )
     spellings += ("localhost", "localhost.", "LocalHost", "[::1]", "[::]", "[::ffff:127.0.0.1]")
     with counting() as (port, came):
         socket.create_connection(("127.0.0.1", port)).close()
