@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from api.problems import GONE, UNAVAILABLE, ApiError, kind_of
 from api.renderings import Renderings
 from api.services import Services
-from wsi_pipeline.errors import DamagedSlideError, SlideError
+from wsi_pipeline.errors import DamagedSlideError, ResultError, SlideError
 from wsi_pipeline.jobs.access import Access
 from wsi_pipeline.jobs.requests import NotThereError
 from wsi_pipeline.jobs.results import JobResult
 from wsi_pipeline.jobs.slides import LINKED, Slide
+from wsi_pipeline.stitch.checksums import check_files
 
 if TYPE_CHECKING:
     from wsi_pipeline.stitch.result import Result
@@ -60,14 +61,23 @@ class Source:
     def result(self) -> "Result":
         """The result, opened; copied first where it lies in an object store.
 
+        Its files are compared with their checksums each time: nothing is made of damaged ones.
+
         Raises:
             ApiError: it cannot be reached now.
+            ResultError: it is damaged.
         """
         from wsi_pipeline.stitch.result import Result
 
         copies = self.services.settings.work_dir / "results"
         try:
-            return Result(self.services.storage.local_path(self.found.location, copies))
+            path = self.services.storage.local_path(self.found.location, copies)
+            check_files(path)
+            return Result(path)
+        except ResultError as error:
+            told = {"result_id": self.found.id, "cause": error.cause}
+            log.error("a stored result is damaged", extra={"facts": told})  # noqa: TRY400 - told is all
+            raise
         except OSError as error:
             facts = {"result_id": self.found.id, "errno": error.errno}
             log.warning("a result cannot be reached", extra={"facts": facts})

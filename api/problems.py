@@ -246,7 +246,10 @@ def install(app: FastAPI) -> None:
     def on_no_database(request: Request, error: Exception) -> JSONResponse:
         log.error("the database failed", exc_info=error)
         headers = {"Retry-After": str(_DATABASE_SECONDS)}
-        return answer(request, UNAVAILABLE, "the database failed to do this; try again", headers)
+        detail = "the database failed to do this; try again"
+        if "full" in str(getattr(error, "orig", "")):  # SQLite's word for it
+            detail = "the disk of the database is full; try again when there is room"
+        return answer(request, UNAVAILABLE, detail, headers)
 
     @app.exception_handler(Exception)
     def on_unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -294,7 +294,8 @@ def begin_upload(
     """
     fits = length + _SPARE_BYTES <= services.spool.free_bytes
     if length <= services.uploads.max_bytes and not fits:
-        raise ApiError(NO_SPACE, "there is no room on the disk for an upload of this length")
+        detail = "there is no room on the disk for an upload of this length"
+        raise ApiError(NO_SPACE, detail, {"Retry-After": "60"})
     return services.uploads.create(access, name, length, metadata, lifetime_seconds)
 
 

@@ -1,6 +1,7 @@
 """One analysis after the other in one process, which keeps its model loaded in between."""
 
 import contextlib
+import errno
 import logging
 import shutil
 import time
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 
 #: Longest a process that was killed may hold on to its unfinished work, seconds.
 _BUSY_SECONDS = 30.0
+#: Of the disk, whatever is being analysed.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: Digits of a slide's hash that are its name in results: the same work is given to whoever asks
 #: for it, and another workspace must not learn what somebody called the slide.
 _NAME_DIGITS = 16
@@ -205,6 +208,10 @@ def failed(error: Exception, order: Order) -> Failed:
         # Of this worker's installation, perhaps: another may do better.
         return Failed(_without_names(problem_of(error), order), final=False)
     log.error("an analysis failed", exc_info=error)
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return Failed(
+            problem_of(WsiError("the worker's disk is full")), final=False, disk_errno=error.errno
+        )
     if isinstance(error, OSError) and error.strerror:
         detail = f"the worker could not go on: {error.strerror}"
     elif isinstance(error, WsiError):

@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from shutil import disk_usage
 from typing import Any
 
 from wsi_pipeline import durable, errors
@@ -29,6 +30,8 @@ from wsi_pipeline.slide.sandbox import CrashError, Limits, Sandbox
 _MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _COPY_BYTES = 2**20
+#: Left free on the disk for everything else.
+_SPARE_BYTES = 64 * 2**20
 _MAX_DEPTH = 16
 _MAX_NAME_BYTES = 255
 _ENCRYPTED = 0x1
@@ -102,7 +105,7 @@ def unpack(
         UnsupportedSlideError: the ZIP holds something else than one slide, or what no honest ZIP
             of a slide holds.
         DamagedSlideError: it is damaged, or the child crashed or exceeded its limits.
-        OSError: the disk is full, or failed otherwise; the ZIP may be sound.
+        OSError: the disk has no room for it, or failed otherwise; the ZIP may be sound.
     """
     limits = limits or BundleLimits()
     arguments = {"archive": str(archive), "folder": str(folder), "limits": asdict(limits)}
@@ -176,7 +179,11 @@ class _Refused(Exception):  # noqa: N818 - not a failure: the ZIP is not taken
 
 def _extract(archive: Path, folder: Path, limits: BundleLimits) -> None:
     with zipfile.ZipFile(archive) as zipped:
-        for entry in _entries(zipped, archive.stat().st_size, limits):
+        entries = _entries(zipped, archive.stat().st_size, limits)
+        # Before a byte is written: a disk that is filled first fails everybody else meanwhile.
+        if sum(entry.file_size for entry in entries) + _SPARE_BYTES > disk_usage(folder).free:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        for entry in entries:
             target = folder / _place(entry)
             target.parent.mkdir(parents=True, exist_ok=True)
             with zipped.open(entry) as source, target.open("xb") as file:
