@@ -31,8 +31,9 @@ import httpx
 import numpy as np
 
 from benchmarks.finished import Running, serving
+from wsi_pipeline.jobs.access import Scope
 from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.keys import ApiKeys, Scope
+from wsi_pipeline.jobs.keys import ApiKeys
 from wsi_pipeline.testing import write_pyramid
 
 _POLL_SECONDS = 0.02

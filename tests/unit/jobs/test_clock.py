@@ -9,9 +9,10 @@ import sqlalchemy as sa
 from jobs_support import Store
 
 from wsi_pipeline.jobs import schema
+from wsi_pipeline.jobs.access import Scope
 from wsi_pipeline.jobs.database import Database, now
 from wsi_pipeline.jobs.job import JobState, Renewal
-from wsi_pipeline.jobs.keys import ApiKeys, Scope
+from wsi_pipeline.jobs.keys import ApiKeys
 from wsi_pipeline.jobs.queue import JobQueue
 from wsi_pipeline.jobs.tables import clock
 from wsi_pipeline.jobs.uploads import UploadStore
