@@ -106,7 +106,7 @@ class Inspector:
     def _check_linked(self, slide: Slide, path: Path) -> None:
         # Allowed when it was named; what lies there now counts.
         if path.resolve() != path or not self._links.files_of(path):
-            raise DamagedSlideError(path, "it is no longer where it was, or may not be read")
+            raise DamagedSlideError(path, "the file was moved, or may not be read")
         probe = self._prober(path)
         files = slide_files(path)
         allowed = {file for one in files for file in self._links.files_of(one)}
@@ -226,7 +226,7 @@ def _info(probe: Probe) -> dict[str, object]:
     info = probe.info.to_json()
     del info["path"]
     if probe.unreadable:
-        seen = f"{probe.unreadable} of {probe.sampled} places looked at cannot be decoded"
+        seen = f"{probe.unreadable} of {probe.sampled} sampled places cannot be decoded"
         info["warnings"] = [*info["warnings"], seen]
     return info
 

@@ -53,7 +53,8 @@ class SlideLink(BaseModel):
         ),
     ]
     name: Annotated[
-        str | None, Field(min_length=1, max_length=MAX_NAME, description="Else that of the file")
+        str | None,
+        Field(min_length=1, max_length=MAX_NAME, description="Default: the name of the file"),
     ] = None
 
 
@@ -68,9 +69,7 @@ async def put_slide(
     request: Request,
     access: Submitter,
     services: _Services,
-    name: Annotated[
-        str, Query(min_length=1, max_length=MAX_NAME, description="What the slide is called")
-    ],
+    name: Annotated[str, Query(min_length=1, max_length=MAX_NAME, description="Name of the slide")],
 ) -> Response:
     """Upload a slide in one request, as `curl -T` does; several files of one slide as a ZIP.
 

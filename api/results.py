@@ -241,7 +241,7 @@ async def _get_regions(
     asked: _Conditions,
     *,
     notes: Annotated[
-        bool, Query(description="With the workspace's notes, as metadata QuPath shows")
+        bool, Query(description="With the workspace's notes, as metadata that QuPath shows")
     ] = False,
 ) -> Response:
     source = await run_in_threadpool(Source.of, services, access, job_id)

@@ -146,7 +146,7 @@ async def create_upload(
     response_class=Response,
     responses={
         200: {
-            "description": "How much of it is safe",
+            "description": "Number of stored bytes",
             "headers": OFFSET_HEADER
             | {"Upload-Length": {"schema": {"type": "integer"}}}
             | SLIDE_TOLD,
@@ -294,7 +294,7 @@ def begin_upload(
     """
     fits = length + _SPARE_BYTES <= services.spool.free_bytes
     if length <= services.uploads.max_bytes and not fits:
-        detail = "there is no room on the disk for an upload of this length"
+        detail = "the disk has no space for an upload of this length"
         raise ApiError(NO_SPACE, detail, {"Retry-After": "60"})
     return services.uploads.create(access, name, length, metadata, lifetime_seconds)
 

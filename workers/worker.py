@@ -290,7 +290,7 @@ def _crashed(ended: Ended) -> dict[str, Any]:
         "title": "The analysis crashed",
         "status": 500,
         "detail": f"the analysis process ended with {ended.how}; the slide may be damaged or "
-        "hostile, or the memory too small",
+        "malicious, or the memory too small",
     }
 
 

@@ -149,7 +149,7 @@ def test_a_changed_linked_file_is_noticed(
     (job,) = service.wait(service.submit([slide], **BRIEF))
     assert job.state is JobState.FAILED
     assert job.problem is not None
-    assert "not the file any more" in job.problem["detail"]
+    assert "another file than the one" in job.problem["detail"]
     assert service.trees() == set()
 
 

@@ -78,7 +78,7 @@ def serve(
     workers: Annotated[
         int | None,
         typer.Option(
-            help="Worker processes here; 0 leaves it to `wsi worker`. [dim]\\[default: 1][/]",
+            help="Worker processes here; 0: none, use `wsi worker`. [dim]\\[default: 1][/]",
             min=0,
             rich_help_panel=_COMPUTE,
         ),
@@ -321,4 +321,4 @@ def _say_address(settings: ServiceSettings, port: int, token: str | None) -> Non
         log.info("the token is in a file", extra={"facts": {"file": str(file)}})
     sys.stdout.flush()
     if sys.stderr.isatty():
-        console.print(f"everything is kept in {settings.data_dir}; Ctrl-C stops", highlight=False)
+        console.print(f"all data are kept in {settings.data_dir}; Ctrl-C stops", highlight=False)

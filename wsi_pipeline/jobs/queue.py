@@ -295,10 +295,10 @@ class JobQueue:
                     losses=losses,
                     problem={
                         "type": "/problems/worker-lost",
-                        "title": "The workers that ran this job vanished",
+                        "title": "The workers that ran this job stopped",
                         "status": 500,
-                        "detail": f"{losses} workers in a row stopped without a word and got no "
-                        "further; look for the system's out-of-memory messages, then retry",
+                        "detail": f"{losses} workers in a row stopped without a message or "
+                        "progress; look for the system's out-of-memory messages, then retry",
                     },
                 )
             else:

@@ -182,7 +182,7 @@ class SlideStore:
                 jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]),
             )
             if connection.execute(busy.limit(1)).first():
-                raise ConflictError(f"slide {slide_id} has jobs that wait or run: cancel them")
+                raise ConflictError(f"slide {slide_id} has queued or running jobs: cancel them")
             connection.execute(
                 slides.update()
                 .where(slides.c.id == slide_id)

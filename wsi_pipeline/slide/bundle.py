@@ -115,7 +115,7 @@ def unpack(
             used = sandbox or own.enter_context(Sandbox(__name__))
             answer = used.call(extract, arguments, allowed)
     except CrashError as error:
-        cause = f"unpacking it {error}; the ZIP is damaged or hostile"
+        cause = f"unpacking it {error}; the ZIP is damaged or malicious"
         raise DamagedSlideError(archive, cause) from error
     if "errno" in answer:
         raise OSError(answer["errno"], os.strerror(answer["errno"]))

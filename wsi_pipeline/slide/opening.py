@@ -48,7 +48,7 @@ def open_slide(
     size = reader.info.size
     if max(size.width, size.height) > MAX_SIDE_PX or len(reader.info.levels) > MAX_LEVELS:
         reader.close()
-        raise DamagedSlideError(file, f"claims {size} px, more than any scanner makes")
+        raise DamagedSlideError(file, f"claims {size} px, more than any scanner produces")
     return reader
 
 

@@ -86,7 +86,7 @@ class Prober:
         try:
             answer = self._sandbox.call(look, {"path": str(path)}, self._limits)
         except CrashError as error:
-            cause = f"reading it {error}; the file is damaged or hostile"
+            cause = f"reading it {error}; the file is damaged or malicious"
             raise DamagedSlideError(path, cause) from error
         if "error" in answer:
             raise getattr(errors, answer["error"])(Path(answer["path"]), answer["cause"])
