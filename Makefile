@@ -79,7 +79,7 @@ docs: setup  ## Build the documentation into docs/_build.
 
 lock: | $(BIN)/uv  ## Resolve the dependencies anew.
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
-	  --group dev pyproject.toml --output-file requirements.lock
+	  --group dev --extra all pyproject.toml --output-file requirements.lock
 
 clean:  ## Remove what was built, not the environment.
 	rm -rf build dist docs/_build web/dist

@@ -104,7 +104,7 @@ def create_app(settings: ServiceSettings, pages: web.Pages | None = None) -> Fas
 
     app = FastAPI(
         title="WSI Pipeline",
-        summary="Slides in, verified tumour masks out. Research software, not a medical device.",
+        summary="Tumour masks of slides, with checksums. Research software, not a medical device.",
         version="1",
         lifespan=lifespan,
         openapi_url="/v1/openapi.json",

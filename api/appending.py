@@ -74,9 +74,9 @@ class Append:
             self._services.spool.remove(self.upload.id)
             raise
         if self.upload.state is not UploadState.OPEN or self.upload.offset != offset:
-            raise ConflictError(f"the upload stands at byte {self.upload.offset}")
+            raise ConflictError(f"the upload is at byte {self.upload.offset}")
         if self._file.size < self.upload.offset:
-            raise ApiError(UNAVAILABLE, "the bytes sent so far are not on this server")
+            raise ApiError(UNAVAILABLE, "the bytes uploaded so far are not on this server")
         self._file.cut(self.upload.offset)
 
     def write(self, data: bytes) -> None:
@@ -114,7 +114,7 @@ class Append:
         """
         if self._checksum is not None and not self._checksum.matches(self._hash):
             self.forget()
-            raise ApiError(CHECKSUM_MISMATCH, "the bytes changed on their way; send them again")
+            raise ApiError(CHECKSUM_MISMATCH, "the bytes were changed in transfer; send them again")
         if self._grows:
             if self._open.position == 0:
                 raise ApiError(INVALID, "the body is empty")

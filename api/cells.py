@@ -55,9 +55,9 @@ class CellsOut(BaseModel):
     format: Annotated[int, Field(description="Of the tiles; 2 has the three planes")]
 
     tile_cells: Annotated[int, Field(description="Side of a tile in cells")]
-    steps: Annotated[int, Field(description="The number that stands for a probability of 1")]
-    not_classified: Annotated[int, Field(description="The number of cells without a probability")]
-    threshold: Annotated[float, Field(description="The result's own")]
+    steps: Annotated[int, Field(description="Value of a probability of 1")]
+    not_classified: Annotated[int, Field(description="Value of cells without a probability")]
+    threshold: Annotated[float, Field(description="Threshold of the result")]
     threshold_step: Annotated[
         int, Field(description="Cells of this number and above are tumour in the mask, no others")
     ]
@@ -65,7 +65,7 @@ class CellsOut(BaseModel):
     tissue_steps: Annotated[
         int,
         Field(
-            description="The number that stands for a cell that is all tissue: the mean over the "
+            description="Value of a cell that is all tissue: the mean over the "
             "patches the cell's probability is made of"
         ),
     ]
@@ -115,7 +115,7 @@ def get_cells(job_id: JobId, access: Viewer, services: _Services) -> CellsOut:
             "content": {_OCTETS: {"schema": {"type": "string", "format": "binary"}}},
             "description": "The three planes of the tile",
         },
-        304: {"description": "The client has it"},
+        304: {"description": "Not modified"},
         **responses(404, 409, 422, 503),
     },
 )

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from api.problems import GONE, UNAVAILABLE, ApiError, kind_of
 from api.renderings import Renderings
 from api.services import Services
-from wsi_pipeline.errors import DamagedSlideError, SlideError
+from wsi_pipeline.errors import DamagedSlideError, ResultError, SlideError
 from wsi_pipeline.jobs.access import Access
 from wsi_pipeline.jobs.requests import NotThereError
 from wsi_pipeline.jobs.results import JobResult
 from wsi_pipeline.jobs.slides import LINKED, Slide
+from wsi_pipeline.stitch.checksums import check_files
 
 if TYPE_CHECKING:
     from wsi_pipeline.stitch.result import Result
@@ -60,14 +61,23 @@ class Source:
     def result(self) -> "Result":
         """The result, opened; copied first where it lies in an object store.
 
+        Its files are compared with their checksums each time: nothing is made of damaged ones.
+
         Raises:
             ApiError: it cannot be reached now.
+            ResultError: it is damaged.
         """
         from wsi_pipeline.stitch.result import Result
 
         copies = self.services.settings.work_dir / "results"
         try:
-            return Result(self.services.storage.local_path(self.found.location, copies))
+            path = self.services.storage.local_path(self.found.location, copies)
+            check_files(path)
+            return Result(path)
+        except ResultError as error:
+            told = {"result_id": self.found.id, "cause": error.cause}
+            log.error("a stored result is damaged", extra={"facts": told})  # noqa: TRY400 - told is all
+            raise
         except OSError as error:
             facts = {"result_id": self.found.id, "errno": error.errno}
             log.warning("a result cannot be reached", extra={"facts": facts})
@@ -107,7 +117,7 @@ def write_heatmap(source: Source, path: Path) -> None:
         write_heatmap(result, path, slide=slide)
     except FileNotFoundError:
         log.warning("a slide's file is gone", extra={"facts": facts})
-        raise ApiError(GONE, "the slide's file is not there any more") from None
+        raise ApiError(GONE, "the slide's file does not exist any more") from None
     except SlideError as error:
         facts["error"] = type(error).__name__
         log.warning("a slide cannot be drawn", extra={"facts": facts})
@@ -126,7 +136,7 @@ def _check_same(path: Path, slide: Slide | None) -> None:
     finally:
         reader.close()
     if stated and (size.width, size.height) != (stated["width"], stated["height"]):
-        raise DamagedSlideError(path, "is not the file any more that was checked")
+        raise DamagedSlideError(path, "is another file than the one that was checked")
 
 
 def write_regions(source: Source, path: Path) -> None:
@@ -194,7 +204,7 @@ class Download:
             except OSError as error:
                 facts = {"result_id": source.found.id, "file": self.name, "errno": error.errno}
                 log.warning("a file cannot be made", extra={"facts": facts})
-                raise ApiError(UNAVAILABLE, "the file cannot be made now; try again") from None
+                raise ApiError(UNAVAILABLE, "the file cannot be created now; try again") from None
 
         # Pictures of one result differ between those who have its slide and those who deleted it.
         name = self.name if source.slide is not None else f"without-slide.{self.name}"
@@ -204,7 +214,7 @@ class Download:
 HEATMAP = Download(
     "heatmap.png",
     "image/png",
-    "The tumour probability over the slide, with scale and legend; over a neutral ground where "
+    "The tumour probability over the slide, with scale and legend; over a neutral background if "
     "the slide was deleted.",
     write_heatmap,
     (404, 409, 410, 422, 503),
@@ -215,7 +225,7 @@ REGIONS = Download(
     "Outlines of the tumour regions in level-0 px, as QuPath reads them.",
     write_regions,
 )
-TILES = Download("tiles.csv", "text/csv", "One row per tile the model looked at.", write_tiles)
+TILES = Download("tiles.csv", "text/csv", "One row per classified tile.", write_tiles)
 MASK = Download(
     "mask.tiff",
     "image/tiff",

@@ -86,7 +86,7 @@ class _Source:
     status_code=200,
     response_class=EventStream,
     responses=_STREAM
-    | {204: {"description": "The job is over, and the last event was received"}}
+    | {204: {"description": "The job is finished, and the last event was received"}}
     | responses(404, 422),
 )
 async def listen_to_job(

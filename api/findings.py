@@ -47,11 +47,11 @@ class RegionOut(BaseModel):
 
 
 class ControlsOut(BaseModel):
-    """Clean glass the model was asked about; never part of score, areas or mask."""
+    """Clean glass that was classified as a test; not part of score, areas or mask."""
 
-    cells: Annotated[list[tuple[int, int]], Field(description="Column and row of each")]
+    cells: Annotated[list[tuple[int, int]], Field(description="Column and row of each cell")]
     probabilities: Annotated[
-        list[Probability | None], Field(description="The answers; null where unreadable")
+        list[Probability | None], Field(description="Their probabilities; null where unreadable")
     ]
 
 
@@ -76,9 +76,9 @@ class ColoursOut(BaseModel):
 
 
 class AlarmOut(BaseModel):
-    """Something a person has to look at before the result is believed."""
+    """Something a person must check before using the result."""
 
-    code: Annotated[str, Field(description="Which; stays the same")]
+    code: Annotated[str, Field(description="Code of the alarm; does not change between versions")]
     message: str
 
 
@@ -105,7 +105,7 @@ class FindingsOut(BaseModel):
     controls: ControlsOut | None
     colours: ColoursOut | None
     alarms: list[AlarmOut]
-    warnings: Annotated[list[str], Field(description="Oddities of the slide")]
+    warnings: Annotated[list[str], Field(description="Unusual properties of the slide")]
     provenance: Annotated[
         dict[str, Any],
         Field(description="Slide, model, configuration, software, device and timings"),
@@ -113,7 +113,7 @@ class FindingsOut(BaseModel):
 
 
 class JobFindings(BaseModel):
-    """What lists show of a result: enough to put the most suspicious first."""
+    """What lists show of a result."""
 
     slide_score: Annotated[
         Probability | None, Field(description="Null where nothing was classified")

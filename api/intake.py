@@ -53,7 +53,8 @@ class SlideLink(BaseModel):
         ),
     ]
     name: Annotated[
-        str | None, Field(min_length=1, max_length=MAX_NAME, description="Else that of the file")
+        str | None,
+        Field(min_length=1, max_length=MAX_NAME, description="Default: the name of the file"),
     ] = None
 
 
@@ -68,16 +69,14 @@ async def put_slide(
     request: Request,
     access: Submitter,
     services: _Services,
-    name: Annotated[
-        str, Query(min_length=1, max_length=MAX_NAME, description="What the slide is called")
-    ],
+    name: Annotated[str, Query(min_length=1, max_length=MAX_NAME, description="Name of the slide")],
 ) -> Response:
     """Upload a slide in one request, as `curl -T` does; several files of one slide as a ZIP.
 
     Nothing is left of a request that breaks off: use `/v1/uploads` where lines drop.
     """
     called = check_slide_name(name)
-    receiver = Receiver.of(request)
+    receiver, checker = Receiver.of(request), Checker.of(request)
     stated = request.headers.get("content-length")
     length = 0 if stated is None else number(stated, "Content-Length")
     if stated is not None and length == 0:
@@ -86,6 +85,7 @@ async def put_slide(
     upload = await receiver.work(
         lambda: begin_upload(services, access, called, length, lifetime_seconds=lifetime)
     )
+    checker.wake()
     append = Append(
         services,
         access,
@@ -104,7 +104,7 @@ async def put_slide(
     assert upload.slide_id is not None, "all bytes are there"
     slide_id = upload.slide_id
     slide = await receiver.work(lambda: services.slides.get(access, slide_id))
-    Checker.of(request).wake()
+    checker.wake()
     return _made(slide)
 
 

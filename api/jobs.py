@@ -1,4 +1,4 @@
-"""``/v1/jobs``: ask for analyses, see how far they are, give up, try again."""
+"""``/v1/jobs``: request analyses, see their progress, cancel, retry."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
@@ -31,13 +31,13 @@ IdempotencyKey = Annotated[
     Header(
         alias="Idempotency-Key",
         pattern=r"^[!-~]{1,255}$",
-        description="Any text; the same request with the same key makes its jobs once",
+        description="Any text; the same request with the same key creates its jobs only once",
     ),
 ]
 
 
 class JobOrder(BaseModel):
-    """A job to be created. What is left out, the model package decides."""
+    """A job to be created. The model package decides what is left out."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -58,7 +58,7 @@ class JobOrder(BaseModel):
         int | None, Field(ge=0, le=100, description="Pyramid level, instead of mpp")
     ] = None
     stride: Annotated[
-        int | None, Field(ge=1, le=4096, description="Distance between tiles, analysis px")
+        int | None, Field(ge=1, le=4096, description="Distance between tiles in analysis px")
     ] = None
     threshold: Annotated[
         float | None, Field(gt=0, lt=1, description="Probability from which a cell is tumour")
@@ -68,14 +68,14 @@ class JobOrder(BaseModel):
     ] = 0.3
     tissue: Annotated[
         Literal["fast", "exact"],
-        Field(description="Find tissue from a coarse level, or from every tile's own px"),
+        Field(description="Find tissue on a coarse level, or from every tile's own px"),
     ] = "fast"
     slide_mpp: Annotated[
         float | None,
         Field(
             ge=MPP_RANGE[0],
             le=MPP_RANGE[1],
-            description="µm per level-0 px to believe instead of the file",
+            description="µm per level-0 px, replaces the value of the file",
         ),
     ] = None
     allow_unreadable: Annotated[
@@ -83,12 +83,15 @@ class JobOrder(BaseModel):
     ] = 0.0
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16", "int8"] | None,
-        Field(description="The service's own unless given"),
+        Field(description="Default: the setting of the service"),
     ] = None
     priority: Annotated[int, Field(ge=-100, le=100, description="Higher is sooner")] = 0
     webhook: Annotated[
         str | None,
-        Field(max_length=2000, description="Told when the job is through; allowed hosts only"),
+        Field(
+            max_length=2000,
+            description="Address notified when the job is finished; allowed hosts only",
+        ),
     ] = None
 
 
@@ -120,7 +123,7 @@ class TileCount(BaseModel):
 
 
 class JobOut(BaseModel):
-    """A job and where it stands."""
+    """A job and its state."""
 
     id: str
     slide_id: str
@@ -131,16 +134,16 @@ class JobOut(BaseModel):
     state: Annotated[
         JobState, Field(description="queued → running → succeeded | failed | cancelled")
     ]
-    stage: Annotated[str | None, Field(description="What a running job is at")]
+    stage: Annotated[str | None, Field(description="Current step of a running job")]
     tiles: TileCount
     tiles_per_second: float | None
     position: Annotated[int | None, Field(description="Place in the queue; 1 is next")]
-    expected_at: Annotated[datetime | None, Field(description="When it is likely to be through")]
-    attempts: Annotated[int, Field(description="Times its analysis failed or crashed")]
+    expected_at: Annotated[datetime | None, Field(description="Estimated time of its end")]
+    attempts: Annotated[int, Field(description="Number of failed or crashed attempts")]
     cancel_requested: bool
     problem: Annotated[ProblemOut | None, Field(description="Why it failed, or will be retried")]
     result_id: str | None
-    findings: Annotated[JobFindings | None, Field(description="Of its result, in short")]
+    findings: Annotated[JobFindings | None, Field(description="Summary of its result")]
     webhook: str | None
     created_at: datetime
     started_at: datetime | None
@@ -203,7 +206,7 @@ def create_jobs(
     """Queue one slide, or many with ``{"jobs": […]}``, all or none.
 
     Work that was done before, on the same bytes with the same model and settings, succeeds at
-    once with the result that is there.
+    once with the existing result.
     """
     orders = order.jobs if isinstance(order, JobBatch) else [order]
     wanted = [_request(services, one) for one in orders]
@@ -238,7 +241,7 @@ def get_job(job_id: JobId, access: Viewer, services: _Services) -> JobOut:
 
 @router.post("/{job_id}/cancel", responses=responses(404, 409, 422))
 def cancel_job(job_id: JobId, access: Submitter, services: _Services) -> JobOut:
-    """Give a job up.
+    """Cancel a job.
 
     One that waits is cancelled at once. One that runs shows ``cancel_requested`` until its
     computation has stopped, within seconds.

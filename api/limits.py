@@ -28,7 +28,7 @@ _LEAST_FAILURES = 30
 _MOST_BODY_BYTES = 2 * 2**20
 #: Longest such a body may take.
 BODY_SECONDS = 60.0
-_TOO_SLOW = f"the body was not there after {BODY_SECONDS:g} s"
+_TOO_SLOW = f"the body was not complete after {BODY_SECONDS:g} s"
 _TOO_LARGE = f"a body has at most {_MOST_BODY_BYTES:,} bytes here"
 #: Callers remembered; about 2 MB. The one that was quiet longest is forgotten first.
 _REMEMBERED = 10_000

@@ -15,9 +15,9 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 class ModelOut(BaseModel):
     """An installed model package."""
 
-    name: Annotated[str, Field(description="What jobs call it")]
+    name: Annotated[str, Field(description="Name used in jobs")]
     version: str
-    sha256: Annotated[str, Field(description="Of the package; identifies all of it")]
+    sha256: Annotated[str, Field(description="SHA-256 of the package")]
     mpp: Annotated[float | None, Field(description="µm per px it was trained at; or")]
     level: Annotated[int | None, Field(description="the pyramid level it was trained on")]
     patch_px: Annotated[int, Field(description="Side of a patch, px")]
@@ -25,15 +25,15 @@ class ModelOut(BaseModel):
     positive: Annotated[str, Field(description="The class whose probability it gives")]
     threshold: Annotated[float, Field(description="Probability from which a cell is tumour")]
     threshold_chosen: Annotated[str, Field(description="How the threshold was chosen")]
-    synthetic: Annotated[bool, Field(description="Trained on drawn tissue: says nothing of real")]
+    synthetic: Annotated[
+        bool, Field(description="Trained on synthetic tissue only: not valid for real tissue")
+    ]
     intended_use: str
     licence: str
     architecture: Annotated[str, Field(description="The network")]
     calibration: Annotated[str, Field(description="How probabilities were calibrated")]
-    training_data: Annotated[str, Field(description="In its maker's words")]
-    metrics: Annotated[
-        dict[str, float], Field(description="How well it did, by its maker's measurements")
-    ]
+    training_data: Annotated[str, Field(description="As stated by its author")]
+    metrics: Annotated[dict[str, float], Field(description="Measurements stated by its author")]
 
     @classmethod
     def of(cls, name: str, package: ModelPackage) -> Self:

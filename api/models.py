@@ -79,8 +79,10 @@ class SlideOut(BaseModel):
     name: str
     state: Annotated[SlideState, Field(description="checking → ready | rejected")]
     size_bytes: Annotated[int | None, Field(description="Of its files together")]
-    sha256: Annotated[str | None, Field(pattern=_SHA256, description="Known once it is ready")]
-    info: Annotated[SlideInfoOut | None, Field(description="Known once it is ready")]
+    sha256: Annotated[
+        str | None, Field(pattern=_SHA256, description="Known when the slide is ready")
+    ]
+    info: Annotated[SlideInfoOut | None, Field(description="Known when the slide is ready")]
     problem: Annotated[ProblemOut | None, Field(description="Why it was rejected")]
     created_at: datetime
 

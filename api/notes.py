@@ -48,7 +48,7 @@ class NoteOrder(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     verdict: Annotated[
-        Verdict | None, Field(description="Whether the region is what the model says")
+        Verdict | None, Field(description="Whether the user agrees with the model")
     ] = None
     comment: Annotated[
         str,
@@ -66,17 +66,17 @@ class NoteAuthor(BaseModel):
     """Whose note it is: a user is an API key."""
 
     key_id: str
-    name: Annotated[str, Field(description="What the key is called")]
+    name: Annotated[str, Field(description="Name of the key")]
 
 
 class NoteOut(BaseModel):
     """One user's note on one region."""
 
-    region: Annotated[int, Field(description="Its number, as in findings and GeoJSON")]
+    region: Annotated[int, Field(description="Number of the region, as in findings and GeoJSON")]
     verdict: Verdict | None
     comment: str
     author: NoteAuthor
-    mine: Annotated[bool, Field(description="Written with the key that asks")]
+    mine: Annotated[bool, Field(description="Written with the key of this request")]
     changed_at: datetime
 
     @classmethod

@@ -178,7 +178,7 @@ class OpenSlides:
         size = reader.info.size
         if stated and (size.width, size.height) != (stated["width"], stated["height"]):
             reader.close()
-            raise DamagedSlideError(path, "is not the file any more that was checked")
+            raise DamagedSlideError(path, "is another file than the one that was checked")
         return OpenSlide(reader)
 
     def _path_of(self, slide: Slide) -> Path:

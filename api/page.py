@@ -5,7 +5,7 @@ import html
 from fastapi.responses import HTMLResponse
 
 _SIGNED_IN = """
-<p>From a gigapixel pathology slide to a verified tumour mask. Research software, not a medical
+<p>Find tumour on whole-slide images; tumour masks with checksums. Research software, not a medical
 device.</p>
 <p>You are signed in. The programming interface is under <code>/v1</code> and described in
 <a href="/v1/openapi.json">/v1/openapi.json</a>; these are its
@@ -34,7 +34,7 @@ def signed_out() -> HTMLResponse:
 
 def bad_link() -> HTMLResponse:
     """The same, to somebody whose link is no longer good."""
-    return _page("This address is no longer good", _SIGNED_OUT, 401)
+    return _page("This address is no longer valid", _SIGNED_OUT, 401)
 
 
 def _page(title: str, body: str, status: int) -> HTMLResponse:

@@ -151,7 +151,7 @@ class SlidePictures:
             return await asyncio.get_running_loop().run_in_executor(pool, work)
         except FileNotFoundError:
             log.warning("a slide's file is gone", extra={"facts": {"slide_id": slide.id}})
-            raise ApiError(GONE, f"the file of slide {slide.id} is not there any more") from None
+            raise ApiError(GONE, f"the file of slide {slide.id} does not exist any more") from None
         except OSError as error:
             facts = {"slide_id": slide.id, "errno": error.errno}
             log.warning("a slide's file cannot be read", extra={"facts": facts})

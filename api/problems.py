@@ -76,22 +76,22 @@ class ApiError(WsiError):
 BAD_REQUEST = Kind(400, "bad-request", "The request cannot be understood")
 UNAUTHENTICATED = Kind(401, "unauthenticated", "A valid API key is needed")
 FORBIDDEN = Kind(403, "forbidden", "The key does not allow this")
-NOT_FOUND = Kind(404, "not-found", "There is no such thing here")
-METHOD_NOT_ALLOWED = Kind(405, "method-not-allowed", "This cannot be done with that method")
+NOT_FOUND = Kind(404, "not-found", "Not found")
+METHOD_NOT_ALLOWED = Kind(405, "method-not-allowed", "This method is not allowed here")
 CONFLICT = Kind(409, "conflict", "The state of the object does not allow this")
-GONE = Kind(410, "gone", "It was here, and is no more")
+GONE = Kind(410, "gone", "It no longer exists")
 PRECONDITION_FAILED = Kind(412, "precondition-failed", "A precondition does not hold")
-TOO_LARGE = Kind(413, "too-large", "This is more than is allowed")
-WRONG_MEDIA_TYPE = Kind(415, "wrong-media-type", "The body has another type than is taken")
-RANGE_NOT_SATISFIABLE = Kind(416, "range-not-satisfiable", "There are no such bytes")
+TOO_LARGE = Kind(413, "too-large", "This exceeds a limit")
+WRONG_MEDIA_TYPE = Kind(415, "wrong-media-type", "The body has a type that is not accepted")
+RANGE_NOT_SATISFIABLE = Kind(416, "range-not-satisfiable", "These bytes do not exist")
 INVALID = Kind(422, "invalid", "The request is well formed but wrong")
-KEY_REUSED = Kind(422, "idempotency-key-reused", "The key belongs to another request")
-LOCKED = Kind(423, "locked", "Somebody else is writing this right now")
+KEY_REUSED = Kind(422, "idempotency-key-reused", "The idempotency key belongs to another request")
+LOCKED = Kind(423, "locked", "Another client is writing this now")
 TOO_MANY = Kind(429, "too-many-requests", "Too many requests")
 CHECKSUM_MISMATCH = Kind(460, "checksum-mismatch", "The bytes do not match their checksum")
 INTERNAL = Kind(500, "internal", "An unexpected failure")
 UNAVAILABLE = Kind(503, "unavailable", "The service is not ready")
-NO_SPACE = Kind(507, "no-space", "There is no room left")
+NO_SPACE = Kind(507, "no-space", "The disk is full")
 
 #: The first class in this order that an error is an instance of decides.
 PROBLEMS: tuple[tuple[type[WsiError], Kind], ...] = (
@@ -101,10 +101,10 @@ PROBLEMS: tuple[tuple[type[WsiError], Kind], ...] = (
     (GoneError, GONE),
     (LockedError, LOCKED),
     (TooLargeError, TOO_LARGE),
-    (UnsupportedSlideError, Kind(422, "unsupported-slide", "Not a slide that can be read")),
+    (UnsupportedSlideError, Kind(422, "unsupported-slide", "This file is not a readable slide")),
     (DamagedSlideError, Kind(422, "damaged-slide", "The slide is damaged")),
     (SlideMetadataError, Kind(422, "slide-metadata", "The slide's metadata do not allow this")),
-    (SlideContentError, Kind(422, "slide-content", "The slide's content cannot be judged")),
+    (SlideContentError, Kind(422, "slide-content", "The slide's content cannot be analysed")),
     (PackageError, Kind(422, "model-package", "The model package cannot be used")),
     (ResultError, Kind(500, "result", "The result cannot be read")),
     (UsageError, INVALID),
@@ -246,7 +246,10 @@ def install(app: FastAPI) -> None:
     def on_no_database(request: Request, error: Exception) -> JSONResponse:
         log.error("the database failed", exc_info=error)
         headers = {"Retry-After": str(_DATABASE_SECONDS)}
-        return answer(request, UNAVAILABLE, "the database failed to do this; try again", headers)
+        detail = "the database failed to do this; try again"
+        if "full" in str(getattr(error, "orig", "")):  # SQLite's word for it
+            detail = "the disk of the database is full; try again when there is room"
+        return answer(request, UNAVAILABLE, detail, headers)
 
     @app.exception_handler(Exception)
     def on_unexpected(request: Request, error: Exception) -> JSONResponse:

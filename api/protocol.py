@@ -21,7 +21,7 @@ _REFUSAL = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
 )
-_PROBLEM = json.dumps(as_json(BAD_REQUEST, "what came is no HTTP request")).encode()
+_PROBLEM = json.dumps(as_json(BAD_REQUEST, "this is not an HTTP request")).encode()
 _NO_HTTP = (
     b"HTTP/1.1 400 Bad Request\r\n"
     b"content-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"

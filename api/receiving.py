@@ -177,7 +177,7 @@ class _Body:
             _Leave: there is a reason not to wait for the rest.
         """
         if self._stopping.is_set():
-            raise _Leave(_later("the service is stopping; continue when it is back"))
+            raise _Leave(_later("the service is stopping; continue when it runs again"))
         coming = self._coming or asyncio.ensure_future(self._message())
         self._coming = coming
         await asyncio.wait(
@@ -192,7 +192,7 @@ class _Body:
             detail = "the upload is continued by another request"
             raise _Leave(ApiError(LOCKED, detail, {"Retry-After": "1"}))
         if now - self._writer.heard_at > _SILENT_SECONDS:
-            raise _Leave(_later(f"no byte came for {_SILENT_SECONDS:g} s; continue"))
+            raise _Leave(_later(f"no bytes were received for {_SILENT_SECONDS:g} s; continue"))
         return b""
 
     def close(self) -> None:

@@ -28,10 +28,12 @@ from api.problems import NOT_FOUND, UNAVAILABLE, ApiError, responses
 from api.renderings import Renderings
 from api.services import Services
 from api.serving import FOR_EVER, Conditions, Content, answers, serve
-from wsi_pipeline.errors import UsageError
+from wsi_pipeline.errors import ResultError, UsageError
 from wsi_pipeline.export.noted_regions import RegionNote, with_notes
 from wsi_pipeline.jobs.notes import Note
 from wsi_pipeline.jobs.results import JobResult
+from wsi_pipeline.stitch.checksums import CheckedStore
+from wsi_pipeline.storage import StoredFile
 
 log = logging.getLogger(__name__)
 
@@ -133,15 +135,19 @@ def store_file(
 
     Raises:
         ApiError: there is no such file, or it cannot be reached now.
+        ResultError: the bytes asked for are damaged.
     """
-    key = f"{found.location}/{path}"
     try:
-        stored = services.storage.stat(key) if _STORE_FILE.fullmatch(path) else None
+        stored = _stat(services, found, path) if _STORE_FILE.fullmatch(path) else None
         if stored is not None:
-            read = functools.partial(services.storage.read, key)
+            read = functools.partial(_checked_store(services, found).read, path)
             content = Content(stored.size_bytes, stored.etag, read)
             media_type = _JSON if path.endswith(".json") else _OCTETS
             return serve(asked, content, media_type, {"Cache-Control": caching})
+    except ResultError as error:
+        told = {"result_id": found.id, "cause": error.cause}
+        log.error("a stored result is damaged", extra={"facts": told})  # noqa: TRY400 - told is all
+        raise
     except (FileNotFoundError, UsageError):
         pass  # deleted between the two calls, or longer than any name is
     except OSError as error:
@@ -149,6 +155,25 @@ def store_file(
         log.warning("a result cannot be reached", extra={"facts": facts})
         raise ApiError(UNAVAILABLE, "the result cannot be reached; try again") from None
     raise ApiError(NOT_FOUND, "the store has no such file")
+
+
+def _stat(services: Services, found: JobResult, path: str) -> StoredFile | None:
+    return services.storage.stat(f"{found.location}/{path}")
+
+
+def _checked_store(services: Services, found: JobResult) -> CheckedStore:
+    """The files of a result where they lie; what was altered there is never given away."""
+
+    def read(path: str, start: int, length: int) -> bytes:
+        return services.storage.read(f"{found.location}/{path}", start, length)
+
+    def size(path: str) -> int:
+        stored = _stat(services, found, path)
+        if stored is None:
+            raise FileNotFoundError(path)
+        return stored.size_bytes
+
+    return CheckedStore(found.id, read, size)
 
 
 async def _answer(
@@ -216,7 +241,7 @@ async def _get_regions(
     asked: _Conditions,
     *,
     notes: Annotated[
-        bool, Query(description="With the workspace's notes, as metadata QuPath shows")
+        bool, Query(description="With the workspace's notes, as metadata that QuPath shows")
     ] = False,
 ) -> Response:
     source = await run_in_threadpool(Source.of, services, access, job_id)

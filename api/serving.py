@@ -45,7 +45,7 @@ def answers(
     return {
         200: {"content": _content(media_types), "description": description},
         206: {"content": _content(media_types), "description": "The range asked for"},
-        304: {"description": "The client has it"},
+        304: {"description": "Not modified"},
         **responses(*problems, 412, 416),
     }
 

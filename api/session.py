@@ -42,9 +42,9 @@ class SessionOut(BaseModel):
 
     signed_in: bool
     key_id: Annotated[str | None, Field(description="Of the key it signed in with; never the key")]
-    key_name: Annotated[str | None, Field(description="What it is called")]
+    key_name: Annotated[str | None, Field(description="Name of the key")]
     workspace: Annotated[str | None, Field(description="Name of the workspace")]
-    scope: Annotated[Scope | None, Field(description="What it may do")]
+    scope: Annotated[Scope | None, Field(description="Scope of the key")]
 
     @classmethod
     def of(cls, services: Services, access: Access | None) -> Self:
@@ -67,7 +67,7 @@ class ListedSession(BaseModel):
     id: Annotated[str, Field(description="To sign it out with; it signs nobody in")]
     key_id: str
     key_name: Annotated[str, Field(description="What the key is called")]
-    scope: Annotated[Scope, Field(description="What it may do")]
+    scope: Annotated[Scope, Field(description="Scope of the key")]
     current: Annotated[bool, Field(description="It is the one that asks")]
     created_at: datetime
     used_at: Annotated[datetime, Field(description="When it was last used, to a minute")]

@@ -30,7 +30,9 @@ _CACHING = "private, max-age=300"
 
 _Services = Annotated[Services, Depends(Services.of)]
 _Conditions = Annotated[Conditions, Depends()]
-ShareText = Annotated[str, Path(max_length=200, description="What the link holds instead of a key")]
+ShareText = Annotated[
+    str, Path(max_length=200, description="The part of the link that replaces a key")
+]
 StorePath = Annotated[str, Path(description="Name of a file in the store, `zarr.json` the first")]
 
 
@@ -82,7 +84,7 @@ def get_shared_file(
     """A file of a mask store somebody shared; pages of every site may read it."""
     found = services.passes.find(share)
     if found is None:
-        raise ApiError(NOT_FOUND, "this link is unknown, or it has ended")
+        raise ApiError(NOT_FOUND, "this link is unknown or has expired")
     result = services.results.of_job(found.access, found.job_id)
     return store_file(services, result, path, asked, _CACHING)
 

@@ -37,7 +37,7 @@ SlideId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="Id of a sl
 IfNoneMatch = Annotated[
     str | None, Header(alias="If-None-Match", description="ETags of what the client has")
 ]
-_NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The client has it"}}
+_NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "Not modified"}}
 
 
 def _picture(*formats: ImageFormat) -> dict[str, dict[str, dict[str, str]]]:

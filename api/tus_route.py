@@ -33,7 +33,8 @@ UploadId = Annotated[str, Path(description="Id of an upload: the end of its Loca
 TusResumable = Annotated[str | None, Header(alias="Tus-Resumable", description=VERSION)]
 ContentType = Annotated[str | None, Header(alias="Content-Type", include_in_schema=False)]
 UploadOffset = Annotated[
-    str | None, Header(alias="Upload-Offset", description="Bytes the service has, as HEAD tells")
+    str | None,
+    Header(alias="Upload-Offset", description="Bytes received by the service, as HEAD reports"),
 ]
 UploadLength = Annotated[str | None, Header(alias="Upload-Length", description="Bytes in all")]
 UploadMetadata = Annotated[
@@ -62,5 +63,5 @@ BODY = {
 }
 WRITING = (400, 404, 409, 410, 412, 413, 415, 423, 460, 500, 503, 507)
 WRITTEN: dict[int | str, dict[str, Any]] = {
-    204: {"description": "The bytes are safe", "headers": OFFSET_HEADER | SLIDE_TOLD}
+    204: {"description": "The bytes are stored", "headers": OFFSET_HEADER | SLIDE_TOLD}
 }

@@ -122,6 +122,7 @@ async def create_upload(
     upload = await receiver.work(
         lambda: begin_upload(services, access, name, length, upload_metadata or "")
     )
+    Checker.of(request).wake()
     if has_body or length == 0:
         append = Append(services, access, upload, checksum=checksum)
         try:
@@ -145,7 +146,7 @@ async def create_upload(
     response_class=Response,
     responses={
         200: {
-            "description": "How much of it is safe",
+            "description": "Number of stored bytes",
             "headers": OFFSET_HEADER
             | {"Upload-Length": {"schema": {"type": "integer"}}}
             | SLIDE_TOLD,
@@ -293,7 +294,8 @@ def begin_upload(
     """
     fits = length + _SPARE_BYTES <= services.spool.free_bytes
     if length <= services.uploads.max_bytes and not fits:
-        raise ApiError(NO_SPACE, "there is no room on the disk for an upload of this length")
+        detail = "the disk has no space for an upload of this length"
+        raise ApiError(NO_SPACE, detail, {"Retry-After": "60"})
     return services.uploads.create(access, name, length, metadata, lifetime_seconds)
 
 

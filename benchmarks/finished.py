@@ -117,11 +117,18 @@ class Running:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *, workers: int) -> Iterator[Running]:
-    """``wsi serve`` on a free port, with its data below a folder."""
+def serving(folder: Path, *, workers: int, demo: bool = True) -> Iterator[Running]:
+    """``wsi serve`` on a free port, with its data below a folder.
+
+    Args:
+        folder: Database, slides, results, log.
+        workers: How many it starts.
+        demo: Build the demo model first where it is not there.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "wsi_pipeline.cli", "serve", "--port", "0", "--print-token"]
     command += ["--data-dir", str(folder), "--workers", str(workers)]
+    command += [] if demo else ["--no-demo"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         try:

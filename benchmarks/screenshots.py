@@ -24,6 +24,8 @@ from wsi_pipeline.synth import SynthSpec, write_slide
 
 #: CSS px, and px of the pictures: pages show them at about half of that.
 _LIST, _VIEWER = Size(1440, 560), Size(1440, 900)
+#: Of a picture in the repository, so that pages that show several load quickly.
+_MOST_BYTES = 300_000
 #: Seed, share of tumour and size of each slide; the first one is shown in the viewer.
 _SLIDES = (
     ("lymph_node_a.tiff", 23, 0.12, Size(20_000, 18_000)),
@@ -87,10 +89,26 @@ def _photograph(
         page.goto(f"{service.url}{path}")
         look(page)
         out.parent.mkdir(parents=True, exist_ok=True)
-        picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-        picture.save(out, optimize=True)
+        out.write_bytes(compressed(Image.open(io.BytesIO(page.screenshot()))))
     finally:
         context.close()
+
+
+def compressed(picture: Image.Image) -> bytes:
+    """A picture as PNG of at most :data:`_MOST_BYTES`, in as many colours as that allows.
+
+    256 are nearly the original: pages have few colours, and slides are shown small.
+
+    Raises:
+        ValueError: not even with 32 colours.
+    """
+    for colours in (256, 192, 128, 96, 64, 32):
+        reduced = picture.convert("RGB").quantize(colours, Image.Quantize.MEDIANCUT, kmeans=2)
+        written = io.BytesIO()
+        reduced.save(written, "PNG", optimize=True)
+        if written.tell() <= _MOST_BYTES:
+            return written.getvalue()
+    raise ValueError(f"a picture of {picture.size} px does not fit into {_MOST_BYTES:,} bytes")
 
 
 def _look_at_list(page: Page) -> None:

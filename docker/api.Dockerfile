@@ -10,7 +10,7 @@ WORKDIR /build
 # What changes seldom comes first. Versions and hashes are those of the lock.
 COPY pyproject.toml requirements.lock ./
 RUN uv pip install --quiet --python /opt/wsi/bin/python \
-      --verify-hashes --constraint requirements.lock --group pyproject.toml:api
+      --verify-hashes --constraint requirements.lock --requirements pyproject.toml --extra service
 # The pages. Node comes with a wheel, and stays behind in this stage.
 ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
 RUN python -m venv /opt/node \

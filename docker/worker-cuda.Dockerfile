@@ -12,7 +12,7 @@ WORKDIR /build
 # What changes seldom comes first. Versions and hashes are those of the lock.
 COPY pyproject.toml requirements.lock ./
 RUN uv pip install --quiet --python /opt/wsi/bin/python \
-      --verify-hashes --constraint requirements.lock --requirements pyproject.toml
+      --verify-hashes --constraint requirements.lock --requirements pyproject.toml --extra inference --extra service
 COPY README.md LICENSE ./
 COPY wsi_pipeline ./wsi_pipeline
 COPY api ./api

@@ -1,4 +1,6 @@
-# A worker that computes on CPUs.
+# A worker that computes on CPUs, by OpenVINO alone: torch and the CUDA libraries it brings are
+# four times larger than all the rest. Models come with their OpenVINO graph (`wsi models convert`),
+# as the demo model does, which is made in a stage that has torch and stays behind.
 #   docker build -f docker/worker.Dockerfile -t wsi-worker .
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
 
@@ -10,17 +12,23 @@ WORKDIR /build
 # What changes seldom comes first. Versions and hashes are those of the lock.
 COPY pyproject.toml requirements.lock ./
 RUN uv pip install --quiet --python /opt/wsi/bin/python \
-      --verify-hashes --constraint requirements.lock --requirements pyproject.toml
+      --verify-hashes --constraint requirements.lock --requirements pyproject.toml --extra openvino --extra service
 COPY README.md LICENSE ./
 COPY wsi_pipeline ./wsi_pipeline
 COPY api ./api
 COPY workers ./workers
 RUN uv pip install --quiet --python /opt/wsi/bin/python --no-deps .
 
+FROM build AS demo
+RUN uv pip install --quiet --python /opt/wsi/bin/python \
+      --verify-hashes --constraint requirements.lock --requirements pyproject.toml --extra inference
+RUN WSI_MODELS_DIR=/models WSI_CACHE_DIR=/tmp/cache /opt/wsi/bin/wsi models convert demo
+
 FROM ${BASE}
 RUN groupadd --gid 10001 wsi && useradd --uid 10001 --gid wsi --no-create-home --home-dir /data wsi \
  && install -d -o wsi -g wsi -m 0750 /data /models
 COPY --from=build /opt/wsi /opt/wsi
+COPY --from=demo /models/demo /opt/models/demo
 ENV PATH=/opt/wsi/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -30,7 +38,7 @@ ENV PATH=/opt/wsi/bin:$PATH \
     WSI_DEVICE=cpu
 USER 10001:10001
 WORKDIR /data
-# Written to: /data, /tmp, and /models where the demo model is built; the rest may be read-only.
+# Written to: /data and /tmp; the rest may be read-only.
 VOLUME ["/data", "/models"]
 HEALTHCHECK --interval=60s --timeout=20s --start-period=60s --retries=3 \
   CMD ["python", "-m", "workers.health"]

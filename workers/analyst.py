@@ -1,6 +1,7 @@
 """One analysis after the other in one process, which keeps its model loaded in between."""
 
 import contextlib
+import errno
 import logging
 import shutil
 import time
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 
 #: Longest a process that was killed may hold on to its unfinished work, seconds.
 _BUSY_SECONDS = 30.0
+#: Of the disk, whatever is being analysed.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: Digits of a slide's hash that are its name in results: the same work is given to whoever asks
 #: for it, and another workspace must not learn what somebody called the slide.
 _NAME_DIGITS = 16
@@ -62,7 +65,7 @@ class Analyst:
         self._scheduler: Scheduler | None = None
 
     def carry_out(self, order: Order) -> Stored:
-        """Analyse a slide and store the result, verified, under the order's destination.
+        """Analyse a slide and store the result, checksums verified, under the order's destination.
 
         What a killed process finished of it is not computed again.
 
@@ -97,8 +100,8 @@ class Analyst:
         work = Work(package, config, runtime, self._connected(device))
         if work.fingerprint != order.fingerprint:
             raise UsageError(
-                "this worker understands the job's settings in another way than the server: one "
-                "of both is of another version"
+                "this worker reads the job's settings differently from the server: one of them "
+                "has another version"
             )
         return work
 
@@ -127,7 +130,9 @@ class Analyst:
             self._tell(Progress(stage="loading"))
         try:
             if prepared.sha256.result() != order.slide_sha256:
-                raise DamagedSlideError(prepared.path, "is not the file any more that was checked")
+                raise DamagedSlideError(
+                    prepared.path, "is another file than the one that was checked"
+                )
             self._classify(order, prepared, work)
         finally:
             prepared.reader.close()
@@ -148,12 +153,12 @@ class Analyst:
         if location.startswith(LINKED):
             path = Path(location.removeprefix(LINKED))
             if not path.exists():
-                raise DamagedSlideError(path, "the linked file is not there any more")
+                raise DamagedSlideError(path, "the linked file does not exist any more")
             return path
         try:
             return self._storage.local_path(location, Path(self._equipment.copies))
         except FileNotFoundError as error:
-            raise DamagedSlideError(location, "it is not stored any more") from error
+            raise DamagedSlideError(location, "it is no longer in the storage") from error
 
     def _classify(self, order: Order, prepared: Preparation, work: Work) -> None:
         deadline = time.monotonic() + _BUSY_SECONDS
@@ -205,12 +210,16 @@ def failed(error: Exception, order: Order) -> Failed:
         # Of this worker's installation, perhaps: another may do better.
         return Failed(_without_names(problem_of(error), order), final=False)
     log.error("an analysis failed", exc_info=error)
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return Failed(
+            problem_of(WsiError("the worker's disk is full")), final=False, disk_errno=error.errno
+        )
     if isinstance(error, OSError) and error.strerror:
-        detail = f"the worker could not go on: {error.strerror}"
+        detail = f"the worker could not continue: {error.strerror}"
     elif isinstance(error, WsiError):
         return Failed(_without_names(problem_of(error), order), final=False)
     else:
-        detail = f"an unexpected {type(error).__name__}; the worker's log tells more"
+        detail = f"an unexpected {type(error).__name__}; see the worker's log"
     return Failed(problem_of(WsiError(detail)), final=False)
 
 
@@ -225,7 +234,7 @@ def _finished(order: Order) -> Result | None:
         if found == (order.slide_sha256, order.model_sha256, order.fingerprint):
             return result
     except ResultError:
-        log.warning("an unpublished result is damaged; it is made again")
+        log.warning("an unpublished result is damaged; it is computed again")
     shutil.rmtree(order.result)
     return None
 

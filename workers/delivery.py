@@ -27,7 +27,7 @@ def deliver_tree(source: Path, target: Path) -> None:
         OSError: it cannot be written.
     """
     if target.exists() and not _is_result(target):
-        raise InTheWayError(f"{target.name} is there already and is not a result; move it away")
+        raise InTheWayError(f"{target.name} exists already and is not a result; move it away")
     target.parent.mkdir(parents=True, exist_ok=True)
     with durable.replacing_folder(target) as new:
         shutil.copytree(source, new, dirs_exist_ok=True)

@@ -134,10 +134,17 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """There is no result: why, as a problem detail, and whether trying again is of no use."""
+    """There is no result.
+
+    Attributes:
+        problem: Why, as a problem detail.
+        final: Trying again is of no use.
+        disk_errno: The disk of this host has no room: nothing is wrong with the job.
+    """
 
     problem: dict[str, Any]
     final: bool
+    disk_errno: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

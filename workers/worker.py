@@ -107,7 +107,6 @@ class Worker:
             self._get_ready(stop)
             return
         claim = self._queue.claim(self._registration.worker_id)
-        self._trouble = _TROUBLE_SECONDS[0]
         if claim is None:
             self._sweep()
             # Also told if the process dies meanwhile.
@@ -118,12 +117,14 @@ class Worker:
             self._registration.works_on(claim.job.id)
             try:
                 self._work_on(claim, stop)
+                self._trouble = _TROUBLE_SECONDS[0]
             except OSError as error:
-                # Of this host, not of the job: a full disk. Another may have room.
+                # Of this host, not of the job: a full disk. Another may have room; and another job,
+                # which may need less of it, comes first when this worker is back.
                 log.warning("job given back", exc_info=error)
                 self._process.kill()
                 self._ready = False
-                self._queue.release(claim.job)
+                self._queue.release(claim.job, wait_seconds=2 * self._trouble)
                 self._pause(stop)
             finally:
                 self._registration.works_on(None)
@@ -201,6 +202,8 @@ class Worker:
                     if not heard.final:
                         self._drop_process()  # it may be what is wrong
                     publication.withdraw()
+                    if heard.disk_errno is not None:
+                        raise OSError(heard.disk_errno, os.strerror(heard.disk_errno))
                     return self._fail(claim, heard)
                 case Ended():
                     self._ready = False
@@ -287,7 +290,7 @@ def _crashed(ended: Ended) -> dict[str, Any]:
         "title": "The analysis crashed",
         "status": 500,
         "detail": f"the analysis process ended with {ended.how}; the slide may be damaged or "
-        "hostile, or the memory too small",
+        "malicious, or the memory too small",
     }
 
 

@@ -1,4 +1,4 @@
-"""WSI Pipeline: a gigapixel pathology slide goes in, a verified tumour mask comes out.
+"""WSI Pipeline: from whole-slide images to tumour masks with checksums.
 
     slide -> levels -> tissue -> plan -> regions -> predictor -> stitch -> result.zarr -> exports
 

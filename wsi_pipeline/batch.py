@@ -141,7 +141,7 @@ def _finished(entry: Entry, final: Path, work: Work) -> Result | None:
     try:
         result = verify(final)
     except ResultError as error:
-        log.warning("%s; it is made again", error)
+        log.warning("%s; it is computed again", error)
         damaged = partial_folder(final) / "damaged"
         damaged.parent.mkdir(exist_ok=True)
         shutil.rmtree(damaged, ignore_errors=True)

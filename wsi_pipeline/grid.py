@@ -52,7 +52,7 @@ class Grid:
         if not 1 <= self.stride <= self.patch:
             raise UsageError(
                 f"a stride of {self.stride} px is not between 1 and the patch of {self.patch} px; "
-                "a larger one would leave tissue unseen between the patches"
+                "a larger one would leave tissue unclassified between the patches"
             )
         if self.size.area > MAX_CELLS:
             raise UsageError(

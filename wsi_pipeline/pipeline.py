@@ -65,7 +65,7 @@ def analyse_slide(
     overwrite: bool = False,
     observer: Observer | None = None,
 ) -> Result:
-    """Analyse a prepared slide and leave a complete, verified-by-hash result at ``final``.
+    """Analyse a prepared slide and write a complete result, checksums verified, at ``final``.
 
     Regions an earlier, killed run finished are not computed again.
 

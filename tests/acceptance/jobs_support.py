@@ -13,7 +13,7 @@ from wsi_pipeline.jobs.keys import ApiKeys
 from wsi_pipeline.jobs.queue import JobQueue
 from wsi_pipeline.jobs.requests import JobRequest, JobRequests
 from wsi_pipeline.jobs.slides import Slide, SlideStore
-from wsi_pipeline.jobs.tables import job_events, jobs, results, workspaces
+from wsi_pipeline.jobs.tables import audit, job_events, jobs, metadata, results, workspaces
 
 MODEL_SHA256 = "a" * 64
 PROBLEM = {"type": "/problems/internal", "title": "it failed", "status": 500, "detail": "so"}
@@ -84,6 +84,25 @@ class Store:
         if only:
             moved = moved.where(jobs.c.id.in_([job.id for job in only]))
         self.change(moved)
+
+    def set_clock_back(self, seconds: float) -> None:
+        """What a host's clock that was set back looks like on SQLite: what was written is ahead.
+
+        The times in the database are moved instead of the host's clock.
+        """
+        with self.database.write() as connection:
+            for table in metadata.sorted_tables:
+                moved = {
+                    column.name: column + seconds
+                    for column in table.columns
+                    if column.name == "at" or column.name.endswith(("_at", "_until", "_due"))
+                }
+                if table is workspaces:
+                    never = workspaces.c.served_at == 0
+                    moved["served_at"] = sa.case((never, 0.0), else_=moved["served_at"])
+                # The log's entries are sealed, and nothing goes by their times.
+                if moved and table is not audit:
+                    connection.execute(table.update().values(moved))
 
     def change(self, statement: sa.Update | sa.Delete) -> None:
         with self.database.write() as connection:

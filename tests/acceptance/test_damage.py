@@ -9,8 +9,18 @@ import numpy as np
 import pytest
 import tifffile
 from acceptance_support import Wsi
+from tiff_support import liars
+from uploads_support import write_slide
 
 from wsi_pipeline.stitch.result import verify
+
+#: Names of files whose directories lie, by what is wrong with them.
+LIARS = {
+    "last leads to the first": "circle.tiff",
+    "a ring below": "ring.tiff",
+    "endless": "endless.tiff",
+    "huge, level 1": "huge.tiff",
+}
 
 
 def test_every_bad_file_is_named_and_the_good_slide_is_done(
@@ -26,6 +36,10 @@ def test_every_bad_file_is_named_and_the_good_slide_is_done(
     (bad / "bomb.svs").write_bytes(_jpeg_bomb())
     _bomb_in_a_tile(bad / "bomb-tile.tiff")
     _enormous_tile(bad / "enormous-tile.tiff")
+    write_slide(tmp_path / "small.tiff")
+    for name, data in liars((tmp_path / "small.tiff").read_bytes()).items():
+        if name in LIARS:
+            (bad / LIARS[name]).write_bytes(data)
     missing, empty = tmp_path / "missing.svs", tmp_path / "nothing-here"
     empty.mkdir()
     out = tmp_path / "out"
@@ -43,6 +57,7 @@ def test_every_bad_file_is_named_and_the_good_slide_is_done(
         "bomb.svs",
         "bomb-tile.tiff",
         "enormous-tile.tiff",
+        *LIARS.values(),
         "missing.svs",
         "nothing-here",
     }
@@ -51,8 +66,22 @@ def test_every_bad_file_is_named_and_the_good_slide_is_done(
         assert "\n" not in reason
         assert "unexpected" not in reason
     assert "truncated" in failed["truncated.tiff"]
+    for name in ("circle.tiff", "ring.tiff"):
+        assert "lead in a circle" in failed[name]
+    assert "more than 1,024 TIFF directories" in failed["endless.tiff"]
+    assert "claims 2,147,483,648 × 2,147,483,648 px" in failed["huge.tiff"]
     left = {path.name for path in out.iterdir()}
     assert left == {"good.zarr", "summary.csv", "summary.json"}
+
+
+def test_info_tells_liars_in_one_line(wsi: Wsi, tmp_path: Path) -> None:
+    write_slide(tmp_path / "small.tiff")
+    path = tmp_path / "endless.tiff"
+    path.write_bytes(liars((tmp_path / "small.tiff").read_bytes())["endless"])
+    told = wsi("info", path)
+    assert told.returncode == 3
+    assert told.stderr.startswith(f"wsi: {path}: it has more than 1,024 TIFF directories")
+    assert told.stderr.count("\n") == 1
 
 
 def test_unreadable_tissue_fails_unless_it_is_allowed(

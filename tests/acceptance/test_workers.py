@@ -149,7 +149,7 @@ def test_a_changed_linked_file_is_noticed(
     (job,) = service.wait(service.submit([slide], **BRIEF))
     assert job.state is JobState.FAILED
     assert job.problem is not None
-    assert "not the file any more" in job.problem["detail"]
+    assert "another file than the one" in job.problem["detail"]
     assert service.trees() == set()
 
 
@@ -365,3 +365,21 @@ def test_a_slide_that_crashes_its_reader_is_given_up_and_the_rest_go_on(
         assert worker.process.poll() is None, "the worker itself goes on"
         assert "in crash" in worker.lines(), "the log says where"
         wait_for(lambda: list(service.analyses.iterdir()) == [])
+
+
+@pytest.mark.slow
+def test_a_clock_set_back_holds_nobody_up(service: Crew, slides: list[Path]) -> None:
+    """While one job runs, others wait, and one is held by a worker that is dead."""
+    if service.database.dialect != "sqlite":
+        pytest.skip("on PostgreSQL it is the server's clock, which tests cannot set")
+    ids = [service.add(slide) for slide in slides[:3]]
+    (lost,) = service.submit(ids[:1], **LONG)
+    dead = service.start()
+    service.wait([lost], until=lambda job: job.state is JobState.RUNNING)
+    dead.kill()
+    waiting = service.submit(ids[1:])
+    service.start()
+    service.wait(waiting[:1], until=lambda job: job.state is not JobState.QUEUED)
+    service.store.set_clock_back(3600)
+    done = service.succeeded([lost, *waiting])
+    assert [job.fence for job in done] == [2, 1, 1], "no job was claimed by two"

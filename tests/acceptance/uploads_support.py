@@ -224,6 +224,11 @@ class Killable:
         self._spare = self._start()
         self._running = self._go()
 
+    @property
+    def pid(self) -> int:
+        """Of the one that answers."""
+        return self._running.pid
+
     def kill(self) -> None:
         """SIGKILL, and another one takes over."""
         _end(self._running)

@@ -151,7 +151,7 @@ def test_a_folder_is_searched_for_slides(page: Page, slides: Path, tmp_path: Pat
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Add folder").first.click()
     chooser.value.set_files(folder)
-    expect(page.get_by_text("1 file in the folder left out")).to_be_visible()
+    expect(page.get_by_text("1 file in the folder skipped")).to_be_visible()
     expect(row(page, "in a folder.tiff").get_by_text("Not analysed")).to_be_visible(timeout=PATIENT)
 
 
@@ -189,7 +189,7 @@ def test_a_killed_server_loses_nothing(
     expect(upload(page, path.name)).to_contain_text(re.compile(r"/s · \d+ \w+ left"))
     watch.away = True
     service.kill()
-    expect(upload(page, path.name)).to_contain_text("the line is down")
+    expect(upload(page, path.name)).to_contain_text("no connection")
     expect(page.get_by_text("The server does not answer")).to_be_visible(timeout=PATIENT)
     line.send_at(8_000_000)
     service.start()
@@ -212,13 +212,13 @@ def test_a_reload_goes_on_with_the_same_file(
     line.send_at(SLOW)
     page.reload()
     told = upload(page, path.name)
-    expect(told).to_contain_text("choose the same file again to go on")
+    expect(told).to_contain_text("choose the same file again to continue")
     assert share_of(told.get_by_role("progressbar")) > 50
 
     with page.expect_file_chooser() as chooser:
         told.get_by_role("button", name="Choose file…").click()
     chooser.value.set_files(slides / "some.tiff")
-    expect(page.get_by_text("This is not the file that was begun")).to_be_visible()
+    expect(page.get_by_text("This is another file")).to_be_visible()
 
     line.send_at(8_000_000)
     offsets: list[int] = []

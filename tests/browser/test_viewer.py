@@ -288,7 +288,7 @@ def test_exports(viewer: Page, browser: Browser, service: Site) -> None:
     assert picture.width == round(box["width"])
     assert len(picture.convert("RGB").resize((64, 64)).getcolors(4096) or []) > 50
     viewer.get_by_role("button", name="Zarr URL").click()
-    expect(viewer.get_by_text("The address of the mask is copied.")).to_be_visible()
+    expect(viewer.get_by_text("The address of the mask was copied.")).to_be_visible()
     copied = viewer.evaluate("navigator.clipboard.readText()")
     assert copied.startswith(f"{service.url}/v1/shared/")
     # What vizarr does: a page of another site, without a key, reads a range.

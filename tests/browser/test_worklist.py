@@ -86,11 +86,19 @@ def test_the_policy_is_strict(page: Page, service: Site) -> None:
     assert "http" not in policy
 
 
-def test_the_most_suspicious_comes_first(listed: Page) -> None:
-    scores = listed.locator(".score").all_inner_texts()
-    assert len(scores) == 3
-    assert [float(score) for score in scores] == sorted(map(float, scores), reverse=True)
-    assert names(listed)[-1] == MARKUP, "what nobody looked at comes last"
+def test_scores_of_a_model_of_drawings_do_not_count(listed: Page) -> None:
+    """They are shown, and neither sort the list nor make a slide suspicious."""
+    scores = {
+        name: float(row(listed, name).locator(".score").inner_text())
+        for name in ("much.tiff", "some.tiff", "clear.tiff")
+    }
+    assert scores["much.tiff"] > 0.5
+    newest_first = ["some.tiff", "much.tiff", "clear.tiff"]
+    assert names(listed) == [*newest_first, MARKUP], "what was not analysed comes last"
+    assert sorted(scores, key=lambda name: -scores[name]) != newest_first
+    expect(listed.locator("[data-filter=suspicious]")).to_have_text("Suspicious0")
+    expect(listed.locator(".score.high")).to_have_count(0)
+    expect(listed.get_by_text("drawings only")).to_have_count(3)
     much = row(listed, "much.tiff")
     expect(much.locator(".col-area")).to_contain_text("mm²")
     expect(much.locator(".col-state")).to_contain_text("Finished")
@@ -131,11 +139,38 @@ def test_names_are_text(listed: Page) -> None:
     name = listed.locator(".slide-name").filter(has_text="bold")
     expect(name).to_have_text(MARKUP)
     assert listed.locator(".slide-name *").count() == 0
-    listed.locator("tbody.group").last.get_by_role("button", name="More to do with").click()
+    listed.locator("tbody.group").last.get_by_role("button", name="More actions for").click()
     listed.get_by_role("button", name="Delete the slide…").click()
     expect(listed.get_by_role("dialog")).to_contain_text(MARKUP)
     assert listed.locator("dialog b, dialog img").count() == 0
     listed.get_by_role("button", name="Keep").click()
+
+
+def test_a_double_click_opens_the_slide_and_selects_no_text(listed: Page) -> None:
+    line = row(listed, "much.tiff")
+    line.locator(".col-analysis .model").dblclick()
+    expect(listed).to_have_url(re.compile(r"/slides/[0-9a-f]{32}\?layer="))
+    assert listed.evaluate("() => getSelection().toString()") == ""
+    listed.go_back()
+    expect(listed.locator("tbody.group")).to_have_count(4)
+    # On a button it is two clicks; text may still be selected by dragging.
+    line.get_by_role("button", name="More actions for").dblclick()
+    assert listed.url.endswith("/")
+    box = line.locator(".col-area").bounding_box()
+    assert box is not None
+    listed.mouse.move(box["x"] + 2, box["y"] + 2)
+    listed.mouse.down()
+    listed.mouse.move(box["x"] + box["width"], box["y"] + box["height"], steps=4)
+    listed.mouse.up()
+    assert listed.evaluate("() => getSelection().toString()") != ""
+
+
+def test_what_happens_after_an_upload_is_said(listed: Page) -> None:
+    choice = listed.get_by_label("After upload")
+    assert choice.locator("option").all_inner_texts() == [
+        "store without analysing",
+        f"analyse with {MODEL}",
+    ]
 
 
 def test_searching_and_filtering(listed: Page, filled: Site) -> None:
@@ -207,7 +242,7 @@ def test_results_are_downloaded(listed: Page) -> None:
     button.click()
     listed.context.grant_permissions(["clipboard-read", "clipboard-write"])
     listed.get_by_role("button", name="Copy the address of the Zarr store").click()
-    expect(listed.get_by_text("The address of the mask is copied.")).to_be_visible()
+    expect(listed.get_by_text("The address of the mask was copied.")).to_be_visible()
     address = listed.evaluate("() => navigator.clipboard.readText()")
     assert httpx.get(f"{address}/zarr.json").json()["zarr_format"] == 3, "needs no key"
 
@@ -231,7 +266,7 @@ def test_an_analysis_from_queue_to_result(listed: Page) -> None:
     expect(group.get_by_text(re.compile(r"^[\d,]+ of [\d,]+ tiles"))).to_be_visible(timeout=PATIENT)
     group.get_by_role("button", name="Cancel the analysis").click()
     expect(group.get_by_text("Cancelled")).to_be_visible(timeout=PATIENT)
-    group.get_by_role("button", name="More to do with").click()
+    group.get_by_role("button", name="More actions for").click()
     listed.get_by_role("button", name="Delete the analysis…").click()
     listed.get_by_role("button", name="Delete", exact=True).click()
     expect(group.get_by_text("Not analysed")).to_be_visible()
@@ -239,21 +274,21 @@ def test_an_analysis_from_queue_to_result(listed: Page) -> None:
 
 def test_two_analyses_of_one_slide(listed: Page) -> None:
     group = row(listed, "some.tiff")
-    group.get_by_role("button", name="More to do with").click()
-    listed.get_by_role("button", name="Analyse in another way…").click()
+    group.get_by_role("button", name="More actions for").click()
+    listed.get_by_role("button", name="Analyse with other settings…").click()
     dialog = listed.get_by_role("dialog", name="Analyse slide")
     dialog.get_by_label("Stride, px").fill("96")
     dialog.get_by_role("button", name="Queue analysis").click()
     expect(group.locator("tr")).to_have_count(2)
     # A menu that is being read stays while its line changes, and what it held back comes after it.
-    group.get_by_role("button", name="More to do with").first.click()
-    menu = listed.get_by_role("group", name="What to do with some.tiff")
+    group.get_by_role("button", name="More actions for").first.click()
+    menu = listed.get_by_role("group", name="Actions for some.tiff")
     expect(group.get_by_text("mm²")).to_have_count(2, timeout=PATIENT)
     expect(group.get_by_text("Finished")).to_have_count(2)
     expect(menu).to_be_visible()
     listed.keyboard.press("Escape")
     expect(group.get_by_role("button", name="Download results of")).to_have_count(2)
-    group.get_by_role("button", name="More to do with").last.click()
+    group.get_by_role("button", name="More actions for").last.click()
     listed.get_by_role("button", name="Delete the analysis…").click()
     listed.get_by_role("button", name="Delete", exact=True).click()
     expect(group.locator("tr")).to_have_count(1)
@@ -270,7 +305,7 @@ def test_everybody_can_use_it(
         assert accessibility_problems(page) == []
         wider = page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
         assert wider <= 0, "nothing has to be scrolled sideways"
-        page.get_by_role("button", name="More to do with").first.click()
+        page.get_by_role("button", name="More actions for").first.click()
         assert accessibility_problems(page) == []
 
 
@@ -288,7 +323,7 @@ def test_who_may_only_look_is_offered_nothing_else(
         expect(page.get_by_text("reading only")).to_be_visible()
         for name in ("Add slides", "Add folder", f"Analyse {MARKUP}"):
             expect(page.get_by_role("button", name=name)).to_have_count(0)
-        row(page, "much.tiff").get_by_role("button", name="More to do with").click()
+        row(page, "much.tiff").get_by_role("button", name="More actions for").click()
         expect(page.get_by_role("link", name="Outlines for QuPath")).to_be_visible()
         expect(page.get_by_role("button", name="Delete")).to_have_count(0)
 

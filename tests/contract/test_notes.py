@@ -22,7 +22,7 @@ from wsi_pipeline.jobs.keys import ApiKeys
 from wsi_pipeline.jobs.notes import MAX_COMMENT, NoteStore, Verdict
 from wsi_pipeline.jobs.requests import ConflictError, NotThereError
 from wsi_pipeline.jobs.slides import SlideStore
-from wsi_pipeline.jobs.tables import api_keys, metadata, notes, workspaces
+from wsi_pipeline.jobs.tables import api_keys, clock, metadata, notes, workspaces
 from wsi_pipeline.jobs.tables import audit as audit_table
 from wsi_pipeline.storage import open_storage
 
@@ -269,10 +269,16 @@ def test_deleting_a_slide_and_collecting_garbage_leave_notes_alone(
 # -- the table, where there was none
 
 
+_NO_CLOCK = "CREATE TEMP TABLE clock (id INTEGER, at DOUBLE, uptime DOUBLE)"
+
+
 @pytest.fixture
 def older(url: str) -> Iterator[Database]:
     """A database as the version before notes left it."""
     database = Database(url)
+    if database.dialect == "sqlite":
+        # It kept no time either; this version's statements find an empty table of it.
+        sa.event.listen(database.engine, "connect", lambda raw, _: raw.execute(_NO_CLOCK))
     with database.write() as connection:
         config = schema._config()
         config.attributes["connection"] = connection
@@ -293,7 +299,8 @@ def test_a_database_with_rows_gets_the_table(older: Database) -> None:
     before = everything(older)
     assert schema.migrate(older) == ("0001", schema.head())
     schema.check(older)
-    assert everything(older) == before
+    migrated = everything(older)
+    assert {name: migrated[name] for name in before} == before
     with older.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
@@ -313,15 +320,17 @@ def test_going_back_keeps_the_rest(older: Database) -> None:
         config.attributes["connection"] = connection
         command.downgrade(config, "0001")
         assert not sa.inspect(connection).has_table("notes")
-    assert everything(older) == before
+    kept = everything(older)
+    assert kept == {name: before[name] for name in kept}
 
 
 def everything(database: Database) -> dict[str, list[Any]]:
-    """Every row of every table but that of notes."""
+    """Every row of every table that is there, but notes and the time."""
     rows: dict[str, list[Any]] = {}
     with database.read() as connection:
+        there = set(sa.inspect(connection).get_table_names())
         for name, table in metadata.tables.items():
-            if name != notes.name:
+            if name in there - {notes.name, clock.name}:
                 rows[name] = [tuple(row) for row in connection.execute(sa.select(table))]
     assert rows[workspaces.name]
     assert rows[api_keys.name]

@@ -13,12 +13,18 @@ from service_support import TOKEN, Service, running, settings_in
 
 from wsi_pipeline import cli
 from wsi_pipeline.client import Client
+from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.testing import write_pyramid
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(settings_in(tmp_path_factory.mktemp("service"))) as service:
+def service(
+    tmp_path_factory: pytest.TempPathFactory, stub_package: ModelPackage
+) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("service")
+    (folder / "models").mkdir()
+    (folder / "models" / "stub").symlink_to(stub_package.folder)
+    with running(settings_in(folder)) as service:
         yield service
 
 
@@ -33,7 +39,11 @@ class Upload:
         patch.setenv("WSI_TOKEN", TOKEN)
 
     def __call__(self, *arguments: object) -> tuple[int, str, str]:
-        self._patch.setattr("sys.argv", ["wsi", "client", "upload", *map(str, arguments)])
+        return self.verb("upload", *arguments)
+
+    def verb(self, *arguments: object) -> tuple[int, str, str]:
+        """Another verb of ``wsi client``."""
+        self._patch.setattr("sys.argv", ["wsi", "client", *map(str, arguments)])
         self._capsys.readouterr()
         code: object = 0
         try:
@@ -133,3 +143,15 @@ def test_names_that_no_slide_can_have_are_told(upload: Upload, small: Path, tmp_
     code, out, err = upload("--no-check", "--name", "../a.tiff", small)
     assert (code, out) == (3, "")
     assert "the slide's name is a path" in err
+
+
+@pytest.mark.parametrize("option", ["--quiet", "--json"])
+def test_waiting_quietly_still_names_a_job_that_did_not_succeed(
+    upload: Upload, service: Service, small: Path, tmp_path: Path, option: str
+) -> None:
+    with Client(service.url, TOKEN, state_dir=tmp_path / "state") as client:
+        job = client.submit(client.upload(small).id, "stub")
+        client.cancel(job.id)
+    code, _, err = upload.verb("wait", job.id, option)
+    assert code == 3
+    assert err == f"✗ {job.id} cancelled\n"

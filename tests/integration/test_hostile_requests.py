@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import socket
 import stat
 import threading
@@ -18,6 +19,7 @@ import httpx
 import numpy as np
 import pytest
 from service_support import TOKEN, Service, running, settings_in
+from tiff_support import liars
 
 from api import limits, protocol
 from wsi_pipeline.testing import write_pyramid
@@ -222,6 +224,23 @@ def test_archives_that_mean_harm_are_rejected_and_leave_nothing(
     assert not [item for item in service.settings.spool_dir.iterdir() if item.is_dir()]
     stored = list(Path(service.settings.storage_url, "slides").rglob("*.tiff"))
     assert len(stored) == 1
+
+
+def test_slides_that_lie_are_rejected_soon(
+    service: Service, http: httpx.Client, tmp_path: Path
+) -> None:
+    """The check would otherwise follow their directories until its time is over."""
+    path = tmp_path / "a.tiff"
+    write_pyramid(path, np.full((200, 200, 3), 180, np.uint8), downsamples=(1, 2))
+    made = liars(path.read_bytes())
+    for name in ("next is itself", "below is itself", "many below", "as large as can be, level 0"):
+        answer = http.put("/v1/slides", params={"name": "a.tiff"}, content=made[name])
+        told = until_checked(http, answer.json()["id"])
+        assert told["state"] == "rejected", name
+        assert told["problem"]["type"] == "/problems/damaged-slide"
+        assert "\n" not in told["problem"]["detail"]
+        # Its time was not over: that would be another cause, after two minutes.
+        assert re.search("circle|directories|claims", told["problem"]["detail"]), name
 
 
 def named(http: httpx.Client, given: str) -> list[httpx.Response]:

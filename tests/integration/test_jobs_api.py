@@ -201,7 +201,7 @@ def test_models_are_listed_with_what_they_are_for(
         ({"slide_id": "no-id"}, "slide_id"),
         ({"model": "absent"}, "no model of this name"),
         ({"model": "../stub"}, "model"),
-        ({"stride": 65}, "leave tissue unseen"),
+        ({"stride": 65}, "leave tissue unclassified"),
         ({"stride": 0}, "stride"),
         ({"mpp": 0.5, "level": 1}, "mpp or level"),
         ({"threshold": 1}, "threshold"),

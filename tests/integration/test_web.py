@@ -199,7 +199,7 @@ def test_signing_in_takes_the_token_off_the_address(
 def test_a_link_that_is_no_longer_good(browser: httpx.Client, path: str, token: str) -> None:
     answer = browser.get(f"{path}?token={token}")
     assert answer.status_code == 401
-    assert "no longer good" in answer.text
+    assert "no longer valid" in answer.text
     assert "set-cookie" not in answer.headers
     assert browser.get("/v1/slides").status_code == 401
 

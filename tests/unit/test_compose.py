@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +146,8 @@ def test_images_run_as_nobody_special(path: Path) -> None:
     words = [word for word, _ in steps]
     assert words[0] == "ARG"
     assert steps[0][1].startswith("BASE=")
-    assert [rest for word, rest in steps if word == "FROM"] == ["${BASE} AS build", "${BASE}"]
+    stages = [rest for word, rest in steps if word == "FROM"]
+    assert (stages[0], stages[-1]) == ("${BASE} AS build", "${BASE}")
     assert ["USER", "10001:10001"] in steps
     after = words[words.index("USER") :]
     assert "RUN" not in after
@@ -157,14 +157,51 @@ def test_images_run_as_nobody_special(path: Path) -> None:
     assert "--verify-hashes --constraint requirements.lock" in text
 
 
-def test_the_api_image_computes_nothing() -> None:
-    """What it installs is part of what the project needs, at the same versions, without torch."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    group = project["dependency-groups"]["api"]
-    assert set(group) <= set(project["project"]["dependencies"])
-    names = {re.match(r"[a-z0-9-]+", line)[0] for line in group}  # type: ignore[index]  # all are names
-    assert not names & {"torch", "torchvision", "openvino", "nncf", "dask", "distributed"}
-    assert "--group pyproject.toml:api" in (ROOT / "docker" / "api.Dockerfile").read_text()
+@pytest.mark.parametrize(
+    ("image", "extras"),
+    [
+        ("api", {"service"}),
+        ("worker", {"openvino", "service"}),
+        ("worker-cuda", {"inference", "service"}),
+    ],
+)
+def test_an_image_installs_the_extras_it_needs(image: str, extras: set[str]) -> None:
+    """The API computes nothing; the CPU worker has no torch, which is most of the CUDA one."""
+    text = (ROOT / "docker" / f"{image}.Dockerfile").read_text()
+    # Of the stage whose installation the image copies.
+    stage = re.split("^FROM ", text, flags=re.MULTILINE)[1]
+    assert "COPY --from=build /opt/wsi /opt/wsi" in text
+    assert set(re.findall(r"--extra (\w+)", stage)) == extras
+    assert "--requirements pyproject.toml" in stage
+
+
+def test_the_demo_model_is_put_in_place_whole(
+    services: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    """Where it is missing or another, from the worker's image; what is the same stays."""
+    service = services["demo-model"]
+    assert service["image"] == services["worker"]["image"]
+    assert service["entrypoint"] == ["sh", "-c"]
+    assert (
+        "COPY --from=demo /models/demo /opt/models/demo"
+        in (ROOT / "docker" / "worker.Dockerfile").read_text()
+    )
+    (script,) = service["command"]
+    script = script.replace("/opt/models", str(tmp_path / "image")).replace(
+        " /models", f" {tmp_path / 'volume'}"
+    )
+    given = tmp_path / "image" / "demo" / "openvino" / "graph.json"
+    found = tmp_path / "volume" / "demo" / "openvino" / "graph.json"
+    given.parent.mkdir(parents=True)
+    (tmp_path / "volume").mkdir()
+    for content in ("first", "first", "second"):
+        given.write_text(content)
+        before = found.stat().st_ino if found.exists() else None
+        subprocess.run(["sh", "-c", script], check=True)
+        assert found.read_text() == content
+        unchanged = before is not None and found.stat().st_ino == before
+        assert unchanged == (content == "first" and before is not None)
+        assert [path.name for path in (tmp_path / "volume").iterdir()] == ["demo"]
 
 
 def test_the_proxy_holds_nothing_back_and_logs_no_arguments() -> None:

@@ -119,7 +119,7 @@ PAGES_MAY_IMPORT: dict[str, set[str]] = {
     "state": {"colour", "geometry"},
     "ui": {"api"},
     "uploads": {"api", "ui"},
-    "worklist": {"api", "colour", "ui", "uploads"},
+    "worklist": {"api", "colour", "geometry", "ui", "uploads"},
     "viewer": {"api", "colour", "geometry", "state", "ui"},
     "router": {"ui", "worklist", "viewer"},
     "main": {"api", "ui", "router"},

@@ -47,7 +47,7 @@ class _Reader:
 
     def _refuse(self, *_: object) -> None:
         raise AnnotationError(
-            self._path, "declares a document type, which ASAP never writes; it is refused"
+            self._path, "has a document type declaration, which ASAP never writes; it is refused"
         )
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
@@ -62,7 +62,7 @@ class _Reader:
             try:
                 place = None if order is None else float(order)
             except ValueError:
-                raise self._wrong(f"Order {order!r} is no number") from None
+                raise self._wrong(f"Order {order!r} is not a number") from None
             if "X" not in attributes or "Y" not in attributes:
                 raise self._wrong("a coordinate lacks X or Y")
             self._points.append((place, attributes["X"], attributes["Y"]))

@@ -203,7 +203,8 @@ def _base_factor(file: MaskFile, size: Size | None) -> float:
         stated = Size(*statement["level_0"])
         if size is not None and size != stated:
             raise AnnotationError(
-                file.path, f"was drawn for a slide of {stated} px, not of {size}; is it another's?"
+                file.path,
+                f"was drawn for a slide of {stated} px, not of {size}; is it of another slide?",
             )
         return factor
     if size is None or _same(size, finest):

@@ -66,7 +66,7 @@ class MaskLevel:
             return 0  # a sparse file leaves out what is empty
         data = os.pread(descriptor, count, self._page.dataoffsets[index])
         if len(data) != count:
-            raise AnnotationError(self._path, f"is truncated: block {index} is not all there")
+            raise AnnotationError(self._path, f"is truncated: block {index} is incomplete")
         known = self._constant.get(data) if count <= _CONSTANT_BYTES else None
         if known is not None:
             return known

@@ -43,7 +43,8 @@ def open_truth(
         return MaskTruth(path, kind, size)
     if kind not in _READERS:
         raise UsageError(
-            f"no truth is of the kind {kind!r}; choose {', '.join(get_args(TruthKind))}"
+            f"there is no kind of annotation or mask called {kind!r}; choose "
+            f"{', '.join(get_args(TruthKind))}"
         )
     area, notes = tumour_area(path, _READERS[kind](path), Groups(tuple(tumour)))
     truth = OutlineTruth(kind, area, notes)

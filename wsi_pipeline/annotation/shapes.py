@@ -96,7 +96,7 @@ def tumour_area(path: Path, drawing: Drawing, groups: Groups) -> tuple[Area, tup
         whole = shapely.difference(whole, shapely.union_all(cut))
     notes = list(drawing.notes)
     if slight:
-        notes.append(f"{slight} of its outlines enclose nothing and were left out")
+        notes.append(f"{slight} of its outlines enclose no area and were left out")
     if ignored:
         named = ", ".join(f"{name} ({count})" for name, count in sorted(ignored.items()))
         notes.append(f"neither tumour nor exclusion: {named}")

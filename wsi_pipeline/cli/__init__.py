@@ -1,7 +1,7 @@
 """The command line, ``wsi``: thin verbs over the library.
 
-Exit codes: 0 all well, 1 an unexpected failure, 2 wrong usage, 3 some slide or result is bad,
-130 interrupted.
+Exit codes: 0 success, 1 an unexpected failure, 2 wrong usage or an unusable table or model
+package, 3 some slide or result is bad, 130 interrupted.
 """
 
 import importlib
@@ -12,29 +12,29 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from wsi_pipeline.errors import PackageError, UsageError, WsiError
+from wsi_pipeline.errors import CohortError, PackageError, UsageError, WsiError
 
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE, EXIT_BAD, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 #: Verb -> module, function and what it does. Imported when used, so that `wsi --help` is instant.
 _VERBS = {
-    "demo": ("demo", "demo", "The whole of it on a synthetic slide, start to finish."),
+    "demo": ("demo", "demo", "Run every step on a synthetic slide."),
     "info": ("info", "info", "Show a slide's format, levels and resolution."),
     "run": ("run", "run", "Analyse slides: one, or a directory of thousands."),
-    "export": ("export", "export", "Turn a result into pictures, regions, tables and masks."),
-    "verify": ("verify", "verify", "Hash results again and name what is damaged."),
-    "evaluate": ("evaluate", "evaluate", "Say how good results are, with intervals."),
+    "export": ("export", "export", "Export a result as pictures, regions, tables and masks."),
+    "verify": ("verify", "verify", "Check the checksums of results; name what is damaged."),
+    "evaluate": ("evaluate", "evaluate", "Measure how good results are, with intervals."),
     "synth": ("synth", "synth", "Draw synthetic slides with planted tumour and exact truth."),
     "train": ("train", "train", "Train a model package from annotated slides."),
     "models": ("models", "app", "List, show, verify and make model packages."),
-    "dataset": ("dataset", "app", "Pair slides with annotations, draw masks, divide cohorts."),
+    "dataset": ("dataset", "app", "Pair slides with annotations, draw masks, divide data sets."),
     "serve": ("serve", "serve", "Start the service: uploads, queue, workers, masks over HTTP."),
     "worker": ("worker", "worker", "Add a worker to a service, on this or another host."),
-    "config": ("config", "config", "Show the service's settings and where each comes from."),
+    "config": ("config", "config", "Show the service's settings and the origin of each."),
     "keys": ("keys", "app", "Make, list and revoke API keys."),
     "audit": ("audit", "app", "Check the service's audit log."),
-    "migrate": ("migrate", "migrate", "Bring the service's database up to date."),
-    "gc": ("gc", "gc", "Remove what the service no longer needs."),
+    "migrate": ("migrate", "migrate", "Update the tables of the service's database."),
+    "gc": ("gc", "gc", "Remove data that the service no longer needs."),
     "client": ("client", "app", "Use a service: upload, submit, wait, fetch."),
 }
 
@@ -92,14 +92,14 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    """From a gigapixel pathology slide to a verified tumour mask.
+    """Find tumour on whole-slide images; write masks with checksums.
 
     Start with [bold]wsi demo[/], then [bold]wsi run --help[/]. Research software, not a medical
     device.
 
-    Exit codes: 0 all well, 1 an unexpected failure, 2 wrong usage, 3 some slide or result is bad,
-    130 interrupted. WSI_MODELS_DIR and WSI_CACHE_DIR say where models and their converted forms
-    are kept.
+    Exit codes: 0 success, 1 an unexpected failure, 2 wrong usage or an unusable table or model
+    package, 3 some slide or result is bad, 130 interrupted. WSI_MODELS_DIR and WSI_CACHE_DIR say
+    where models and their converted forms are kept.
     """
 
 
@@ -108,18 +108,30 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
         app()
-    except (UsageError, PackageError) as error:
+    except (UsageError, PackageError, CohortError) as error:
         _say(error)
         sys.exit(EXIT_USAGE)
     except WsiError as error:
         _say(error)
         sys.exit(EXIT_BAD)
+    except ModuleNotFoundError as error:
+        # Imported here: nobody who has everything needs it.
+        from wsi_pipeline.cli.extras import extra_with  # noqa: PLC0415
+
+        extra = extra_with(error.name)
+        if extra is None:
+            raise
+        sys.stderr.write(
+            f"wsi: this needs {error.name}, which is not installed: "
+            f"pip install 'wsi-pipeline[{extra}]'\n"
+        )
+        sys.exit(EXIT_USAGE)
     except OSError as error:
         # A folder that cannot be written, a disk that is full: the system's words say it.
         sys.stderr.write(f"wsi: {error}\n")
         sys.exit(EXIT_FAILURE)
     except KeyboardInterrupt:
-        sys.stderr.write("wsi: interrupted; the same command goes on where it was\n")
+        sys.stderr.write("wsi: interrupted; the same command continues\n")
         sys.exit(EXIT_INTERRUPTED)
 
 

@@ -1,4 +1,4 @@
-"""``wsi audit``: tells whether the audit log is whole."""
+"""``wsi audit``: checks whether the audit log is complete."""
 
 import json as json_format
 import sys
@@ -29,7 +29,7 @@ def verify(
     holds: Annotated[
         str | None,
         typer.Option(
-            help="A hash this command printed before: fails if that line is no longer there.",
+            help="A hash that this command printed before: fails if that line no longer exists.",
             metavar="SHA256",
         ),
     ] = None,
@@ -37,8 +37,8 @@ def verify(
 ) -> None:
     """Recompute the audit log's chain of hashes and print the last.
 
-    Keep the last hash elsewhere: with [bold]--holds[/] it shows later that the end was not cut
-    off either.
+    Keep the last hash on another machine: with [bold]--holds[/] it shows later whether lines were
+    removed from the end.
 
     [bold]Examples[/]
 
@@ -46,7 +46,7 @@ def verify(
 
         wsi audit verify --holds 5d41402abc4b2a76b9719d911017c592…
 
-    Exit codes: 0 whole, 3 altered.
+    Exit codes: 0 complete, 3 altered.
     """
     with open_database(load_settings(data_dir=data_dir, database=database)) as opened:
         count, last = verify_chain(opened)

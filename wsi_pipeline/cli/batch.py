@@ -75,9 +75,7 @@ def _conclude(
             for status in ("done", "skipped", "failed")
         }
         text = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-        extra = (
-            f"; {len(ignored)} other files left alone (named in summary.json)" if ignored else ""
-        )
+        extra = f"; {len(ignored)} other files skipped (named in summary.json)" if ignored else ""
         console.print(
             f"{text or 'nothing to do'}{extra}. Table: {out / 'summary.csv'}", soft_wrap=True
         )

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -54,12 +55,12 @@ def submit(
     priority: Annotated[int, typer.Option(help="Higher is sooner.", min=-100, max=100)] = 0,
     webhook: Annotated[
         str | None,
-        typer.Option(help="Address told when a job is over.", show_default=False),
+        typer.Option(help="Address notified when a job is finished.", show_default=False),
     ] = None,
     *,
     remote: Remote,
 ) -> None:
-    """Queue slides, all or none, and print the ids of their jobs.
+    """Queue slides (all or none) and print the ids of their jobs.
 
     [bold]Examples[/]
 
@@ -96,12 +97,13 @@ def status(
         ),
     ] = None,
     limit: Annotated[
-        int, typer.Option(help="How many of the newest, where none is named.", min=1, max=200)
+        int,
+        typer.Option(help="Number of the newest jobs to show, if none is named.", min=1, max=200),
     ] = 20,
     *,
     remote: Remote,
 ) -> None:
-    """Show where jobs stand.
+    """Show the state of jobs.
 
     [bold]Examples[/]
 
@@ -132,12 +134,12 @@ def status(
 def wait(
     jobs: _JobIds,
     timeout: Annotated[
-        float | None, typer.Option(help="Seconds after which to give up.", show_default=False)
+        float | None, typer.Option(help="Maximum waiting time in seconds.", show_default=False)
     ] = None,
     *,
     remote: Remote,
 ) -> None:
-    """Wait until jobs are over, with their progress.
+    """Wait until jobs are finished, showing their progress.
 
     [bold]Example[/]
 
@@ -173,7 +175,7 @@ def wait(
                 )
 
             ended.append(client.wait(job_id, progress=show, timeout_seconds=timeout))
-            if not remote.quiet and not remote.json:
+            if ended[-1].state != "succeeded" or not (remote.quiet or remote.json):
                 _say(ended[-1])
     remote.print_json(ended)
     if any(job.state != "succeeded" for job in ended):
@@ -187,7 +189,7 @@ def cancel(
     *,
     remote: Remote,
 ) -> None:
-    """Give jobs up; those that run stop within seconds.
+    """Cancel jobs; running ones stop within seconds.
 
     [bold]Example[/]
 
@@ -204,14 +206,14 @@ def cancel(
 @with_remote
 def share(
     jobs: _JobIds,
-    hours: Annotated[int, typer.Option(help="How long it lasts.", min=1, max=720)] = 168,
+    hours: Annotated[int, typer.Option(help="Hours until the link expires.", min=1, max=720)] = 168,
     *,
     remote: Remote,
 ) -> None:
     """Print addresses of masks that vizarr, QuPath and zarr-python open without a key.
 
-    Whoever has one may read the mask until it ends; `wsi keys revoke` ends all that were made
-    with a key.
+    Anyone who has one can read the mask until it expires; `wsi keys revoke` ends all that were
+    made with a key.
 
     [bold]Example[/]
 
@@ -227,7 +229,7 @@ def share(
     for mask in shared:
         sys.stdout.write(f"{mask.url}\n")
     if not remote.quiet:
-        sys.stderr.write(f"Good until {shared[-1].expires_at.astimezone():%Y-%m-%d %H:%M}.\n")
+        sys.stderr.write(f"Valid until {shared[-1].expires_at.astimezone():%Y-%m-%d %H:%M}.\n")
 
 
 app.command()(fetch)
@@ -252,4 +254,6 @@ def _say(job: JobFacts) -> None:
         console.print(f"[green]✓[/] {job.id}", highlight=False)
         return
     reason = "" if job.problem is None else f": {job.problem['detail']}"
-    console.print(f"[red]✗[/] {job.id} {job.state}{reason}", highlight=False, soft_wrap=True)
+    console.print(
+        f"[red]✗[/] {job.id} {job.state}{escape(reason)}", highlight=False, soft_wrap=True
+    )

@@ -25,7 +25,7 @@ from wsi_pipeline.slide.opening import open_slide
 from wsi_pipeline.synth.spec import parse_size
 
 app = typer.Typer(
-    help="Pair slides with what is known of them, draw annotations as masks, divide cohorts.",
+    help="Pair slides with annotations and labels, draw annotations as masks, divide data sets.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
@@ -47,7 +47,7 @@ def rasterize(
     *,
     like: Annotated[
         Path | None,
-        typer.Option(help="The slide it is of: gives the levels and their sizes.", metavar="SLIDE"),
+        typer.Option(help="Its slide: gives the levels and their sizes.", metavar="SLIDE"),
     ] = None,
     size: Annotated[
         str | None,
@@ -56,8 +56,8 @@ def rasterize(
             metavar="WIDTHxHEIGHT",
         ),
     ] = None,
-    level: Annotated[int, typer.Option(help="The slide's level to begin with.", min=0)] = 0,
-    value: Annotated[int, typer.Option(help="Of tumour px.", min=1, max=255)] = 255,
+    level: Annotated[int, typer.Option(help="First level of the mask.", min=0)] = 0,
+    value: Annotated[int, typer.Option(help="Value of tumour px.", min=1, max=255)] = 255,
     kind: Annotated[
         TruthKind | None,
         typer.Option(
@@ -159,9 +159,9 @@ def split(
             metavar="NAME",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the drawing.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random split.", min=0)] = 0,
     redraw: Annotated[
-        bool, typer.Option("--redraw", help="Draw training and validation slides anew.")
+        bool, typer.Option("--redraw", help="Draw training and validation slides again.")
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another table that is there.")
@@ -170,8 +170,8 @@ def split(
 ) -> None:
     """Divide a cohort into training, validation and test slides, by whole patients or centres.
 
-    Labels and centres are spread evenly. Test and excluded slides that the table names stay what
-    they are. Patches are never divided: all of a patient's are on one side.
+    Labels and centres are spread evenly. Slides that are already test or excluded keep that. All
+    slides of a patient are in one split.
 
     [bold]Examples[/]
 
@@ -185,7 +185,7 @@ def split(
 
         wsi dataset split cohort.csv --by centre --validation 0.2 --test 0.2
 
-    Exit codes: 0 written, 2 wrong usage, 3 the table cannot be divided so.
+    Exit codes: 0 written, 2 wrong usage, or the table cannot be read or divided so.
     """
     options = SplitOptions(
         validation=validation,
@@ -212,19 +212,22 @@ def show(
     cohort: _Cohort,
     *,
     check: Annotated[
-        bool, typer.Option("--check", help="Open every slide and lay its truth on it.")
+        bool,
+        typer.Option(
+            "--check", help="Open every slide and compare its annotation or mask with it."
+        ),
     ] = False,
     paths: Annotated[
         str | None,
         typer.Option(
-            help="Print the slides of a split instead, a path a line.",
+            help="Print the slides of a split instead, one path per line.",
             metavar="SPLIT",
             show_default=False,
         ),
     ] = None,
     json: _Json = False,
 ) -> None:
-    """Count a cohort's slides by split, centre and label, and say what would spoil its use.
+    """Count a cohort's slides by split, centre and label, and name what makes it unusable.
 
     [bold]Examples[/]
 
@@ -232,11 +235,11 @@ def show(
 
         wsi dataset show cohort.csv --check
 
-    What is held out, analysed:
+    Analyse the test slides:
 
         wsi run $(wsi dataset show cohort.csv --paths test) -o results --model models/lab
 
-    Exit codes: 0 all well, 2 wrong usage, 3 the table is bad, or --check found something.
+    Exit codes: 0 success, 2 wrong usage or an unusable table, 3 --check found something.
     """
     table = read_cohort(cohort)
     if paths is not None:
@@ -256,7 +259,7 @@ def show(
     else:
         show_counts(table)
         if check and not problems:
-            Console().print(f"[green]✓[/] {len(table)} slides and their truth are sound")
+            Console().print(f"[green]✓[/] {len(table)} slides and their annotations are valid")
     for problem in problems:
         console.print(f"[red]✗[/] {plain(problem)}", highlight=False, soft_wrap=True)
     if problems:

@@ -24,7 +24,7 @@ from wsi_pipeline.cohort.table import write_cohort
 from wsi_pipeline.errors import UsageError
 
 _EXIT_BAD = 3
-_TRUTH, _FACTS = "Truth", "What is known of slides"
+_TRUTH, _FACTS = "Annotations and masks", "Labels, patients, centres"
 
 
 def index(
@@ -50,7 +50,7 @@ def index(
     mask_value: Annotated[
         int | None,
         typer.Option(
-            help="Value of tumour in masks: 255, 2 or 1; never guessed.",
+            help="Value of tumour in masks: 255, 2 or 1; must be declared.",
             metavar="N",
             rich_help_panel=_TRUTH,
         ),
@@ -58,7 +58,7 @@ def index(
     prefer: Annotated[
         Prefer | None,
         typer.Option(
-            help="What to use where a slide has several. [dim]\\[default: the annotation][/]",
+            help="What to use if a slide has several. [dim]\\[default: the annotation][/]",
             show_default=False,
             rich_help_panel=_TRUTH,
         ),
@@ -67,7 +67,7 @@ def index(
         list[str] | None,
         typer.Option(
             help="A group (ASAP) or class (QuPath) that is tumour; may be repeated. "
-            "[dim]\\[default: Tumor, metastases, _0, _1 and the like][/]",
+            "[dim]\\[default: Tumor, metastases, _0, _1 and similar][/]",
             metavar="NAME",
             show_default=False,
             rich_help_panel=_TRUTH,
@@ -84,7 +84,7 @@ def index(
         bool,
         typer.Option(
             "--allow-unannotated",
-            help="Take tumour slides without a truth among slides that have one.",
+            help="Accept tumour slides without annotation or mask.",
             rich_help_panel=_TRUTH,
         ),
     ] = False,
@@ -116,7 +116,7 @@ def index(
         typer.Option(
             "--centre-from",
             "--center-from",
-            help="Pattern that finds the centre, likewise.",
+            help="Pattern that finds the centre in the same way.",
             metavar="REGEX",
             rich_help_panel=_FACTS,
         ),
@@ -135,7 +135,7 @@ def index(
         bool,
         typer.Option(
             "--plain-names",
-            help="Names like CAMELYON's (normal_001, patient_000_node_0) say nothing.",
+            help="Ignore what names like CAMELYON's (normal_001) say.",
             rich_help_panel=_FACTS,
         ),
     ] = False,
@@ -144,9 +144,9 @@ def index(
 ) -> None:
     """Find slides, masks and annotations, pair them by name, check all, and write a table.
 
-    Each slide is opened and its truth laid on it. Whatever does not fit is named, and then no
-    table is written: files without a slide, names that are there twice, annotations that lie
-    outside their slide, damaged files, labels that contradict an annotation.
+    Each slide is opened and its annotation compared with it. All problems are listed, and then no
+    table is written: files without a slide, names that occur twice, annotations outside their
+    slide, damaged files, labels that contradict an annotation.
 
     [bold]Examples[/]
 
@@ -158,11 +158,12 @@ def index(
 
         wsi dataset index CAMELYON16 -o cohort.csv --mask-value 2 --labels reference.csv
 
-    QuPath annotations whose tumour class is called otherwise:
+    QuPath annotations whose tumour class has another name:
 
         wsi dataset index slides -o cohort.csv --labels list.csv --tumour-class "Invasive carcinoma"
 
-    Exit codes: 0 written, 2 wrong usage, 3 something has to be put right first.
+    Exit codes: 0 written, 2 wrong usage or an unusable table of labels, 3 a slide or an annotation
+    has to be corrected first.
     """
     if output.exists() and not overwrite:
         raise UsageError(f"{output} already exists; pass --overwrite to replace it")

@@ -32,7 +32,7 @@ _SEED = 7
 
 
 def demo(
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for everything.")] = Path(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for all files.")] = Path(
         "build/demo"
     ),
     size: Annotated[
@@ -42,9 +42,8 @@ def demo(
 ) -> None:
     """Draw a slide with planted tumour, build a demo model, analyse, compare with the truth.
 
-    Everything is made on this machine and nothing is downloaded. Slide and model are synthetic:
-    the figures say that the pipeline works, not how it does on real tissue. Run again, it keeps
-    slide and model and analyses anew.
+    Nothing is downloaded. Slide and model are synthetic: the figures show that the pipeline works
+    and say nothing about real tissue. A second run keeps slide and model and repeats the analysis.
 
     [bold]Example[/]
 
@@ -116,8 +115,8 @@ def _report(
         f"  tumour area   {record.tumour_area_mm2:.2f} mm², planted {truth.planted_mm2:.2f} mm²\n"
         f"  agreement     Dice {truth.dice:.3f}, sensitivity {truth.sensitivity:.3f}, "
         f"precision {truth.precision:.3f}\n"
-        f"  [yellow]slide and model are synthetic: this shows that the pipeline works, not how it "
-        f"does on real tissue[/]",
+        f"  [yellow]slide and model are synthetic: the figures show that the pipeline works; "
+        f"they say nothing about real tissue[/]",
         highlight=False,
     )
     names = {

@@ -3,16 +3,17 @@
 import json as json_format
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from wsi_pipeline.cli import EXIT_BAD, EXIT_OK
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.display import BAR_WIDTH, Display
-from wsi_pipeline.cohort.table import read_cohort
+from wsi_pipeline.cohort.references import read_any_cohort
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.evaluation.evaluation import Evaluation
 from wsi_pipeline.evaluation.evaluation import evaluate as run_evaluation
@@ -41,11 +42,15 @@ _TITLES = {
 def evaluate(
     results: Annotated[
         list[Path] | None,
-        typer.Argument(help="Result stores, or folders of them as [bold]wsi run[/] leaves."),
+        typer.Argument(help="Result stores, or folders of them, as [bold]wsi run[/] writes."),
     ] = None,
     *,
     cohort: Annotated[
-        Path, typer.Option(help="Table of slides and their truth; slide,label are enough.")
+        Path,
+        typer.Option(
+            help="Table of slides and their truth; slide,label are enough. CAMELYON's "
+            "reference.csv is taken, too."
+        ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the report.")],
     split: Annotated[
@@ -127,28 +132,34 @@ def evaluate(
     ] = "linear",
     stages: Annotated[
         bool,
-        typer.Option("--stages", help="Stage patients as CAMELYON17.", rich_help_panel=_RULES),
+        typer.Option(
+            "--stages", help="Stage patients by CAMELYON17's rules.", rich_help_panel=_RULES
+        ),
     ] = False,
     resamples: Annotated[int, typer.Option(help="Bootstrap draws of slides.", min=1)] = 2000,
-    seed: Annotated[int, typer.Option(help="Of the draws.", min=0)] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.", min=0)] = 1,
     gallery: Annotated[
-        int, typer.Option(help="Errors of each kind that are shown.", min=0, max=100)
+        int, typer.Option(help="Number of errors of each kind to show.", min=0, max=100)
     ] = 12,
     workers: Annotated[
         int | None,
-        typer.Option(help="Slides at once. [dim]\\[default: one per core, at most 4][/]", min=1),
+        typer.Option(
+            help="Slides at the same time. [dim]\\[default: one per core, at most 4][/]", min=1
+        ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a report that is there.")
+        bool, typer.Option("--overwrite", help="Replace an existing report.")
     ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print metrics.json on standard output.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no lines.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print missing and failed slides only.")
+    ] = False,
 ) -> None:
-    """Say how good results are: slides, lesions, masks and tiles, with 95 % intervals.
+    """Measure how good results are: slides, lesions, masks and tiles, with 95 % intervals.
 
-    Leaves [bold]OUT/report.html[/], a page that needs nothing else, [bold]OUT/metrics.json[/]
+    Writes [bold]OUT/report.html[/], a self-contained page, [bold]OUT/metrics.json[/]
     with every number, and [bold]OUT/detections/NAME.csv[/] in the challenge's form. Slides are
     paired by name. FROC is by CAMELYON16's rule; slides whose tumour is not fully annotated are
     left out of it.
@@ -171,8 +182,8 @@ def evaluate(
 
         wsi evaluate results --cohort cohort.csv --stages -o report
 
-    Exit codes: 0 all well, 2 wrong usage, 3 some slide is missing or bad: the report is there, of
-    the others, and names it; or a source speaks of a slide that is not in the table.
+    Exit codes: 0 success; 2 wrong usage, or a table that cannot be used: there is no report;
+    3 some slide is missing or bad: there is a report of the others, which names it.
     """
     settings = EvaluationSettings(
         threshold=threshold,
@@ -188,11 +199,13 @@ def evaluate(
         pictures=gallery,
     )
     check_folder(out, overwrite=overwrite)
-    table = read_cohort(cohort)
+    table = read_any_cohort(cohort)
     sources = Sources(tuple(results or ()), scores, detections, labels)
     pairing = pair(table, sources, split)
     if not pairing.cases:
-        raise UsageError(f"{cohort}: of none of its {pairing.split} slides anything is said")
+        raise UsageError(
+            f"{cohort}: there is no result, score or detection of any of its {pairing.split} slides"
+        )
     with _Display(quiet=quiet) as display:
         evaluation = run_evaluation(
             table, pairing, settings, workers=workers, progress=display.step
@@ -205,8 +218,7 @@ def evaluate(
         )
     if json:
         sys.stdout.write(json_format.dumps(evaluation.metrics, allow_nan=False) + "\n")
-    if not quiet:
-        _say(evaluation, out)
+    _say(evaluation, out, quiet=quiet)
     raise typer.Exit(EXIT_OK if evaluation.complete else EXIT_BAD)
 
 
@@ -239,9 +251,29 @@ class _Display(Display):
         self._progress.update(self._task, description=what, completed=done, total=total)
 
 
-def _say(evaluation: Evaluation, out: Path) -> None:
-    """The headline, and what is missing."""
+def _say(evaluation: Evaluation, out: Path, *, quiet: bool) -> None:
+    """The headline, and what is missing; of a quiet command only what is missing."""
     metrics = evaluation.metrics
+    if not quiet:
+        _say_headline(metrics)
+    for kind, names in metrics["missing"].items():
+        if names:
+            console.print(
+                f"[yellow]! without {kind}, so not in the figures: {escape(listed(names, 20))}[/]",
+                soft_wrap=True,
+                highlight=False,
+            )
+    for name, why in metrics["failed"].items():
+        console.print(f"[red]✗[/] {escape(f'{name}: {why}')}", soft_wrap=True, highlight=False)
+    if quiet:
+        return
+    if metrics["synthetic"]:
+        console.print("[yellow]! synthetic: these figures say nothing about real slides[/]")
+    count = metrics["cohort"]["slides"]
+    console.print(f"{count} slides. Report: {out / PAGE}", soft_wrap=True, highlight=False)
+
+
+def _say_headline(metrics: dict[str, Any]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
@@ -261,16 +293,3 @@ def _say(evaluation: Evaluation, out: Path) -> None:
             "stages, kappa", f"{kappa['value']:.4f}", f"95 % {kappa['low']:.4f}–{kappa['high']:.4f}"
         )
     console.print(table, highlight=False)
-    for kind, names in metrics["missing"].items():
-        if names:
-            console.print(
-                f"[yellow]! without {kind}, so not in the figures: {listed(names, 20)}[/]",
-                soft_wrap=True,
-                highlight=False,
-            )
-    for name, why in metrics["failed"].items():
-        console.print(f"[red]✗[/] {name}: {why}", soft_wrap=True, highlight=False)
-    if metrics["synthetic"]:
-        console.print("[yellow]! synthetic: these figures say nothing of real slides[/]")
-    count = metrics["cohort"]["slides"]
-    console.print(f"{count} slides. Report: {out / PAGE}", soft_wrap=True, highlight=False)

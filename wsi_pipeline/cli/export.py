@@ -61,7 +61,9 @@ def export(
     ] = None,
     palette: Annotated[
         Palette,
-        typer.Option(help="Colours; all are safe for the colour-blind.", rich_help_panel=_HEATMAP),
+        typer.Option(
+            help="Colours; all are suitable for colour-blind users.", rich_help_panel=_HEATMAP
+        ),
     ] = "viridis",
     side: Annotated[
         int,
@@ -83,7 +85,8 @@ def export(
     values: Annotated[
         MaskValues,
         typer.Option(
-            help="255: 255 is tumour, 0 all else. class: 0 not tumour, 1 tumour, 255 not analysed.",
+            help="255: 255 is tumour, 0 everything else. class: 0 not tumour, 1 tumour, 255 not "
+            "analysed.",
             rich_help_panel="TIFF",
         ),
     ] = "255",

@@ -30,14 +30,14 @@ def gc(
     database: DatabaseUrl = None,
     storage: StorageUrl = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be removed.")
+        bool, typer.Option("--dry-run", help="Only list what would be removed.")
     ] = False,
     json: Json = False,
 ) -> None:
     """Remove expired uploads, ended sessions, results no job has, and bytes nobody knows.
 
-    A result goes when the last job that has it was deleted: until then identical work is answered
-    with it. Bytes that could still be on their way stay. Safe while the service runs.
+    A result is removed after the last job that has it was deleted: until then it is reused for
+    identical work. Files that may still be in transfer stay. Safe while the service runs.
 
     [bold]Examples[/]
 

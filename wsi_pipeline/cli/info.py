@@ -54,7 +54,7 @@ def info(
 
     The slide is checked as [bold]wsi run[/] checks it with the same options before it looks for
     tissue, and what [bold]run[/] would refuse is refused here, for the same reason and with the
-    same exit code. The file is read in a child process, so that a damaged or hostile one harms
+    same exit code. The file is read in a child process, so that a damaged or malicious one harms
     nothing. The model itself is not loaded.
 
     [bold]Examples[/]

@@ -39,11 +39,11 @@ def create(
         Scope, typer.Option(help="view; submit adds uploads and jobs; admin adds the rest.")
     ] = Scope.VIEW,
     workspace: Annotated[
-        str, typer.Option(help="Whose slides and jobs it sees; made if it is new.")
+        str, typer.Option(help="Workspace of the key; created if it is new.")
     ] = DEFAULT_WORKSPACE,
     expires: Annotated[
         str | None,
-        typer.Option(help="How long it is good: 90d, 12h. [dim]\\[default: for ever][/]"),
+        typer.Option(help="How long it is valid: 90d, 12h. [dim]\\[default: without limit][/]"),
     ] = None,
     data_dir: DataDir = None,
     database: DatabaseUrl = None,
@@ -63,9 +63,9 @@ def create(
     if json:
         sys.stdout.write(json_format.dumps({**_facts(made), "key": secret}) + "\n")
         return
-    until = f", good until {_day(made.expires_at)}" if made.expires_at else ""
+    until = f", valid until {_day(made.expires_at)}" if made.expires_at else ""
     console.print(
-        f"key {made.id}: {made.scope} in workspace {made.workspace}{until}; this is it, once:",
+        f"key {made.id}: {made.scope} in workspace {made.workspace}{until}; it is shown only once:",
         highlight=False,
         markup=False,
         soft_wrap=True,

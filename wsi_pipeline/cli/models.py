@@ -25,7 +25,6 @@ from wsi_pipeline.model.package import (
     load_package,
 )
 from wsi_pipeline.model.predictor import predict_all
-from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
 from wsi_pipeline.settings import Settings
 
 app = typer.Typer(
@@ -174,6 +173,9 @@ def verify(
 
     Exit codes: 0 sound, 2 altered, incomplete or not reproduced here.
     """
+    # Imported here: this needs OpenVINO, looking at packages does not.
+    from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor  # noqa: PLC0415
+
     found = _find(package)
     request = RuntimeRequest(device, precision, Settings().cache_dir, runtime=runtime)
     with console.status("computing the reference"):
@@ -192,11 +194,35 @@ def verify(
         sys.stdout.write(json_format.dumps(facts) + "\n")
         return
     Console().print(
-        f"[green]✓[/] {found.name} {found.description.version}: files whole; "
+        f"[green]✓[/] {found.name} {found.description.version}: checksums verified; "
         f"{info.runtime} in {info.precision} on {info.device} reproduces {len(expected)} "
         f"reference probabilities within {largest:.2g}",
         highlight=False,
     )
+
+
+@app.command()
+def convert(package: _Package, json: _Json = False) -> None:
+    """Add a package's OpenVINO graph to its folder, so that CPUs need no torch to run it.
+
+    The package stays the same: its SHA-256 does not change. The graph takes as much room as the
+    weights. Needs torch; the image of the CPU worker has none.
+
+    [bold]Example[/]
+
+        wsi models convert my-package
+    """
+    # Imported here: this needs OpenVINO, looking at packages does not.
+    from wsi_pipeline.model.conversion import carry_graph  # noqa: PLC0415
+
+    found = _find(package)
+    with console.status("converting"):
+        folder = carry_graph(found, Settings().cache_dir)
+    if json:
+        facts = {"package": found.name, "sha256": found.sha256, "folder": str(folder)}
+        sys.stdout.write(json_format.dumps(facts) + "\n")
+        return
+    Console().print(f"[green]✓[/] {folder}", highlight=False, soft_wrap=True)
 
 
 @app.command()

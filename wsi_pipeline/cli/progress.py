@@ -36,7 +36,7 @@ class RunDisplay(Display):
 
     Args:
         slides: How many there are.
-        quiet: Say nothing.
+        quiet: Say nothing but what failed.
     """
 
     def __init__(self, slides: int, *, quiet: bool = False) -> None:
@@ -67,7 +67,7 @@ class RunDisplay(Display):
                 self._progress.remove_task(task)
         if self._run is not None:
             self._progress.advance(self._run)
-        if not self._quiet:
+        if not self._quiet or outcome.status == "failed":
             self._progress.console.print(_line(outcome), soft_wrap=True)
 
 
@@ -111,7 +111,7 @@ def _line(outcome: Outcome) -> Text:
     area = outcome.tumour_area_mm2 or 0.0
     line.append(f"{outcome.slide}: score {score}, tumour {area:.2f} mm², {outcome.tiles:,} tiles")
     if outcome.status == "skipped":
-        line.append(" (valid result was there)", style="dim")
+        line.append(" (a valid result exists)", style="dim")
     else:
         line.append(
             f" in {outcome.seconds:.1f} s, {outcome.reads_saved:,} full-resolution reads saved"

@@ -31,7 +31,7 @@ Url = Annotated[
     typer.Option(
         "--url",
         envvar="WSI_URL",
-        help="Address of the service; the one `wsi serve` prints, with the token, will do.",
+        help="Address of the service; the one that `wsi serve` prints can be used with its token.",
         show_default="http://127.0.0.1:8000",
         rich_help_panel=_WHICH,
     ),
@@ -41,7 +41,7 @@ Token = Annotated[
     typer.Option(
         "--token",
         envvar="WSI_TOKEN",
-        help="API key. Other users of this machine can see it among the processes; better use "
+        help="API key. Other users of this machine can see it in the list of processes; prefer "
         "the variable or a file.",
         show_default=False,
         rich_help_panel=_WHICH,
@@ -58,9 +58,9 @@ TokenFile = Annotated[
     ),
 ]
 Json = Annotated[
-    bool, typer.Option("--json", help="Print what the service told as JSON on standard output.")
+    bool, typer.Option("--json", help="Print the service's answer as JSON on standard output.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no lines.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print answers and errors only.")]
 LOCAL = "http://127.0.0.1:8000"
 
 

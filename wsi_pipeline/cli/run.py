@@ -28,7 +28,7 @@ _HOW = "Computing"
 def run(
     slides: Annotated[
         list[str],
-        typer.Argument(help="Slide files, folders (searched through) or glob patterns."),
+        typer.Argument(help="Slide files, folders (with subfolders) or glob patterns."),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")],
     model: Annotated[
@@ -68,7 +68,7 @@ def run(
     precision: Annotated[
         PrecisionChoice,
         typer.Option(
-            help="auto: fast, with the decision of each tile at the threshold as in fp32. bf16 "
+            help="auto: fast, with the same decision of each tile at the threshold as fp32. bf16 "
             "anywhere, int8 on CPUs, fp16 on GPUs.",
             rich_help_panel=_HOW,
         ),
@@ -94,18 +94,20 @@ def run(
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results that are there.")
+        bool, typer.Option("--overwrite", help="Replace existing results.")
     ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON on standard output.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no lines.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print failed slides only, and no progress.")
+    ] = False,
 ) -> None:
-    """Analyse slides: find tissue, classify its tiles, leave a verified tumour mask.
+    """Analyse slides: find tissue, classify its tiles, write a tumour mask with checksums.
 
-    Each slide becomes [bold]OUT/NAME.zarr[/] (OME-Zarr), and [bold]OUT/summary.csv[/] says what
-    became of all: done, skipped (a valid result was there) or failed with the reason. One bad
-    slide never stops the others. Started again it goes on where it was stopped or killed.
+    Each slide becomes [bold]OUT/NAME.zarr[/] (OME-Zarr), and [bold]OUT/summary.csv[/] has one row
+    per slide: done, skipped (a valid result exists) or failed with the reason. A slide that fails
+    does not stop the others. Started again, an interrupted run continues.
 
     [bold]Examples[/]
 
@@ -113,7 +115,7 @@ def run(
 
         wsi run slide.svs -o results --model demo
 
-    A directory over night, at 0.5 µm/px with half-overlapping tiles:
+    A directory, at 0.5 µm/px with half-overlapping tiles:
 
         wsi run /slides -o results --model lab-model --mpp 0.5 --stride 150
 
@@ -128,7 +130,7 @@ def run(
     In folders, files named NAME_mask.tiff are taken for masks, not slides, and PNG and JPEG files
     for pictures of slides: those are analysed where they are named or match a pattern.
 
-    Exit codes: 0 all well, 3 some slide failed, 2 wrong usage.
+    Exit codes: 0 success, 3 some slide failed, 2 wrong usage.
     """
     config = analysis_config(
         mpp=mpp,

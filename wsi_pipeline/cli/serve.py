@@ -21,6 +21,7 @@ import typer
 
 from wsi_pipeline.cli import EXIT_FAILURE, EXIT_OK
 from wsi_pipeline.cli.console import console
+from wsi_pipeline.cli.extras import require
 from wsi_pipeline.cli.service import (
     DatabaseUrl,
     DataDir,
@@ -77,7 +78,7 @@ def serve(
     workers: Annotated[
         int | None,
         typer.Option(
-            help="Worker processes here; 0 leaves it to `wsi worker`. [dim]\\[default: 1][/]",
+            help="Worker processes here; 0: none, use `wsi worker`. [dim]\\[default: 1][/]",
             min=0,
             rich_help_panel=_COMPUTE,
         ),
@@ -136,6 +137,7 @@ def serve(
         "log_format": log_format,
     }
     settings = load_settings(**flags)
+    require("fastapi", *(["openvino"] if settings.workers else []))
     logs.set_up(settings.log_format)
     with _only_one(settings.data_dir), _listen(settings) as listening:
         check_storage(settings.storage_url)
@@ -319,4 +321,4 @@ def _say_address(settings: ServiceSettings, port: int, token: str | None) -> Non
         log.info("the token is in a file", extra={"facts": {"file": str(file)}})
     sys.stdout.flush()
     if sys.stderr.isatty():
-        console.print(f"everything is kept in {settings.data_dir}; Ctrl-C stops", highlight=False)
+        console.print(f"all data are kept in {settings.data_dir}; Ctrl-C stops", highlight=False)

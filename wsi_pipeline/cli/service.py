@@ -21,7 +21,7 @@ from wsi_pipeline.jobs.sessions import Sessions
 from wsi_pipeline.jobs.settings import ServiceSettings
 from wsi_pipeline.storage import open_storage
 
-STORE = "Where everything is kept"
+STORE = "Where data are kept"
 #: Read in the working folder.
 TOML = Path("wsi.toml")
 DataDir = Annotated[
@@ -172,7 +172,7 @@ def seconds_of(text: str) -> float:
     """
     found = re.fullmatch(r"(\d{1,6})([smhd])", text)
     if found is None or int(found[1]) == 0:
-        raise UsageError(f"{text!r} is no length of time; write 90d, 12h, 30m or 10s")
+        raise UsageError(f"{text!r} is not a duration; write 90d, 12h, 30m or 10s")
     return float(int(found[1]) * _UNITS[found[2]])
 
 

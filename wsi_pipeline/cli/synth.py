@@ -46,7 +46,7 @@ def synth(
     ] = None,
     stain: Annotated[
         str,
-        typer.Option(help="Laboratory: a balanced, b bluer on cool glass, c redder on warm glass."),
+        typer.Option(help="Laboratory: a: balanced, b: bluer, cool glass, c: redder, warm glass."),
     ] = "a",
     seed: Annotated[
         int, typer.Option(help="Seed of the first slide; the next ones count up.", min=0)

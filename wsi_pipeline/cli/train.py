@@ -32,7 +32,7 @@ def train(
         typer.Option(
             "-o",
             "--out",
-            help="The package's folder. Its report, checkpoints and logs lie beside it.",
+            help="Folder for the package. Report, checkpoints and logs are beside it.",
         ),
     ] = None,
     recipe: Annotated[
@@ -76,13 +76,11 @@ def train(
             rich_help_panel=_HOW,
         ),
     ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Of everything random.", min=0, rich_help_panel=_HOW)
-    ] = 1,
+    seed: Annotated[int, typer.Option(help="Random seed.", min=0, rich_help_panel=_HOW)] = 1,
     folds: Annotated[
         int,
         typer.Option(
-            help="Cross-validate: deal the patients into this many parts and train a package "
+            help="Cross-validate: divide the patients into this many parts and train a package "
             "for each, in OUT/fold-1 and so on.",
             min=0,
             rich_help_panel=_HOW,
@@ -109,7 +107,7 @@ def train(
     threads: Annotated[
         int | None,
         typer.Option(
-            help="CPU threads of the network; the same number repeats the same bits. "
+            help="CPU threads of the network; with the same number, results are identical. "
             "[dim]\\[default: one per core, at most 8][/]",
             min=1,
             rich_help_panel=_HOW,
@@ -125,7 +123,7 @@ def train(
     positive: Annotated[
         str | None,
         typer.Option(
-            help="The class that is looked for. [dim]\\[default: the one whose fellow is called "
+            help="The class to find. [dim]\\[default: the one that is not called "
             "normal, healthy or the like][/]",
             rich_help_panel=_IMAGES,
         ),
@@ -140,38 +138,38 @@ def train(
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Of the package. [dim]\\[default: its folder's][/]")
+        str | None, typer.Option(help="Name of the package. [dim]\\[default: its folder's][/]")
     ] = None,
     version: Annotated[str, typer.Option(help="Of the package.")] = "1",
     licence: Annotated[str, typer.Option(help="Of the weights.")] = "not stated",
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out slides that cannot be used, and say so.")
+        bool, typer.Option("--skip-bad", help="Leave out and report slides that cannot be used.")
     ] = False,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Discard an unfinished training of this package.")
+        bool, typer.Option("--restart", help="Delete an unfinished training of this package.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a package that is there.")
+        bool, typer.Option("--overwrite", help="Replace an existing package.")
     ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print the report as JSON on standard output.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no lines.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
     """Train a model package that wsi run uses as it is.
 
-    Patches are read from the slides as inference reads them; no folders of patches are made.
-    Every slide is checked before anything is trained. Temperature and threshold are fitted on
-    validation slides only, and test slides are never opened. [bold]OUT.train.json[/] reports all
-    of it. Killed or interrupted, the same command goes on where it was, to the same bits.
+    Patches are read from the slides as in inference; no folders of patches are written. Every
+    slide is checked before training starts. Temperature and threshold are fitted on validation
+    slides only, and test slides are never opened. [bold]OUT.train.json[/] is the report. After an
+    interruption or a kill, the same command continues, with identical results.
 
     [bold]Examples[/]
 
-    Minutes on a CPU:
+    A few minutes on a CPU:
 
         wsi train cohort.csv -o models/probe --recipe linear-probe
 
-    All of Inception v3 from ImageNet weights, at level 1:
+    Inception v3 from ImageNet weights, at level 1:
 
         wsi train cohort.csv -o models/lab --recipe camelyon-inception-v3 --level 1
 
@@ -193,17 +191,18 @@ def train(
 
         torchrun --nproc-per-node 4 -m wsi_pipeline.cli train cohort.csv -o models/lab --recipe camelyon-inception-v3
 
-    Exit codes: 0 trained, 2 wrong usage, 3 a slide, a table or the disk is bad.
+    Exit codes: 0 trained, 2 wrong usage or an unusable table, 3 a file cannot be used, the training
+    failed or the disk is full.
     """  # noqa: E501 - a command to copy stays on one line
     if list_:
         _print_recipes()
         return
     if out is None:
-        raise UsageError("say where the package goes: -o FOLDER")
+        raise UsageError("name the folder for the package: -o FOLDER")
     if (cohort is None) == (images is None):
         raise UsageError("give a cohort table, or --images FOLDER")
     if images is not None and folds:
-        raise UsageError("--folds deals out patients, and images have none")
+        raise UsageError("--folds needs patients, and images have none")
     if mpp is not None and level is not None:
         raise UsageError("give --mpp or --level, not both")
     if folds == 1:

@@ -71,7 +71,7 @@ def print_report(report: dict[str, Any]) -> None:
         )
         lines.append(f"  threshold {threshold['value']:g} ({threshold['rule']})")
     if report["synthetic"]:
-        lines.append("  trained on synthetic tissue: this says nothing of real tissue")
+        lines.append("  trained on synthetic tissue: this says nothing about real tissue")
     sys.stdout.write("\n".join(lines) + "\n")
 
 

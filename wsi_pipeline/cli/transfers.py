@@ -51,7 +51,7 @@ def upload(
         ),
     ],
     name: Annotated[
-        str | None, typer.Option(help="What to call the slide, if it is one.", show_default=False)
+        str | None, typer.Option(help="Name of the slide, if it is only one.", show_default=False)
     ] = None,
     check: Annotated[
         bool, typer.Option(help="Wait until the service has checked the slides.")
@@ -59,10 +59,10 @@ def upload(
     *,
     remote: Remote,
 ) -> None:
-    """Send slides and print their ids. Cut off, the same command goes on where it was.
+    """Upload slides and print their ids. After an interruption the same command continues.
 
-    Folders are searched as [bold]wsi run[/] does. A slide that is not taken is told on standard
-    error, and the others are sent.
+    Folders are searched as by [bold]wsi run[/]. A slide that is refused is named on standard
+    error, and the others are uploaded.
 
     [bold]Examples[/]
 
@@ -72,8 +72,8 @@ def upload(
 
         wsi client upload /scans/*.mrxs --url https://slides.example.org --token-file key
 
-    Exit codes: 0 all taken, 1 the service does not answer, 2 wrong usage or refused, 3 some slide
-    was not taken.
+    Exit codes: 0 all accepted, 1 the service does not answer, 2 wrong usage or refused, 3 some
+    slide was refused.
     """
     found = _slides_of(slides)
     if name is not None and len(found) > 1:
@@ -123,17 +123,17 @@ def fetch(
             show_default=False,
         ),
     ] = None,
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to put them in.")] = Path(),
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the files.")] = Path(),
     name: Annotated[
         str | None,
-        typer.Option(help="What their names begin with; the job's id if not given."),
+        typer.Option(help="Beginning of their names; default: the job's id."),
     ] = None,
     *,
     remote: Remote,
 ) -> None:
-    """Fetch results and print where they are. Cut off, the same command goes on where it was.
+    """Download results and print their paths. After an interruption the same command continues.
 
-    Masks are decoded and hashed again before they appear under their names.
+    The checksums of masks are verified before they get their final names.
 
     [bold]Examples[/]
 
@@ -141,7 +141,7 @@ def fetch(
 
         wsi client fetch 77ab…09 heatmap geojson -o results --name slide-17
 
-    Exit codes: 0 all here, 1 the service does not answer, 2 wrong usage or refused, 3 what arrived
+    Exit codes: 0 success, 1 the service does not answer, 2 wrong usage or refused, 3 what arrived
     was damaged.
     """
     wanted = exports or ["mask"]

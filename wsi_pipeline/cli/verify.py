@@ -17,13 +17,13 @@ def verify(
     results: Annotated[list[Path], typer.Argument(help="Result stores, NAME.zarr.")],
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
-    """Hash everything in results again and compare with what was written.
+    """Compute all checksums of results again and compare them with the stored ones.
 
     [bold]Example[/]
 
         wsi verify results/*.zarr
 
-    Exit codes: 0 all whole, 3 some damaged, 2 wrong usage.
+    Exit codes: 0 all valid, 3 some damaged, 2 wrong usage.
     """
     outcomes: list[dict[str, object]] = []
     for path in results:
@@ -36,7 +36,9 @@ def verify(
         else:
             arrays = len(result.seal.arrays)
             outcomes.append({"result": str(path), "whole": True, "reason": ""})
-            console.print(f"[green]✓[/] {path}: {arrays} arrays whole", highlight=False)
+            console.print(
+                f"[green]✓[/] {path}: checksums of {arrays} arrays verified", highlight=False
+            )
     if json:
         sys.stdout.write(json_format.dumps(outcomes) + "\n")
     whole = all(outcome["whole"] for outcome in outcomes)

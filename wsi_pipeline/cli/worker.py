@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from wsi_pipeline.cli.extras import require
 from wsi_pipeline.cli.service import (
     DatabaseUrl,
     DataDir,
@@ -63,6 +64,7 @@ def worker(
         "scheduler": scheduler,
         "log_format": log_format,
     }
+    require("openvino")
     settings = load_settings(**flags)
     check_storage(settings.storage_url)
     with open_database(settings):

@@ -285,7 +285,7 @@ class Client:
         *,
         progress: download.Progress | None = None,
     ) -> Path:
-        """Fetch part of a result; it appears under its name when it is whole and verified.
+        """Fetch part of a result; it appears under its name when its checksums are verified.
 
         Args:
             job_id: A job that succeeded.
@@ -304,14 +304,14 @@ class Client:
             raise UsageError(f"there is no export {export!r}; there are {', '.join(EXPORTS)}")
         place = Path(target)
         if place.is_dir():
-            raise UsageError(f"{place} is there already")
+            raise UsageError(f"{place} exists already")
         if not place.absolute().parent.is_dir():
             raise UsageError(f"there is no folder {place.absolute().parent}")
         path = f"/v1/jobs/{job_id}/{EXPORTS[export]}"
         if export != "mask":
             return download.download(self._connection, path, place, progress)
         if place.exists():
-            raise UsageError(f"{place} is there already")
+            raise UsageError(f"{place} exists already")
         packed = place.with_name(f".{place.name}.zip")
         download.download(self._connection, path, packed, progress)
         try:

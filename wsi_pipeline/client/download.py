@@ -124,9 +124,9 @@ def _fetch(connection: Connection, path: str, part: _Part, progress: Progress) -
     except RefusedError as error:
         if error.status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
             # All bytes may be there already; whether they are right, only all of them can tell.
-            raise TransferError("the file at the service became shorter; fetching it anew") from (
-                error
-            )
+            raise TransferError(
+                "the file at the service became shorter; downloading it again"
+            ) from (error)
         raise
 
 
@@ -146,14 +146,14 @@ def _verify(response: httpx.Response, data: Path, total: int | None) -> None:
     size = data.stat().st_size
     if total is not None and size != total:
         if size < total:
-            raise UnreachableError(f"the line was cut after {size:,} of {total:,} bytes")
-        raise TransferError(f"{size:,} bytes arrived, {total:,} were announced")
+            raise UnreachableError(f"the connection was closed after {size:,} of {total:,} bytes")
+        raise TransferError(f"{size:,} bytes were received, {total:,} were announced")
     stated = _sha256(response.headers)
     if stated is not None:
         with data.open("rb") as file:
             actual = hashlib.file_digest(file, "sha256").hexdigest()
         if actual != stated:
-            raise TransferError("what arrived does not match its SHA-256")
+            raise TransferError("the downloaded file does not match its SHA-256")
 
 
 def _sha256(headers: httpx.Headers) -> str | None:

@@ -107,4 +107,4 @@ class Following:
 
     def _check_time(self) -> None:
         if self._deadline is not None and time.monotonic() > self._deadline:
-            raise TimeoutError("the job is not over yet")
+            raise TimeoutError("the job is not finished yet")

@@ -26,7 +26,7 @@ _ASK_AGAIN = (409, 423, 460)
 _GONE = (404, 410)
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes that are safe and the bytes in all."""
+"""Called with the number of stored bytes and of all bytes."""
 
 
 class Uploader:
@@ -97,7 +97,7 @@ class Uploader:
         response = self._connection.request("POST", _UPLOADS, headers=headers)
         location = response.headers.get("location")
         if not location:
-            raise TransferError("the service does not say where the upload goes (no Location)")
+            raise TransferError("the service gave no address for the upload (no Location)")
         return str(location)
 
     def _continue(self, file: BinaryIO, address: str, size: int, progress: Progress) -> str | None:

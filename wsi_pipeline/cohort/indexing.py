@@ -73,7 +73,7 @@ def index(
     pairing = pair(found.files, options.prefer)
     problems = list(pairing.problems)
     if not pairing.pairs:
-        problems.append(f"{folder}: holds no slides")
+        problems.append(f"{folder}: contains no slides")
     looked = look_at(
         lambda one: _tried(folder, one, references.get(one.slide.key), options),
         pairing.pairs,
@@ -178,7 +178,7 @@ def _unpaired(slide: CohortSlide) -> list[str]:
 def _copies(slides: Sequence[CohortSlide]) -> list[str]:
     used = {slide.path: slide for slide in slides if slide.split != "excluded" and slide.path}
     return [
-        f"{other}: holds the same bytes as {one}; remove one, or give it the split 'excluded' in "
+        f"{other}: has the same contents as {one}; remove one, or give it the split 'excluded' in "
         "the table of labels"
         for one, other in same_contents(used)
     ]
@@ -194,7 +194,7 @@ def _absent(references: dict[str, Reference], pairs: Sequence[Pair]) -> list[str
     if not absent:
         return []
     shown = ", ".join(absent[:3]) + (", …" if len(absent) > 3 else "")
-    return [f"{len(absent)} slides of the table of labels are not here: {shown}"]
+    return [f"{len(absent)} slides of the table of labels are not in the folder: {shown}"]
 
 
 def _unlabelled(slides: Sequence[CohortSlide]) -> list[str]:

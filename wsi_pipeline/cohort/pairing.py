@@ -74,7 +74,9 @@ def _choose(
     for kind in ("asap", "geojson", "ncrf", "mask"):
         same = [one for one in candidates if one.kind == kind]
         if len(same) > 1:
-            problems.append(f"slide {name} has two truths of one kind: {_named(same)}")
+            problems.append(
+                f"slide {name} has two annotations or masks of one kind: {_named(same)}"
+            )
     preferred = [one for one in candidates if one.kind == prefer]
     if preferred:
         return preferred[0]

@@ -7,7 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar, get_args
 
-from wsi_pipeline.cohort.table import Annotated, Label, Split
+from wsi_pipeline.cohort.camelyon import read_name
+from wsi_pipeline.cohort.table import (
+    Annotated,
+    Cohort,
+    CohortSlide,
+    Label,
+    Split,
+    is_cohort_table,
+    read_cohort,
+)
 from wsi_pipeline.errors import CohortError
 
 _Value = TypeVar("_Value", bound=str)
@@ -104,9 +113,23 @@ def read_references(path: Path) -> dict[str, Reference]:
         if replace(other, line=line, name=reference.name) != reference:
             raise CohortError(
                 path,
-                f"says two things of slide {reference.name}, in lines {other.line} and {line}",
+                f"has two different rows of slide {reference.name}: lines {other.line} and {line}",
             )
     return found
+
+
+def read_any_cohort(path: Path) -> Cohort:
+    """Read a cohort table, or a table of labels as :func:`read_references` understands it.
+
+    What a table of labels leaves open follows from names of the CAMELYON challenges, as in
+    ``wsi dataset index``: patient, centre, split, and the slides that are in no figure.
+
+    Raises:
+        CohortError: it cannot be read, or a row is impossible; the message names it.
+    """
+    if is_cohort_table(path):
+        return read_cohort(path)
+    return Cohort(tuple(map(_slide, read_references(path).values())), path)
 
 
 def plain_name(text: str) -> str:
@@ -148,6 +171,18 @@ def _reference(path: Path, line: int, values: dict[str, str], cells: list[str]) 
         values.get("centre", ""),
         _known(path, line, "split", values.get("split", ""), splits),
         _known(path, line, "annotation", values.get("annotation", ""), states),
+    )
+
+
+def _slide(reference: Reference) -> CohortSlide:
+    named = read_name(reference.name)
+    return CohortSlide(
+        name=reference.name,
+        label=reference.label or (named.label if named else None),
+        patient=reference.patient or (named.patient if named else "") or reference.name,
+        centre=reference.centre or (named.centre if named else ""),
+        split=reference.split or (named.split if named else None),
+        annotated=reference.annotated or "none",
     )
 
 

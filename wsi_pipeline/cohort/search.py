@@ -153,7 +153,7 @@ def _classify(path: Path, *, masks_only: bool) -> Found | str:
     suffix, stem = path.suffix.lower(), path.stem
     if suffix in SLIDE_SUFFIXES:
         if _NO_SLIDE.search(stem):
-            return "is a picture of a slide, not one, by its name"
+            return "is a picture of a slide, not a slide, by its name"
         if masks_only or _MASK_ENDING.search(stem):
             return Found(path, "mask", plain_name(_MASK_ENDING.sub("", stem)))
         return Found(path, "slide", stem)

@@ -220,7 +220,7 @@ def _draw(
         raise CohortError(
             cohort.source,
             f"{free} {_plural(options.by)} cannot fill {', '.join(sorted(empty))}; lower "
-            "--validation or --test, or divide by something finer",
+            "--validation or --test, or divide by smaller units",
         )
     chosen.update(
         _allot(

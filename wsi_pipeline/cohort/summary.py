@@ -57,8 +57,8 @@ def warnings(cohort: Cohort) -> list[str]:
     sizes = Counter(slide.patient_key for slide in cohort)
     if len(cohort) > 1 and max(sizes.values()) == 1:
         found.append(
-            "every slide is its own patient's; if some share one, say so (--patient-from, or the "
-            "column patient), or a patient may end up on both sides of a split"
+            "every slide counts as another patient; if some share one, state it (--patient-from, "
+            "or the column patient), or a patient may be in two splits"
         )
     used = [slide for slide in cohort if slide.split != "excluded"]
     undecided = sum(slide.split is None for slide in used)

@@ -168,27 +168,31 @@ class Cohort:
         raise CohortError(self.source, f"there is no slide {name}")
 
 
+def is_cohort_table(path: Path) -> bool:
+    """Whether a file's first line names the two columns that a cohort table needs.
+
+    Raises:
+        CohortError: it cannot be read.
+    """
+    names, _ = _read_rows(path)
+    return {"slide", "label"} <= set(names)
+
+
 def read_cohort(path: Path) -> Cohort:
     """Read a table. Relative paths in it are relative to its folder.
 
-    ``slide`` and ``label`` are needed, every other column may be missing; others are ignored.
+    Comma, semicolon or tab separate; the first line tells which. ``slide`` and ``label`` are
+    needed, every other column may be missing; others are ignored.
 
     Raises:
         CohortError: it cannot be read, or a row says something impossible; the message names it.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            names = [_SPELLINGS.get(name.strip(), name.strip()) for name in reader.fieldnames or ()]
-            reader.fieldnames = names
-            for needed in ("slide", "label"):
-                if needed not in names:
-                    raise CohortError(path, f"it has no column {needed!r}, only {names}")
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CohortError(path, f"cannot be read: {error}") from error
+    names, rows = _read_rows(path)
+    for needed in ("slide", "label"):
+        if needed not in names:
+            raise CohortError(path, f"it has no column {needed!r}, only {names}")
     slides = []
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         try:
             slides.append(_slide({key: (row.get(key) or "").strip() for key in COLUMNS}, path))
         except ValueError as error:
@@ -203,6 +207,20 @@ def write_cohort(cohort: Cohort, path: Path) -> None:
     writer.writerow(COLUMNS)
     writer.writerows(_row(slide, path.parent) for slide in cohort)
     durable.write_text(path, text.getvalue())
+
+
+def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The names of the columns, and the rows with the number of their line."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+            file.seek(0)
+            reader = csv.DictReader(file, delimiter=max(",;\t", key=first.count))
+            names = [_SPELLINGS.get(name.strip(), name.strip()) for name in reader.fieldnames or ()]
+            reader.fieldnames = names
+            return names, [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CohortError(path, f"cannot be read: {error}") from error
 
 
 def _slide(row: dict[str, str], table: Path) -> CohortSlide:

@@ -123,7 +123,7 @@ def _description(version: str) -> dict[str, Any]:
         },
         "licence": "Apache-2.0",
         "intended_use": "Demonstration and tests on synthetic slides only. It was trained on "
-        "synthetic tissue; what it says of real tissue means nothing. Not a medical device.",
+        "synthetic tissue; its results on real tissue mean nothing. Not a medical device.",
         "tolerance": {"fp32": 0.001, "bf16": 0.05, "fp16": 0.02, "int8": 0.3},
     }
 

@@ -175,7 +175,7 @@ def _check_inside(case: Case, detections: Detections | None, size: Size | None) 
         first = int(np.argmax(out))
         raise CohortError(
             case.detections,
-            f"a detection at {detections.x[first]:g}, {detections.y[first]:g} lies beside the "
+            f"a detection at {detections.x[first]:g}, {detections.y[first]:g} lies outside the "
             f"slide of {size} px; coordinates are level-0 px",
         )
 
@@ -193,7 +193,7 @@ def _lesions(
     if ground.truth is None:
         return no_lesions()
     if mpp is None and ground.positive and isinstance(settings.froc.mpp, str):
-        notes["resolution"] = f"unknown; for FROC taken as the challenge's {OFFICIAL_MPP} µm per px"
+        notes["resolution"] = f"unknown; for FROC the challenge's {OFFICIAL_MPP} µm per px is used"
     return find_lesions(ground.truth, settings.froc, mpp, size)
 
 

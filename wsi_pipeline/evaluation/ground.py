@@ -32,7 +32,7 @@ class Ground:
     def why_not(self) -> str:
         """Why what is not annotated may be tumour."""
         if self.positive is None:
-            return "nothing is known of it: neither label nor full annotation"
+            return "it has neither a label nor a full annotation"
         if self.slide.annotated == "partial":
             return "not all of its tumour is annotated"
         return "its tumour is not annotated"

@@ -169,7 +169,7 @@ def find_results(paths: Sequence[Path]) -> dict[str, tuple[str, Path]]:
     for path in paths:
         stores = list(_stores(path))
         if not stores:
-            raise UsageError(f"{path}: there is no result here (NAME.zarr, as `wsi run` leaves)")
+            raise UsageError(f"{path}: there is no result here (NAME.zarr, as `wsi run` writes)")
         for store in stores:
             name = _name_of(store)
             other = found.setdefault(slide_key(name), (name, store))[1]
@@ -189,7 +189,7 @@ def find_detections(folder: Path) -> dict[str, tuple[str, Path]]:
         CohortError: two files are of slides of one name.
     """
     if not folder.is_dir():
-        raise UsageError(f"--detections {folder}: is no folder")
+        raise UsageError(f"--detections {folder}: is not a folder")
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() == ".csv")
     if not files:
         raise UsageError(f"--detections {folder}: holds no CSV file")
@@ -232,7 +232,7 @@ def _chosen(
         slides = cohort.of(chosen).slides
     if not slides:
         raise UsageError(
-            f"{cohort.source}: no slide of it is in split {chosen!r}; choose another with --split"
+            f"{cohort.source}: it has no slide in split {chosen!r}; choose another with --split"
         )
     return chosen, slides
 
@@ -244,7 +244,7 @@ def _by_key(cohort: Iterable[CohortSlide]) -> dict[str, CohortSlide]:
         if other is not slide:
             source = cohort.source if isinstance(cohort, Cohort) else None
             raise CohortError(
-                source, f"{other.name} and {slide.name} cannot be told apart by their names"
+                source, f"{other.name} and {slide.name} cannot be distinguished by their names"
             )
     return rows
 

@@ -53,7 +53,7 @@ def read_scores(path: Path) -> dict[str, tuple[str, float]]:
             value = math.nan
         if not math.isfinite(value):
             raise CohortError(
-                path, f"line {entry.line}: {entry.name} has the score {entry.value!r}, no number"
+                path, f"line {entry.line}: {entry.name} has the score {entry.value!r}, not a number"
             )
         scores[entry.key] = entry.name, value
     return scores

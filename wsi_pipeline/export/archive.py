@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 from wsi_pipeline.export.destination import draft
+from wsi_pipeline.stitch.checksums import check_files
 from wsi_pipeline.stitch.layout import NGFF_VERSION
 from wsi_pipeline.stitch.result import Result
 
@@ -28,8 +29,10 @@ def write_zip(result: Result, path: Path, *, overwrite: bool = False) -> None:
         overwrite: Whether a file there may be replaced.
 
     Raises:
+        ResultError: a file of the store is damaged.
         UsageError: a file is in the way.
     """
+    check_files(result.path)  # copied as they are, and not decoded
     names = [
         file.relative_to(result.path).as_posix()
         for file in result.path.rglob("*")

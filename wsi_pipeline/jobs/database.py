@@ -6,6 +6,7 @@ then writes fails with "database is locked" under load, whatever the timeout.
 """
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,10 +19,26 @@ from wsi_pipeline.errors import UsageError
 #: How long a writer waits for another one, seconds. Transactions here take milliseconds.
 _BUSY_SECONDS = 60
 _IMMEDIATE = "wsi_immediate"
+# Not unixepoch('subsec'): Python may come with a SQLite older than 3.42.
+_WALL_CLOCK = "((julianday('now') - 2440587.5) * 86400.0)"
+#: The time on SQLite. A wall clock can be set back, and then whatever was to happen "now" would
+#: be an hour away: waiting jobs, leases of dead workers, turns. So the last time that was written
+#: down is kept, and from there time goes on at half speed until the wall clock has caught up.
+#: The file's processes are all of one host: they share the seconds since it was started.
+_SERVICE_CLOCK = (
+    f"max({_WALL_CLOCK}, coalesce((SELECT clock.at"  # noqa: S608 - of our own words
+    " + 0.5 * max(0.0, wsi_uptime() - clock.uptime) FROM clock), 0.0))"
+)
+#: Run at the beginning of every change: no time that is written is ahead of the one kept.
+_KEEP_TIME = f"UPDATE clock SET at = {_SERVICE_CLOCK}, uptime = wsi_uptime()"  # noqa: S608 - as above
+_HAS_CLOCK = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'clock'"
 
 
 class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is
-    """Seconds since 1970 by the database's clock: hosts of workers disagree, it does not."""
+    """Seconds since 1970 by the database's clock: hosts of workers disagree, it does not.
+
+    On SQLite it never goes back. On PostgreSQL it is the clock of the server's host.
+    """
 
     type = sa.Double()
     inherit_cache = True
@@ -29,8 +46,7 @@ class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it 
 
 @compiles(now, "sqlite")
 def _now_sqlite(*_: Any, **__: Any) -> str:
-    # Not unixepoch('subsec'): Python may come with a SQLite older than 3.42.
-    return "((julianday('now') - 2440587.5) * 86400.0)"
+    return _SERVICE_CLOCK
 
 
 @compiles(now, "postgresql")
@@ -55,6 +71,7 @@ class Database:
         except sa.exc.ArgumentError as error:
             raise UsageError(f"database address {url!r} cannot be read: {error}") from error
         self.dialect = parsed.get_backend_name()
+        self._clock_seen = False
         if self.dialect not in ("sqlite", "postgresql"):
             raise UsageError(
                 f"database address of kind {self.dialect!r}; use sqlite:////file.db or "
@@ -75,6 +92,8 @@ class Database:
         with self.engine.connect() as connection:
             writing = connection.execution_options(**{_IMMEDIATE: True})
             with writing.begin():
+                if self._has_clock(writing):
+                    writing.exec_driver_sql(_KEEP_TIME)
                 yield writing
 
     @contextlib.contextmanager
@@ -89,13 +108,25 @@ class Database:
         """Close every connection."""
         self.engine.dispose()
 
+    def _has_clock(self, connection: sa.Connection) -> bool:
+        """Whether there is a time to be kept: on SQLite, once the tables are made."""
+        if self.dialect == "sqlite" and not self._clock_seen:
+            self._clock_seen = connection.exec_driver_sql(_HAS_CLOCK).first() is not None
+        return self._clock_seen
+
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:
+    connection.create_function("wsi_uptime", 0, _uptime)
     connection.isolation_level = None  # transactions begin where we say, not where sqlite3 guesses
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _uptime() -> float:
+    """Seconds since the host was started, which nobody can set."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

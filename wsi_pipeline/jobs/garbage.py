@@ -153,7 +153,7 @@ class Garbage:
             known = set(connection.execute(sa.select(slides.c.id)).scalars())
         if not (known & stored if stored else known):
             raise UsageError(
-                "the storage holds slides or results of which the database knows nothing: is it "
+                "the storage holds slides or results that are not in the database: is it "
                 "another service's? nothing was removed"
             )
 

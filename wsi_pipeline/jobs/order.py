@@ -34,7 +34,7 @@ def make_request(
     if config.stride is not None and config.stride > side:
         raise UsageError(
             f"stride {config.stride} is larger than the model's patch of {side} px and would "
-            "leave tissue unseen"
+            "leave tissue unclassified"
         )
     return JobRequest(
         slide_id=slide_id,

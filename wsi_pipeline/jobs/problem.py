@@ -14,10 +14,10 @@ from wsi_pipeline.errors import (
 
 #: Class of error, HTTP status, last part of the type, title; the first that fits decides.
 KINDS: tuple[tuple[type[WsiError], int, str, str], ...] = (
-    (UnsupportedSlideError, 422, "unsupported-slide", "Not a slide that can be read"),
+    (UnsupportedSlideError, 422, "unsupported-slide", "This file is not a readable slide"),
     (DamagedSlideError, 422, "damaged-slide", "The slide is damaged"),
     (SlideMetadataError, 422, "slide-metadata", "The slide's metadata do not allow this"),
-    (SlideContentError, 422, "slide-content", "The slide's content cannot be judged"),
+    (SlideContentError, 422, "slide-content", "The slide's content cannot be analysed"),
     (PackageError, 422, "model-package", "The model package cannot be used"),
     (UsageError, 422, "invalid", "The request is well formed but wrong"),
 )

@@ -230,8 +230,8 @@ class JobQueue:
                 requeue(connection, job.id, attempts=attempts, problem=problem, due_at=now() + wait)
             return True
 
-    def release(self, job: Job) -> bool:
-        """Give a job back untouched: the worker stops in good order."""
+    def release(self, job: Job, wait_seconds: float = 0.0) -> bool:
+        """Give a job back untouched, for others to come first for so many seconds."""
         with self._database.write() as connection:
             row = self._still_held(connection, job)
             if row is None:
@@ -239,7 +239,7 @@ class JobQueue:
             if row["cancel_requested"]:
                 finish(connection, job, JobState.CANCELLED)
             else:
-                requeue(connection, job.id, due_at=now())
+                requeue(connection, job.id, due_at=now() + wait_seconds)
             return True
 
     def cancelled(self, job: Job) -> bool:
@@ -295,10 +295,10 @@ class JobQueue:
                     losses=losses,
                     problem={
                         "type": "/problems/worker-lost",
-                        "title": "The workers that ran this job vanished",
+                        "title": "The workers that ran this job stopped",
                         "status": 500,
-                        "detail": f"{losses} workers in a row stopped without a word and got no "
-                        "further; look for the system's out-of-memory messages, then retry",
+                        "detail": f"{losses} workers in a row stopped without a message or "
+                        "progress; look for the system's out-of-memory messages, then retry",
                     },
                 )
             else:

@@ -115,8 +115,9 @@ class ServiceSettings(BaseSettings):
         quota_bytes: Most a workspace may keep; 0 for no limit.
         upload_expiry_seconds: An upload nobody continued for so long is removed.
         lease_seconds: How long a silent worker keeps its job.
+        checks: How many uploaded slides each API process checks at the same time.
         check_seconds: Longest a slide may take to be checked.
-        check_memory_bytes: Most memory its check may use.
+        check_memory_bytes: Most memory one check may use.
         requests_per_minute: Of one key, apart from tiles; more are answered 429. 0 for no limit.
         tile_requests_per_minute: Of one key.
         webhook_secret: Signs webhooks; without it none are sent.
@@ -161,6 +162,7 @@ class ServiceSettings(BaseSettings):
     quota_bytes: Annotated[int, Field(ge=0)] = 0
     upload_expiry_seconds: Annotated[float, Field(gt=0)] = 7 * 86400.0
     lease_seconds: Annotated[float, Field(gt=0)] = 30.0
+    checks: Annotated[int, Field(gt=0)] = 3
     check_seconds: Annotated[float, Field(gt=0)] = 120.0
     check_memory_bytes: Annotated[int, Field(gt=0)] = 6 * _GIB
     requests_per_minute: Annotated[int, Field(ge=0)] = 6000

@@ -45,6 +45,7 @@ class Slide:
     sha256: str | None
     info: dict[str, Any] | None
     created_at: float
+    created_by: str | None
 
     @classmethod
     def of(cls, row: sa.RowMapping) -> Self:
@@ -181,7 +182,7 @@ class SlideStore:
                 jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]),
             )
             if connection.execute(busy.limit(1)).first():
-                raise ConflictError(f"slide {slide_id} has jobs that wait or run: cancel them")
+                raise ConflictError(f"slide {slide_id} has queued or running jobs: cancel them")
             connection.execute(
                 slides.update()
                 .where(slides.c.id == slide_id)
@@ -286,6 +287,7 @@ def insert_slide(
         "source": source,
         "size_bytes": size_bytes,
         "created_at": now(),
+        "created_by": actor.key_id,
     }
     row = connection.execute(slides.insert().values(**values).returning(slides)).mappings().one()
     note(connection, actor, "slide.create", row["id"], bytes=size_bytes)

@@ -27,6 +27,17 @@ def new_id() -> str:
 _ID = sa.String(32)
 _SHA256 = sa.String(64)
 
+#: The last time that was written down, in one row; see :mod:`wsi_pipeline.jobs.database`. Used on
+#: SQLite only.
+clock = sa.Table(
+    "clock",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    #: Seconds since the host was started, at that time.
+    sa.Column("uptime", sa.Double, nullable=False),
+)
+
 #: Who may see what: every object belongs to one, and of another's nobody learns that it exists.
 workspaces = sa.Table(
     "workspaces",
@@ -111,6 +122,8 @@ slides = sa.Table(
     sa.Column("info", sa.JSON),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("checked_at", sa.Double),
+    #: Id of the key it came with; NULL where no key did.
+    sa.Column("created_by", _ID),
 )
 
 results = sa.Table(

@@ -299,7 +299,7 @@ class UploadStore:
         if upload.state is UploadState.EXPIRED or late:
             raise GoneError(f"upload {upload_id} was not continued in time and has expired")
         if upload.state is UploadState.TERMINATED:
-            raise GoneError(f"upload {upload_id} was given up")
+            raise GoneError(f"upload {upload_id} was cancelled")
         return upload
 
     def _still_open(
@@ -323,7 +323,7 @@ class UploadStore:
         """Check that so many bytes may come, and keep others from the same room meanwhile."""
         if wanted > self.max_bytes:
             raise TooLargeError(
-                f"a slide of {wanted:,} bytes is more than the {self.max_bytes:,} that are taken"
+                f"a slide of {wanted:,} bytes is more than the {self.max_bytes:,} that are allowed"
             )
         if not self._quota_bytes:
             return

@@ -15,6 +15,9 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 #: All that is handed out of IPv6 for the internet (RFC 4291); the rest is special in some way.
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 
+#: Special by RFC 6890 as a whole, of which versions of Python take parts for the internet's.
+_SPECIAL = tuple(map(ipaddress.IPv4Network, ("192.0.0.0/24", "192.88.99.0/24")))
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -102,7 +105,8 @@ def is_public(address: Address) -> bool:
             return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
         if address not in _GLOBAL_UNICAST:
             return False
-    return address.is_global and not address.is_multicast
+    special = any(address in network for network in _SPECIAL)
+    return address.is_global and not address.is_multicast and not special
 
 
 def _matches(host: str, pattern: str) -> bool:

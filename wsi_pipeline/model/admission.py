@@ -52,7 +52,7 @@ def admit(package: ModelPackage, predictor: Predictor, cache: Path) -> NDArray[n
     allowed = dict(package.description.tolerance).get(precision)  # type: ignore[call-overload]  # a precision is one of the keys or absent
     if allowed is None or not largest <= allowed:
         predictor.close()
-        remedy = "Choose --precision fp32" if precision != "fp32" else "Build the package anew"
+        remedy = "Choose --precision fp32" if precision != "fp32" else "Build the package again"
         limit = "states no tolerance" if allowed is None else f"allows {allowed:g}"
         raise RuntimeRejectedError(
             package.name,

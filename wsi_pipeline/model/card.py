@@ -86,7 +86,7 @@ def card(package: ModelPackage) -> str:
     parts = [
         _section("Intended use", _paragraph(about.intended_use)),
         _section("Decision", _facts(decision)),
-        _section("Figures its maker states", _metrics(about.training.metrics)),
+        _section("Figures stated by its author", _metrics(about.training.metrics)),
         _section("Trained on", _facts(training)),
         _section("Network", _facts(network)),
         _section("Reference patches", _reference(package)),
@@ -109,7 +109,7 @@ def _notice(*, synthetic: bool) -> str:
     if synthetic:
         said += (
             " <strong>Trained on synthetic tissue:</strong> it has seen drawings of tissue only, "
-            "and what it says of real tissue means nothing."
+            "and its results on real tissue mean nothing."
         )
     return f'<div class="notice" role="note"><p>{said}</p></div>'
 

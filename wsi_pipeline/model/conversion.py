@@ -1,12 +1,14 @@
 """OpenVINO models made from packages, once, and kept in the cache.
 
 Conversion and quantisation need torch and NNCF, whose imports alone take longer than a small
-slide; that is why their products are kept. A cached model is trusted no more than a fresh one:
+slide; that is why their products are kept. Torch is not needed for a package that carries its graph
+(:mod:`wsi_pipeline.model.graph`). A cached model is trusted no more than a fresh one:
 every load has to reproduce the package's reference (:mod:`wsi_pipeline.model.runtime`).
 """
 
 import contextlib
 import fcntl
+import importlib.util
 import io
 import logging
 import subprocess
@@ -17,11 +19,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wsi_pipeline.errors import PackageError
+from wsi_pipeline.model.graph import find_graph, keep_graph
 from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.model.package import ModelPackage, load_package
 
-#: Bump when the way models are converted or quantised changes.
+#: Bump when the way models are converted or quantised changes, and ``GRAPH_REVISION`` with it if
+#: it concerns the conversion.
 _REVISION = 4
+#: The graph in the cache, with patches in any number.
+_PLAIN = "fp32.xml"
 #: Patches the int8 ranges are fitted on.
 _CALIBRATION_BATCH = 8
 
@@ -39,30 +45,68 @@ def converted_model(package: ModelPackage, *, quantised: bool, batch: int, cache
         cache: Folder that keeps it; processes may share it.
 
     Raises:
-        PackageError: the conversion failed.
+        PackageError: the conversion failed, or needs torch, which is not installed.
     """
-    version = ov.__version__.split("-")[0]
-    folder = cache / "openvino" / f"{package.sha256[:16]}-{version}-{_REVISION}"
+    folder = _cache_folder(package, cache)
     path = folder / f"{'int8' if quantised else 'fp32'}-{batch}.xml"
     with _locked(folder):
         if not path.exists():
-            module = "wsi_pipeline.model.conversion"
-            command = [sys.executable, "-m", module, str(package.folder), str(path), str(batch)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter and module, no shell
-            if done.returncode != 0 or not path.exists():
-                last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-                raise PackageError(package.folder, f"cannot be converted for OpenVINO: {last}")
+            _in_child(package, path, batch)
     return path
 
 
+def carry_graph(package: ModelPackage, cache: Path) -> Path:
+    """Give a package its OpenVINO graph to carry, made anew from its weights; returns the folder.
+
+    Raises:
+        PackageError: the conversion failed, or torch is not installed.
+    """
+    with tempfile.TemporaryDirectory(dir=_made(cache / "openvino")) as folder:
+        made = Path(folder) / _PLAIN
+        _in_child(package, made, None)
+        return keep_graph(package, made)
+
+
+def _in_child(package: ModelPackage, path: Path, batch: int | None) -> None:
+    carried = None if batch is None else find_graph(package)
+    if carried is None and importlib.util.find_spec("torch") is None:
+        raise PackageError(
+            package.folder,
+            "holds no OpenVINO graph, and torch, which makes one, is not installed: run `wsi "
+            "models convert` where it is, or pip install 'wsi-pipeline[inference]'",
+        )
+    command = [sys.executable, "-m", "wsi_pipeline.model.conversion", str(package.folder)]
+    command += [str(path), *([] if batch is None else [str(batch)])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter and module, no shell
+    if done.returncode != 0 or not path.exists():
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise PackageError(package.folder, f"cannot be converted for OpenVINO: {last}")
+
+
+def _cache_folder(package: ModelPackage, cache: Path) -> Path:
+    version = ov.__version__.split("-")[0]
+    return cache / "openvino" / f"{package.sha256[:16]}-{version}-{_REVISION}"
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def main() -> None:
-    """Convert the package, to the file and for the batch size named on the command line."""
-    folder, path, batch = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    package = load_package(folder)
-    side = package.description.patch_px
-    plain = path.parent / "fp32.xml"
+    """Convert the package, to the file and for the batch size named on the command line.
+
+    Without a batch size, the graph as it is made of the weights, which a package may carry.
+    """
+    package, path = load_package(Path(sys.argv[1])), Path(sys.argv[2])
+    if len(sys.argv) <= 3:
+        _save(_convert(package), path)
+        return
+    batch, side = int(sys.argv[3]), package.description.patch_px
+    plain = path.parent / _PLAIN
     if not plain.exists():
-        _save(_convert(package), plain)
+        carried = find_graph(package)
+        _save(_convert(package) if carried is None else ov.Core().read_model(carried), plain)
     model = ov.Core().read_model(plain)
     if path.name.startswith("int8"):
         quantised = path.parent / "int8.xml"

@@ -78,7 +78,10 @@ def build_network(architecture: Architecture) -> nn.Module:
 
 
 def _pooling(architecture: Architecture) -> nn.Module:
-    pools = {"max": nn.AdaptiveMaxPool2d, "average": nn.AdaptiveAvgPool2d}
+    pools: dict[str, Callable[[int], nn.Module]] = {
+        "max": nn.AdaptiveMaxPool2d,
+        "average": nn.AdaptiveAvgPool2d,
+    }
     return pools[architecture.pooling](1)
 
 

@@ -118,7 +118,9 @@ def _load(classifier: Classifier, path: Path) -> None:
     for names, what in ((missing, "lacks"), (sorted(given.keys() - wanted.keys()), "also has")):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise PackageError(path, f"{what} {names[0]}{more}; is it of this architecture?")
+            raise PackageError(
+                path, f"{what} {names[0]}{more}; are the weights of this architecture?"
+            )
     for name, tensor in given.items():
         if tensor.shape != wanted[name].shape:
             raise PackageError(
@@ -192,6 +194,6 @@ def _compare(path: Path, stated: NDArray[np.float32], computed: NDArray[np.float
     if not worst <= _AGREEMENT:
         raise PackageError(
             path,
-            f"states probabilities {worst:.3g} from what the weights give; are weights, "
+            f"states probabilities {worst:.3g} away from those of the weights; are weights, "
             "normalisation, calibration or order of classes others?",
         )

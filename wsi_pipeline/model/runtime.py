@@ -200,7 +200,7 @@ def _cascade(
         try:
             values = admit(package, predictor, request.cache)
         except RuntimeRejectedError as error:
-            log.warning("%s; going on without it", error)
+            log.warning("%s; continuing without it", error)
             continue
         stages.append(Stage(predictor, _band(package, precision, values, threshold)))
     predictor = load("fp32")

@@ -1,4 +1,4 @@
-"""Alarms: what a person has to look at before a result is believed, each by a rule with a source.
+"""Alarms: what a person must check before using a result, each by a rule with a source.
 
 All are judged from what a result says of itself, so that anybody can judge again.
 """
@@ -59,7 +59,7 @@ def _tumour_on_glass(record: Record, _: Cells) -> str:
         return ""
     return (
         f"the model calls {len(wrong)} of {len(answers)} tiles of clean glass tumour "
-        f"(probability up to {max(wrong):.2f}): what it says of the tissue is in doubt"
+        f"(probability up to {max(wrong):.2f}): its results on the tissue are doubtful"
     )
 
 
@@ -74,7 +74,7 @@ def _one_valued(_: Record, known: Cells) -> str:
     low, high = logit(known.min()), logit(known.max())
     if high - low > math.log(_SAME_ODDS):
         return ""
-    return f"the model gives one answer everywhere ({float(known.max()):.3g}): it sees nothing"
+    return f"the model gives one value for all cells ({float(known.max()):.3g}): it does not work"
 
 
 def _too_few_tiles(record: Record, _: Cells) -> str:
@@ -84,7 +84,7 @@ def _too_few_tiles(record: Record, _: Cells) -> str:
         return ""
     return (
         f"only {record.tiles:,} tiles ({area:.2g} mm²) were classified, less than a "
-        f"tissue-microarray core of {LEAST_AREA_MM2:.2g} mm²: score and percentage mean little"
+        f"tissue-microarray core of {LEAST_AREA_MM2:.2g} mm²: score and percentage are unreliable"
     )
 
 
@@ -108,7 +108,7 @@ def _implausible_mpp(record: Record, _: Cells) -> str:
     elif not low <= used <= high:
         found.append(
             f"the slide's px are {used:.3g} µm; pathology scanners make {low:g} to {high:g} µm: "
-            "sizes, and what the model saw, may be wrong"
+            "sizes and the model's input may be wrong"
         )
     analysed = record.grid.mpp.side
     trained, made_for = _trained(record)
@@ -200,7 +200,7 @@ def _synthetic_model(record: Record, _: Cells) -> str:
     """The package says that it was trained on synthetic tissue."""
     if not record.model.synthetic:
         return ""
-    return "the model was trained on synthetic tissue: what it says of real tissue means nothing"
+    return "the model was trained on synthetic tissue: its results on real tissue mean nothing"
 
 
 _RULES: dict[str, Callable[[Record, Cells], str]] = {

@@ -7,32 +7,31 @@ up at the first entry that is not plainly a file inside it.
 What comes out is one slide under names of ours: ``slide.mrxs`` and ``slide/``, or ``00001.dcm``,
 ``00002.dcm`` … in the order of their names. File names of hospitals hold names of patients, and
 nothing reads them here.
-
-Run as a program, ``python -m wsi_pipeline.slide.bundle`` reads a JSON object of arguments from
-standard input and prints one JSON object.
 """
 
+import contextlib
 import errno
-import json
 import os
-import resource
 import stat
-import subprocess
-import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from shutil import disk_usage
+from typing import Any
 
 from wsi_pipeline import durable, errors
 from wsi_pipeline.errors import DamagedSlideError, SlideError, UnsupportedSlideError
 from wsi_pipeline.slide.files import dicom_series
 from wsi_pipeline.slide.integrity import is_dicom
+from wsi_pipeline.slide.sandbox import CrashError, Limits, Sandbox
 
 _MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _COPY_BYTES = 2**20
+#: Left free on the disk for everything else.
+_SPARE_BYTES = 64 * 2**20
 _MAX_DEPTH = 16
 _MAX_NAME_BYTES = 255
 _ENCRYPTED = 0x1
@@ -55,7 +54,7 @@ class BundleLimits:
         files: How many there may be.
         ratio: Unpacked bytes for each byte of the ZIP; slides are compressed already.
         free_bytes: So much is unpacked whatever the ratio.
-        seconds: Wall-clock and processor time.
+        seconds: Wall-clock time.
         memory: Address space of the child in bytes.
     """
 
@@ -88,40 +87,35 @@ def is_zip(path: Path) -> bool:
         return file.read(4) in _MAGIC
 
 
-def unpack(archive: Path, folder: Path, limits: BundleLimits | None = None) -> Bundle:
+def unpack(
+    archive: Path,
+    folder: Path,
+    limits: BundleLimits | None = None,
+    sandbox: Sandbox | None = None,
+) -> Bundle:
     """Unpack the slide in a ZIP.
 
     Args:
         archive: The ZIP.
         folder: Made; holds the slide's files afterwards, and parts of them after an error.
         limits: What the ZIP may come to.
+        sandbox: Does the unpacking; None starts one for it.
 
     Raises:
         UnsupportedSlideError: the ZIP holds something else than one slide, or what no honest ZIP
             of a slide holds.
         DamagedSlideError: it is damaged, or the child crashed or exceeded its limits.
-        OSError: the disk is full, or failed otherwise; the ZIP may be sound.
+        OSError: the disk has no room for it, or failed otherwise; the ZIP may be sound.
     """
     limits = limits or BundleLimits()
-    request = {"archive": str(archive), "folder": str(folder), "limits": asdict(limits)}
-    command = [sys.executable, "-m", "wsi_pipeline.slide.bundle"]
+    arguments = {"archive": str(archive), "folder": str(folder), "limits": asdict(limits)}
+    allowed = Limits(limits.seconds, limits.memory)
     try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter and module, no shell
-            command,
-            input=json.dumps(request).encode(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-            timeout=limits.seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        cause = f"unpacking it took more than {limits.seconds:g} s"
-        raise DamagedSlideError(archive, cause) from error
-    try:
-        answer = json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, ValueError) as error:
-        cause = "unpacking it crashed or took too much memory; the ZIP is damaged or hostile"
+        with contextlib.ExitStack() as own:
+            used = sandbox or own.enter_context(Sandbox(__name__))
+            answer = used.call(extract, arguments, allowed)
+    except CrashError as error:
+        cause = f"unpacking it {error}; the ZIP is damaged or malicious"
         raise DamagedSlideError(archive, cause) from error
     if "errno" in answer:
         raise OSError(answer["errno"], os.strerror(answer["errno"]))
@@ -185,7 +179,11 @@ class _Refused(Exception):  # noqa: N818 - not a failure: the ZIP is not taken
 
 def _extract(archive: Path, folder: Path, limits: BundleLimits) -> None:
     with zipfile.ZipFile(archive) as zipped:
-        for entry in _entries(zipped, archive.stat().st_size, limits):
+        entries = _entries(zipped, archive.stat().st_size, limits)
+        # Before a byte is written: a disk that is filled first fails everybody else meanwhile.
+        if sum(entry.file_size for entry in entries) + _SPARE_BYTES > disk_usage(folder).free:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        for entry in entries:
             target = folder / _place(entry)
             target.parent.mkdir(parents=True, exist_ok=True)
             with zipped.open(entry) as source, target.open("xb") as file:
@@ -258,17 +256,6 @@ def _work(archive: Path, folder: Path, limits: BundleLimits) -> dict[str, object
     return {"error": DamagedSlideError.__name__, "cause": cause}
 
 
-def main() -> None:
-    """Unpack what standard input asks for within its limits."""
-    request = json.loads(sys.stdin.buffer.read())
-    limits = BundleLimits(**request["limits"])
-    seconds = int(limits.seconds) + 1
-    resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    answer = _work(Path(request["archive"]), Path(request["folder"]), limits)
-    sys.stdout.write(json.dumps(answer) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+def extract(archive: str, folder: str, limits: dict[str, Any]) -> dict[str, object]:
+    """What a sandbox does for :func:`unpack`: names of files or an error, as JSON."""
+    return _work(Path(archive), Path(folder), BundleLimits(**limits))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tifffile
 
-from wsi_pipeline.errors import DamagedSlideError
+from wsi_pipeline.errors import DamagedSlideError, SlideError
 from wsi_pipeline.slide.image_header import check_picture, truncated
 from wsi_pipeline.slide.recognition import EMPTY
 from wsi_pipeline.slide.tiff_file import open_tiff
@@ -70,6 +70,8 @@ def _check_tiff(path: Path) -> None:
                 ends = zip(page.dataoffsets, page.databytecounts, strict=False)
                 last = max((offset + count for offset, count in ends if count), default=0)
                 furthest = max(furthest, last)
+    except SlideError:
+        raise
     except Exception as error:  # tifffile meets damage with many kinds of error
         raise DamagedSlideError(path, f"its TIFF directory is damaged: {error}") from error
     finally:

@@ -12,6 +12,7 @@ from wsi_pipeline.slide.openslide_reader import DecodedTiles, OpenSlideReader, d
 from wsi_pipeline.slide.picture_reader import PictureReader
 from wsi_pipeline.slide.reader import SlideReader
 from wsi_pipeline.slide.recognition import why_no_slide
+from wsi_pipeline.slide.tiff_directories import MAX_SIDE_PX, check_directories
 from wsi_pipeline.slide.tiff_reader import TiffReader, hides_pyramid
 from wsi_pipeline.slide.tile_reader import with_direct_tiles
 
@@ -19,8 +20,6 @@ from wsi_pipeline.slide.tile_reader import with_direct_tiles
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 logging.getLogger("tifffile").propagate = False
 
-#: Larger than any scanner's output: more is damage or an attack.
-MAX_SIDE_PX = 4_000_000
 MAX_LEVELS = 64
 #: OpenSlide's formats whose first directory is the slide, so that it can be read without OpenSlide.
 _PLAIN_TIFF = frozenset({"generic-tiff", "aperio"})
@@ -48,11 +47,13 @@ def open_slide(
     """
     files = slide_files(Path(path))
     file = files[0]
+    if is_tiff(file):
+        check_directories(file)  # before a library follows them without end
     reader = _reader(file, cache, direct_tiles=direct_tiles)
     size = reader.info.size
     if max(size.width, size.height) > MAX_SIDE_PX or len(reader.info.levels) > MAX_LEVELS:
         reader.close()
-        raise DamagedSlideError(file, f"claims {size} px, more than any scanner makes")
+        raise DamagedSlideError(file, f"claims {size} px, more than any scanner produces")
     return with_true_colours(reader, files)
 
 

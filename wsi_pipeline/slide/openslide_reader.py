@@ -56,7 +56,7 @@ class OpenSlideReader:
         try:
             self._info = _info_of(path, self._handle)
         except (ValueError, openslide.OpenSlideError) as error:
-            raise DamagedSlideError(path, f"its metadata make no sense: {error}") from error
+            raise DamagedSlideError(path, f"its metadata are invalid: {error}") from error
         self._bytes_read = 0
 
     @property

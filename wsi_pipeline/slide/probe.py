@@ -1,19 +1,9 @@
 """Looking at an unknown file in a child process with limits, so that it can harm nothing.
 
-A hostile or damaged file may crash the decoder, eat memory or never end. The child takes that
-upon itself: the parent gets facts or an error, always.
-
-Run as a program, ``python -m wsi_pipeline.slide.probe BYTES SECONDS`` reads a path from standard
-input and prints one JSON object.
+A hostile or damaged file may crash the decoder, eat memory or never end: whoever asks gets facts
+or an error, always.
 """
 
-import json
-import os
-import resource
-import signal
-import subprocess
-import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -27,6 +17,7 @@ from wsi_pipeline.slide.info import SlideInfo
 from wsi_pipeline.slide.integrity import check_integrity
 from wsi_pipeline.slide.opening import open_slide
 from wsi_pipeline.slide.reader import SlideReader
+from wsi_pipeline.slide.sandbox import CrashError, Limits, Sandbox
 from wsi_pipeline.slide.stored_reader import COMPUTED
 
 _SPOTS = 3
@@ -34,13 +25,8 @@ _SPOT_PX = 32
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeLimits:
-    """What the child may use.
-
-    Attributes:
-        seconds: Wall-clock time.
-        memory: Address space in bytes.
-    """
+class ProbeLimits(Limits):
+    """What one look may use, unless told otherwise."""
 
     seconds: float = 120.0
     memory: int = 6 * 2**30
@@ -76,52 +62,34 @@ def probe(path: Path, limits: ProbeLimits | None = None) -> Probe:
 
 
 class Prober:
-    """:func:`probe` with its child started ahead: most of a probe's time is the child's imports.
-
-    Each child looks at one slide only; the second and later calls start one of their own.
+    """:func:`probe` many times, from several threads where wanted, with the imports done ahead.
 
     Args:
-        limits: What each child may use.
+        limits: What each look may use.
+        sandbox: Does the looking; None starts one of its own.
     """
 
-    def __init__(self, limits: ProbeLimits | None = None) -> None:
+    def __init__(self, limits: ProbeLimits | None = None, sandbox: Sandbox | None = None) -> None:
         self._limits = limits or ProbeLimits()
-        self._lock = threading.Lock()
-        self._ready: subprocess.Popen[bytes] | None = self._start()
+        self._own = None if sandbox else Sandbox(__name__).start()
+        self._sandbox = sandbox or self._own
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go of a child nobody asked anything."""
-        with self._lock:
-            child, self._ready = self._ready, None
-        if child is not None:
-            child.communicate(b"")
+        """End the sandbox, if it is this one's own."""
+        if self._own is not None:
+            self._own.close()
 
     def __call__(self, path: Path) -> Probe:
         """As :func:`probe`."""
-        with self._lock:
-            child, self._ready = self._ready, None
-        child = child or self._start()
-        limits = self._limits
+        assert self._sandbox is not None, "the given one or its own"
         try:
-            answered, _ = child.communicate(os.fsencode(path), timeout=limits.seconds)
-        except subprocess.TimeoutExpired as error:
-            child.kill()
-            child.communicate()
-            cause = (
-                f"reading it took more than {limits.seconds:g} s; the file is damaged or hostile"
-            )
+            answer = self._sandbox.call(look, {"path": str(path)}, self._limits)
+        except CrashError as error:
+            cause = f"reading it {error}; the file is damaged or malicious"
             raise DamagedSlideError(path, cause) from error
-        except BaseException:
-            child.kill()
-            child.communicate()
-            raise
-        try:
-            answer = json.loads(answered.splitlines()[-1])
-        except (IndexError, ValueError) as error:
-            raise DamagedSlideError(path, _crash(child.returncode, limits)) from error
         if "error" in answer:
             raise getattr(errors, answer["error"])(Path(answer["path"]), answer["cause"])
         return Probe(
@@ -131,26 +99,10 @@ class Prober:
             answer["reason"],
         )
 
-    def _start(self) -> "subprocess.Popen[bytes]":
-        limits = [str(self._limits.memory), str(int(2 * self._limits.seconds) + 60)]
-        command = [sys.executable, "-m", "wsi_pipeline.slide.probe", *limits]
-        # Threads of a maths library nobody uses here would each reserve address space.
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-        return subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-        )
 
-
-def _crash(code: int, limits: ProbeLimits) -> str:
-    if code < 0:
-        name = signal.Signals(-code).name
-        return f"reading it crashed the decoder ({name}); the file is damaged or hostile"
-    gib = limits.memory / 2**30
-    return f"reading it failed within {gib:g} GiB of memory; the file is damaged or hostile"
+def look(path: str) -> dict[str, object]:
+    """What a sandbox does for :func:`probe`: its facts or its error, as JSON."""
+    return _look(Path(path))
 
 
 def _sample(reader: SlideReader) -> tuple[int, int, str]:
@@ -199,19 +151,3 @@ def _look(path: Path) -> dict[str, object]:
         return {"error": "DamagedSlideError", "path": str(path), "cause": cause}
     info = reader.info.to_json()
     return {"info": info, "sampled": sampled, "unreadable": unreadable, "reason": reason}
-
-
-def main() -> None:
-    """Probe the file named on standard input within bytes of address space and processor time."""
-    memory, seconds = int(sys.argv[1]), int(sys.argv[2])
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    # The parent watches the clock; this is for a child whose parent was killed.
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    name = sys.stdin.buffer.read()
-    if name:
-        sys.stdout.write(json.dumps(_look(Path(os.fsdecode(name)))) + "\n")
-
-
-if __name__ == "__main__":
-    main()

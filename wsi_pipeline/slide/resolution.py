@@ -140,7 +140,7 @@ def _as_it_is(info: SlideInfo, level: int, mpp_0: Mpp, warnings: tuple[str, ...]
 def _too_coarse(finest: float, wanted: float, override: float | None) -> str:
     cause = (
         f"its finest px are {finest:.4g} µm, too coarse for a model that wants {wanted:.3g} µm; "
-        f"choose a coarser model, or --mpp {finest:.4g} to insist"
+        f"choose a coarser model, or --mpp {finest:.4g} anyway"
     )
     if override is None:
         cause += "; if the file states it wrongly, give the true one with --slide-mpp"

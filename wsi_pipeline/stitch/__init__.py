@@ -1,1 +1,1 @@
-"""(5) Stitching: tile probabilities become cells, cells become masks, masks a verified store."""
+"""(5) Stitching: tile probabilities become cells, masks, and a store with checksums."""

@@ -9,17 +9,15 @@ end, chunks as bytes → zstd → crc32c (Zarr core specification v3, "sharding 
 
 from dataclasses import dataclass, field
 
-import google_crc32c
 import numpy as np
 from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 
+from wsi_pipeline.stitch.checksums import ABSENT, with_checksum
 from wsi_pipeline.stitch.mask import DrawnLevel
 
 #: Of the compressor, in the array's metadata and here.
 ZSTD_LEVEL = 1
-#: Offset and length of a chunk that is not there.
-_ABSENT = 2**64 - 1
 
 
 @dataclass(slots=True)
@@ -41,7 +39,7 @@ class ShardEncoder:
 
     def encode(self, row: int, column: int) -> bytes:
         """The shard at this place of the shard grid: chunks in row order, then their index."""
-        index = np.full((self.per_side, self.per_side, 2), _ABSENT, np.dtype("<u8"))
+        index = np.full((self.per_side, self.per_side, 2), ABSENT, np.dtype("<u8"))
         parts: list[bytes] = []
         offset = 0
         for j in range(self.per_side):
@@ -54,7 +52,7 @@ class ShardEncoder:
                 index[j, i] = offset, len(part)
                 parts.append(part)
                 offset += len(part)
-        return b"".join([*parts, _checked(index.tobytes())])
+        return b"".join([*parts, with_checksum(index.tobytes())])
 
     def _chunk(self, x: int, y: int) -> bytes:
         size = self.drawn.size
@@ -74,10 +72,4 @@ class ShardEncoder:
 
 
 def _encoded(px: NDArray[np.uint8]) -> bytes:
-    return _checked(Zstd(ZSTD_LEVEL).encode(np.ascontiguousarray(px)))
-
-
-def _checked(data: bytes) -> bytes:
-    """With its CRC32C behind it, little-endian."""
-    checksum: int = google_crc32c.value(data)
-    return data + checksum.to_bytes(4, "little")
+    return with_checksum(Zstd(ZSTD_LEVEL).encode(np.ascontiguousarray(px)))

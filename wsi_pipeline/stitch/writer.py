@@ -1,7 +1,6 @@
 """Writing a result: beside its final name, made durable, then moved into place as a whole."""
 
 import hashlib
-import json
 import zipfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from wsi_pipeline.geometry import PerAxis
 from wsi_pipeline.slide.info import Level
 from wsi_pipeline.stitch import layout
 from wsi_pipeline.stitch.cells import Cells
+from wsi_pipeline.stitch.checksums import attributes_digest
 from wsi_pipeline.stitch.mask import DrawnLevel
 from wsi_pipeline.stitch.shard import ZSTD_LEVEL, ShardEncoder
 from wsi_pipeline.tiles.plan import Plan
@@ -94,18 +94,6 @@ def publish(folder: Path, final: Path, *, overwrite: bool = False) -> None:
     except FileExistsError as error:
         cause = "exists already; remove it or use --overwrite"
         raise ResultExistsError(final, cause) from error
-
-
-def attributes_digest(attributes: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) of attributes but their own digest, as canonical JSON."""
-    rest = {key: value for key, value in attributes.items() if key != "digest"}
-    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def is_unaltered(attributes: Mapping[str, Any]) -> bool:
-    """Whether attributes still have the digest that they state."""
-    return bool(attributes_digest(attributes) == attributes.get("digest"))
 
 
 def metadata_hashes(store: Path, ome: Any) -> dict[str, str]:

@@ -46,6 +46,14 @@ class Surveyed:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Unusable:
+    """Why a slide cannot be used, and whether its row in the table is the cause."""
+
+    cause: str
+    by_table: bool
+
+
 def check_slides(
     cohort: Cohort,
     recipe: Recipe,
@@ -64,27 +72,31 @@ def check_slides(
         skip_bad: Leave out slides that cannot be used, and say so, instead of raising.
 
     Raises:
-        CohortError: slides are paired wrongly, or some cannot be used; the message names each.
+        CohortError: slides are paired wrongly, or rows of the table cannot be used; the message
+            names each.
+        TrainingError: a file of a slide cannot be used; the message names each.
     """
     slides = list(cohort)
     check_pairing(slides, cohort.source)
     observer.stage("checking slides", len(slides))
     found: list[Surveyed] = []
-    bad: list[str] = []
+    bad: list[_Unusable] = []
 
-    def look(slide: CohortSlide) -> Surveyed | str:
+    def look(slide: CohortSlide) -> Surveyed | _Unusable:
         try:
             return _look(slide, recipe)
         except (SlideError, CohortError) as error:
             text = str(error)
-            return text if slide.name in text else f"{slide.name}: {text}"
+            text = text if slide.name in text else f"{slide.name}: {text}"
+            return _Unusable(text, by_table=isinstance(error, CohortError))
         except OSError as error:
-            return f"{slide.name}: {error.filename or slide.path}: {error.strerror or error}"
+            cause = f"{error.filename or slide.path}: {error.strerror or error}"
+            return _Unusable(f"{slide.name}: {cause}", by_table=False)
 
     with ThreadPoolExecutor(max(1, threads)) as pool:
         for slide, answer in zip(slides, pool.map(look, slides), strict=True):
             observer.advanced(1, slide.name)
-            if isinstance(answer, str):
+            if isinstance(answer, _Unusable):
                 bad.append(answer)
             else:
                 found.append(answer)
@@ -92,13 +104,16 @@ def check_slides(
                     observer.says(f"{slide.name}: {warning}")
     if bad and not skip_bad:
         count = "1 slide" if len(bad) == 1 else f"{len(bad)} slides"
-        raise CohortError(
-            cohort.source,
-            f"{count} cannot be used: {'; '.join(bad)}. Mend the table or the files, or leave "
-            "them out with --skip-bad",
+        causes = "; ".join(one.cause for one in bad)
+        message = (
+            f"{count} cannot be used: {causes}. Correct the table or the files, or leave them out "
+            "with --skip-bad"
         )
-    for text in bad:
-        observer.says(f"left out: {text}")
+        if all(one.by_table for one in bad):
+            raise CohortError(cohort.source, message)
+        raise TrainingError(cohort.source or "the cohort", message)
+    for one in bad:
+        observer.says(f"left out: {one.cause}")
     return found
 
 
@@ -201,7 +216,7 @@ def check_space(folder: Path, needed: int) -> None:
         raise TrainingError(
             folder,
             f"checkpoints and package need about {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are "
-            "free; make room or choose another disk with -o",
+            "free; clear some space or choose another disk with -o",
         )
 
 

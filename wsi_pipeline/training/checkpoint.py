@@ -78,11 +78,11 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
     try:
         durable.write_bytes(path, content)
     except OSError as error:
-        kept = "what was saved before is still there" if path.exists() else "nothing was lost"
+        kept = "the last checkpoint is kept" if path.exists() else "nothing was lost"
         raise TrainingError(
             path,
             f"cannot be written: {error.strerror or error} ({len(content) / 1e6:.0f} MB); "
-            f"{kept}. Make room and start the same command again: it goes on",
+            f"{kept}. Free some space and start the same command again: it continues",
         ) from error
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsi_pipeline.errors import CohortError, UsageError
+from wsi_pipeline.errors import CohortError, TrainingError, UsageError
 from wsi_pipeline.training.run import Observer
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
@@ -118,7 +118,7 @@ def find_images(
     Args:
         folder: Holds two folders, named like the classes.
         observer: Is told.
-        positive: The class looked for; None: the one whose fellow is called ``normal``,
+        positive: The class looked for; None: the one that is not called ``normal``,
             ``healthy``, ``benign`` or the like.
         group_from: A regular expression found in file names; its first group, or all of it, says
             whose an image is. None: nothing is known of patients.
@@ -126,7 +126,8 @@ def find_images(
 
     Raises:
         UsageError: there are not two classes, or the positive one or a group cannot be told.
-        CohortError: a file cannot be read, or images differ in size.
+        TrainingError: a file cannot be read.
+        CohortError: images differ in size, or a class has none.
     """
     classes = _classes(folder, positive)
     pattern = _pattern(group_from)
@@ -166,7 +167,9 @@ def find_images(
                 pictures.append(answer)
     if bad and not skip_bad:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-        raise CohortError(folder, f"{bad[0]}{more}; mend it, or leave such out with --skip-bad")
+        raise TrainingError(
+            folder, f"{bad[0]}{more}; correct it, or leave such files out with --skip-bad"
+        )
     for text in bad:
         observer.says(f"left out: {text}")
     sides = sorted({picture.side for picture in pictures})
@@ -217,7 +220,7 @@ def _classes(folder: Path, positive: str | None) -> tuple[str, str]:
         normal = [name for name in names if name.lower().replace("-", "") in _NORMAL]
         if len(normal) != 1:
             raise UsageError(
-                f"which class is looked for? Say --positive {names[0]} or --positive {names[1]}"
+                f"which class is to be found? Write --positive {names[0]} or --positive {names[1]}"
             )
         positive = next(name for name in names if name != normal[0])
     if positive not in names:

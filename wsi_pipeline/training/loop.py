@@ -86,7 +86,7 @@ class Training:
         """
         run, state = self._run, self._state
         if state.steps:
-            run.observer.says(f"goes on after {state.steps:,} steps (epoch {state.epoch + 1})")
+            run.observer.says(f"continues after {state.steps:,} steps (epoch {state.epoch + 1})")
         with Logs(run.folder / "logs", state.steps, active=run.team.leads) as logs:
             while not state.finished:
                 if self._round_ends():
@@ -118,7 +118,9 @@ class Training:
         patience = recipe.selection.patience
         tired = patience is not None and state.waited >= patience
         if tired and state.round_epochs < epochs:
-            self._run.observer.says(f"no better for {state.waited} epochs: the round ends early")
+            self._run.observer.says(
+                f"no improvement for {state.waited} epochs: the round ends early"
+            )
         return state.round_epochs >= epochs or tired
 
     def _next_round(self) -> None:
@@ -137,7 +139,7 @@ class Training:
         candidates = draw_candidates(
             run.train, run.recipe.mining.candidates, seed=run.seed, round_=state.round
         )
-        run.observer.stage("looking for hard negatives", len(candidates))
+        run.observer.stage("searching for hard negatives", len(candidates))
         logits = score(run, self._classifier, run.train, candidates)
         keep = max(1, round(run.recipe.mining.keep * len(candidates)))
         hardest = np.argsort(-logits, kind="stable")[:keep]
@@ -220,7 +222,7 @@ class Training:
                 if not math.isfinite(state.loss):
                     raise TrainingError(
                         run.folder,
-                        f"the loss is no number at step {state.steps}; the last checkpoint is "
+                        f"the loss is not a number at step {state.steps}; the last checkpoint is "
                         "kept, start anew with a smaller learning rate (--restart)",
                     )
                 note = f"loss {state.loss / state.step:.4f}"

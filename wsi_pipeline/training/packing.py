@@ -72,7 +72,7 @@ def write_package(
         raise TrainingError(
             folder,
             f"the package cannot be written: {error.strerror or error}; what was trained is kept "
-            f"in {run.folder}. Make room and start the same command again: it goes on",
+            f"in {run.folder}. Free some space and start the same command again: it continues",
         ) from error
     return load_package(folder)
 
@@ -123,8 +123,8 @@ def _fill(
             "normalisation": recipe.normalisation.model_dump(),
             "threshold": {
                 "value": decision.threshold,
-                "chosen": f"{decision.rule} on {len(trained.labels):,} validation patches "
-                f"({int(trained.labels.sum()):,} {naming.classes[1]}), and no others",
+                "chosen": f"{decision.rule} on {len(trained.labels):,} validation patches only "
+                f"({int(trained.labels.sum()):,} {naming.classes[1]})",
             },
             "calibration": {
                 "temperature": decision.temperature,

@@ -111,7 +111,7 @@ class Run:
         if content is not None and content["state"]["fingerprint"] != self.fingerprint:
             raise UsageError(
                 f"{self.folder} holds an unfinished training of other slides, settings or "
-                "versions; repeat those, choose another -o, or discard it with --restart"
+                "versions; repeat those, choose another -o, or delete it with --restart"
             )
         return content
 

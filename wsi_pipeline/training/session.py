@@ -336,4 +336,4 @@ def check_free(out: Path, *, overwrite: bool) -> None:
     if overwrite:
         report.unlink(missing_ok=True)
     elif out.exists() and not report.exists() and not begun:
-        raise UsageError(f"{out} is there; replace it with --overwrite, or choose another -o")
+        raise UsageError(f"{out} exists; replace it with --overwrite, or choose another -o")

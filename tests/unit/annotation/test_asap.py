@@ -44,7 +44,7 @@ def test_order_is_a_number_not_a_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("orders", "said"),
-    [([0, 1, 1, 2], "same Order"), ([0, "x", 1, 2], "no number")],
+    [([0, 1, 1, 2], "same Order"), ([0, "x", 1, 2], "not a number")],
 )
 def test_an_order_that_is_none_is_refused(tmp_path: Path, orders: list[object], said: str) -> None:
     path = written(tmp_path, xml(annotation(box(0, 0), orders=orders)))
@@ -85,7 +85,7 @@ def test_what_encloses_nothing_is_noted(tmp_path: Path) -> None:
     assert isinstance(truth, OutlineTruth)
     assert truth.geometry.area == 100
     assert any("Dot" in note for note in truth.notes)
-    assert any("2 of its outlines enclose nothing" in note for note in truth.notes)
+    assert any("2 of its outlines enclose no area" in note for note in truth.notes)
 
 
 @pytest.mark.parametrize("kind", ["Spline", "Rectangle", "polygon"])

@@ -33,7 +33,7 @@ def test_tumour_up_to_the_edge_is_taken(tmp_path: Path, corner: tuple[float, flo
 
 def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     for kind in ("mask-3", "xml", ""):
-        with pytest.raises(UsageError, match="no truth is of the kind"):
+        with pytest.raises(UsageError, match="there is no kind of annotation or mask called"):
             open_truth(tmp_path / "a.xml", cast("TruthKind", kind))
 
 

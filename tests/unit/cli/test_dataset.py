@@ -65,7 +65,7 @@ def test_a_folder_becomes_a_table_and_the_table_a_split(wsi: Wsi, folder: Path) 
     }
     code, out, _ = wsi("show", table, "--check")
     assert code == 0
-    assert "8 slides and their truth are sound" in out
+    assert "8 slides and their annotations are valid" in out
     assert "validation" in out
 
 
@@ -146,13 +146,15 @@ def test_a_table_is_replaced_only_when_asked(wsi: Wsi, folder: Path, overwrite: 
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (["index", "absent", "-o", "c.csv"], 3),
+        (["index", "absent", "-o", "c.csv"], 2),
+        (["index", ".", "-o", "c.csv", "--labels", "absent.csv"], 2),
         (["index", ".", "-o", "absent/c.csv"], 2),
         (["index", ".", "-o", "c.csv", "--mask-value", "7"], 2),
         (["index", ".", "-o", "c.csv", "--patient-from", "("], 2),
         (["index", ".", "-o", "c.csv", "--prefer", "x"], 2),
         (["index", "."], 2),
-        (["split", "absent.csv"], 3),
+        (["split", "absent.csv"], 2),
+        (["show", "absent.csv"], 2),
         (["split", "absent.csv", "--by", "patch"], 2),
         (["split", "absent.csv", "--by", "slide"], 2),
         (["split", "absent.csv", "--validation", "2"], 2),

@@ -70,21 +70,66 @@ def test_a_missing_slide_is_named_and_the_rest_is_reported(wsi: Wsi, tmp_path: P
     )
     assert code == 3
     assert "without scores, so not in the figures: c" in told
+    arguments = ["--scores", tmp_path / "scores.csv", "--cohort", tmp_path / "labels.csv"]
+    code, _, quiet = wsi(*arguments, "-o", tmp_path / "again", "-q")
+    assert code == 3
+    assert quiet == "! without scores, so not in the figures: c\n"
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["missing"] == {"scores": ["c"]}
     assert metrics["headline"]["slide_auc"]["value"] == 1
 
 
-def test_a_score_of_an_unknown_slide_is_an_error(wsi: Wsi, tmp_path: Path) -> None:
-    (tmp_path / "labels.csv").write_text("slide,label\na,tumour\nb,normal\n")
-    (tmp_path / "scores.csv").write_text("slide,score\na,.9\nb,.3\nx,.3\n")
+LABELS, SCORES = "slide,label\na,tumour\nb,normal\n", "slide,score\na,.9\nb,.3\n"
+
+
+@pytest.mark.parametrize(
+    ("cohort", "scores", "cause"),
+    [
+        (None, SCORES, "labels.csv: cannot be read"),
+        ("", SCORES, "labels.csv: is empty"),
+        ("where,what\na,b\n", SCORES, "labels.csv: has no column of slides"),
+        ("slide,label\na,maybe\n", SCORES, "labels.csv: line 2: label 'maybe'"),
+        ("slide,label\na,tumour\na,normal\n", SCORES, "labels.csv: slide a is there twice"),
+        (LABELS, None, "scores.csv: cannot be read"),
+        (LABELS, "slide,score\na,high\n", "scores.csv: line 2: a has the score 'high'"),
+        (LABELS, SCORES + "x,.3\n", "labels.csv: has no row for x"),
+    ],
+)
+def test_an_unusable_table_is_wrong_usage_and_leaves_no_report(
+    wsi: Wsi, tmp_path: Path, cohort: str | None, scores: str | None, cause: str
+) -> None:
+    for name, text in (("labels.csv", cohort), ("scores.csv", scores)):
+        if text is not None:
+            (tmp_path / name).write_text(text)
     out = tmp_path / "report"
     code, _, told = wsi(
-        "--scores", tmp_path / "scores.csv", "--cohort", tmp_path / "labels.csv", "-o", out
+        "--scores", tmp_path / "scores.csv", "--cohort", tmp_path / "labels.csv", "-o", out, "-q"
     )
-    assert code == 3
-    assert "has no row for x" in told
+    assert code == 2
+    assert cause in told
+    assert told.count("\n") == 1
     assert not out.exists()
+
+
+def test_camelyons_reference_without_a_header_is_a_cohort(wsi: Wsi, tmp_path: Path) -> None:
+    """As downloaded; the duplicate among the test slides is in no figure."""
+    (tmp_path / "reference.csv").write_text(
+        "test_001,Tumor,IDC,Macro\ntest_002,Tumor,IDC,Micro\ntest_003,Normal,None,None\n"
+        "test_049,Normal,None,None\n"
+    )
+    (tmp_path / "scores.csv").write_text("test_001,.9\ntest_002,.2\ntest_003,.4\ntest_049,.1\n")
+    code, said, told = wsi(
+        "--scores", tmp_path / "scores.csv", "--cohort", tmp_path / "reference.csv",
+        "-o", tmp_path / "report", "--resamples", 20, "--json",
+    )  # fmt: skip
+    assert code == 0, told
+    metrics = json.loads(said)
+    assert metrics["headline"]["slide_auc"]["value"] == 0.5
+    assert {row["slide"]: row["label"] for row in metrics["slides"]} == {
+        "test_001": "macro",
+        "test_002": "micro",
+        "test_003": "normal",
+    }
 
 
 def test_challenge_files(wsi: Wsi, tmp_path: Path) -> None:
@@ -110,7 +155,7 @@ def test_challenge_files(wsi: Wsi, tmp_path: Path) -> None:
         (["--froc-mpp", -1], "--froc-mpp is µm per level-0 px"),
         (["--froc-mpp", "half"], "write a number, auto or slide"),
         (["--froc-downsample", 0], "--froc-downsample is level-0 px per px"),
-        (["--split", "validation"], "no slide of it is in split 'validation'"),
+        (["--split", "validation"], "it has no slide in split 'validation'"),
         (["--stages"], "no patient can be staged"),
     ],
 )

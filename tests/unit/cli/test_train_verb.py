@@ -10,9 +10,9 @@ from wsi_pipeline.cli import main
 @pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [
-        ([], 2, "say where the package goes"),
+        ([], 2, "name the folder for the package"),
         (["-o", "x"], 2, "give a cohort table, or --images"),
-        (["missing.csv", "-o", "x"], 3, "cannot be read"),
+        (["missing.csv", "-o", "x"], 2, "cannot be read"),
         (["missing.csv", "-o", "x", "--recipe", "resnet"], 2, "no recipe is called"),
         (["missing.csv", "-o", "x", "--mpp", "1", "--level", "2"], 2, "not both"),
         (["missing.csv", "-o", "x", "--level", "two"], 2, "write a level"),

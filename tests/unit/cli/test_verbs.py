@@ -102,7 +102,7 @@ def test_a_stride_larger_than_the_patch_is_refused(
     out = tmp_path / "out"
     code, _, err = wsi("run", slide, "-o", out, "--model", stub_package.folder, "--stride", 65)
     assert code == 2
-    assert "leave tissue unseen" in err
+    assert "leave tissue unclassified" in err
 
 
 def test_info_describes_a_slide(wsi: Wsi, slide: Path) -> None:
@@ -163,7 +163,8 @@ def test_run_verify_and_export(
     code, text, err = wsi(*command, "--quiet")
     facts = json.loads(text)
     assert code == 3
-    assert err == ""
+    assert err.startswith(f"✗ {slide.parent / 'b.svs'}: ")
+    assert err.count("\n") == 1
     assert (facts["skipped"], facts["failed"]) == (1, 1)
     result = out / "a.zarr"
     code, text, _ = wsi("verify", result, "--json")

@@ -93,8 +93,14 @@ def test_a_tumour_slide_without_truth_among_others_is_named(
     [
         (["a/tumor_001.tif", "b/Tumor_001.tif"], "two slides are called tumor_001"),
         (["tumor_001.tif", "tumor_001.svs"], "two slides are called tumor_001"),
-        (["tumor_001.tif", "a/tumor_001.xml", "b/TUMOR_001.xml"], "two truths of one kind"),
-        (["tumor_001.tif", "tumor_001_mask.tif", "tumor_001_mask.tiff"], "two truths of one kind"),
+        (
+            ["tumor_001.tif", "a/tumor_001.xml", "b/TUMOR_001.xml"],
+            "two annotations or masks of one kind",
+        ),
+        (
+            ["tumor_001.tif", "tumor_001_mask.tif", "tumor_001_mask.tiff"],
+            "two annotations or masks of one kind",
+        ),
         (["tumor_001.tif", "tumor_001.xml", "tumor_001.json"], "two annotations"),
     ],
 )
@@ -123,7 +129,7 @@ def test_copies_under_another_name_are_named(make_slide: MakeSlide, tmp_path: Pa
     shutil.copy(first, second)
     make_slide("normal_003.tif")
     text = problem(index(tmp_path))
-    assert text.startswith(f"{second}: holds the same bytes as {first}")
+    assert text.startswith(f"{second}: has the same contents as {first}")
     table = tmp_path / "labels.csv"
     table.write_text("slide,split\nnormal_002,excluded\n")
     assert index(tmp_path, IndexOptions(labels=table)).problems == ()
@@ -293,7 +299,9 @@ def test_camelyon17_has_patients_centres_and_stages(make_slide: MakeSlide, tmp_p
         ("patient_021", "centre_1", "itc", "none"),
         ("patient_021", "centre_1", "normal", "none"),
     ]
-    assert "1 slides of the table of labels are not here: patient_099_node_0" in found.notes
+    assert (
+        "1 slides of the table of labels are not in the folder: patient_099_node_0" in found.notes
+    )
 
 
 def test_patient_and_centre_are_found_in_paths(make_slide: MakeSlide, tmp_path: Path) -> None:
@@ -376,7 +384,7 @@ def test_files_of_other_kinds_are_left_alone(make_slide: MakeSlide, tmp_path: Pa
 
 
 def test_a_folder_without_slides_is_an_error(tmp_path: Path) -> None:
-    assert "holds no slides" in problem(index(tmp_path))
+    assert "contains no slides" in problem(index(tmp_path))
     with pytest.raises(CohortError, match="no such folder"):
         index(tmp_path / "absent")
 

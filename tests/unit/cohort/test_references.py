@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wsi_pipeline.cohort.references import plain_name, read_references
+from wsi_pipeline.cohort.references import plain_name, read_any_cohort, read_references
 from wsi_pipeline.errors import CohortError
 
 
@@ -64,7 +64,7 @@ def test_a_table_may_say_everything(tmp_path: Path) -> None:
         ("where,what\na,b\n", "no column of slides"),
         ("slide,label\na,maybe\n", "line 2: label 'maybe' is none of"),
         ("slide,label,split\na,0,half\n", "line 2: split 'half'"),
-        ("slide,label\na,0\nA.tif,1\n", "two things of slide A, in lines 2 and 3"),
+        ("slide,label\na,0\nA.tif,1\n", "two different rows of slide A: lines 2 and 3"),
     ],
 )
 def test_what_cannot_be_understood_is_refused(tmp_path: Path, text: str, said: str) -> None:
@@ -95,3 +95,21 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
 )
 def test_names_are_taken_from_paths(text: str, name: str) -> None:
     assert plain_name(text) == name
+
+
+def test_a_table_of_labels_becomes_a_cohort_by_the_challenges_names(tmp_path: Path) -> None:
+    text = "patient,stage\npatient_021.zip,pN1\npatient_021_node_0.tif,macro\n"
+    (slide,) = read_any_cohort(written(tmp_path, text))
+    assert (slide.name, slide.label, slide.patient) == (
+        "patient_021_node_0",
+        "macro",
+        "patient_021",
+    )
+    assert (slide.centre, slide.split, slide.path) == ("centre_1", None, None)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_cohort_table_is_read_as_one_whatever_separates(tmp_path: Path, separator: str) -> None:
+    text = "slide,label,truth_path,truth_kind\n\na,tumour,a.xml,asap\n".replace(",", separator)
+    (slide,) = read_any_cohort(written(tmp_path, text))
+    assert (slide.label, slide.truth) == ("tumour", tmp_path / "a.xml")

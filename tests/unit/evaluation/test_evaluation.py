@@ -262,7 +262,7 @@ def test_detections_beside_the_slide_are_of_another_frame(laboratory: Laboratory
     sources = detections(laboratory.folder, {"t": "0.9,201,50\n"})
     both = Sources((laboratory.results,), None, sources.detections)
     evaluation = run(laboratory.cohort(slide), both)
-    assert "lies beside the slide of 200 × 100 px" in evaluation.metrics["failed"]["t"]
+    assert "lies outside the slide of 200 × 100 px" in evaluation.metrics["failed"]["t"]
 
 
 def test_the_official_constant_can_be_asked_for(laboratory: Laboratory) -> None:

@@ -87,7 +87,7 @@ def test_test_slides_are_the_default(tmp_path: Path) -> None:
 
 
 def test_an_empty_split_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no slide of it is in split 'test'"):
+    with pytest.raises(UsageError, match="it has no slide in split 'test'"):
         pair(Cohort((row("a", split="train"),)), scores(tmp_path, "a"), None)
 
 
@@ -97,12 +97,12 @@ def test_there_has_to_be_something(tmp_path: Path) -> None:
 
 
 def test_names_alike_cannot_be_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(CohortError, match=r"a and A\.tif cannot be told apart"):
+    with pytest.raises(CohortError, match=r"a and A\.tif cannot be distinguished"):
         pair(Cohort((row("a"), row("A.tif"))), scores(tmp_path, "a"), None)
 
 
 def test_folders_of_detections(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         find_detections(tmp_path / "none")
     with pytest.raises(UsageError, match="holds no CSV file"):
         find_detections(tmp_path)

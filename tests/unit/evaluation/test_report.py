@@ -101,7 +101,7 @@ def test_the_page_needs_nothing_but_itself(text: str) -> None:
     for title in ("Best slide: t0", "Median slide: t2", "Worst slide: t3"):
         assert title in words
     assert "Research use only" in words
-    assert "Synthetic: the model was trained on drawn tissue" in words
+    assert "Synthetic: the model was trained on synthetic tissue" in words
     assert "<n>" in words
     assert "<n>" not in text
 

@@ -1,6 +1,7 @@
 """Where webhooks may go: only to listed hosts, and never inside by accident."""
 
 import ipaddress
+import socket
 
 import pytest
 
@@ -61,6 +62,92 @@ def test_allowed(url: str, host: str, port: int, target: str) -> None:
 def test_refused(url: str) -> None:
     with pytest.raises(UsageError):
         WebhookAddress.of(url, ALLOWED)
+
+
+#: This machine, its neighbours, and what clouds keep beside it; each in a spelling of its own.
+SPELLINGS = (
+    "2130706433",  # 127.0.0.1 as one number
+    "0x7f000001",
+    "0X7F.0.0.1",
+    "0x7f.1",
+    "017700000001",
+    "0177.0.0.1",
+    "127.1",
+    "127.0.1",
+    "0",
+    "0.0.0.0",
+    "127.0.0.1.",
+    "localhost.",
+    "LOCALHOST",
+    "localhost.localdomain",
+    "[::1]",
+    "[::]",
+    "[0:0:0:0:0:0:0:1]",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]",
+    "[::127.0.0.1]",
+    "[::ffff:0:127.0.0.1]",
+    "[64:ff9b::127.0.0.1]",
+    "[64:ff9b::a9fe:a9fe]",
+    "[64:ff9b:1::7f00:1]",
+    "[2002:7f00:1::]",
+    "[2001:0:7f00:1::]",
+    "[fe80::1]",
+    "[fe80::1%25lo]",
+    "[fc00::1]",
+    "[fd00:ec2::254]",
+    "[fec0::1]",
+    "[ff02::1]",
+    "169.254.169.254",
+    "2852039166",  # the same as one number
+    "0xa9.0xfe.0xa9.0xfe",
+    "0251.0376.0251.0376",
+    "100.64.0.1",
+    "100.127.255.254",
+    "10.0.0.1",
+    "167772161",
+    "172.16.0.1",
+    "172.31.255.254",
+    "192.168.0.1",
+    "192.0.0.8",
+    "198.18.0.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    "224.0.0.1",
+)
+#: What only looks like a host: letters and signs that programs turn into digits and dots.
+DISGUISES = (
+    "１２７.0.0.1",
+    "①②⑦.⓪.⓪.①",
+    "127。0。0。1",
+    "ｌocalhost",
+    "local\u00adhost",
+    "127.0.0.1\u200b",
+    "%31%32%37.0.0.1",
+    "127.0.0.1%2f",
+    "127.0.0.1\\@hooks.example.org",
+    "hooks.example.org\\@127.0.0.1",
+    "hooks.example.org#@127.0.0.1",
+)
+
+
+@pytest.mark.parametrize("host", [*SPELLINGS, *DISGUISES])
+def test_no_spelling_is_a_listed_host(host: str) -> None:
+    with pytest.raises(UsageError):
+        WebhookAddress.of(f"https://{host}/", ("hooks.example.org", "*.example.org"))
+
+
+@pytest.mark.parametrize("host", SPELLINGS)
+def test_whatever_a_spelling_means_it_is_not_permitted(host: str) -> None:
+    """As the system's own resolver reads it, where every public host is allowed."""
+    try:
+        address = WebhookAddress.of(f"https://{host}/", ("*",))
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    except (UsageError, OSError):
+        return  # nobody reads it at all
+    for entry in found:
+        number = ipaddress.ip_address(str(entry[4][0]).partition("%")[0])
+        assert not address.permits(number), number
 
 
 def test_nothing_is_allowed_unless_it_is_listed() -> None:

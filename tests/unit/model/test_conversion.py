@@ -1,5 +1,8 @@
 """Conversions are made once, in a process of their own, and kept."""
 
+import importlib.util
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -7,10 +10,10 @@ import numpy as np
 import pytest
 
 from wsi_pipeline.errors import PackageError
-from wsi_pipeline.model.conversion import converted_model
+from wsi_pipeline.model.conversion import carry_graph, converted_model
 from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.model.openvino_runtime import BATCH_SIZE
-from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.testing import make_package
 
 
@@ -52,3 +55,24 @@ def test_a_temperature_is_part_of_the_last_layer(tmp_path: Path, model_cache: Pa
     compiled = ov.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     computed = [compiled(part)[0].ravel() for part in np.split(patches, len(patches) // BATCH_SIZE)]
     np.testing.assert_allclose(np.concatenate(computed), stated, atol=1e-3)
+
+
+def test_a_package_that_carries_its_graph_needs_no_torch(
+    package: ModelPackage, model_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(package.folder, tmp_path / "package")
+    carrying = load_package(tmp_path / "package")
+    carry_graph(carrying, model_cache)
+    made = convert(package, model_cache)
+    # In the place of torch, for this process and the child that converts.
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "torch.py").write_text("raise ModuleNotFoundError('hidden', name='torch')")
+    monkeypatch.setenv("PYTHONPATH", f"{hidden}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(PackageError, match=r"torch.*not installed.*wsi models convert") as caught:
+        convert(package, tmp_path / "cache")
+    assert caught.value.package == str(package.folder)
+    path = convert(carrying, tmp_path / "cache")
+    # The very graph that torch makes of the package.
+    assert path.with_suffix(".bin").read_bytes() == made.with_suffix(".bin").read_bytes()

@@ -103,7 +103,7 @@ def _spoil(tensors: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (_drop, r"lacks fc\.weight; is it of this architecture"),
+        (_drop, r"lacks fc\.weight; are the weights of this architecture"),
         (_add, "also has more"),
         (_bend, r"fc\.weight is \(2, 2048\), not \(1, 2048\)"),
         (_spoil, r"fc\.bias holds values that are not finite"),
@@ -126,7 +126,7 @@ def test_probabilities_that_the_weights_do_not_give_are_refused(
     with np.load(parts / "reference.npz") as data:
         patches, probabilities = data["patches"], data["probabilities"]
     np.savez(parts / "reference.npz", patches=patches, probabilities=1 - probabilities)
-    with pytest.raises(PackageError, match="from what the weights give; are weights"):
+    with pytest.raises(PackageError, match="away from those of the weights; are weights"):
         packed(parts, tmp_path / "out")
 
 

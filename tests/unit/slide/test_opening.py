@@ -151,5 +151,5 @@ def test_a_lost_companion_file_is_named(tmp_path: Path) -> None:
 def test_an_absurd_size_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_pyramid(tmp_path / "a.tiff", IMAGE)
     monkeypatch.setattr("wsi_pipeline.slide.opening.MAX_SIDE_PX", 400)
-    with pytest.raises(Exception, match="more than any scanner makes"):
+    with pytest.raises(Exception, match="more than any scanner produces"):
         open_slide(tmp_path / "a.tiff")

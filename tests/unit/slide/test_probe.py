@@ -1,7 +1,5 @@
 """Whatever a file does to the process that looks at it, the caller gets facts or an error."""
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,19 +20,6 @@ def slide(tmp_path: Path) -> Path:
     return tmp_path / "a.tiff"
 
 
-@pytest.fixture
-def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Puts a shell script in the place of the child."""
-
-    def use(script: str) -> None:
-        path = tmp_path / "child"
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
-        monkeypatch.setattr(sys, "executable", str(path))
-
-    return use
-
-
 def test_a_sound_slide_is_described(slide: Path) -> None:
     found = probe(slide)
     assert found.info == open_slide(slide).info
@@ -42,25 +27,9 @@ def test_a_sound_slide_is_described(slide: Path) -> None:
     assert (found.unreadable, found.reason) == (0, "")
 
 
-@pytest.mark.parametrize("signal", ["SEGV", "KILL", "ABRT"])
-def test_a_crash_of_the_child_is_an_error_of_the_slide(
-    slide: Path, child: Callable[[str], None], signal: str
-) -> None:
-    child(f"kill -{signal} $$")
-    with pytest.raises(DamagedSlideError, match=f"SIG{signal}.*damaged or hostile"):
-        probe(slide)
-
-
-def test_a_child_that_never_ends_is_ended(slide: Path, child: Callable[[str], None]) -> None:
-    child("exec sleep 100")
-    with pytest.raises(DamagedSlideError, match=r"more than 0\.3 s"):
-        probe(slide, ProbeLimits(seconds=0.3))
-
-
-def test_a_child_that_says_nonsense_is_an_error(slide: Path, child: Callable[[str], None]) -> None:
-    child("echo hello; exit 1")
-    with pytest.raises(DamagedSlideError, match="failed within"):
-        probe(slide)
+def test_a_look_that_does_not_end_is_an_error_of_the_slide(slide: Path) -> None:
+    with pytest.raises(DamagedSlideError, match=r"reading it took more than 0\.001 s.*hostile"):
+        probe(slide, ProbeLimits(seconds=0.001))
 
 
 def test_memory_is_limited(tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ def test_a_write_that_fails_keeps_what_was_there(tmp_path: Path) -> None:
         timeout=120,
     )
     assert "checkpoint.pt: cannot be written: File too large" in done.stdout
-    assert "what was saved before is still there" in done.stdout
-    assert "Make room and start the same command again" in done.stdout
+    assert "the last checkpoint is kept" in done.stdout
+    assert "Free some space and start the same command again" in done.stdout
     content = load(tmp_path, CHECKPOINT)
     assert content is not None
     assert content["weights"].tolist() == list(range(8))

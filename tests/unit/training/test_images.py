@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from wsi_pipeline.errors import CohortError, UsageError
+from wsi_pipeline.errors import CohortError, TrainingError, UsageError
 from wsi_pipeline.training.images import FolderSource, Picture, find_images, split_images
 from wsi_pipeline.training.run import Silence
 
@@ -60,10 +60,10 @@ def test_the_positive_class_is_said_or_plain(folder: Path) -> None:
 
 def test_what_is_wrong_is_named(folder: Path, draw: Draw) -> None:
     draw("healthy/wide.png", 1, (24, 20))  # type: ignore[call-arg]  # a size is given here only
-    with pytest.raises(CohortError, match=r"wide\.png: is 24 × 20 px"):
+    with pytest.raises(TrainingError, match=r"wide\.png: is 24 × 20 px"):
         find_images(folder, Silence())
     (folder / "healthy" / "wide.png").write_bytes(b"no image")
-    with pytest.raises(CohortError, match=r"wide\.png: cannot be read"):
+    with pytest.raises(TrainingError, match=r"wide\.png: cannot be read"):
         find_images(folder, Silence())
     skipped = find_images(folder, Silence(), skip_bad=True)
     assert len(skipped.pictures) == 20

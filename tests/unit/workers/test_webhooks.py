@@ -1,10 +1,12 @@
 """Webhooks over real sockets: signed, once per claim, repeated, and never where they may not go."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.server
 import json
+import socket
 import ssl
 import subprocess
 import threading
@@ -276,6 +278,73 @@ def test_the_network_inside_is_out_of_reach(
     deliver(webhook_hosts=hosts).deliver_due()
     assert receiver.got == []
     assert row(store, job)["webhook_due"] is None
+
+
+@contextmanager
+def counting() -> Iterator[tuple[int, list[str]]]:
+    """A port of this machine, on every address it has, and who connected to it."""
+    came: list[str] = []
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server:
+        port = server.getsockname()[1]
+        server.settimeout(0.1)
+        stop = threading.Event()
+
+        def accept() -> None:
+            while not stop.is_set():
+                with contextlib.suppress(TimeoutError):
+                    line, address = server.accept()
+                    came.append(address[0])
+                    line.close()
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            yield port, came
+        finally:
+            stop.set()
+            thread.join()
+
+
+def test_no_spelling_of_this_machine_is_connected_to(
+    store: Store, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In all of them it would be reached: the first connection shows that somebody listens."""
+    spellings: tuple[str, ...] = (
+        "127.0.0.1",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "127.1",
+        "0",
+        "0.0.0.0",
+    )
+    spellings += ("localhost", "localhost.", "LocalHost", "[::1]", "[::]", "[::ffff:127.0.0.1]")
+    with counting() as (port, came):
+        socket.create_connection(("127.0.0.1", port)).close()
+        listed = failed_job(store, f"https://localhost:{port}/")
+        deliver(50).deliver_due()
+        assert len(came) == 2, "a host that is listed by its name is connected to"
+        make_due(store, listed)
+        store.change(jobs.update().values(webhook_due=None))
+        for spelling in spellings:
+            failed_job(store, f"https://{spelling}:{port}/")
+        assert deliver(50, webhook_hosts=("*",)).deliver_due() == len(spellings)
+        assert len(came) == 2
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_is_followed(
+    store: Store, receiver: Receiver, deliver: Deliver, status: int
+) -> None:
+    """Not even to a host that is allowed: its secret and body are for the receiver named."""
+    with receiving() as inside:
+        receiver.answers = [status]
+        receiver.location = inside.url
+        job = failed_job(store, receiver.url)
+        deliver(50).deliver_due()
+        assert len(receiver.got) == 1
+        assert inside.got == []
+        assert row(store, job)["webhook_due"] is not None, "it was not delivered"
 
 
 def test_the_name_is_resolved_once_and_checked(

@@ -13,7 +13,7 @@ export interface Shared {
 export async function shareMask(job: string): Promise<Shared> {
   if (!maySubmit()) {
     const url = `${location.origin}/v1/jobs/${job}/mask.zarr`;
-    return { url, told: "The address of the mask is copied; it asks for a key." };
+    return { url, told: "The address of the mask was copied; opening it needs a key." };
   }
   const { mask, expires_at: ends } = await post<{ mask: string; expires_at: string }>(
     `/v1/jobs/${job}/link`,
@@ -22,6 +22,6 @@ export async function shareMask(job: string): Promise<Shared> {
   const day = new Date(ends).toLocaleDateString(undefined, { dateStyle: "medium" });
   return {
     url: location.origin + mask,
-    told: `The address of the mask is copied. Whoever has it may read the mask until ${day}.`,
+    told: `The address of the mask was copied. Anyone who has it can read the mask until ${day}.`,
   };
 }

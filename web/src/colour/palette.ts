@@ -20,7 +20,7 @@ interface Definition {
 
 const DEFINITIONS = {
   reef: {
-    label: "Reef",
+    label: "Violet–yellow",
     stops: [
       lch(0.26, 0.13, 298),
       lch(0.4, 0.13, 272),
@@ -31,7 +31,7 @@ const DEFINITIONS = {
     ],
   },
   ember: {
-    label: "Ember",
+    label: "Red–yellow",
     stops: [
       lch(0.22, 0.1, 292),
       lch(0.38, 0.16, 318),
@@ -42,12 +42,12 @@ const DEFINITIONS = {
     ],
   },
   harbour: {
-    label: "Harbour",
+    label: "Blue–yellow",
     // Straight through grey: blue and yellow are what nearly everybody tells apart.
     stops: [lch(0.27, 0.085, 258), lch(0.92, 0.165, 98)],
   },
   graphite: {
-    label: "Graphite",
+    label: "Grey",
     stops: [lch(0.2, 0, 0), lch(0.97, 0, 0)],
   },
 } as const satisfies Record<string, Definition>;

@@ -10,7 +10,7 @@ export async function copyText(text: string, done: string): Promise<void> {
     if (clipboard === undefined) throw new Error("no clipboard");
     await clipboard.writeText(text);
   } catch {
-    toast(`The browser does not let the page copy: ${text}`, "wrong");
+    toast(`The browser does not allow copying. Copy it by hand: ${text}`, "wrong");
     return;
   }
   toast(done);

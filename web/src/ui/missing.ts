@@ -4,13 +4,13 @@ import { fill, h } from "./dom";
 import { message } from "./message";
 
 export function mount(root: HTMLElement): () => void {
-  document.title = "Not here · WSI Pipeline";
+  document.title = "Page not found · WSI Pipeline";
   fill(
     root,
     message({
       icon: "search",
-      title: "There is nothing at this address",
-      text: "The link may be incomplete, or what it showed was deleted.",
+      title: "Page not found",
+      text: "The link may be incomplete, or the slide was deleted.",
       actions: [h("a", { class: "button", href: "/" }, "To the worklist")],
     }),
   );

@@ -51,7 +51,7 @@ export class Shell {
         this.#line,
         state === "online"
           ? ""
-          : "The server does not answer. What you see may be old; trying again…",
+          : "The server does not answer. The page may be out of date; trying again…",
       );
     });
     window.addEventListener("wsi:signed-out", () => {
@@ -90,7 +90,7 @@ export class Shell {
         text: problemText(error),
         urgent: true,
         actions: [
-          h("button", { class: "button", type: "button", on: { click: () => { location.reload(); } } }, "Load again"),
+          h("button", { class: "button", type: "button", on: { click: () => { location.reload(); } } }, "Reload"),
         ],
       }),
     );

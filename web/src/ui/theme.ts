@@ -9,7 +9,7 @@ const KEY = "wsi.theme";
 const ORDER: readonly Choice[] = ["system", "light", "dark"];
 const ICONS: Record<Choice, IconName> = { system: "screen", light: "sun", dark: "moon" };
 const NAMES: Record<Choice, string> = {
-  system: "Theme: as the system",
+  system: "Theme: system",
   light: "Theme: light",
   dark: "Theme: dark",
 };

@@ -22,7 +22,7 @@ export function toast(text: string, kind: "done" | "wrong" = "done"): void {
       {
         class: "button plain icon-only",
         type: "button",
-        "aria-label": "Close this note",
+        "aria-label": "Close this message",
         on: { click: () => { note.remove(); } },
       },
       icon("close", 16),

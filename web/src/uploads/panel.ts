@@ -111,7 +111,7 @@ export function sentence(view: UploadView): string {
   const soFar = `${percent(Math.min(share, 100))} of ${bytes(view.size)}`;
   switch (view.state) {
     case "queued":
-      return `${bytes(view.size)} · waits for its turn`;
+      return `${bytes(view.size)} · waiting`;
     case "sending": {
       const parts = [soFar];
       if (view.speed !== null) parts.push(`${bytes(view.speed)}/s`);
@@ -119,15 +119,15 @@ export function sentence(view: UploadView): string {
       return parts.join(" · ");
     }
     case "waiting":
-      return `${soFar} · the line is down; goes on by itself when the server answers`;
+      return `${soFar} · no connection; continues when the server answers`;
     case "paused":
       return `${soFar} · paused`;
     case "ask":
-      return `${soFar} · stopped with the page; the browser asks whether it may read the file again`;
+      return `${soFar} · stopped when the page was closed; the browser will ask for access to the file`;
     case "choose":
-      return `${soFar} · stopped with the page; choose the same file again to go on`;
+      return `${soFar} · stopped when the page was closed; choose the same file again to continue`;
     case "elsewhere":
-      return "Another tab of this browser sends this one";
+      return "Another tab of this browser is uploading this file";
     case "done":
       return view.problem ?? `${bytes(view.size)} · uploaded`;
     case "refused":
@@ -138,7 +138,7 @@ export function sentence(view: UploadView): string {
 function buttonsOf(view: UploadView): HTMLElement[] {
   const { id, name } = view;
   const drop = button(
-    view.state === "done" || view.state === "refused" ? `Take ${name} off the list` : `Cancel ${name}`,
+    view.state === "done" || view.state === "refused" ? `Remove ${name} from the list` : `Cancel ${name}`,
     "close",
     () => void uploads.remove(id),
     true,
@@ -162,7 +162,7 @@ function chooseAgain(view: UploadView): void {
   input.addEventListener("change", () => {
     const file = input.files?.[0];
     if (file && !uploads.resumeWith(view.id, file)) {
-      toast(`This is not the file that was begun: ${view.name}, ${bytes(view.size)}.`, "wrong");
+      toast(`This is another file. Wanted: ${view.name}, ${bytes(view.size)}.`, "wrong");
     }
   });
   input.click();

@@ -25,16 +25,16 @@ export class Exports {
     this.#stage = stage;
     this.#files = [
       link("regions.geojson?notes=true", "GeoJSON", "Outlines and notes for QuPath"),
-      link("tiles.csv", "CSV", "One row per tile the model looked at"),
+      link("tiles.csv", "CSV", "One row per classified tile"),
     ];
-    this.#zarr = action("link", "Zarr URL", "Copy an address of the OME-Zarr mask that vizarr, QuPath or zarr-python open", () => this.#copyZarr());
+    this.#zarr = action("link", "Zarr URL", "Copy the address of the OME-Zarr mask, for vizarr, QuPath or zarr-python", () => this.#copyZarr());
     this.element = h(
       "div",
       { class: "exports", role: "group", "aria-label": "Export" },
       ...this.#files,
       action("download", "PNG", "Picture of the current view", () => this.#savePicture()),
       this.#zarr,
-      action("link", "Link", "Copy a link to exactly this view (l)", () => this.copyLink()),
+      action("link", "Link", "Copy a link to this view (l)", () => this.copyLink()),
     );
   }
 
@@ -49,7 +49,7 @@ export class Exports {
   }
 
   async copyLink(): Promise<void> {
-    await copyText(location.href, "The link to this view is copied.");
+    await copyText(location.href, "The link to this view was copied.");
   }
 
   async #copyZarr(): Promise<void> {
@@ -64,7 +64,7 @@ export class Exports {
     const blob = await new Promise<Blob | null>((resolve) => {
       canvas.toBlob(resolve, "image/png");
     });
-    if (blob === null) throw new Error("The picture could not be made.");
+    if (blob === null) throw new Error("The picture could not be created.");
     const url = URL.createObjectURL(blob);
     // Named by id: file names of slides may hold a patient's.
     h("a", { href: url, download: `${this.#session.slide.id}.view.png` }).click();
@@ -84,7 +84,7 @@ function viewPicture(session: Session, stage: Stage): HTMLCanvasElement {
   canvas.width = pictures.reduce((sum, picture) => sum + picture.width, 0);
   canvas.height = Math.max(...pictures.map((picture) => picture.height)) + foot;
   const context = canvas.getContext("2d");
-  if (context === null) throw new Error("This browser draws no pictures.");
+  if (context === null) throw new Error("This browser cannot draw pictures (canvas).");
   context.fillStyle = "#fff";
   context.fillRect(0, 0, canvas.width, canvas.height);
   let x = 0;

@@ -64,7 +64,7 @@ export class FiguresPanel {
         h("div", { class: "wide" }, h("dt", {}, "Slide score"), h("dd", { class: "numbers large" }, findings.slide_score === null ? "–" : probability(findings.slide_score)), h("dd", { class: "quiet" }, findings.slide_score_rule)),
         h("div", {}, this.#areaName, this.#area),
         h("div", {}, h("dt", {}, "of the tissue"), this.#share),
-        h("div", {}, h("dt", {}, "Tissue looked at"), h("dd", { class: "numbers" }, area(findings.tissue_area_mm2))),
+        h("div", {}, h("dt", {}, "Tissue classified"), h("dd", { class: "numbers" }, area(findings.tissue_area_mm2))),
         h("div", {}, h("dt", {}, "Regions"), h("dd", { class: "numbers" }, count(findings.regions))),
       ),
       h("section", {}, h("h3", {}, "Probabilities"), this.#histogram.element),
@@ -75,7 +75,7 @@ export class FiguresPanel {
         h("h3", {}, "Model"),
         facts([
           ["Name", `${model.name} ${model.version}`],
-          ["Trained on", model.synthetic ? "drawn tissue only: it says nothing of real tissue" : "see its model card"],
+          ["Trained on", model.synthetic ? "synthetic tissue only; not valid for real tissue" : "see its model card"],
           ["Resolution", model.mpp === null ? "–" : `${model.mpp} µm/px`],
           ["Threshold", probability(findings.threshold)],
           ["How chosen", this.#session.models.find((one) => one.name === result?.job.model)?.threshold_chosen ?? "–"],
@@ -97,7 +97,7 @@ export class FiguresPanel {
 
 function coverage(findings: Findings): HTMLElement {
   const names: Record<string, string> = {
-    classified: "Looked at",
+    classified: "Classified",
     glass: "Glass",
     empty: "Not scanned",
     unreadable: "Unreadable",

@@ -154,6 +154,6 @@ function newCanvas(tile: CellTile): { canvas: HTMLCanvasElement; context: Canvas
   canvas.width = tile.columns;
   canvas.height = tile.rows;
   const context = canvas.getContext("2d");
-  if (context === null) throw new Error("this browser draws no pictures");
+  if (context === null) throw new Error("this browser cannot draw pictures (canvas)");
   return { canvas, context };
 }

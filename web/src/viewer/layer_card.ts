@@ -66,7 +66,7 @@ export class LayerCard {
     this.#eye.addEventListener("click", () => {
       events.onChange({ visible: this.#eye.getAttribute("aria-pressed") !== "true" });
     });
-    this.#own = h("button", { class: "link", type: "button", hidden: true }, "Use the model's");
+    this.#own = h("button", { class: "link", type: "button", hidden: true }, "Use the model's threshold");
     this.#own.addEventListener("click", () => {
       if (this.#ownThreshold !== null) events.onChange({ threshold: this.#ownThreshold });
     });

@@ -91,9 +91,9 @@ export class LayersPanel {
     const waits = this.#session.unfinished.length > 0;
     return message({
       icon: waits ? "clock" : "layers",
-      title: waits ? "The result is on its way" : "No result yet",
+      title: waits ? "The analysis is not finished" : "No result yet",
       text: waits
-        ? "The heatmap appears here as soon as the analysis is through."
+        ? "The heatmap appears here when the analysis is finished."
         : "Queue an analysis of this slide in the worklist.",
       actions: [h("a", { class: "button", href: "/" }, "To the worklist")],
     });
@@ -124,7 +124,7 @@ export class LayersPanel {
     this.#waiting.hidden = waiting.length === 0 || this.#session.state.value.layers.length === 0;
     const done = waiting.find((job) => job.state === "running")?.tiles;
     const share = done?.total ? ` · ${Math.round((100 * done.done) / done.total)} %` : "";
-    fill(this.#waiting, icon("clock", 16), `${plural(waiting.length, "analysis", "analyses")} under way${share}`);
+    fill(this.#waiting, icon("clock", 16), `${plural(waiting.length, "analysis", "analyses")} in progress${share}`);
   }
 }
 
@@ -156,10 +156,10 @@ function legend(): HTMLElement {
     h(
       "ul",
       {},
-      row("below", "Below threshold", "looked at, not tumour"),
-      row("glass", "Glass", "too little tissue to look at"),
+      row("below", "Below threshold", "classified, not tumour"),
+      row("glass", "Glass", "or too little tissue; not classified"),
       row("unread", "Not scanned", "outside the scanned area"),
-      row("unreadable", "Unreadable", "tissue nobody looked at"),
+      row("unreadable", "Unreadable", "tissue that could not be read; not analysed"),
     ),
   );
 }

@@ -36,7 +36,7 @@ export class Overlay {
     this.canvas.className = "viewer-overlay";
     this.canvas.setAttribute("aria-hidden", "true");
     const context = this.canvas.getContext("2d");
-    if (context === null) throw new Error("this browser draws no pictures");
+    if (context === null) throw new Error("this browser cannot draw pictures (canvas)");
     this.#context = context;
   }
 
@@ -157,7 +157,7 @@ export class Overlay {
 
   #cleanScratch(): CanvasRenderingContext2D {
     this.#scratch ??= document.createElement("canvas").getContext("2d");
-    if (this.#scratch === null) throw new Error("this browser draws no pictures");
+    if (this.#scratch === null) throw new Error("this browser cannot draw pictures (canvas)");
     const { canvas } = this.#scratch;
     // Also forgets everything that was set.
     canvas.width = this.canvas.width;

@@ -159,7 +159,7 @@ export class Pane {
     canvas.width = from.width;
     canvas.height = from.height;
     const context = canvas.getContext("2d");
-    if (context === null) throw new Error("this browser draws no pictures");
+    if (context === null) throw new Error("this browser cannot draw pictures (canvas)");
     context.fillStyle = "#fff";
     context.fillRect(0, 0, canvas.width, canvas.height);
     context.drawImage(this.#viewer.drawer.canvas, 0, 0);

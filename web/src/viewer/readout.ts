@@ -7,10 +7,10 @@ import { percent, probability } from "../ui/format";
 import type { Session } from "./session";
 
 const COVERAGE: Record<string, string> = {
-  classified: "Looked at",
+  classified: "Classified",
   glass: "Glass or too little tissue",
   empty: "Not scanned",
-  unreadable: "Unreadable: nobody looked at it",
+  unreadable: "Unreadable, not analysed",
   rejected: "Rejected",
 };
 
@@ -43,7 +43,7 @@ export class Readout {
     const inside = place !== null && place.x >= 0 && place.y >= 0 && place.x < width && place.y < height;
     if (!inside) {
       setText(this.#probability, "");
-      setText(this.#about, this.#session.layers.length > 0 ? "Point at the slide to read it" : "");
+      setText(this.#about, this.#session.layers.length > 0 ? "Move the pointer over the slide to see its values" : "");
       setText(this.#place, "");
       return;
     }

@@ -70,7 +70,7 @@ export class RegionsPanel {
       h("kbd", {}, "n"),
       " and ",
       h("kbd", {}, "p"),
-      " fly to the next and the one before.",
+      " go to the next and the previous region.",
     );
     this.#more(regions);
   }
@@ -128,7 +128,7 @@ export class RegionsPanel {
       return message({
         icon: "check",
         title: "No region reaches the threshold",
-        text: "That is what the model says, and no diagnosis. A lower threshold in Layers shows what came closest.",
+        text: "This is the output of the model, not a diagnosis. A lower threshold in Layers shows the cells with the next highest probabilities.",
       });
     }
     if (result?.problem) return message({ icon: "warning", title: "No regions", text: result.problem, urgent: true });
@@ -169,7 +169,7 @@ class NoteForm {
     this.#comment.addEventListener("input", () => { this.#save.hidden = this.#comment.value === this.#kept; });
     fill(
       this.element,
-      h("div", { class: "note-verdict", role: "group", "aria-label": "Is this what the model says?" }, this.#agree, this.#disagree),
+      h("div", { class: "note-verdict", role: "group", "aria-label": "Do you agree with the model?" }, this.#agree, this.#disagree),
       this.#comment,
       this.#save,
       this.#others,

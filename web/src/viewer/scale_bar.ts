@@ -39,7 +39,7 @@ export class ScaleBarView {
 
 export class Magnifications {
   readonly element = h("div", { class: "segments", role: "group", "aria-label": "Magnification" });
-  readonly #now = h("output", { class: "magnification-now numbers", "aria-label": "Magnification now" });
+  readonly #now = h("output", { class: "magnification-now numbers", "aria-label": "Current magnification" });
   readonly #buttons: HTMLButtonElement[];
 
   constructor(go: (magnification: number) => void) {

@@ -24,7 +24,7 @@ export class Toolbar {
       tool("plus", "Zoom in (+)", () => { controls.zoomBy(2); }),
       tool("minus", "Zoom out (−)", () => { controls.zoomBy(0.5); }),
       tool("home", "Whole slide (0)", () => { controls.goHome(); }),
-      tool("rotate", "Turn by 90° (r)", () => { controls.rotateBy(90); }),
+      tool("rotate", "Rotate by 90° (r)", () => { controls.rotateBy(90); }),
       h("hr"),
       this.#measure,
       this.#side,

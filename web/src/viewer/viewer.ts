@@ -33,7 +33,7 @@ export function mount(root: HTMLElement, slideId: string): () => void {
     workspace = new Workspace(session);
     fill(root, workspace.element);
     const badge = h("span", { class: "badge warning", hidden: true }, "Synthetic model");
-    badge.title = "A model shown here was trained on drawn tissue: it says nothing of real tissue";
+    badge.title = "A model shown here was trained on synthetic tissue only. Its results are not valid for real tissue.";
     const slot = document.querySelector(".shell-slot");
     if (slot !== null) {
       const back = h("a", { class: "button plain", href: "/" }, icon("list", 16), "Worklist");

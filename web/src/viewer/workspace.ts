@@ -32,7 +32,7 @@ export class Workspace {
   readonly #readout: Readout;
   readonly #toolbar: Toolbar;
   readonly #area: HTMLElement;
-  readonly #damage = h("p", { class: "viewer-damage", role: "status", hidden: true }, "Some places of this slide cannot be read. They stay blank or blurred.");
+  readonly #damage = h("p", { class: "viewer-damage", role: "status", hidden: true }, "Parts of this slide cannot be read. They stay blank or blurred.");
   readonly #stop = new AbortController();
   #timer = 0;
 

@@ -44,7 +44,7 @@ export class Actions {
       this.#data.putJobs(jobs);
       onQueued?.();
       const reused = jobs.filter(({ state }) => state === "succeeded").length;
-      if (reused > 0) toast(`${plural(reused, "analysis was", "analyses were")} done before: the result is shown at once.`);
+      if (reused > 0) toast(`${plural(reused, "analysis was", "analyses were")} done before: the existing result is shown.`);
     });
   }
 
@@ -71,7 +71,7 @@ export class Actions {
   async deleteSlides(slides: readonly Slide[]): Promise<void> {
     const one = slides.length === 1;
     const title = one ? `Delete ${slides[0]?.name ?? ""}?` : `Delete ${plural(slides.length, "slide")}?`;
-    const text = "The slide is removed from the server. Results of its analyses stay until they are deleted, too.";
+    const text = "The slide is removed from the server. Results of its analyses stay until they are deleted as well.";
     if (slides.length === 0 || !(await confirm(title, text, "Delete"))) return;
     for (const slide of slides) {
       await this.#try(async () => {
@@ -88,12 +88,12 @@ export class Actions {
       {
         class: "button plain icon-only",
         type: "button",
-        "aria-label": `More to do with ${name}`,
+        "aria-label": `More actions for ${name}`,
         "aria-expanded": "false",
         title: "More",
         on: {
           click: () => {
-            openPopover(more, `What to do with ${name}`, ...this.#menu(slide, job));
+            openPopover(more, `Actions for ${name}`, ...this.#menu(slide, job));
           },
         },
       },
@@ -131,7 +131,7 @@ export class Actions {
     }
     if (!maySubmit()) return job?.state === "succeeded" ? [...items, ...downloads(job)] : items;
     if (slide !== null && slide.state !== "rejected") {
-      const text = job === null ? "Analyse…" : "Analyse in another way…";
+      const text = job === null ? "Analyse…" : "Analyse with other settings…";
       items.push(menuItem({ text, act: () => { this.analyse([slide]); } }));
     }
     if (job !== null && isActive(job) && !job.cancel_requested) {

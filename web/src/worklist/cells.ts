@@ -172,39 +172,52 @@ export function progressText(job: Job, now: number = Date.now()): string {
   return parts.join(" · ");
 }
 
-/** `Place 3 in the queue · through in 4 min`. */
+/** `Place 3 in the queue · finished in 4 min`. */
 export function queueText(slide: Slide | null, job: Job, now: number = Date.now()): string {
   const parts: string[] = [];
   if (slide?.state === "checking") parts.push("the file is being checked");
   else if (job.position !== null) parts.push(job.position === 1 ? "Next" : `Place ${count(job.position)} in the queue`);
   if (job.expected_at !== null) {
     const left = (Date.parse(job.expected_at) - now) / 1000;
-    if (left > 0) parts.push(`through in ${duration(left)}`);
+    if (left > 0) parts.push(`finished in ${duration(left)}`);
   }
   if (job.attempts > 0) parts.push(`attempt ${job.attempts} failed`);
   return parts.join(" · ");
 }
 
-export function scoreCell(job: Job | null): Child[] {
+/** What is said of figures of a model that was trained on synthetic tissue. */
+const DRAWINGS = "drawings only";
+const DRAWINGS_TITLE =
+  "The model was trained on drawings of tissue. Its score says nothing of real tissue: " +
+  "the slide is neither sorted by it nor counted as suspicious.";
+
+export function scoreCell(job: Job | null, synthetic: boolean): Child[] {
   const findings = job?.findings ?? null;
   if (job === null || findings === null) return [h("span", { class: "quiet" }, "–")];
   if (findings.slide_score === null) return [h("span", { class: "quiet" }, "no tissue")];
-  const bar = h("div", { class: isSuspicious(job) ? "score-bar high" : "score-bar" }, h("span", {}), h("i", {}));
+  if (synthetic) {
+    return [
+      h("span", { class: "score quiet" }, probability(findings.slide_score)),
+      h("span", { class: "facts quiet", title: DRAWINGS_TITLE }, DRAWINGS),
+    ];
+  }
+  const high = isSuspicious(job, synthetic);
+  const bar = h("div", { class: high ? "score-bar high" : "score-bar" }, h("span", {}), h("i", {}));
   const inside = bar.querySelector("span");
   inside?.style.setProperty("width", `${findings.slide_score * 100}%`);
   bar.querySelector("i")?.style.setProperty("left", `${findings.threshold * 100}%`);
   bar.title = `Score ${probability(findings.slide_score)}, threshold ${findings.threshold}`;
   return [
-    h("span", { class: isSuspicious(job) ? "score high" : "score" }, probability(findings.slide_score)),
+    h("span", { class: high ? "score high" : "score" }, probability(findings.slide_score)),
     bar,
   ];
 }
 
-export function areaCell(job: Job | null): Child[] {
+export function areaCell(job: Job | null, synthetic: boolean): Child[] {
   const findings = job?.findings ?? null;
   if (findings === null) return [h("span", { class: "quiet" }, "–")];
   return [
-    h("span", {}, area(findings.tumour_area_mm2)),
+    h("span", { class: synthetic ? "quiet" : null }, area(findings.tumour_area_mm2)),
     findings.tumour_percent !== null &&
       h("span", { class: "facts quiet" }, `${percent(findings.tumour_percent)} of tissue`),
   ];

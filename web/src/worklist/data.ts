@@ -59,7 +59,7 @@ export class WorklistData {
   }
 
   get groups(): Group[] {
-    return groupsOf(this.slides.values(), this.jobs.values());
+    return groupsOf(this.slides.values(), this.jobs.values(), this.synthetic);
   }
 
   /** Names of the models that say they were trained on synthetic tissue. */

@@ -13,7 +13,7 @@ import { lacksSpacing, orderOf, readSettings, slideMppHint, type Problems, type 
 const PRIORITIES = [
   ["10", "Urgent: before all others"],
   ["0", "Normal"],
-  ["-10", "Low: when nothing else waits"],
+  ["-10", "Low: after all others"],
 ] as const;
 const LAST_MODEL = "wsi.model";
 
@@ -44,8 +44,8 @@ export function openJobDialog(
     ...PRIORITIES.map(([value, text]) => h("option", { value, selected: value === "0" }, text)),
   );
   const wrong = h("p", { class: "wrong", role: "alert" });
-  const mppField = field("job-mpp", "µm per px", mpp, "Of the px the model sees; smaller is finer.");
-  const levelField = field("job-level", "Pyramid level", level, "Of the file; 0 is the finest.");
+  const mppField = field("job-mpp", "µm per px", mpp, "Resolution of the analysis; a smaller number is finer.");
+  const levelField = field("job-level", "Pyramid level", level, "Level of the slide file; 0 is the finest.");
   const strideField = field("job-stride", "Stride, px", stride, "Distance between tiles; smaller is finer and slower.");
   const thresholdField = field("job-threshold", "Threshold", threshold, "Probability from which a cell is tumour.");
   const slideMppField = field("job-slide-mpp", "µm per px of the slide", slideMpp, slideMppHint(slides));
@@ -62,13 +62,13 @@ export function openJobDialog(
     const before = resolution.value;
     fill(
       resolution,
-      h("option", { value: "model" }, `As the model was trained: ${trained}`),
+      h("option", { value: "model" }, `As in training: ${trained}`),
       h("option", { value: "mpp" }, "Another resolution, in µm per px"),
       h("option", { value: "level" }, "A pyramid level of the file"),
     );
     resolution.value = before || "model";
-    stride.placeholder = `${found.patch_px}, the patch itself`;
-    threshold.placeholder = `${found.threshold}, the model's own`;
+    stride.placeholder = `${found.patch_px}, the side of a patch`;
+    threshold.placeholder = `${found.threshold}, the model's threshold`;
     showResolution();
   }
 

@@ -13,7 +13,7 @@ export interface KeyActions {
 
 const SHORTCUTS: readonly (readonly [readonly string[], string])[] = [
   [["↓", "j"], "Next line"],
-  [["↑", "k"], "Line before"],
+  [["↑", "k"], "Previous line"],
   [["Home"], "First line"],
   [["End"], "Last line"],
   [["Enter"], "Open in the viewer"],
@@ -22,7 +22,7 @@ const SHORTCUTS: readonly (readonly [readonly string[], string])[] = [
   [["Delete"], "Delete the selected slides, or this one"],
   [["/"], "Search"],
   [["u"], "Add slides"],
-  [["?"], "This list"],
+  [["?"], "Show this list"],
 ];
 
 export class Keyboard {

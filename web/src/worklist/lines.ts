@@ -11,6 +11,8 @@ export interface Group {
   readonly id: string;
   readonly slide: Slide | null;
   readonly jobs: readonly Job[];
+  /** Ids of the jobs whose model was trained on synthetic tissue: their scores do not count. */
+  readonly synthetic: ReadonlySet<string>;
 }
 
 export const FILTERS = ["all", "suspicious", "alarms", "active", "failed", "none"] as const;
@@ -52,14 +54,20 @@ export function isActive(job: Job): boolean {
   return job.state === "queued" || job.state === "running";
 }
 
-/** Whether any cell reached the threshold. */
-export function isSuspicious(job: Job): boolean {
+/** Whether any cell reached the threshold of a model that may say so of real tissue. */
+export function isSuspicious(job: Job, synthetic: boolean): boolean {
   const { findings } = job;
-  return findings !== null && (findings.slide_score ?? -1) >= findings.threshold;
+  return !synthetic && findings !== null && (findings.slide_score ?? -1) >= findings.threshold;
 }
 
-/** Put slides and jobs together. */
-export function groupsOf(slides: Iterable<Slide>, jobs: Iterable<Job>): Group[] {
+/**
+ * Put slides and jobs together; `synthetic` has the names of models trained on synthetic tissue.
+ */
+export function groupsOf(
+  slides: Iterable<Slide>,
+  jobs: Iterable<Job>,
+  synthetic: ReadonlySet<string>,
+): Group[] {
   const bySlide = new Map<string, { slide: Slide | null; jobs: Job[] }>();
   for (const slide of slides) bySlide.set(slide.id, { slide, jobs: [] });
   for (const job of jobs) {
@@ -67,34 +75,35 @@ export function groupsOf(slides: Iterable<Slide>, jobs: Iterable<Job>): Group[] 
     if (found) found.jobs.push(job);
     else bySlide.set(job.slide_id, { slide: null, jobs: [job] });
   }
-  return [...bySlide].map(([id, { slide, jobs: own }]) => ({
-    id,
-    slide,
-    jobs: own.sort(compareJobs),
-  }));
-}
-
-/** Analyses of one slide: results first, the highest score on top; then what is under way. */
-function compareJobs(a: Job, b: Job): number {
-  return suspicionOfJob(b) - suspicionOfJob(a) || compareText(b.created_at, a.created_at);
+  return [...bySlide].map(([id, { slide, jobs: own }]) => {
+    const drawn = new Set(own.filter((job) => isSynthetic(job, synthetic)).map((job) => job.id));
+    const rank = (job: Job): number => suspicionOfJob(job, drawn.has(job.id));
+    // Results first, the highest score on top; then what is under way.
+    own.sort((a, b) => rank(b) - rank(a) || compareText(b.created_at, a.created_at));
+    return { id, slide, jobs: own, synthetic: drawn };
+  });
 }
 
 const STATE_RANK = { running: -1, queued: -2, failed: -3, cancelled: -4, succeeded: -0.5 } as const;
 
-/** Score of a result, 0 to 1; below 0 for jobs without one, those under way before the others. */
-function suspicionOfJob(job: Job): number {
-  return job.findings?.slide_score ?? STATE_RANK[job.state];
+/**
+ * Score of a result, 0 to 1; below 0 for jobs without a score that counts, those under way before
+ * the others.
+ */
+function suspicionOfJob(job: Job, synthetic: boolean): number {
+  return (synthetic ? null : job.findings?.slide_score) ?? STATE_RANK[job.state];
 }
 
-/** Of its most suspicious analysis; slides nobody looked at come last. */
-export function suspicion(group: Group): number {
+/** Of its most suspicious analysis; slides that were not analysed come last. */
+function suspicion(group: Group): number {
   const [first] = group.jobs;
-  if (first !== undefined) return suspicionOfJob(first);
+  if (first !== undefined) return suspicionOfJob(first, group.synthetic.has(first.id));
   return group.slide?.state === "checking" ? -2.5 : -5;
 }
 
 function tumourArea(group: Group): number {
-  return Math.max(-1, ...group.jobs.map((job) => job.findings?.tumour_area_mm2 ?? -1));
+  const counted = group.jobs.filter((job) => !group.synthetic.has(job.id));
+  return Math.max(-1, ...counted.map((job) => job.findings?.tumour_area_mm2 ?? -1));
 }
 
 /** Whether a group passes a filter. */
@@ -103,7 +112,7 @@ export function passes(group: Group, filter: Filter): boolean {
     case "all":
       return true;
     case "suspicious":
-      return group.jobs.some(isSuspicious);
+      return group.jobs.some((job) => isSuspicious(job, group.synthetic.has(job.id)));
     case "alarms":
       return group.jobs.some((job) => alarmsOf(job).length > 0);
     case "active":
@@ -138,7 +147,7 @@ export function choose(groups: readonly Group[], choice: Choice): Group[] {
 const COMPARE: Record<Sort, (a: Group, b: Group) => number> = {
   suspicion: (a, b) => suspicion(b) - suspicion(a) || tumourArea(b) - tumourArea(a) || byAge(a, b),
   name: (a, b) => NAMES.compare(a.slide?.name ?? "\uffff", b.slide?.name ?? "\uffff"),
-  area: (a, b) => tumourArea(b) - tumourArea(a) || suspicion(b) - suspicion(a),
+  area: (a, b) => tumourArea(b) - tumourArea(a) || suspicion(b) - suspicion(a) || byAge(a, b),
   added: byAge,
 };
 

@@ -5,14 +5,12 @@ import { fill, h, type Child } from "../ui/dom";
 import { icon } from "../ui/icons";
 import type { Actions } from "./actions";
 import * as cells from "./cells";
-import { isSynthetic, type Group } from "./lines";
+import type { Group } from "./lines";
 import { thumbnail } from "./thumbnail";
 
 export interface RowContext {
   readonly actions: Actions;
   readonly selected: ReadonlySet<string>;
-  /** Names of models trained on synthetic tissue. */
-  readonly synthetic: ReadonlySet<string>;
   readonly onSelect: (slideId: string, selected: boolean) => void;
 }
 
@@ -137,7 +135,7 @@ export class GroupRow {
 
 function updateLine(line: Line, group: Group, job: Job | null, first: boolean, context: RowContext): void {
   const { slide } = group;
-  const synthetic = job !== null && isSynthetic(job, context.synthetic);
+  const synthetic = job !== null && group.synthetic.has(job.id);
   const result = `${job?.id ?? ""}|${job?.result_id ?? ""}|${job?.findings === null ? "" : "f"}`;
   line.element.dataset["job"] = job?.id ?? "";
   line.element.dataset["state"] = job?.state ?? slide?.state ?? "";
@@ -146,8 +144,8 @@ function updateLine(line: Line, group: Group, job: Job | null, first: boolean, c
   );
   line.state.show(`${job?.id ?? ""}|${cells.stateKey(slide, job)}`, () => cells.stateCell(slide, job));
   cells.updateProgress(line.state.element, slide, job);
-  line.score.show(result, () => cells.scoreCell(job));
-  line.area.show(result, () => cells.areaCell(job));
+  line.score.show(`${result}|${synthetic}`, () => cells.scoreCell(job, synthetic));
+  line.area.show(`${result}|${synthetic}`, () => cells.areaCell(job, synthetic));
   line.alarms.show(result, () => cells.alarmCell(job));
   const { actions } = context;
   line.actions.show(`${result}|${job?.state ?? ""}|${job?.cancel_requested ?? ""}|${slide?.state ?? ""}`, () =>

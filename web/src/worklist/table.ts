@@ -71,6 +71,15 @@ export class Table {
       this.#limit += PAGE;
       if (this.#shown) this.show(this.#shown.groups, this.#shown.context);
     });
+    // A word is selected at the second press, not at the second click.
+    this.table.addEventListener("mousedown", (event) => {
+      if (event.detail > 1 && lineAt(event) !== null) event.preventDefault();
+    });
+    this.table.addEventListener("dblclick", (event) => {
+      const line = lineAt(event);
+      const own = line?.querySelector<HTMLElement>("a[data-line]");
+      (own ?? line?.parentElement?.querySelector<HTMLElement>("a[data-line]"))?.click();
+    });
     this.element = h("div", { class: "table-frame" }, this.table, this.#more, this.#told);
   }
 
@@ -91,7 +100,7 @@ export class Table {
     this.table.append(
       h("tbody", { class: "skeleton", "aria-hidden": "true" }, ...Array.from({ length: SKELETONS }, line)),
     );
-    setText(this.#told, "The list is loading");
+    setText(this.#told, "Loading the list");
   }
 
   show(groups: readonly Group[], context: RowContext): void {
@@ -125,4 +134,11 @@ export class Table {
     fill(this.#more, `Show ${plural(Math.min(PAGE, hidden), "more slide", "more slides")}`);
     setText(this.#told, `${plural(groups.length, "slide")} in the list`);
   }
+}
+
+/** The line of a slide where a press is for the line itself, not for something in it. */
+function lineAt(event: Event): HTMLElement | null {
+  const target = event.target instanceof Element ? event.target : null;
+  if (target?.closest("a, button, label, input, [popover]")) return null;
+  return target?.closest<HTMLElement>("tbody.group > tr") ?? null;
 }

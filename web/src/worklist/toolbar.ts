@@ -133,7 +133,7 @@ export class Toolbar {
     this.#models = names.join("\n");
     fill(
       this.#after,
-      h("option", { value: "" }, "only keep"),
+      h("option", { value: "" }, "store without analysing"),
       ...names.map((name) => h("option", { value: name }, `analyse with ${name}`)),
     );
     const kept = localStorage.getItem(AFTER) ?? "";

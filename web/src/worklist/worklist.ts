@@ -124,10 +124,10 @@ class Worklist {
 
   async #upload({ picked, leftOut }: Picking): Promise<void> {
     if (!maySubmit()) {
-      toast("Your key lets you look only: nothing was uploaded.", "wrong");
+      toast("Your key allows reading only: nothing was uploaded.", "wrong");
       return;
     }
-    if (leftOut > 0) toast(`${plural(leftOut, "file")} in the folder left out: not called like a slide.`);
+    if (leftOut > 0) toast(`${plural(leftOut, "file")} in the folder skipped: the name does not end like a slide's.`);
     if (picked.length > 0) await uploads.add(picked, this.#toolbar.afterUpload);
   }
 
@@ -194,7 +194,6 @@ class Worklist {
     return {
       actions: this.#actions,
       selected: this.#selected,
-      synthetic: this.#data.synthetic,
       onSelect: (id, selected) => {
         this.#select(id, selected);
       },
@@ -224,7 +223,7 @@ class Worklist {
           title: "No slides yet",
           text:
             "Drop whole-slide images anywhere on this page, or choose them. " +
-            "SVS, NDPI, SCN, BIF and TIFF are read as they are; slides of several files, such as MRXS and DICOM, as a ZIP.",
+            "SVS, NDPI, SCN, BIF and TIFF can be uploaded as they are; slides of several files, such as MRXS and DICOM, as a ZIP.",
           actions: !maySubmit() ? [] : [
             button("Add slides", () => { this.#toolbar.chooseFiles(); }, true),
             button("Add folder", () => { this.#toolbar.chooseFolder(); }),
@@ -234,7 +233,7 @@ class Worklist {
         return message({
           icon: "search",
           title: "No slide matches",
-          text: "Nothing in the list is called that, or in that state.",
+          text: "No slide in the list has this name or this state.",
           actions: [
             button("Show all slides", () => {
               this.#toolbar.search.value = "";

@@ -81,7 +81,7 @@ describe("what is said of an upload", () => {
   });
 
   it("is honest about what it waits for", () => {
-    expect(sentence({ ...view, state: "waiting" })).toContain("the line is down");
+    expect(sentence({ ...view, state: "waiting" })).toContain("no connection");
     expect(sentence({ ...view, state: "choose" })).toContain("choose the same file again");
     expect(sentence({ ...view, state: "refused", problem: "no room" })).toBe("Refused: no room");
   });

@@ -64,7 +64,7 @@ function result(of: Slide, score: number | null, findings: Partial<JobFindings> 
 }
 
 function names(slides: Slide[], jobs: Job[], choice = {}): (string | undefined)[] {
-  return choose(groupsOf(slides, jobs), { ...FIRST_CHOICE, ...choice }).map(
+  return choose(groupsOf(slides, jobs, new Set()), { ...FIRST_CHOICE, ...choice }).map(
     (group) => group.slide?.name,
   );
 }
@@ -90,7 +90,7 @@ describe("the order of the list", () => {
   it("ranks a slide by its most suspicious analysis, and shows that one first", () => {
     const [one, two] = [slide("one"), slide("two")];
     const jobs = [result(one, 0.2), job(one), result(one, 0.9), result(two, 0.5)];
-    const [first] = choose(groupsOf([two, one], jobs), FIRST_CHOICE);
+    const [first] = choose(groupsOf([two, one], jobs, new Set()), FIRST_CHOICE);
     expect(first?.slide?.name).toBe("one");
     expect(first?.jobs.map(({ findings }) => findings?.slide_score)).toEqual([0.9, 0.2, undefined]);
   });
@@ -105,7 +105,7 @@ describe("the order of the list", () => {
 
   it("keeps results whose slide was deleted", () => {
     const gone = slide("gone");
-    const groups = groupsOf([], [result(gone, 0.9)]);
+    const groups = groupsOf([], [result(gone, 0.9)], new Set());
     expect(groups).toHaveLength(1);
     expect(groups[0]?.slide).toBeNull();
   });
@@ -124,8 +124,8 @@ describe("search and filters", () => {
 
   it("counts a score at the threshold as suspicious", () => {
     const at = slide("at");
-    const [group] = groupsOf([at], [result(at, 0.5, { threshold: 0.5 })]);
-    const [below] = groupsOf([at], [result(at, 0.4999, { threshold: 0.5 })]);
+    const [group] = groupsOf([at], [result(at, 0.5, { threshold: 0.5 })], new Set());
+    const [below] = groupsOf([at], [result(at, 0.4999, { threshold: 0.5 })], new Set());
     expect(group && passes(group, "suspicious")).toBe(true);
     expect(below && passes(below, "suspicious")).toBe(false);
   });
@@ -149,6 +149,29 @@ describe("models trained on synthetic tissue", () => {
     expect(isSynthetic(result(of, 0.5, { alarms: [alarm] }), new Set())).toBe(true);
     expect(isSynthetic(job(of), new Set(["demo"]))).toBe(true);
     expect(isSynthetic(job(of), new Set(["other"]))).toBe(false);
+  });
+
+  it("count neither as suspicious nor in the order, whoever says that they are", () => {
+    const [real, drawn, named] = [slide("real"), slide("drawn"), slide("named")];
+    const jobs = [
+      result(real, 0.1, { tumour_area_mm2: 0.1 }),
+      result(drawn, 0.99, { alarms: [alarm], tumour_area_mm2: 9 }),
+      { ...result(named, 0.98, { tumour_area_mm2: 8 }), model: "drawings" },
+    ];
+    const groups = groupsOf([drawn, named, real], jobs, new Set(["drawings"]));
+    expect(groups.filter((group) => passes(group, "suspicious"))).toEqual([]);
+    for (const sort of ["suspicion", "area"] as const) {
+      const order = choose(groups, { ...FIRST_CHOICE, sort }).map((group) => group.slide?.name);
+      expect(order).toEqual(["real", "named", "drawn"]);
+    }
+  });
+
+  it("come after a model of real tissue on the same slide", () => {
+    const both = slide("both");
+    const jobs = [result(both, 0.99, { alarms: [alarm] }), result(both, 0.6)];
+    const [group] = groupsOf([both], jobs, new Set());
+    expect(group?.jobs.map(({ findings }) => findings?.slide_score)).toEqual([0.6, 0.99]);
+    expect(group && passes(group, "suspicious")).toBe(true);
   });
 
   it("have a badge, not one alarm more", () => {

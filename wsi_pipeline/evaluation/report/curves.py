@@ -101,7 +101,7 @@ def reliability_panel(patch: Json) -> str:
         unit_ticks(),
         unit_ticks(),
         x_label="probability given",
-        y_label="share that was tumour",
+        y_label="fraction of tumour",
         label="Reliability diagram",
     )
     most = max((math.log1p(item["tiles"]) for item in calibration["bins"]), default=1) or 1
@@ -146,7 +146,7 @@ def dice_panel(rows: Sequence[Json]) -> str:
     chart = Chart(
         [],
         unit_ticks(),
-        x_label="slides, the worst first",
+        x_label="slides, worst first",
         y_label="Dice",
         label="Dice of every slide",
     )
@@ -157,7 +157,7 @@ def dice_panel(rows: Sequence[Json]) -> str:
         colour = colours.get(one["centre"], "s1")
         chart.bar(left, right, max(float(one["dice"]), 0.004), colour, words)
     named = [
-        (colours.get(c, "s1"), f"centre {text(c)}" if c else "no centre named") for c in centres
+        (colours.get(c, "s1"), f"centre {text(c)}" if c else "centre unknown") for c in centres
     ]
     return panel("Dice per slide", chart.svg(), chips(named))
 
@@ -178,7 +178,8 @@ def confusion_panel(title: str, confusion: Json, note: str = "") -> str:
         return f'<td class="cell {cls}" style="--share:{share:.3f}">{words}</td>'
 
     head = tag(
-        "tr", "<td></td><th scope='col'>called tumour</th><th scope='col'>called normal</th>"
+        "tr",
+        "<td></td><th scope='col'>model: tumour</th><th scope='col'>model: normal</th>",
     )
     rows = [
         tag("tr", f"<th scope='row'>is tumour</th>{cell('tp')}{cell('fn')}"),
@@ -201,7 +202,7 @@ def matrix_panel(
             for place, count in enumerate(line)
         )
         rows.append(tag("tr", tag("th", text(name), scope="row") + cells))
-    corner = tag("td", "truth ↓ answer →", cls="corner")
+    corner = tag("td", "truth ↓ model →", cls="corner")
     whole = tag("tr", corner + heads) + "".join(rows)
     return panel(title, tag("table", whole, cls="confusion"), note)
 

@@ -21,12 +21,12 @@ def headline(metrics: Json) -> str:
     values = metrics["headline"]
     cards = []
     for key, title, note in (
-        ("slide_auc", "Slide AUC", "tells slides with tumour from those without"),
+        ("slide_auc", "Slide AUC", "separates slides with tumour from those without"),
         ("froc", "FROC", "mean sensitivity at ¼ to 8 false positives per slide"),
         ("dice", "Dice", "mean agreement of mask and annotation"),
-        ("patch_auc", "Patch AUC", "ranks tumour tiles above others"),
+        ("patch_auc", "Patch AUC", "separates tumour tiles from others"),
         ("patch_recall", "Patch recall", "share of the tumour tiles found"),
-        ("expected_calibration_error", "Calibration error", "the lower the better"),
+        ("expected_calibration_error", "Calibration error", "lower is better"),
     ):
         one = values[key]
         if one is None or one["value"] is None:
@@ -73,8 +73,8 @@ def groups(metrics: Json) -> str:
     return section(
         "groups",
         "By centre and by kind of metastasis",
-        "Slides of a kind of metastasis are held against all normal slides. Intervals of few "
-        "slides are wide, and too narrow where every slide was judged right.",
+        "Slides of a kind of metastasis are compared with all normal slides. Intervals of few "
+        "slides are wide, and too narrow if every slide was classified correctly.",
         table([*heads, "|patch recall"], rows, cls="groups"),
     )
 
@@ -109,7 +109,7 @@ def table_section(metrics: Json) -> str:
     return section(
         "slides",
         "Every slide",
-        "In the order of the table. The score is marked where it calls the slide wrongly.",
+        "In the order of the table. Wrong classifications are marked.",
         table([*heads, "|Dice", "|not analysed", ""], rows, cls="slides"),
     )
 

@@ -14,7 +14,7 @@ from wsi_pipeline.evaluation.settings import OFFICIAL_MPP, EvaluationSettings
 _Item = TypeVar("_Item")
 _Picture = TypeVar("_Picture")
 
-_SAY_NOTHING = "These figures say nothing of real slides."
+_SAY_NOTHING = "These figures say nothing about real slides."
 
 
 def report_page(
@@ -132,9 +132,9 @@ def _warnings(metrics: Json) -> str:
     warnings = []
     if metrics["synthetic"]:
         drawn = metrics["cohort"]["synthetic"]
-        what = [f"{counted(drawn, 'slide')} drawn, not scanned"] if drawn else []
+        what = [f"{counted(drawn, 'slide')} synthetic, not scanned"] if drawn else []
         if any(model["synthetic"] for model in metrics["models"]):
-            what.append("the model was trained on drawn tissue")
+            what.append("the model was trained on synthetic tissue")
         warnings.append(f"Synthetic: {', and '.join(what)}. {_SAY_NOTHING}")
     warnings += [
         f"Not evaluated, without {kind}: {listed(names)}. The figures are of the others."
@@ -148,7 +148,7 @@ def _warnings(metrics: Json) -> str:
     if unknown:
         warnings.append(f"Without label, so in no figure of slides: {listed(unknown)}.")
     asides = [
-        f"Left aside, of other splits: {counted(len(names), kind.removesuffix('s'))}."
+        f"Not used, of other splits: {counted(len(names), kind.removesuffix('s'))}."
         for kind, names in metrics["aside"].items()
         if names
     ]
@@ -198,7 +198,7 @@ def _method(metrics: Json, settings: EvaluationSettings) -> str:
     listing = "".join(tag("dt", text(key)) + tag("dd", text(words)) for key, words in items.items())
     return section(
         "method",
-        "How the figures are made",
+        "How the figures are computed",
         "Every number of this page is in metrics.json.",
         tag("dl", listing),
     )

@@ -34,7 +34,7 @@ def slides_section(metrics: Json) -> str:
     decision = level["decision"]
     if decision is not None:
         threshold = decision["threshold"]
-        note = f"Called tumour from a score of {text(threshold)} on."
+        note = f"Classified as tumour from a score of {text(threshold)} on."
         parts.append(
             tag(
                 "div",
@@ -191,8 +191,8 @@ def gallery_section(
     """The most confident errors."""
     parts = []
     for title, pictures in (
-        ("Called tumour, but is not", false),
-        ("Tumour that was missed", missed),
+        ("False positives", false),
+        ("False negatives", missed),
     ):
         if pictures:
             parts.append(tag("h3", text(title)))
@@ -201,8 +201,8 @@ def gallery_section(
         parts.append(tag("p", text(note), cls="quiet"))
     return section(
         "errors",
-        "The most confident errors",
-        "Tiles as the model saw them, at most four of a slide; annotated tumour is outlined in "
+        "The errors with the highest confidence",
+        "Patches of these tiles, at most four of a slide; annotated tumour is outlined in "
         "yellow. Positions are level-0 px.",
         *parts,
     )
