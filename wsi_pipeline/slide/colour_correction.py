@@ -29,7 +29,7 @@ from wsi_pipeline.slide.info import Level, SlideInfo
 from wsi_pipeline.slide.jpeg_header import Encoding, JpegHeader
 from wsi_pipeline.slide.reader import WHITE, SlideReader
 from wsi_pipeline.slide.stored_reader import COMPUTED
-from wsi_pipeline.slide.tiff_reader import TiffReader
+from wsi_pipeline.slide.tiff.reader import TiffReader
 from wsi_pipeline.slide.tile_reader import TileReader
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ def test_a_corrected_slide_has_the_same_result_and_an_alarm(
         slide = tmp_path / f"{name}.tiff"
         write_labelled_jpeg(slide, section, tag=tag, stored="YCBCR", subsampled=True)
         result = tmp_path / f"{name}.zarr"
-        results[name] = analyse_slide(prepare(slide, work.package, work.config), result, work)
+        results[name] = analyse_slide(prepare(slide, work.package, work.analysis), result, work)
     right, wrong = results["right"], results["wrong"]
     assert np.array_equal(wrong.probability, right.probability, equal_nan=True)
     assert np.array_equal(wrong.coverage, right.coverage)
