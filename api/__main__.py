@@ -8,8 +8,8 @@ import sys
 from api.app import create_app
 from api.server import listen, serve
 from wsi_pipeline.errors import WsiError
-from wsi_pipeline.jobs import logs
-from wsi_pipeline.jobs.settings import ServiceSettings
+from wsi_pipeline.service import logs
+from wsi_pipeline.service.settings import ServiceSettings
 
 log = logging.getLogger("api")
 

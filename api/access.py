@@ -6,9 +6,9 @@ from fastapi import Depends, Security
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
 
+from api.dependencies import Services
 from api.problems import FORBIDDEN, UNAUTHENTICATED, ApiError
-from api.services import Services
-from wsi_pipeline.jobs.access import Access, Scope
+from wsi_pipeline.service.access import Access, Scope
 
 #: Holds a session's secret, never a key; ``HttpOnly`` and ``SameSite=Strict``.
 COOKIE = "wsi_session"

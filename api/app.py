@@ -7,36 +7,29 @@ import anyio
 import anyio.to_thread
 from fastapi import FastAPI
 
-from api import (
-    cells,
-    events,
-    health,
-    intake,
-    jobs,
-    metrics,
-    model_packages,
-    notes,
-    openapi,
-    problems,
-    results,
-    session,
-    sharing,
-    slides,
-    uploads,
-    web,
-)
-from api.checking import Checker
-from api.feed import EventFeed
+from api import health, metrics, openapi, problems
+from api.dependencies import Services
 from api.health import StorageWatch
-from api.known_slides import KnownSlides
-from api.limits import BodyLimit, HostCheck, QueryCheck, RateLimits
+from api.http.limits import BodyLimit, HostCheck, QueryCheck, RateLimits
+from api.http.middleware import RequestContext
+from api.jobs import events, notes, results
+from api.jobs import heatmap as cells
+from api.jobs import routes as jobs
+from api.jobs.event_feed import EventFeed
+from api.jobs.export_cache import ExportCache
 from api.metrics import Counting, Metrics
-from api.middleware import RequestContext
-from api.pictures import SlidePictures
-from api.receiving import Receiver
-from api.renderings import Renderings
-from api.services import Services
-from wsi_pipeline.jobs.settings import ServiceSettings
+from api.models import routes as model_packages
+from api.session import routes as session
+from api.shared import routes as sharing
+from api.slides import direct_upload as intake
+from api.slides import routes as slides
+from api.slides.ready_slides import ReadySlides
+from api.slides.slide_pictures import SlidePictures
+from api.uploads import routes as uploads
+from api.uploads.checker import Checker
+from api.uploads.receiver import Receiver
+from api.web import routes as web
+from wsi_pipeline.service.settings import ServiceSettings
 
 #: In the order of the document.
 ROUTERS = (
@@ -72,13 +65,13 @@ def create_app(settings: ServiceSettings, pages: web.Pages | None = None) -> Fas
         app.state.services = services
         copies = settings.work_dir / "slides"
         app.state.pictures = SlidePictures(
-            KnownSlides(services.slides),
+            ReadySlides(services.slides),
             services.storage,
             settings.open_slides,
             copies,
             services.links,
         )
-        app.state.renderings = Renderings(settings.work_dir.with_name("renderings"))
+        app.state.renderings = ExportCache(settings.work_dir.with_name("renderings"))
         app.state.storage_watch = StorageWatch(services)
         app.state.metrics = figures
         app.state.feed = EventFeed(services)

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 
-from api.services import Services
+from api.dependencies import Services
 from wsi_pipeline.errors import WsiError
-from wsi_pipeline.jobs import schema
-from wsi_pipeline.jobs.database import now
-from wsi_pipeline.jobs.tables import workers
+from wsi_pipeline.service import schema
+from wsi_pipeline.service.database import now
+from wsi_pipeline.service.tables import workers
 
 router = APIRouter(tags=["health"])
 log = logging.getLogger(__name__)

@@ -18,12 +18,12 @@ from prometheus_fastapi_instrumentator import Instrumentator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access import Viewer
+from api.dependencies import Services
 from api.health import WORKER_SECONDS
-from api.services import Services
-from wsi_pipeline.jobs.database import now
-from wsi_pipeline.jobs.job import JobState
-from wsi_pipeline.jobs.slides import SlideState
-from wsi_pipeline.jobs.tables import jobs, slides, uploads, workers
+from wsi_pipeline.service.database import now
+from wsi_pipeline.service.jobs.job import JobState
+from wsi_pipeline.service.slides import SlideState
+from wsi_pipeline.service.tables import jobs, slides, uploads, workers
 
 router = APIRouter(tags=["health"])
 

@@ -29,9 +29,9 @@ from wsi_pipeline.errors import (
     UsageError,
     WsiError,
 )
-from wsi_pipeline.jobs.requests import ConflictError, KeyReusedError, NotThereError
-from wsi_pipeline.jobs.spool import LockedError
-from wsi_pipeline.jobs.uploads import GoneError, TooLargeError
+from wsi_pipeline.service.jobs.requests import ConflictError, KeyReusedError, NotThereError
+from wsi_pipeline.service.upload_files import LockedError
+from wsi_pipeline.service.uploads import GoneError, TooLargeError
 
 log = logging.getLogger(__name__)
 

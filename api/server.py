@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import uvicorn
 from fastapi import FastAPI
 
-from api.protocol import BoundedProtocol
-from api.services import Services
-from wsi_pipeline.jobs.settings import ServiceSettings
+from api.dependencies import Services
+from api.http.protocol import BoundedProtocol
+from wsi_pipeline.service.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
 

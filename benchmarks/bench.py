@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.demo import find_or_build
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.settings import Settings
@@ -50,14 +50,14 @@ def main() -> None:
     if not slide.exists():
         write_slide(SynthSpec(parse_size(arguments.size), seed=7), slide)
     package = find_or_build(arguments.model, Settings(), lambda what: print(f"demo model: {what}"))
-    plan = prepare(slide, package, AnalysisConfig(level=0)).plan
+    plan = prepare(slide, package, AnalysisSettings(level=0)).plan
     corners = folder / "corners.npy"
     np.save(corners, plan.grid.corners_0(plan.cells))
     print(f"{slide.name}: {len(plan):,} of {plan.grid.size.area:,} tiles hold tissue")
 
     threshold = package.description.threshold.value
     cache = Settings().cache_dir
-    ours = ["benchmarks.ours", slide, package.folder, cache]
+    ours = ["benchmarks.pipeline_run", slide, package.folder, cache]
     reference = ["benchmarks.reference_loop", slide, corners, package.folder, folder / "loop.npy"]
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ("reference_loop", *_OURS)}
     bare: dict[str, list[dict[str, Any]]] = {name: [] for name in _OURS}

@@ -59,7 +59,7 @@ def main() -> None:
     if not slide.exists():
         write_slide(SynthSpec(parse_size(arguments.size), seed=5), slide)
     package = find_or_build("demo", Settings())
-    program = [sys.executable, "-m", "benchmarks.ours", str(slide), str(package.folder)]
+    program = [sys.executable, "-m", "benchmarks.pipeline_run", str(slide), str(package.folder)]
     program += [str(Settings().cache_dir), str(arguments.folder / "result.zarr")]
     program += ["--device", arguments.device]
     figures: dict[str, Any] = {"gpu": torch.cuda.get_device_name(0), "size": arguments.size}

@@ -17,7 +17,7 @@ import httpx
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from benchmarks.finished import Running, serving, upload
+from benchmarks.formula_results import Running, serving, upload
 from benchmarks.viewer import chromium
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.synth import SynthSpec, write_slide

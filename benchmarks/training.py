@@ -25,12 +25,16 @@ from wsi_pipeline.cohort import Cohort, CohortSlide
 from wsi_pipeline.synth import SynthSpec, parse_size, truth_paths, write_slide
 from wsi_pipeline.training.check import check_slides
 from wsi_pipeline.training.device import Team, choose_device, repeatable
+from wsi_pipeline.training.initial_weights import (
+    first_weights,
+    new_classifier,
+    use_repeatable_pooling,
+)
 from wsi_pipeline.training.loader import Loader
 from wsi_pipeline.training.loop import Training, make_optimiser
+from wsi_pipeline.training.patch_source import SlideSource
 from wsi_pipeline.training.recipe import Recipe, load_recipe
 from wsi_pipeline.training.run import Run, Silence
-from wsi_pipeline.training.source import SlideSource
-from wsi_pipeline.training.start import first_weights, new_classifier, use_repeatable_pooling
 
 #: Batches that lie ready on the device, used in turns.
 _READY = 4

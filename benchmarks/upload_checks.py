@@ -30,10 +30,10 @@ from typing import Any
 import httpx
 import numpy as np
 
-from benchmarks.finished import Running, serving
-from wsi_pipeline.jobs.access import Scope
-from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.keys import ApiKeys
+from benchmarks.formula_results import Running, serving
+from wsi_pipeline.service.access import Scope
+from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.keys import ApiKeys
 from wsi_pipeline.testing import write_pyramid
 
 _POLL_SECONDS = 0.02

@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.viewer`` starts ``wsi serve`` without workers, uploads a synthetic slide of
 62,000 × 54,000 px, gives it a result of stride 128 whose probabilities come from a formula (see
-:mod:`benchmarks.finished`; more than 190,000 cells), and opens it in headless Chromium without a
-GPU. The first run draws the slide, which takes minutes.
+:mod:`benchmarks.formula_results`; more than 190,000 cells), and opens it in headless Chromium
+without a GPU. The first run draws the slide, which takes minutes.
 
 ``build/viewer.json`` keeps:
 
@@ -30,7 +30,7 @@ from typing import Any
 import psutil
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
-from benchmarks.finished import Running, finish, serving, upload
+from benchmarks.formula_results import Running, finish, serving, upload
 from wsi_pipeline.demo import find_or_build
 from wsi_pipeline.settings import Settings
 from wsi_pipeline.synth import SynthSpec, parse_size, write_slide

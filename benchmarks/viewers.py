@@ -41,7 +41,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import psutil
 
-from benchmarks.visitor import Scene, look
+from benchmarks.simulated_viewer import Scene, look
 from wsi_pipeline.synth import SynthSpec, parse_size, write_slide
 
 _SAMPLE_SECONDS = 0.2

@@ -3,7 +3,7 @@
 import sys
 
 from workers.worker import main
-from wsi_pipeline.jobs.settings import ServiceSettings
+from wsi_pipeline.service.settings import ServiceSettings
 
 if __name__ == "__main__":
     sys.exit(main(ServiceSettings()))

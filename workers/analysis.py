@@ -15,8 +15,8 @@ import sys
 import threading
 from typing import BinaryIO
 
-from workers.messages import Equipment, Logged, Message, Order, Ready, message_line
-from wsi_pipeline.jobs import logs
+from workers.messages import AnalysisSetup, Logged, Message, Order, Ready, message_line
+from wsi_pipeline.service import logs
 
 log = logging.getLogger("workers.analysis")
 
@@ -39,7 +39,7 @@ def main() -> None:
     handler = _ToldLog(teller)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    equipment = Equipment.parse(sys.stdin.buffer.readline())
+    equipment = AnalysisSetup.parse(sys.stdin.buffer.readline())
     orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
     threading.Thread(
         target=_listen, args=(sys.stdin.buffer, orders), name="orders", daemon=True
@@ -57,7 +57,7 @@ def main() -> None:
         order = orders.get()
         with logs.bound(job_id=order.job_id):
             try:
-                done: Message = analyst.carry_out(order)
+                done: Message = analyst.analyse_order(order)
             except Exception as error:  # told to the worker, which decides
                 done = failed(error, order)
             teller.tell(done)

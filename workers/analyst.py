@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from workers.messages import Equipment, Failed, Message, Order, Progress, Stored
-from wsi_pipeline.config import AnalysisConfig
+from workers.messages import AnalysisSetup, Failed, Message, Order, Progress, Stored
+from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.errors import (
     DamagedSlideError,
     PackageError,
@@ -21,8 +21,6 @@ from wsi_pipeline.errors import (
     WsiError,
 )
 from wsi_pipeline.export.findings import find
-from wsi_pipeline.jobs.problem import problem_of
-from wsi_pipeline.jobs.slides import LINKED
 from wsi_pipeline.model.catalogue import ModelCatalogue
 from wsi_pipeline.model.loaded import model_loading
 from wsi_pipeline.model.package import ModelPackage
@@ -30,6 +28,8 @@ from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
 from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run.preparation import Preparation, prepare
 from wsi_pipeline.run.scheduler import Scheduler, connect, default_workers
+from wsi_pipeline.service.problem import problem_of
+from wsi_pipeline.service.slides import LINKED
 from wsi_pipeline.slide.probe import ProbeLimits, Prober
 from wsi_pipeline.stitch.result import Result, verify
 from wsi_pipeline.storage import open_storage
@@ -54,7 +54,7 @@ class Analyst:
         tell: Takes what there is to tell meanwhile.
     """
 
-    def __init__(self, equipment: Equipment, tell: Callable[[Message], None]) -> None:
+    def __init__(self, equipment: AnalysisSetup, tell: Callable[[Message], None]) -> None:
         self._equipment = equipment
         self._tell = tell
         self._storage = open_storage(equipment.storage)
@@ -64,7 +64,7 @@ class Analyst:
         self._kept = contextlib.ExitStack()
         self._scheduler: Scheduler | None = None
 
-    def carry_out(self, order: Order) -> Stored:
+    def analyse_order(self, order: Order) -> Stored:
         """Analyse a slide and store the result, checksums verified, under the order's destination.
 
         What a killed process finished of it is not computed again.
@@ -92,12 +92,12 @@ class Analyst:
             self._kept.close()
 
     def _work(self, order: Order) -> Work:
-        config = AnalysisConfig.model_validate(order.config)
+        analysis = AnalysisSettings.model_validate(order.config)
         package = self._package(order)
-        device = self._equipment.device if config.device == "auto" else config.device
+        device = self._equipment.device if analysis.device == "auto" else analysis.device
         cache = Path(self._equipment.cache)
-        runtime = RuntimeRequest(device, config.precision, cache, runtime=config.runtime)
-        work = Work(package, config, runtime, self._connected(device))
+        runtime = RuntimeRequest(device, analysis.precision, cache, runtime=analysis.runtime)
+        work = Work(package, analysis, runtime, self._connected(device))
         if work.fingerprint != order.fingerprint:
             raise UsageError(
                 "this worker reads the job's settings differently from the server: one of them "
@@ -143,7 +143,7 @@ class Analyst:
             return prepare(
                 self._slide(order),
                 work.package,
-                work.config,
+                work.analysis,
                 prober=prober,
                 name=order.slide_sha256[:_NAME_DIGITS],
             )

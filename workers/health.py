@@ -5,9 +5,9 @@ import sys
 
 import sqlalchemy as sa
 
-from wsi_pipeline.jobs.database import Database, now
-from wsi_pipeline.jobs.settings import ServiceSettings
-from wsi_pipeline.jobs.tables import workers
+from wsi_pipeline.service.database import Database, now
+from wsi_pipeline.service.settings import ServiceSettings
+from wsi_pipeline.service.tables import workers
 
 #: A worker says that it is there every few seconds, whatever it does.
 _SEEN_SECONDS = 90.0

@@ -9,8 +9,8 @@ from dataclasses import asdict
 import sqlalchemy as sa
 
 from workers.messages import Progress
-from wsi_pipeline.jobs.job import Job, Renewal
-from wsi_pipeline.jobs.queue import JobQueue
+from wsi_pipeline.service.jobs.job import Job, Renewal
+from wsi_pipeline.service.jobs.queue import JobQueue
 
 log = logging.getLogger(__name__)
 

@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from wsi_pipeline.jobs.settings import ServiceSettings
+from wsi_pipeline.service.settings import ServiceSettings
 
 #: The only file of an analysis' folder that stays: its result, until it is published.
 RESULT = "mask.zarr"
 
 
 @dataclass(frozen=True, slots=True)
-class Equipment:
+class AnalysisSetup:
     """What all analyses of a worker share; the first line the analysis process is told.
 
     Attributes:

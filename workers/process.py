@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from workers.messages import Equipment, Message, Order, parse_message
+from workers.messages import AnalysisSetup, Message, Order, parse_message
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class AnalysisProcess:
         equipment: What it is told first.
     """
 
-    def __init__(self, equipment: Equipment) -> None:
+    def __init__(self, equipment: AnalysisSetup) -> None:
         self._equipment = equipment
         self._child: subprocess.Popen[bytes] | None = None
         self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()

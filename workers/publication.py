@@ -3,9 +3,9 @@
 import logging
 
 from workers.messages import Stored
-from wsi_pipeline.jobs.job import Claim
-from wsi_pipeline.jobs.queue import JobQueue
-from wsi_pipeline.jobs.tables import new_id
+from wsi_pipeline.service.jobs.job import Claim
+from wsi_pipeline.service.jobs.queue import JobQueue
+from wsi_pipeline.service.tables import new_id
 from wsi_pipeline.storage import Storage
 
 log = logging.getLogger(__name__)

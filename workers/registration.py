@@ -7,8 +7,8 @@ import threading
 
 import sqlalchemy as sa
 
-from wsi_pipeline.jobs.database import Database, now
-from wsi_pipeline.jobs.tables import new_id, workers
+from wsi_pipeline.service.database import Database, now
+from wsi_pipeline.service.tables import new_id, workers
 
 log = logging.getLogger(__name__)
 

@@ -23,11 +23,11 @@ import httpx
 import sqlalchemy as sa
 
 from wsi_pipeline.errors import UsageError, WsiError
-from wsi_pipeline.jobs.database import Database, now
-from wsi_pipeline.jobs.job import JobState
-from wsi_pipeline.jobs.settings import ServiceSettings
-from wsi_pipeline.jobs.tables import jobs
-from wsi_pipeline.jobs.webhook_address import Address, WebhookAddress
+from wsi_pipeline.service.database import Database, now
+from wsi_pipeline.service.jobs.job import JobState
+from wsi_pipeline.service.settings import ServiceSettings
+from wsi_pipeline.service.tables import jobs
+from wsi_pipeline.service.webhook_address import Address, WebhookAddress
 
 log = logging.getLogger(__name__)
 

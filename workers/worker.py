@@ -16,20 +16,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from workers.folders import FolderWatch
 from workers.lease import Lease
-from workers.messages import Equipment, Failed, Logged, Order, Progress, Ready, Stored
+from workers.messages import AnalysisSetup, Failed, Logged, Order, Progress, Ready, Stored
 from workers.process import AnalysisProcess, Ended
 from workers.publication import Publication
 from workers.registration import Registration
 from workers.scratch import Scratch, work_name
+from workers.watched_folders import FolderWatch
 from workers.webhooks import Webhooks
 from wsi_pipeline.errors import WsiError
-from wsi_pipeline.jobs import logs, schema
-from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.job import Claim, Renewal
-from wsi_pipeline.jobs.queue import MAX_ATTEMPTS, JobQueue
-from wsi_pipeline.jobs.settings import ServiceSettings
+from wsi_pipeline.service import logs, schema
+from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.jobs.job import Claim, Renewal
+from wsi_pipeline.service.jobs.queue import MAX_ATTEMPTS, JobQueue
+from wsi_pipeline.service.settings import ServiceSettings
 from wsi_pipeline.storage import Storage, open_storage
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Worker:
         self._queue = JobQueue(database, settings.lease_seconds)
         self._storage = storage
         self._scratch = Scratch(settings.work_dir / "analyses")
-        self._process = AnalysisProcess(Equipment.of(settings))
+        self._process = AnalysisProcess(AnalysisSetup.of(settings))
         self._registration = Registration(database)
         self._ready = False
         self._swept_at = float("-inf")

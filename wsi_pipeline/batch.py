@@ -129,7 +129,7 @@ def _prepare(
         finished = _finished(entry, final, work)
         if finished is not None:
             return finished
-    return prepare(entry.path, work.package, work.config, prober=prober)
+    return prepare(entry.path, work.package, work.analysis, prober=prober)
 
 
 def _finished(entry: Entry, final: Path, work: Work) -> Result | None:

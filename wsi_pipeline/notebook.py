@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.package import ModelPackage
@@ -28,7 +28,7 @@ def analyse(
     model: Path | str,
     out: Path | str = ".",
     *,
-    config: AnalysisConfig | None = None,
+    analysis: AnalysisSettings | None = None,
     overwrite: bool = False,
     workers: int = 2,
     observer: Observer | None = None,
@@ -39,7 +39,7 @@ def analyse(
         slide: A slide file, or a folder of DICOM files.
         model: A model package's folder, or the name of an installed one.
         out: Folder for the result, ``<slide>.zarr``.
-        config: Settings; None takes the package's defaults.
+        analysis: Settings; None takes the package's defaults.
         overwrite: Replace a result that is there.
         workers: Regions computed at once.
         observer: Told of progress.
@@ -52,12 +52,12 @@ def analyse(
     Raises:
         WsiError: the slide, the package or the settings are at fault; the message says which.
     """
-    config = config or AnalysisConfig()
+    analysis = analysis or AnalysisSettings()
     package = _package(model)
-    prepared = prepare(Path(slide), package, config)
+    prepared = prepare(Path(slide), package, analysis)
     final = Path(out) / f"{slide_name(Path(slide))}{SUFFIX}"
     with connect(None, workers) as scheduler:
-        work = Work(package, config, _runtime(config), scheduler)
+        work = Work(package, analysis, _runtime(analysis), scheduler)
         return analyse_slide(prepared, final, work, overwrite=overwrite, observer=observer)
 
 
@@ -65,7 +65,7 @@ def probability_array(
     slide: Path | str,
     model: Path | str,
     *,
-    config: AnalysisConfig | None = None,
+    analysis: AnalysisSettings | None = None,
     chunk: int = 16,
 ) -> Any:
     """Probabilities of a slide's tiles as a lazy Dask array: computed where you look.
@@ -76,7 +76,7 @@ def probability_array(
     Args:
         slide: A slide file, or a folder of DICOM files.
         model: A model package's folder, or the name of an installed one.
-        config: Settings; resolution, stride, device and precision count here.
+        analysis: Settings; resolution, stride, device and precision count here.
         chunk: Side of a chunk in tiles.
 
     Returns:
@@ -88,11 +88,11 @@ def probability_array(
     """
     import dask.array as da  # noqa: PLC0415 - costs most of a second
 
-    config = config or AnalysisConfig()
+    analysis = analysis or AnalysisSettings()
     package, path = _package(model), Path(slide).resolve()
-    _, grid = resolve_grid(open_slide(path).info, package, config)
-    threshold = config.threshold or package.description.threshold.value
-    facts = (package.folder.resolve(), package.sha256, _runtime(config), threshold)
+    _, grid = resolve_grid(open_slide(path).info, package, analysis)
+    threshold = analysis.threshold or package.description.threshold.value
+    facts = (package.folder.resolve(), package.sha256, _runtime(analysis), threshold)
 
     classify = partial(_classify_block, path, facts, grid)
     rows = da.core.normalize_chunks(chunk, (grid.size.height, grid.size.width))
@@ -119,7 +119,7 @@ def _package(model: Path | str) -> ModelPackage:
     return find_or_build(str(model), Settings())
 
 
-def _runtime(config: AnalysisConfig) -> RuntimeRequest:
+def _runtime(analysis: AnalysisSettings) -> RuntimeRequest:
     return RuntimeRequest(
-        config.device, config.precision, Settings().cache_dir, runtime=config.runtime
+        analysis.device, analysis.precision, Settings().cache_dir, runtime=analysis.runtime
     )

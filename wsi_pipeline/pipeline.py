@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.errors import DamagedSlideError, ResultExistsError, UsageError
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import RuntimeInfo
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.run.answers import Answers
 from wsi_pipeline.run.checkpoint import Checkpoint
 from wsi_pipeline.run.observer import Observer, SilentObserver
 from wsi_pipeline.run.preparation import Preparation
 from wsi_pipeline.run.provenance import describe
 from wsi_pipeline.run.regions import RESOURCES, Region, RegionResult, RegionTask, cut_regions
 from wsi_pipeline.run.scheduler import Scheduler
+from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.stitch.cells import stitch_cells
 from wsi_pipeline.stitch.record import TimingsRecord
 from wsi_pipeline.stitch.result import Result
@@ -30,26 +30,26 @@ class Work:
 
     Attributes:
         package: The model.
-        config: The settings.
+        analysis: The settings.
         runtime: What to compute with.
         scheduler: Where regions run.
     """
 
     package: ModelPackage
-    config: AnalysisConfig
+    analysis: AnalysisSettings
     runtime: RuntimeRequest
     scheduler: Scheduler
 
     @property
     def threshold(self) -> float:
         """Probability at and above which a cell is tumour."""
-        return self.config.threshold or self.package.description.threshold.value
+        return self.analysis.threshold or self.package.description.threshold.value
 
     @property
     def fingerprint(self) -> str:
         """Identifies the settings, with what they leave to the package filled in."""
         description = self.package.description
-        return self.config.fingerprint(
+        return self.analysis.fingerprint(
             mpp=description.mpp,
             level=description.level,
             stride=description.patch_px,
@@ -99,9 +99,9 @@ def analyse_slide(
         if final.exists() and not overwrite:
             checkpoint.discard()
             raise ResultExistsError(final, "exists already; remove it or use --overwrite")
-        answers = Answers(plan)
+        answers = TileProbabilities(plan)
         missing: dict[int, Region] = {}
-        losses = _Losses(prepared, work.config)
+        losses = _Losses(prepared, work.analysis)
         losses.add(len(plan.unreadable), "found when looking for tissue")
         resumed = 0
         for region in cut_regions(plan):
@@ -132,7 +132,7 @@ def analyse_slide(
         record = describe(
             prepared,
             work.package,
-            work.config,
+            work.analysis,
             work.fingerprint,
             runtime,
             cells,
@@ -192,10 +192,10 @@ def _classify(
 class _Losses:
     """Counts tissue tiles that cannot be read, and gives up when they are too many."""
 
-    def __init__(self, prepared: Preparation, config: AnalysisConfig) -> None:
+    def __init__(self, prepared: Preparation, analysis: AnalysisSettings) -> None:
         self._path = prepared.path
         self._tissue = len(prepared.plan) + len(prepared.plan.unreadable)
-        self._allowed = config.allow_unreadable
+        self._allowed = analysis.allow_unreadable
         self._lost = 0
 
     def add(self, lost: int, reason: str) -> None:

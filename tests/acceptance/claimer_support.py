@@ -2,8 +2,8 @@
 
 import sys
 
-from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.queue import JobQueue
+from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.jobs.queue import JobQueue
 
 
 def main(url: str, name: str) -> None:

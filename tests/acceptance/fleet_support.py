@@ -9,8 +9,8 @@ from forks_support import Forked, Nursery, nursery
 from workers_support import Crew
 
 from api.server import listen
-from wsi_pipeline.jobs.access import Scope
-from wsi_pipeline.jobs.keys import ApiKeys
+from wsi_pipeline.service.access import Scope
+from wsi_pipeline.service.keys import ApiKeys
 
 ALL = ("api", "first worker", "second worker")
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from wsi_pipeline.jobs.access import Access, Scope
-from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.job import Claim, Job
-from wsi_pipeline.jobs.keys import ApiKeys
-from wsi_pipeline.jobs.queue import JobQueue
-from wsi_pipeline.jobs.requests import JobRequest, JobRequests
-from wsi_pipeline.jobs.slides import Slide, SlideStore
-from wsi_pipeline.jobs.tables import audit, job_events, jobs, metadata, results, workspaces
+from wsi_pipeline.service.access import Access, Scope
+from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.jobs.job import Claim, Job
+from wsi_pipeline.service.jobs.queue import JobQueue
+from wsi_pipeline.service.jobs.requests import JobRequest, JobRequests
+from wsi_pipeline.service.keys import ApiKeys
+from wsi_pipeline.service.slides import Slide, SlideStore
+from wsi_pipeline.service.tables import audit, job_events, jobs, metadata, results, workspaces
 
 MODEL_SHA256 = "a" * 64
 PROBLEM = {"type": "/problems/internal", "title": "it failed", "status": 500, "detail": "so"}

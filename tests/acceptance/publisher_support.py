@@ -7,8 +7,8 @@ from pathlib import Path
 
 from workers.messages import Stored
 from workers.publication import Publication
-from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.queue import JobQueue
+from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.jobs.queue import JobQueue
 from wsi_pipeline.storage import open_storage
 
 #: Short, so that the next one need not wait for long.

@@ -12,12 +12,12 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.server import Server, listen
-from api.web import Pages
-from wsi_pipeline.jobs import schema
-from wsi_pipeline.jobs.access import Access, Scope
-from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.keys import ApiKeys
-from wsi_pipeline.jobs.settings import ServiceSettings
+from api.web.routes import Pages
+from wsi_pipeline.service import schema
+from wsi_pipeline.service.access import Access, Scope
+from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.keys import ApiKeys
+from wsi_pipeline.service.settings import ServiceSettings
 
 TOKEN = "wsi_token_of_the_tests"
 #: Whether the pages were built here or not: tests of the API are the same.

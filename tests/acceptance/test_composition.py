@@ -20,11 +20,11 @@ from servers_support import postgres_server, s3_server
 from uploads_support import MIB, OCTETS, TUS, metadata, write_slide
 from workers_support import draw_slide
 
-from wsi_pipeline.client import Client, JobFacts
+from wsi_pipeline.client import Client, JobRecord
 from wsi_pipeline.client.event_stream import read_events
-from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.tables import jobs, uploads, workers
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.tables import jobs, uploads, workers
 from wsi_pipeline.stitch.result import Result, verify
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2700)]
@@ -138,7 +138,7 @@ def test_a_batch_survives_the_death_of_a_worker(
         assert "Miller" not in told
 
 
-def _kill_one_at_work(composition: Composition, database: Database, batch: list[JobFacts]) -> str:
+def _kill_one_at_work(composition: Composition, database: Database, batch: list[JobRecord]) -> str:
     """SIGKILL a worker in the middle of a slide; returns the job it had."""
     busy = (
         sa.select(jobs.c.id, workers.c.pid)
@@ -169,14 +169,14 @@ def _kill_one_at_work(composition: Composition, database: Database, batch: list[
     return job
 
 
-def _rows(database: Database, batch: list[JobFacts]) -> list[sa.RowMapping]:
+def _rows(database: Database, batch: list[JobRecord]) -> list[sa.RowMapping]:
     wanted = sa.select(jobs).where(jobs.c.id.in_([job.id for job in batch]))
     with database.read() as connection:
         return list(connection.execute(wanted).mappings())
 
 
 def _other_ways_to_read(
-    composition: Composition, http: httpx.Client, job: JobFacts, store: Path
+    composition: Composition, http: httpx.Client, job: JobRecord, store: Path
 ) -> None:
     """What viewers ask for arrives through the proxy as it is in the store."""
     path = f"/v1/jobs/{job.id}/mask.zarr"

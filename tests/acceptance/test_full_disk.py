@@ -12,8 +12,8 @@ from disks_support import Disk, small_disk
 from uploads_support import MIB, TUS, killable, until, write_slide
 from workers_support import crew, draw_slide
 
-from wsi_pipeline.jobs.job import JobState
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.service.jobs.job import JobState
 from wsi_pipeline.stitch.result import verify
 
 

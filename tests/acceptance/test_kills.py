@@ -19,10 +19,10 @@ from fleet_support import fleet, token_of, until
 from polling_support import Poller
 from workers_support import MODEL, Crew, crew, draw_slide
 
-from wsi_pipeline.jobs import audit
-from wsi_pipeline.jobs.job import Job, JobState
-from wsi_pipeline.jobs.tables import jobs
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.service import audit
+from wsi_pipeline.service.jobs.job import Job, JobState
+from wsi_pipeline.service.tables import jobs
 from wsi_pipeline.stitch.result import Result, verify
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(2700)]

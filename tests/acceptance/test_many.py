@@ -17,10 +17,10 @@ from streams_support import Audience
 from uploads_support import MIB, access_of, killable
 from workers_support import MODEL, draw_slide
 
-from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.job import JobState
-from wsi_pipeline.jobs.tables import job_events, jobs
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.jobs.job import JobState
+from wsi_pipeline.service.tables import job_events, jobs
 
 STREAMS = 500
 #: Of the server for each stream: about 60 kB are measured, of which uvicorn's buffers are most.

@@ -17,8 +17,8 @@ from servers_support import s3_server
 from workers_support import Crew, crew, draw_slide
 
 from wsi_pipeline.export.findings import find
-from wsi_pipeline.jobs.job import Job, JobState
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.service.jobs.job import Job, JobState
 from wsi_pipeline.stitch.result import verify
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]

@@ -22,9 +22,9 @@ from tusclient.exceptions import TusCommunicationError
 from uploads_support import MIB, OCTETS, TUS, Service, prepared, until, write_slide
 
 from api.server import listen
-from wsi_pipeline.jobs.slides import SlideState
-from wsi_pipeline.jobs.tables import audit, jobs, slides, uploads
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.service.slides import SlideState
+from wsi_pipeline.service.tables import audit, jobs, slides, uploads
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -14,8 +14,8 @@ import pytest
 from acceptance_support import assert_same_arrays
 from workers_support import LEASE_SECONDS, Crew, WorkerProcess, crew, draw_slide
 
-from wsi_pipeline.jobs.job import Job, JobState
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.service.jobs.job import Job, JobState
 from wsi_pipeline.stitch.result import Result, verify
 
 #: About 130 tiles: one region, a second or two.

@@ -20,14 +20,14 @@ import numpy as np
 import sqlalchemy as sa
 
 from api.app import create_app
+from api.dependencies import Services
 from api.server import Server, listen
-from api.services import Services
-from wsi_pipeline.jobs.access import Access, Scope
-from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.keys import ApiKeys
-from wsi_pipeline.jobs.schema import migrate
-from wsi_pipeline.jobs.settings import ServiceSettings
-from wsi_pipeline.jobs.tables import audit, slides, uploads
+from wsi_pipeline.service.access import Access, Scope
+from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.keys import ApiKeys
+from wsi_pipeline.service.schema import migrate
+from wsi_pipeline.service.settings import ServiceSettings
+from wsi_pipeline.service.tables import audit, slides, uploads
 from wsi_pipeline.testing.slides import write_pyramid
 
 TUS = {"Tus-Resumable": "1.0.0"}

@@ -17,14 +17,14 @@ import psutil
 import sqlalchemy as sa
 from jobs_support import Store
 
-from wsi_pipeline.config import AnalysisConfig
-from wsi_pipeline.jobs import schema
-from wsi_pipeline.jobs.access import Access
-from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.job import Job, JobState
-from wsi_pipeline.jobs.order import make_request
-from wsi_pipeline.jobs.tables import jobs, results, workers
+from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.service import schema
+from wsi_pipeline.service.access import Access
+from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.jobs.job import Job, JobState
+from wsi_pipeline.service.jobs.submission import make_request
+from wsi_pipeline.service.tables import jobs, results, workers
 from wsi_pipeline.slide.files import slide_files, slide_sha256
 from wsi_pipeline.storage import Storage, open_storage
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
@@ -163,7 +163,7 @@ class Crew:
     def submit(
         self, slide_ids: Sequence[str], access: Access | None = None, **settings: Any
     ) -> list[Job]:
-        config = AnalysisConfig.model_validate(settings)
+        config = AnalysisSettings.model_validate(settings)
         wanted = [make_request(slide, MODEL, self.package, config) for slide in slide_ids]
         return self.store.requests.create(access or self.access, wanted)
 

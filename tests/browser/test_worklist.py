@@ -12,10 +12,10 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 from service_process_support import TOKEN, Site
 
 from wsi_pipeline.client import Client
-from wsi_pipeline.jobs.access import Scope
-from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.keys import ApiKeys
-from wsi_pipeline.jobs.settings import ServiceSettings
+from wsi_pipeline.service.access import Scope
+from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.keys import ApiKeys
+from wsi_pipeline.service.settings import ServiceSettings
 
 # The first test waits for what the others use, too: a model package, and three analyses with it.
 pytestmark = pytest.mark.timeout(900)

@@ -7,8 +7,8 @@ import pytest
 from jobs_support import Store
 from servers_support import PostgresServer, postgres_server
 
-from wsi_pipeline.jobs import schema
-from wsi_pipeline.jobs.database import Database
+from wsi_pipeline.service import schema
+from wsi_pipeline.service.database import Database
 
 
 @pytest.fixture(scope="module")

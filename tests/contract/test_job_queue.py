@@ -25,22 +25,22 @@ from hypothesis.stateful import (
 )
 from jobs_support import PROBLEM, Store, digest
 
-from wsi_pipeline.jobs import audit, schema
-from wsi_pipeline.jobs.access import Access, Scope
-from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.events import events_after
-from wsi_pipeline.jobs.job import Claim, Job, JobState, Renewal
-from wsi_pipeline.jobs.keys import ApiKeys
-from wsi_pipeline.jobs.queue import MAX_ATTEMPTS, MAX_LOSSES
-from wsi_pipeline.jobs.requests import (
+from wsi_pipeline.service import audit, schema
+from wsi_pipeline.service.access import Access, Scope
+from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.jobs.events import events_after
+from wsi_pipeline.service.jobs.job import Claim, Job, JobState, Renewal
+from wsi_pipeline.service.jobs.queue import MAX_ATTEMPTS, MAX_LOSSES
+from wsi_pipeline.service.jobs.queue_order import AGEING_SECONDS
+from wsi_pipeline.service.jobs.requests import (
     ConflictError,
     JobRequest,
     KeyReusedError,
     NotThereError,
 )
-from wsi_pipeline.jobs.tables import audit as audit_table
-from wsi_pipeline.jobs.tables import jobs, metadata, results
-from wsi_pipeline.jobs.turns import AGEING_SECONDS
+from wsi_pipeline.service.keys import ApiKeys
+from wsi_pipeline.service.tables import audit as audit_table
+from wsi_pipeline.service.tables import jobs, metadata, results
 
 
 @pytest.fixture

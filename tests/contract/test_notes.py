@@ -12,18 +12,18 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from jobs_support import Store
 
-from wsi_pipeline.jobs import audit, schema
-from wsi_pipeline.jobs import notes as notes_module
-from wsi_pipeline.jobs.access import Access
-from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.garbage import Garbage
-from wsi_pipeline.jobs.job import Job
-from wsi_pipeline.jobs.keys import ApiKeys
-from wsi_pipeline.jobs.notes import MAX_COMMENT, NoteStore, Verdict
-from wsi_pipeline.jobs.requests import ConflictError, NotThereError
-from wsi_pipeline.jobs.slides import SlideStore
-from wsi_pipeline.jobs.tables import api_keys, clock, metadata, notes, workspaces
-from wsi_pipeline.jobs.tables import audit as audit_table
+from wsi_pipeline.service import audit, schema
+from wsi_pipeline.service import notes as notes_module
+from wsi_pipeline.service.access import Access
+from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.garbage import Garbage
+from wsi_pipeline.service.jobs.job import Job
+from wsi_pipeline.service.jobs.requests import ConflictError, NotThereError
+from wsi_pipeline.service.keys import ApiKeys
+from wsi_pipeline.service.notes import MAX_COMMENT, NoteStore, Verdict
+from wsi_pipeline.service.slides import SlideStore
+from wsi_pipeline.service.tables import api_keys, clock, metadata, notes, workspaces
+from wsi_pipeline.service.tables import audit as audit_table
 from wsi_pipeline.storage import open_storage
 
 AGREE, DISAGREE = Verdict.AGREE, Verdict.DISAGREE

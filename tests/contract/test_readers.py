@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from wsi_pipeline.geometry import Region
 from wsi_pipeline.slide import open_slide
 from wsi_pipeline.slide.openslide_reader import OpenSlideReader
-from wsi_pipeline.slide.tiff_reader import TiffReader
+from wsi_pipeline.slide.tiff.reader import TiffReader
 from wsi_pipeline.slide.tile_reader import TileReader
 from wsi_pipeline.testing import ArraySlide, check_reader, write_pyramid, write_vips_pyramid
 from wsi_pipeline.testing.slides import reduced

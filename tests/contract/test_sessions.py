@@ -8,13 +8,13 @@ import sqlalchemy as sa
 from jobs_support import Store
 
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.jobs.access import Access, Scope
-from wsi_pipeline.jobs.database import now
-from wsi_pipeline.jobs.keys import ApiKeys
-from wsi_pipeline.jobs.sessions import Session, Sessions
-from wsi_pipeline.jobs.tables import api_keys
-from wsi_pipeline.jobs.tables import audit as audit_table
-from wsi_pipeline.jobs.tables import sessions as table
+from wsi_pipeline.service.access import Access, Scope
+from wsi_pipeline.service.database import now
+from wsi_pipeline.service.keys import ApiKeys
+from wsi_pipeline.service.sessions import Session, Sessions
+from wsi_pipeline.service.tables import api_keys
+from wsi_pipeline.service.tables import audit as audit_table
+from wsi_pipeline.service.tables import sessions as table
 
 HOUR, DAY = 3600.0, 86400.0
 

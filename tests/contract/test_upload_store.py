@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from wsi_pipeline.jobs.access import Access, Scope
-from wsi_pipeline.jobs.audit import verify_chain
-from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.keys import ApiKeys
-from wsi_pipeline.jobs.requests import ConflictError, NotThereError
-from wsi_pipeline.jobs.schema import migrate
-from wsi_pipeline.jobs.slides import SlideState, SlideStore
-from wsi_pipeline.jobs.tables import slides, uploads
-from wsi_pipeline.jobs.uploads import GoneError, TooLargeError, UploadState, UploadStore
+from wsi_pipeline.service.access import Access, Scope
+from wsi_pipeline.service.audit import verify_chain
+from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.jobs.requests import ConflictError, NotThereError
+from wsi_pipeline.service.keys import ApiKeys
+from wsi_pipeline.service.schema import migrate
+from wsi_pipeline.service.slides import SlideState, SlideStore
+from wsi_pipeline.service.tables import slides, uploads
+from wsi_pipeline.service.uploads import GoneError, TooLargeError, UploadState, UploadStore
 
 
 @pytest.fixture

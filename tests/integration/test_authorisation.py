@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from service_support import Service, running, settings_in
 
-from wsi_pipeline.jobs.access import Scope
-from wsi_pipeline.jobs.tables import new_id
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.service.access import Scope
+from wsi_pipeline.service.tables import new_id
 from wsi_pipeline.testing import write_pyramid
 
 OPEN = None

@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 from service_support import Service, running, settings_in
 
-from wsi_pipeline.jobs.access import Scope
+from wsi_pipeline.service.access import Scope
 from wsi_pipeline.testing import write_pyramid
 
 #: Bytes after a slide's own, of a file that takes no room on the disk: hashing them takes seconds.

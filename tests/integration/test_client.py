@@ -16,8 +16,8 @@ from service_support import TOKEN, Service, running, settings_in
 
 from wsi_pipeline.client import Client, RefusedError, TransferError, UnreachableError
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.jobs.tables import jobs, slides, uploads
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.service.tables import jobs, slides, uploads
 from wsi_pipeline.testing import write_pyramid
 
 CHUNK = 64 * 1024

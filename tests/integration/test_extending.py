@@ -8,8 +8,8 @@ from PIL import Image
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
+from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.cli import app
-from wsi_pipeline.config import AnalysisConfig
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.export.formats import FORMATS, ExportFormat
 from wsi_pipeline.export.options import ExportOptions
@@ -24,8 +24,8 @@ from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.testing import FakePredictor, check_predictor, write_pyramid
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
 from wsi_pipeline.training.command import train_images
-from wsi_pipeline.training.order import Order
 from wsi_pipeline.training.recipe import load_recipe
+from wsi_pipeline.training.request import Order
 from wsi_pipeline.training.run import Silence
 
 PATCH = 32
@@ -154,8 +154,8 @@ def test_an_export_format(
     slide[:, :64] = TUMOUR_COLOUR
     write_pyramid(tmp_path / "slide.tiff", slide)
     with connect(None, 1) as scheduler:
-        work = Work(stub_package, AnalysisConfig(), _request(tmp_path / "cache"), scheduler)
-        prepared = prepare(tmp_path / "slide.tiff", stub_package, work.config)
+        work = Work(stub_package, AnalysisSettings(), _request(tmp_path / "cache"), scheduler)
+        prepared = prepare(tmp_path / "slide.tiff", stub_package, work.analysis)
         result = analyse_slide(prepared, tmp_path / "slide.zarr", work)
     assert result.attributes["runtime"]["runtime"] == "fake 1"
     done = CliRunner().invoke(app, ["export", str(result.path), "score"])

@@ -21,7 +21,7 @@ import pytest
 from service_support import TOKEN, Service, running, settings_in
 from tiff_support import liars
 
-from api import limits, protocol
+from api.http import limits, protocol
 from wsi_pipeline.testing import write_pyramid
 
 TIMEOUT = 30.0

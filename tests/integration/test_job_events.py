@@ -15,12 +15,12 @@ from jobs_support import PROBLEM, Store
 from servers_support import postgres_server
 from service_support import TOKEN, Service, running, settings_in
 
-from api import events
-from wsi_pipeline.jobs.access import Access, Scope
-from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.job import Job
-from wsi_pipeline.jobs.keys import ApiKeys
-from wsi_pipeline.jobs.tables import job_events
+from api.jobs import events
+from wsi_pipeline.service.access import Access, Scope
+from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.jobs.job import Job
+from wsi_pipeline.service.keys import ApiKeys
+from wsi_pipeline.service.tables import job_events
 
 
 @dataclass(frozen=True)

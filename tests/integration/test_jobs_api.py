@@ -9,9 +9,9 @@ import pytest
 from jobs_support import PROBLEM, Store, digest
 from service_support import Service, running, settings_in
 
-from wsi_pipeline.jobs.access import Scope
-from wsi_pipeline.jobs.tables import new_id
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.service.access import Scope
+from wsi_pipeline.service.tables import new_id
 
 MODEL = "stub"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import wsi_pipeline
-from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.errors import ResultError, UnsupportedSlideError
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.model.package import ModelPackage
@@ -14,7 +14,7 @@ from wsi_pipeline.stitch.result import verify
 from wsi_pipeline.synth import SynthSpec, write_slide
 from wsi_pipeline.tiles.plan import Coverage
 
-CONFIG = AnalysisConfig(device="cpu", precision="fp32", level=1)
+CONFIG = AnalysisSettings(device="cpu", precision="fp32", level=1)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_analyse_and_the_lazy_array_agree(
                 told.append(f"advanced by {tiles}, read: {bytes_read > 0}")
 
     result = wsi_pipeline.analyse(
-        slide, package.folder, tmp_path, config=CONFIG, observer=Observer()
+        slide, package.folder, tmp_path, analysis=CONFIG, observer=Observer()
     )
     verify(result.path)
     assert result.path == tmp_path / "small.zarr"
@@ -57,7 +57,7 @@ def test_analyse_and_the_lazy_array_agree(
         f"advanced by {result.attributes['tiles']}, read: True",
         "writing",
     ]
-    lazy = wsi_pipeline.probability_array(slide, package.folder, config=CONFIG, chunk=3)
+    lazy = wsi_pipeline.probability_array(slide, package.folder, analysis=CONFIG, chunk=3)
     assert lazy.shape == result.probability.shape
     assert lazy.dtype == np.float32
     classified = result.coverage == Coverage.CLASSIFIED
@@ -67,7 +67,7 @@ def test_analyse_and_the_lazy_array_agree(
     looked = classified[:4, :5]
     assert np.array_equal(with_dask[looked], result.probability[:4, :5][looked])
     with pytest.raises(ResultError, match="--overwrite"):
-        wsi_pipeline.analyse(slide, package.folder, tmp_path, config=CONFIG)
+        wsi_pipeline.analyse(slide, package.folder, tmp_path, analysis=CONFIG)
 
 
 def test_what_is_no_slide_is_an_error_of_ours(package: ModelPackage, tmp_path: Path) -> None:

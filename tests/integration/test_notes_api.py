@@ -12,17 +12,17 @@ import pytest
 from geojson_support import check_qupath
 from service_support import Service, running, settings_in
 
-from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.export.findings import find
-from wsi_pipeline.jobs.access import Scope
-from wsi_pipeline.jobs.keys import ApiKeys
-from wsi_pipeline.jobs.queue import JobQueue
 from wsi_pipeline.model import loaded
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.scheduler import connect
+from wsi_pipeline.service.access import Scope
+from wsi_pipeline.service.jobs.queue import JobQueue
+from wsi_pipeline.service.keys import ApiKeys
 from wsi_pipeline.storage import open_storage
 from wsi_pipeline.testing import FakePredictor, write_pyramid
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
@@ -87,7 +87,7 @@ def job(service: Service, ann: httpx.Client, folder: Path, stub_package: ModelPa
     job_id, queue = order(ann, folder), JobQueue(service.database, lease_seconds=3600)
     claim = queue.claim("worker")
     assert claim is not None
-    config = AnalysisConfig(device="cpu", precision="fp32")
+    config = AnalysisSettings(device="cpu", precision="fp32")
     with pytest.MonkeyPatch.context() as patch, connect(None, 2) as scheduler:
         patch.setattr(loaded, "load_predictor", lambda *_, **__: FakePredictor(patch_px=64))
         work = Work(

@@ -13,19 +13,19 @@ from hypothesis import HealthCheck, settings
 from service_support import TOKEN, Service, running, settings_in
 
 from api.app import create_app
-from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.export.findings import find
-from wsi_pipeline.jobs.database import now
-from wsi_pipeline.jobs.job import JobState
-from wsi_pipeline.jobs.queue import JobQueue
-from wsi_pipeline.jobs.settings import ServiceSettings
-from wsi_pipeline.jobs.tables import new_id, workers
 from wsi_pipeline.model import loaded
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.scheduler import connect
+from wsi_pipeline.service.database import now
+from wsi_pipeline.service.jobs.job import JobState
+from wsi_pipeline.service.jobs.queue import JobQueue
+from wsi_pipeline.service.settings import ServiceSettings
+from wsi_pipeline.service.tables import new_id, workers
 from wsi_pipeline.storage import open_storage
 from wsi_pipeline.testing import FakePredictor, write_pyramid
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
@@ -119,7 +119,7 @@ def analyse(service: Service, folder: Path, package: ModelPackage) -> None:
     while (claim := queue.claim("worker")) is None:
         assert time.monotonic() < deadline, "the slide was not accepted"
         time.sleep(0.1)
-    config = AnalysisConfig(device="cpu", precision="fp32")
+    config = AnalysisSettings(device="cpu", precision="fp32")
     predictor = FakePredictor(patch_px=64)
     with pytest.MonkeyPatch.context() as patch, connect(None, 2) as scheduler:
         patch.setattr(loaded, "load_predictor", lambda *_, **__: predictor)

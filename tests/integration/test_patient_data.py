@@ -24,11 +24,11 @@ from PIL import Image, ImageDraw
 
 from api.app import create_app
 from api.server import listen
-from wsi_pipeline.jobs import schema
-from wsi_pipeline.jobs.access import Scope
-from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.keys import ApiKeys
-from wsi_pipeline.jobs.settings import ServiceSettings
+from wsi_pipeline.service import schema
+from wsi_pipeline.service.access import Scope
+from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.keys import ApiKeys
+from wsi_pipeline.service.settings import ServiceSettings
 from wsi_pipeline.slide import open_slide
 
 #: As it is planted, and in parts: no part of it may come out.

@@ -17,7 +17,7 @@ from nginx_support import NGINX, proxy_command, tls_command
 from servers_support import free_port
 from service_support import TOKEN, Service, running, settings_in
 
-from wsi_pipeline.jobs import logs
+from wsi_pipeline.service import logs
 
 OPENSSL = shutil.which("openssl")
 pytestmark = [

@@ -26,25 +26,25 @@ from PIL import Image
 from service_support import TOKEN, Service, running, settings_in
 from zarr.storage import ObjectStore
 
-from api.renderings import Renderings
-from wsi_pipeline.config import AnalysisConfig
+from api.jobs.export_cache import ExportCache
+from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.export.archive import write_zip
 from wsi_pipeline.export.findings import find
 from wsi_pipeline.export.geojson import write_geojson
 from wsi_pipeline.export.heatmap import write_heatmap
 from wsi_pipeline.export.mask_tiff import write_tiff
 from wsi_pipeline.export.table import write_csv
-from wsi_pipeline.jobs.access import Scope
-from wsi_pipeline.jobs.job import Job
-from wsi_pipeline.jobs.order import make_request
-from wsi_pipeline.jobs.queue import JobQueue
-from wsi_pipeline.jobs.requests import JobRequests
-from wsi_pipeline.jobs.slides import SlideStore
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.scheduler import connect
+from wsi_pipeline.service.access import Scope
+from wsi_pipeline.service.jobs.job import Job
+from wsi_pipeline.service.jobs.queue import JobQueue
+from wsi_pipeline.service.jobs.requests import JobRequests
+from wsi_pipeline.service.jobs.submission import make_request
+from wsi_pipeline.service.slides import SlideStore
 from wsi_pipeline.slide.files import slide_files, slide_sha256
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.storage import open_storage
@@ -111,7 +111,7 @@ def finish(
         size = {"width": image.shape[1], "height": image.shape[0]}
         info = {"levels": [{"size": size, "downsample": 1.0}]}
         slides.accept(slide.id, location=location, sha256=sha256, info=info)
-        config = AnalysisConfig(device="cpu", precision="fp32")
+        config = AnalysisSettings(device="cpu", precision="fp32")
         request = make_request(slide.id, "model", package, config)
         (job,) = jobs.create(access, [request])
         claim = queue.claim("a worker")
@@ -151,7 +151,7 @@ def waiting(service: Service, done: Finished, package: ModelPackage) -> Job:
     access = service.access()
     slide_id = JobRequests(service.database).get(access, done.job_id).slide_id
     # Less urgent than those the other tests finish.
-    request = make_request(slide_id, "model", package, AnalysisConfig(stride=50), priority=-100)
+    request = make_request(slide_id, "model", package, AnalysisSettings(stride=50), priority=-100)
     return JobRequests(service.database).create(access, [request])[0]
 
 
@@ -497,7 +497,7 @@ def test_a_file_is_made_once_for_all_who_ask(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     fresh = finish(tissue(seed=1))
-    with caplog.at_level(logging.INFO, "api.renderings"), ThreadPoolExecutor(12) as pool:
+    with caplog.at_level(logging.INFO, "api.jobs.export_cache"), ThreadPoolExecutor(12) as pool:
 
         def get(name: str) -> httpx.Response:
             with service.client() as client:
@@ -518,14 +518,14 @@ def test_nobody_else_waits_while_a_file_is_made(
     begun, go_on = threading.Event(), threading.Event()
     with service.client() as client:
         ready = client.get(f"{others.url}/tiles.csv").content  # made before
-    make = Renderings._make
+    make = ExportCache._make
 
-    def held(self: Renderings, path: Path, write: Callable[[Path], None]) -> None:
+    def held(self: ExportCache, path: Path, write: Callable[[Path], None]) -> None:
         begun.set()
         assert go_on.wait(60)
         make(self, path, write)
 
-    monkeypatch.setattr(Renderings, "_make", held)
+    monkeypatch.setattr(ExportCache, "_make", held)
     with ThreadPoolExecutor(60) as pool:
 
         def get(name: str) -> httpx.Response:

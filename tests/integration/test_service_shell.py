@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from jobs_support import PROBLEM, Store
 from service_support import TOKEN, Service, running, settings_in
 
-from api.limits import Allowances
-from wsi_pipeline.jobs import logs
-from wsi_pipeline.jobs.database import now
-from wsi_pipeline.jobs.tables import new_id, slides, workers
+from api.http.limits import Allowances
+from wsi_pipeline.service import logs
+from wsi_pipeline.service.database import now
+from wsi_pipeline.service.tables import new_id, slides, workers
 
 
 @pytest.fixture(scope="module")

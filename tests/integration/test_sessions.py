@@ -12,10 +12,10 @@ import pytest
 import sqlalchemy as sa
 from service_support import TOKEN, Service, running, settings_in
 
-from wsi_pipeline.jobs import logs
-from wsi_pipeline.jobs.access import Scope
-from wsi_pipeline.jobs.keys import ApiKeys
-from wsi_pipeline.jobs.tables import audit, sessions
+from wsi_pipeline.service import logs
+from wsi_pipeline.service.access import Scope
+from wsi_pipeline.service.keys import ApiKeys
+from wsi_pipeline.service.tables import audit, sessions
 
 COOKIE = "wsi_session"
 SIGNED_OUT = {"signed_in": False, "key_id": None, "key_name": None} | dict.fromkeys(

@@ -17,7 +17,7 @@ from PIL import Image
 from service_support import Service, running, settings_in
 
 from wsi_pipeline.geometry import Region
-from wsi_pipeline.jobs.access import Scope
+from wsi_pipeline.service.access import Scope
 from wsi_pipeline.slide import open_slide
 from wsi_pipeline.testing import write_pyramid, write_vips_pyramid
 

@@ -11,8 +11,8 @@ from wsi_pipeline.model.predictor import predict_all
 from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
 from wsi_pipeline.training.command import train_images
-from wsi_pipeline.training.order import Order
 from wsi_pipeline.training.recipe import load_recipe
+from wsi_pipeline.training.request import Order
 from wsi_pipeline.training.run import Silence
 
 PATCH = 80

@@ -25,8 +25,8 @@ from uploads_support import (
     write_slide,
 )
 
-from wsi_pipeline.jobs.access import Scope
-from wsi_pipeline.jobs.tables import slides, uploads
+from wsi_pipeline.service.access import Scope
+from wsi_pipeline.service.tables import slides, uploads
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from service_support import TOKEN, Service, running, settings_in
 
-from api.web import Pages
-from wsi_pipeline.jobs.access import Scope
-from wsi_pipeline.jobs.keys import ApiKeys
+from api.web.routes import Pages
+from wsi_pipeline.service.access import Scope
+from wsi_pipeline.service.keys import ApiKeys
 
 SLIDE = f"/slides/{'ab' * 16}"
 INDEX = '<!doctype html><script type="module" src="/assets/main-B2x.js"></script>'

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.model import loaded
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
@@ -38,10 +38,10 @@ def make_work(
     tmp_path: Path, stub_package: ModelPackage, scheduler: Scheduler, fake: FakePredictor
 ) -> MakeWork:
     def make(**settings: object) -> Work:
-        config = AnalysisConfig.model_validate(settings)
+        analysis = AnalysisSettings.model_validate(settings)
         # A cache of its own, so that no predictor of another test is found loaded.
         runtime = RuntimeRequest("cpu", "fp32", tmp_path / "cache")
-        return Work(stub_package, config, runtime, scheduler)
+        return Work(stub_package, analysis, runtime, scheduler)
 
     return make
 

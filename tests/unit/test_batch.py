@@ -154,7 +154,7 @@ def test_an_interrupted_analysis_goes_on_where_it_was(
     monkeypatch.setattr(regions, "REGION_TILES", 8)
     slide, work = make_slide("a.tiff"), make_work()
     whole = analyse_slide(
-        prepare(slide, work.package, work.config), tmp_path / "whole" / "a.zarr", work
+        prepare(slide, work.package, work.analysis), tmp_path / "whole" / "a.zarr", work
     )
     saved = Checkpoint.save
     kept: list[int] = []
@@ -169,10 +169,10 @@ def test_an_interrupted_analysis_goes_on_where_it_was(
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "save", save_two)
         with pytest.raises(KeyboardInterrupt):
-            analyse_slide(prepare(slide, work.package, work.config), final, work)
+            analyse_slide(prepare(slide, work.package, work.analysis), final, work)
     assert not final.exists()
     fake.batches.clear()
-    result = analyse_slide(prepare(slide, work.package, work.config), final, work)
+    result = analyse_slide(prepare(slide, work.package, work.analysis), final, work)
     assert result.attributes["timings"]["resumed_tiles"] == 16
     assert sum(fake.batches) == 8
     assert result.attributes["arrays"] == whole.attributes["arrays"]
@@ -183,10 +183,10 @@ def test_a_result_in_the_way_is_refused(
     tmp_path: Path, make_slide: MakeSlide, make_work: MakeWork
 ) -> None:
     slide, work, final = make_slide("a.tiff"), make_work(), tmp_path / "out" / "a.zarr"
-    analyse_slide(prepare(slide, work.package, work.config), final, work)
+    analyse_slide(prepare(slide, work.package, work.analysis), final, work)
     with pytest.raises(ResultError, match="--overwrite"):
-        analyse_slide(prepare(slide, work.package, work.config), final, work)
-    analyse_slide(prepare(slide, work.package, work.config), final, work, overwrite=True)
+        analyse_slide(prepare(slide, work.package, work.analysis), final, work)
+    analyse_slide(prepare(slide, work.package, work.analysis), final, work, overwrite=True)
     assert Result(final).name == "a"
 
 

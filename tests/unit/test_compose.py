@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from wsi_pipeline.jobs.settings import ServiceSettings
+from wsi_pipeline.service.settings import ServiceSettings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"

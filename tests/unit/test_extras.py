@@ -34,7 +34,7 @@ NEEDS = {
     "notebook": "inference",
     "demo": "inference",
     "training": "training",
-    "jobs": "service",
+    "service": "service",
     "storage": "service",
     "cli": "service",
     "api": "service",

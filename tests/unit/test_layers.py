@@ -21,28 +21,28 @@ MAY_IMPORT: dict[str, set[str]] = {
     "geometry": set(),
     "durable": set(),
     "settings": set(),
-    "config": {"geometry"},
+    "analysis_settings": {"geometry"},
     "slide": BASICS,
     "grid": BASICS | {"slide"},
     "tissue": BASICS | {"slide", "grid"},
     "tiles": BASICS | {"slide", "grid", "tissue"},
-    "model": {"errors", "durable", "config"},
+    "model": {"errors", "durable", "analysis_settings"},
     "stitch": BASICS | {"slide", "grid", "tiles"},
-    "run": BASICS | {"config", "slide", "grid", "tissue", "tiles", "model", "stitch"},
-    "pipeline": {"errors", "config", "model", "stitch", "run"},
+    "run": BASICS | {"analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"},
+    "pipeline": {"errors", "analysis_settings", "model", "stitch", "run"},
     "batch": {"errors", "slide", "stitch", "run", "pipeline"},
     "export": BASICS | {"slide", "grid", "tiles", "stitch"},
     "synth": BASICS,
-    "figures": set(),
+    "metrics": set(),
     "annotation": BASICS | {"slide"},
     "cohort": BASICS | {"slide", "annotation"},
     "evaluation": BASICS
-    | {"slide", "grid", "tiles", "tissue", "stitch", "export", "annotation", "cohort", "figures"},
+    | {"slide", "grid", "tiles", "tissue", "stitch", "export", "annotation", "cohort", "metrics"},
     "training": BASICS
-    | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "figures"},
+    | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "metrics"},
     "demo": {"errors", "durable", "settings", "tissue", "model", "stitch", "synth"},
     "notebook": {
-        "config",
+        "analysis_settings",
         "settings",
         "slide",
         "grid",
@@ -55,11 +55,21 @@ MAY_IMPORT: dict[str, set[str]] = {
     "testing": BASICS | {"slide", "grid", "tiles", "model", "stitch", "annotation"},
     # The service's foundations: what is stored, what is queued, and how to ask from outside.
     "storage": {"errors", "durable"},
-    "jobs": {"errors", "durable", "config", "model", "storage"},
+    "service": {"errors", "durable", "analysis_settings", "model", "storage"},
     "client": {"errors", "durable", "stitch"},
     "cli": BASICS
-    | {"config", "settings", "slide", "tiles", "model", "stitch", "run", "pipeline", "batch"}
-    | {"export", "synth", "demo", "storage", "jobs", "client"}
+    | {
+        "analysis_settings",
+        "settings",
+        "slide",
+        "tiles",
+        "model",
+        "stitch",
+        "run",
+        "pipeline",
+        "batch",
+    }
+    | {"export", "synth", "demo", "storage", "service", "client"}
     | {"annotation", "cohort", "evaluation", "training"},
     # The package's own door, whose exports are imported when they are used.
     "__init__": {"notebook", "stitch"},
@@ -72,10 +82,10 @@ _WITH_TORCH: tuple[str, ...] = (
     "command",
     "device",
     "loop",
-    "probe",
+    "linear_probe",
     "run",
 )
-_WITH_TORCH += ("packing", "session", "start")
+_WITH_TORCH += ("package", "session", "initial_weights")
 
 #: The only modules that may import a library.
 ONLY_IN = {
@@ -84,7 +94,7 @@ ONLY_IN = {
     "nncf": {"model/conversion.py"},
     "torch": {
         "model/network.py",
-        "model/packing.py",
+        "model/package_writer.py",
         "model/torch_runtime.py",
         "model/conversion.py",
         "model/linear_probe.py",
@@ -92,7 +102,7 @@ ONLY_IN = {
         "testing/models.py",
         *(f"training/{name}.py" for name in _WITH_TORCH),
     },
-    "torchvision": {"model/network.py", "training/start.py"},
+    "torchvision": {"model/network.py", "training/initial_weights.py"},
     "distributed": {"run/scheduler.py"},
     "dask": {"notebook.py", "run/scheduler.py"},
     "zarr": {"stitch/writer.py", "stitch/result.py", "export/archive.py"},
@@ -104,9 +114,10 @@ ONLY_IN = {
 #: What the two halves of the service may import of the library. They know nothing of each other:
 #: what they have to tell is in the database and in storage.
 SERVICE = {
-    "api": BASICS | {"config", "slide", "tiles", "model", "stitch", "export", "storage", "jobs"},
+    "api": BASICS
+    | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"},
     "workers": BASICS
-    | {"config", "slide", "tiles", "model", "stitch", "export", "storage", "jobs"}
+    | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"}
     | {"run", "pipeline"},
 }
 
@@ -260,7 +271,7 @@ def test_the_library_knows_no_service() -> None:
     for path in MODULES:
         roots = {name.split(".")[0] for name in imports(path)}
         assert not roots & {"api", "workers", "fastapi", "starlette"}, path
-        if part_of(path) not in {"jobs", "cli"}:
+        if part_of(path) not in {"service", "cli"}:
             assert not roots & {"sqlalchemy", "alembic"}, path
 
 
@@ -300,8 +311,8 @@ HEAVY = {"torch", "torchvision", "openvino", "nncf", "dask", "distributed", "mat
         ("import wsi_pipeline.cli.train", {"torch", "openvino", "nncf", "dask", "matplotlib"}),
         ("import wsi_pipeline.cli.dataset", HEAVY),
         ("import wsi_pipeline.client", HEAVY | {"numpy", "openslide", "sqlalchemy"}),
-        ("import wsi_pipeline.jobs.queue", HEAVY | {"numpy", "openslide"}),
-        ("import api.server, api.app, api.results, api.downloads", HEAVY),
+        ("import wsi_pipeline.service.jobs.queue", HEAVY | {"numpy", "openslide"}),
+        ("import api.server, api.app, api.jobs.results, api.jobs.exports", HEAVY),
         ("import wsi_pipeline.cli.serve", HEAVY | {"fastapi"}),
     ],
 )

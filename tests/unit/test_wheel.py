@@ -11,7 +11,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 BUILD = "import hatchling.build, sys; print(getattr(hatchling.build, sys.argv[1])(sys.argv[2]))"
-FIND = "from api.web import Pages; print(Pages.find().folder)"
+FIND = "from api.web.routes import Pages; print(Pages.find().folder)"
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_wheel_holds_the_pages(checkout: Path) -> None:
     with zipfile.ZipFile(build(checkout)) as wheel:
         names = set(wheel.namelist())
         wheel.extractall(checkout.parent / "installed")
-    assert {"api/pages/index.html", "api/pages/assets/main-B2x.js", "api/web.py"} <= names
+    assert {"api/pages/index.html", "api/pages/assets/main-B2x.js", "api/web/routes.py"} <= names
     assert not any(name.startswith("web") for name in names)
     installed = checkout.parent / "installed"
     # The rest of the program is this one's.
@@ -76,7 +76,7 @@ def test_a_wheel_holds_the_pages(checkout: Path) -> None:
 def test_a_wheel_without_pages(checkout: Path) -> None:
     with zipfile.ZipFile(build(checkout)) as wheel:
         names = wheel.namelist()
-    assert "api/web.py" in names
+    assert "api/web/routes.py" in names
     assert not any("pages/" in name for name in names)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from wsi_pipeline.errors import AnnotationError
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.slide.info import nominal_downsample
-from wsi_pipeline.slide.tiff_file import open_tiff
+from wsi_pipeline.slide.tiff.file import open_tiff
 
 #: Key of the JSON in the image description of masks that this program draws.
 STATEMENT = "wsi_pipeline_mask"

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.errors import UsageError
 
 #: The panel of the help they are in.
@@ -42,21 +42,21 @@ SlideMppOption = Annotated[
 ]
 
 
-def analysis_config(**settings: Any) -> AnalysisConfig:
+def analysis_settings(**settings: Any) -> AnalysisSettings:
     """The settings out of a command's options.
 
     Raises:
         UsageError: an option is out of its range, or two contradict each other.
     """
     try:
-        config = AnalysisConfig(**settings)
+        analysis = AnalysisSettings(**settings)
     except ValidationError as error:
         first = error.errors()[0]
         option = str(first["loc"][0]).replace("_", "-")
         raise UsageError(f"--{option}: {first['msg']}") from error
-    if config.mpp is not None and config.level is not None:
+    if analysis.mpp is not None and analysis.level is not None:
         raise UsageError("give --mpp or --level, not both")
-    return config
+    return analysis
 
 
 def check_stride(stride: int | None, patch: int) -> None:

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 
 from wsi_pipeline.cli.service import DatabaseUrl, DataDir, Json, load_settings, open_database
-from wsi_pipeline.jobs.audit import BrokenChainError, verify_chain
-from wsi_pipeline.jobs.tables import audit
+from wsi_pipeline.service.audit import BrokenChainError, verify_chain
+from wsi_pipeline.service.tables import audit
 
 app = typer.Typer(
     help="Check the audit log.", no_args_is_help=True, rich_markup_mode="rich", add_completion=False

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import typer
 
+from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.batch import run_batch
 from wsi_pipeline.cli import EXIT_BAD, EXIT_OK
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.progress import RunDisplay
-from wsi_pipeline.config import AnalysisConfig
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
 from wsi_pipeline.pipeline import Work
@@ -28,7 +28,7 @@ def run_slides(
     slides: list[str],
     out: Path,
     package: ModelPackage,
-    config: AnalysisConfig,
+    analysis: AnalysisSettings,
     request: RuntimeRequest,
     *,
     scheduler: str | None,
@@ -53,7 +53,7 @@ def run_slides(
         ):
             for outcome in outcomes:
                 display.ended(outcome)
-            work = Work(package, config, request, dask)
+            work = Work(package, analysis, request, dask)
             for outcome in run_batch(
                 inputs.slides, out, work, display, overwrite=overwrite, prober=prober
             ):

@@ -15,7 +15,7 @@ from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.display import BAR_WIDTH, bars
 from wsi_pipeline.cli.remote import Remote, with_remote
 from wsi_pipeline.cli.transfers import fetch, upload
-from wsi_pipeline.client import JobFacts
+from wsi_pipeline.client import JobRecord
 
 app = typer.Typer(
     help="Use a service: upload slides, submit jobs, wait, fetch results.\n\n"
@@ -148,7 +148,7 @@ def wait(
     Exit codes: 0 all succeeded, 1 the service does not answer or the time is up, 2 wrong usage or
     refused, 3 some job failed or was cancelled.
     """
-    ended: list[JobFacts] = []
+    ended: list[JobRecord] = []
     progress = bars(
         TextColumn("[bold]{task.description}"),
         BarColumn(BAR_WIDTH),
@@ -161,7 +161,7 @@ def wait(
         for job_id in jobs:
             task = progress.add_task(job_id[:8], total=None, all="–", note="")
 
-            def show(job: JobFacts, task: TaskID = task) -> None:
+            def show(job: JobRecord, task: TaskID = task) -> None:
                 note = job.stage or job.state
                 if job.position is not None:
                     note = f"{note}, place {job.position}"
@@ -235,7 +235,7 @@ def share(
 app.command()(fetch)
 
 
-def _cells(job: JobFacts) -> Sequence[str]:
+def _cells(job: JobRecord) -> Sequence[str]:
     total = "–" if job.tiles_total is None else f"{job.tiles_total:,}"
     expected = "" if job.expected_at is None else f"{job.expected_at.astimezone():%H:%M:%S}"
     return (
@@ -249,7 +249,7 @@ def _cells(job: JobFacts) -> Sequence[str]:
     )
 
 
-def _say(job: JobFacts) -> None:
+def _say(job: JobRecord) -> None:
     if job.state == "succeeded":
         console.print(f"[green]✓[/] {job.id}", highlight=False)
         return

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from wsi_pipeline.cli.service import TOML, Json, load_settings
-from wsi_pipeline.jobs.settings import ServiceSettings
+from wsi_pipeline.service.settings import ServiceSettings
 
 _HIDDEN = "(hidden)"
 

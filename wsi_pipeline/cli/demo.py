@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
+from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.batch import run_batch
 from wsi_pipeline.cli import EXIT_BAD
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.progress import RunDisplay
-from wsi_pipeline.config import AnalysisConfig
 from wsi_pipeline.demo import find_or_build
 from wsi_pipeline.demo.agreement import agreement
 from wsi_pipeline.export.geojson import write_geojson
@@ -60,7 +60,7 @@ def demo(
     request = RuntimeRequest("auto", "auto", Settings().cache_dir)
     entry = Entry(slide, Path(slide.stem))
     with RunDisplay(1) as display, connect(None, 2) as dask:
-        work = Work(package, AnalysisConfig(), request, dask)
+        work = Work(package, AnalysisSettings(), request, dask)
         (outcome,) = run_batch([entry], out, work, display, overwrite=True)
     if outcome.status == "failed":
         raise typer.Exit(EXIT_BAD)

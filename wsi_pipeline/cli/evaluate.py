@@ -15,12 +15,12 @@ from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.display import BAR_WIDTH, Display
 from wsi_pipeline.cohort.references import read_any_cohort
 from wsi_pipeline.errors import UsageError
+from wsi_pipeline.evaluation.cases import Sources, pair
 from wsi_pipeline.evaluation.evaluation import Evaluation
 from wsi_pipeline.evaluation.evaluation import evaluate as run_evaluation
-from wsi_pipeline.evaluation.folder import PAGE, check_folder, write_folder
-from wsi_pipeline.evaluation.names import listed
-from wsi_pipeline.evaluation.pairing import Sources, pair
+from wsi_pipeline.evaluation.report_folder import PAGE, check_folder, write_folder
 from wsi_pipeline.evaluation.settings import EvaluationSettings, FrocRule, TileRule
+from wsi_pipeline.evaluation.slide_names import listed
 
 _ELSEWHERE = "Made elsewhere"
 _RULES = "Rules"

@@ -19,9 +19,9 @@ from wsi_pipeline.cli.service import (
     open_sessions,
 )
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.jobs.garbage import Garbage, Waste
-from wsi_pipeline.jobs.spool import Spool
-from wsi_pipeline.jobs.uploads import UploadStore
+from wsi_pipeline.service.garbage import Garbage, Waste
+from wsi_pipeline.service.upload_files import UploadFiles
+from wsi_pipeline.service.uploads import UploadStore
 from wsi_pipeline.storage import open_storage
 
 
@@ -61,7 +61,7 @@ def gc(
             quota_bytes=settings.quota_bytes,
             expiry_seconds=settings.upload_expiry_seconds,
         )
-        found += garbage.uploads(uploads, Spool(settings.spool_dir))
+        found += garbage.uploads(uploads, UploadFiles(settings.spool_dir))
         found += garbage.results()
         found += garbage.result_bytes()
         found += garbage.slide_bytes()

@@ -15,7 +15,7 @@ from wsi_pipeline.cli.analysis_options import (
     MppOption,
     SlideMppOption,
     StrideOption,
-    analysis_config,
+    analysis_settings,
     check_stride,
 )
 from wsi_pipeline.demo import find_or_build
@@ -67,14 +67,14 @@ def info(
 
     Exit codes: 0 [bold]wsi run[/] would analyse it, 3 it would refuse the slide, 2 wrong usage.
     """
-    config = analysis_config(mpp=mpp, level=level, stride=stride, slide_mpp=slide_mpp)
+    chosen = analysis_settings(mpp=mpp, level=level, stride=stride, slide_mpp=slide_mpp)
     package = None if model is None else find_or_build(model, Settings())
     tile = patch if package is None else package.description.patch_px
     check_stride(stride, tile)
     probed = probe(slide)
     checked, refusal = None, None
     try:
-        checked = check_slide(slide, package, config, prober=lambda _: probed)
+        checked = check_slide(slide, package, chosen, prober=lambda _: probed)
     except SlideError as error:
         refusal = error
     facts = _facts(slide, probed, checked, refusal, stride or tile)

@@ -20,9 +20,9 @@ from wsi_pipeline.cli.service import (
     seconds_of,
 )
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.jobs.access import Scope
-from wsi_pipeline.jobs.keys import DEFAULT_WORKSPACE, ApiKey, ApiKeys
-from wsi_pipeline.jobs.sessions import Session
+from wsi_pipeline.service.access import Scope
+from wsi_pipeline.service.keys import DEFAULT_WORKSPACE, ApiKey, ApiKeys
+from wsi_pipeline.service.sessions import Session
 
 app = typer.Typer(
     help="Make, list and revoke API keys; list browsers and sign them out.",

@@ -6,8 +6,8 @@ import sys
 from rich.console import Console
 
 from wsi_pipeline.cli.service import DatabaseUrl, DataDir, Json, load_settings, plain_errors
-from wsi_pipeline.jobs import schema
-from wsi_pipeline.jobs.database import Database
+from wsi_pipeline.service import schema
+from wsi_pipeline.service.database import Database
 
 
 def migrate(data_dir: DataDir = None, database: DatabaseUrl = None, json: Json = False) -> None:

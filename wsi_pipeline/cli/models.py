@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from wsi_pipeline.analysis_settings import PrecisionChoice, RuntimeChoice
 from wsi_pipeline.cli.console import console
-from wsi_pipeline.config import PrecisionChoice, RuntimeChoice
 from wsi_pipeline.demo import find_or_build
 from wsi_pipeline.errors import PackageError, UsageError
 from wsi_pipeline.export.destination import draft
@@ -297,7 +297,7 @@ def pack(
         raise UsageError("give the weights (--weights) and the reference patches (--reference)")
     with console.status("computing the reference"):
         # Imported here: this needs torch, the other verbs of this group mostly do not.
-        from wsi_pipeline.model.packing import pack as pack_files  # noqa: PLC0415
+        from wsi_pipeline.model.package_writer import pack as pack_files  # noqa: PLC0415
 
         package = pack_files(
             description, weights, reference, output, calibration=calibration, overwrite=overwrite

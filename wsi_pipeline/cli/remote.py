@@ -17,10 +17,10 @@ from wsi_pipeline.cli.console import console
 from wsi_pipeline.client import (
     Client,
     ClientError,
-    JobFacts,
+    JobRecord,
     RefusedError,
     SharedMask,
-    SlideFacts,
+    SlideRecord,
     TransferError,
 )
 from wsi_pipeline.errors import UsageError
@@ -98,7 +98,7 @@ class Remote:
             fault(str(error))
             raise typer.Exit(EXIT_FAILURE) from error
 
-    def print_json(self, facts: Sequence[JobFacts | SharedMask | SlideFacts]) -> None:
+    def print_json(self, facts: Sequence[JobRecord | SharedMask | SlideRecord]) -> None:
         """Print what the service told, if that is wanted."""
         if self.json:
             sys.stdout.write(json_format.dumps([fact.json for fact in facts]) + "\n")

@@ -6,17 +6,17 @@ from typing import Annotated, Literal
 
 import typer
 
+from wsi_pipeline.analysis_settings import PrecisionChoice, RuntimeChoice
 from wsi_pipeline.cli.analysis_options import (
     WHERE,
     LevelOption,
     MppOption,
     SlideMppOption,
     StrideOption,
-    analysis_config,
+    analysis_settings,
     check_stride,
 )
 from wsi_pipeline.cli.console import console
-from wsi_pipeline.config import PrecisionChoice, RuntimeChoice
 from wsi_pipeline.demo import find_or_build
 from wsi_pipeline.model.loaded import model_loading
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
@@ -132,7 +132,7 @@ def run(
 
     Exit codes: 0 success, 3 some slide failed, 2 wrong usage.
     """
-    config = analysis_config(
+    analysis = analysis_settings(
         mpp=mpp,
         level=level,
         stride=stride,
@@ -165,7 +165,7 @@ def run(
             slides,
             out,
             package,
-            config,
+            analysis,
             request,
             scheduler=scheduler,
             workers=workers,

@@ -35,11 +35,11 @@ from wsi_pipeline.cli.supervisor import Program, StartError, Supervisor, die_wit
 from wsi_pipeline.cli.worker import WORKER
 from wsi_pipeline.demo.models import DEMO, DEMO_VERSION
 from wsi_pipeline.errors import PackageError, UsageError
-from wsi_pipeline.jobs import logs, schema
-from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.keys import PREFIX, ApiKeys
-from wsi_pipeline.jobs.settings import ServiceSettings
 from wsi_pipeline.model.package import load_package
+from wsi_pipeline.service import logs, schema
+from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.keys import PREFIX, ApiKeys
+from wsi_pipeline.service.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
 

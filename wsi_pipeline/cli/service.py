@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.jobs import schema
-from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.sessions import Sessions
-from wsi_pipeline.jobs.settings import ServiceSettings
+from wsi_pipeline.service import schema
+from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.sessions import Sessions
+from wsi_pipeline.service.settings import ServiceSettings
 from wsi_pipeline.storage import open_storage
 
 STORE = "Where data are kept"

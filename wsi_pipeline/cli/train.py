@@ -11,8 +11,8 @@ import typer
 from wsi_pipeline.cli.training_progress import TrainingDisplay, print_report
 from wsi_pipeline.cohort.table import read_cohort
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.training.order import Order, package_name
 from wsi_pipeline.training.recipe import load_recipe, shipped
+from wsi_pipeline.training.request import Order, package_name
 
 _WHAT = "Patches"
 _HOW = "Training"

@@ -21,10 +21,10 @@ from rich.progress import (
 from wsi_pipeline.cli import EXIT_BAD
 from wsi_pipeline.cli.display import BAR_WIDTH, bars
 from wsi_pipeline.cli.remote import Remote, fault, with_remote
-from wsi_pipeline.client import RefusedError, SlideFacts, TransferError
+from wsi_pipeline.client import RefusedError, SlideRecord, TransferError
 from wsi_pipeline.client.client import Export
 from wsi_pipeline.errors import SlideError, UsageError
-from wsi_pipeline.jobs.text import shown
+from wsi_pipeline.service.text import shown
 
 #: Names of what is fetched, beside the job's id.
 _NAMES: Mapping[Export, str] = {
@@ -78,7 +78,7 @@ def upload(
     found = _slides_of(slides)
     if name is not None and len(found) > 1:
         raise UsageError("--name is for one slide")
-    sent: list[SlideFacts] = []
+    sent: list[SlideRecord] = []
     bad = 0
     with remote.client() as client, _bytes(quiet=remote.quiet) as progress:
         for path in found:

@@ -17,16 +17,16 @@ from wsi_pipeline.client.errors import (
     TransferError,
     UnreachableError,
 )
-from wsi_pipeline.client.facts import Event, JobFacts, SharedMask, SlideFacts
+from wsi_pipeline.client.records import Event, JobRecord, SharedMask, SlideRecord
 
 __all__ = [
     "Client",
     "ClientError",
     "Event",
-    "JobFacts",
+    "JobRecord",
     "RefusedError",
     "SharedMask",
-    "SlideFacts",
+    "SlideRecord",
     "TransferError",
     "UnreachableError",
 ]

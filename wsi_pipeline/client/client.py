@@ -12,11 +12,11 @@ import platformdirs
 
 from wsi_pipeline.client import download, upload
 from wsi_pipeline.client.connection import Connection
-from wsi_pipeline.client.facts import Event, JobFacts, SharedMask, SlideFacts
-from wsi_pipeline.client.following import Following
-from wsi_pipeline.client.memory import UploadMemory
-from wsi_pipeline.client.parcel import parcel
+from wsi_pipeline.client.job_events import JobEvents
+from wsi_pipeline.client.records import Event, JobRecord, SharedMask, SlideRecord
 from wsi_pipeline.client.store import unpack_store
+from wsi_pipeline.client.upload_file import upload_file
+from wsi_pipeline.client.upload_records import UploadRecords
 from wsi_pipeline.errors import UsageError
 
 Export = Literal["mask", "zip", "heatmap", "geojson", "csv", "tiff"]
@@ -65,7 +65,7 @@ class Client:
     ) -> None:
         self._connection = Connection(url, token, patience_seconds=patience_seconds, tell=tell)
         folder = state_dir or platformdirs.user_state_path(_APP) / "uploads"
-        self._uploader = upload.Uploader(self._connection, UploadMemory(folder), chunk_bytes)
+        self._uploader = upload.Uploader(self._connection, UploadRecords(folder), chunk_bytes)
 
     def __enter__(self) -> Self:
         return self
@@ -88,7 +88,7 @@ class Client:
         *,
         name: str | None = None,
         progress: upload.Progress | None = None,
-    ) -> SlideFacts:
+    ) -> SlideRecord:
         """Send a slide; cut off, the same call goes on where it was, also in a new process.
 
         Args:
@@ -107,18 +107,18 @@ class Client:
             UnreachableError: the service stayed away for too long.
         """
         given = Path(path)
-        with parcel(given, name) as packed:
+        with upload_file(given, name) as packed:
             return self.slide(self._uploader.send(given, packed, progress))
 
-    def slide(self, slide_id: str) -> SlideFacts:
+    def slide(self, slide_id: str) -> SlideRecord:
         """One slide.
 
         Raises:
             RefusedError: there is none.
         """
-        return SlideFacts.of(self._connection.request("GET", f"/v1/slides/{slide_id}").json())
+        return SlideRecord.of(self._connection.request("GET", f"/v1/slides/{slide_id}").json())
 
-    def wait_slide(self, slide_id: str, *, timeout_seconds: float | None = None) -> SlideFacts:
+    def wait_slide(self, slide_id: str, *, timeout_seconds: float | None = None) -> SlideRecord:
         """Wait until a slide has been checked; ``state`` says how that ended.
 
         Raises:
@@ -135,13 +135,13 @@ class Client:
             pause = min(2 * pause, _LONGEST_POLL_SECONDS)
         return slide
 
-    def slides(self, *, search: str = "", limit: int = 50, offset: int = 0) -> list[SlideFacts]:
+    def slides(self, *, search: str = "", limit: int = 50, offset: int = 0) -> list[SlideRecord]:
         """Slides of the workspace whose names contain ``search``, newest first."""
         params: dict[str, Any] = {"limit": limit, "offset": offset}
         if search:
             params["search"] = search
         told = self._connection.request("GET", "/v1/slides", params=params).json()
-        return [SlideFacts.of(slide) for slide in told["slides"]]
+        return [SlideRecord.of(slide) for slide in told["slides"]]
 
     def submit(
         self,
@@ -150,7 +150,7 @@ class Client:
         *,
         idempotency_key: str | None = None,
         **settings: Any,
-    ) -> JobFacts:
+    ) -> JobRecord:
         """Queue an analysis; repeated over lost lines it is still made once.
 
         Args:
@@ -173,12 +173,14 @@ class Client:
         *,
         idempotency_key: str | None = None,
         **settings: Any,
-    ) -> list[JobFacts]:
+    ) -> list[JobRecord]:
         """As :meth:`submit` for many slides at once, all or none."""
         orders = [_order(slide_id, model, settings) for slide_id in slide_ids]
         return self._submit({"jobs": orders}, idempotency_key)
 
-    def jobs(self, *, state: str | None = None, limit: int = 50, offset: int = 0) -> list[JobFacts]:
+    def jobs(
+        self, *, state: str | None = None, limit: int = 50, offset: int = 0
+    ) -> list[JobRecord]:
         """Jobs of the workspace, newest first.
 
         Args:
@@ -190,23 +192,23 @@ class Client:
         if state is not None:
             params["state"] = state
         told = self._connection.request("GET", "/v1/jobs", params=params).json()
-        return [JobFacts.of(job) for job in told["jobs"]]
+        return [JobRecord.of(job) for job in told["jobs"]]
 
-    def status(self, job_id: str) -> JobFacts:
+    def status(self, job_id: str) -> JobRecord:
         """Where a job stands.
 
         Raises:
             RefusedError: there is none.
         """
-        return Following(self._connection, job_id).status()
+        return JobEvents(self._connection, job_id).status()
 
     def wait(
         self,
         job_id: str,
         *,
-        progress: Callable[[JobFacts], None] | None = None,
+        progress: Callable[[JobRecord], None] | None = None,
         timeout_seconds: float | None = None,
-    ) -> JobFacts:
+    ) -> JobRecord:
         """Wait until a job is over, by its events, or by asking where those do not get through.
 
         Args:
@@ -222,7 +224,7 @@ class Client:
             RefusedError: there is no such job.
             UnreachableError: the service stayed away for too long.
         """
-        following = Following(self._connection, job_id, timeout_seconds)
+        following = JobEvents(self._connection, job_id, timeout_seconds)
         for job in following.changes():
             if progress is not None:
                 progress(job)
@@ -239,16 +241,16 @@ class Client:
             RefusedError: there is no such job.
             UnreachableError: the service stayed away for too long.
         """
-        return Following(self._connection, job_id).events(after)
+        return JobEvents(self._connection, job_id).events(after)
 
-    def cancel(self, job_id: str) -> JobFacts:
+    def cancel(self, job_id: str) -> JobRecord:
         """Give a job up; one that runs stops within seconds.
 
         Raises:
             RefusedError: there is none, or it is over already.
         """
         told = self._connection.request("POST", f"/v1/jobs/{job_id}/cancel").json()
-        return JobFacts.of(told)
+        return JobRecord.of(told)
 
     def result(self, job_id: str) -> dict[str, Any]:
         """Score, areas, regions, alarms and provenance of a job's result.
@@ -320,10 +322,10 @@ class Client:
             packed.unlink(missing_ok=True)
         return place
 
-    def _submit(self, order: Mapping[str, Any], key: str | None) -> list[JobFacts]:
+    def _submit(self, order: Mapping[str, Any], key: str | None) -> list[JobRecord]:
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
         told = self._connection.request("POST", "/v1/jobs", json=order, headers=headers).json()
-        return [JobFacts.of(job) for job in told.get("jobs", [told])]
+        return [JobRecord.of(job) for job in told.get("jobs", [told])]
 
 
 def _order(slide_id: str, model: str, settings: Mapping[str, Any]) -> dict[str, Any]:

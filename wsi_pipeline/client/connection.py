@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from wsi_pipeline.client.errors import ClientError, RefusedError, UnreachableError
-from wsi_pipeline.client.patience import Patience
+from wsi_pipeline.client.retry import RetryTimer
 from wsi_pipeline.errors import UsageError
 
 #: Seconds to connect, and of silence within an answer. The service speaks at least every 15 s
@@ -64,7 +64,7 @@ class Connection:
         """Close every line."""
         self._http.close()
 
-    def patience(self) -> Patience:
+    def retry(self) -> RetryTimer:
         """For one row of attempts: short while the service has not answered at all yet."""
 
         def seconds() -> float:
@@ -75,7 +75,7 @@ class Connection:
                 else min(_FIRST_PATIENCE_SECONDS, self._patience_seconds)
             )
 
-        return Patience(seconds, self._tell)
+        return RetryTimer(seconds, self._tell)
 
     def url(self, path: str) -> httpx.URL:
         """Where a path of the service is; of a whole address only the path counts.
@@ -114,22 +114,22 @@ class Connection:
         return response
 
     def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """A request that may be sent twice, attempted until patience runs out.
+        """A request that may be sent twice, attempted until the retry time is over.
 
         Raises:
             RefusedError: the service answered with an error that does not pass.
             UnreachableError: it did not answer.
         """
-        patience = self.patience()
+        retry = self.retry()
         while True:
             try:
                 return self.send(method, path, **arguments)
             except UnreachableError as error:
-                patience.wait(error)
+                retry.wait(error)
             except RefusedError as error:
                 if not error.passes:
                     raise
-                patience.wait(error, error.retry_after)
+                retry.wait(error, error.retry_after)
 
     @contextmanager
     def stream(

@@ -76,7 +76,7 @@ def download(
         TransferError: what arrived is not what was sent.
     """
     part = _Part.of(target)
-    patience = connection.patience()
+    retry = connection.retry()
     failures = 0
     while True:
         before = part.begun()[0]
@@ -85,12 +85,12 @@ def download(
             break
         except UnreachableError as error:
             if part.begun()[0] > before:
-                patience.renew()
-            patience.wait(error)
+                retry.renew()
+            retry.wait(error)
         except RefusedError as error:
             if not error.passes:
                 raise
-            patience.wait(error, error.retry_after)
+            retry.wait(error, error.retry_after)
         except TransferError:
             part.remove()
             failures += 1

@@ -11,8 +11,8 @@ import httpx
 
 from wsi_pipeline.client.connection import Connection
 from wsi_pipeline.client.errors import ClientError, RefusedError, TransferError, UnreachableError
-from wsi_pipeline.client.memory import UploadKey, UploadMemory
-from wsi_pipeline.client.parcel import Parcel
+from wsi_pipeline.client.upload_file import UploadFile
+from wsi_pipeline.client.upload_records import UploadKey, UploadRecords
 from wsi_pipeline.errors import UsageError
 
 #: Bytes sent and acknowledged at a time: what a lost line costs at most.
@@ -39,18 +39,18 @@ class Uploader:
     """
 
     def __init__(
-        self, connection: Connection, memory: UploadMemory, chunk_bytes: int = CHUNK_BYTES
+        self, connection: Connection, memory: UploadRecords, chunk_bytes: int = CHUNK_BYTES
     ) -> None:
         self._connection = connection
         self._memory = memory
         self._chunk_bytes = chunk_bytes
 
-    def send(self, path: Path, parcel: Parcel, progress: Progress | None = None) -> str:
-        """Send a parcel, or the rest of it; returns the id of the slide it became.
+    def send(self, path: Path, sent: UploadFile, progress: Progress | None = None) -> str:
+        """Send a slide's file, or the rest of it; returns the id of the slide it became.
 
         Args:
-            path: The slide the parcel was made of.
-            parcel: What to send.
+            path: The slide it was made of.
+            sent: What to send.
             progress: Told after each block.
 
         Raises:
@@ -60,14 +60,14 @@ class Uploader:
                 it, and so on.
             UnreachableError: the service stayed away for too long.
         """
-        size = parcel.file.stat().st_size
+        size = sent.file.stat().st_size
         if size == 0:
             raise UsageError(f"{path} is empty")
         service = self._connection.address
-        key = UploadKey(service, str(path.resolve()), size, parcel.state)
-        with parcel.file.open("rb") as file:
+        key = UploadKey(service, str(path.resolve()), size, sent.state)
+        with sent.file.open("rb") as file:
             began = os.fstat(file.fileno()).st_mtime_ns
-            slide = self._send(file, key, parcel.name, progress or (lambda *_: None))
+            slide = self._send(file, key, sent.name, progress or (lambda *_: None))
             if os.fstat(file.fileno()).st_mtime_ns != began:
                 raise TransferError(f"{path} changed while it was sent; send it again")
         self._memory.forget(key)
@@ -102,7 +102,7 @@ class Uploader:
 
     def _continue(self, file: BinaryIO, address: str, size: int, progress: Progress) -> str | None:
         """Send what is missing; None if the service does not know the upload any more."""
-        patience = self._connection.patience()
+        retry = self._connection.retry()
         offset, known = 0, False
         while True:
             try:
@@ -114,20 +114,20 @@ class Uploader:
                         return _slide(response)
                 response = self._patch(file, address, offset, size)
                 offset = _offset(response, size)
-                patience.renew()
+                retry.renew()
                 progress(offset, size)
                 if offset == size:
                     return _slide(response)
             except UnreachableError as error:
                 known = False
-                patience.wait(error)
+                retry.wait(error)
             except RefusedError as error:
                 if error.status in _GONE:
                     return None
                 if error.status not in _ASK_AGAIN and not error.passes:
                     raise
                 known = False
-                patience.wait(error, error.retry_after)
+                retry.wait(error, error.retry_after)
 
     def _patch(self, file: BinaryIO, address: str, offset: int, size: int) -> httpx.Response:
         wanted = min(self._chunk_bytes, size - offset)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from wsi_pipeline.slide.synthetic import declares_synthetic
-from wsi_pipeline.slide.tiff_file import open_tiff
+from wsi_pipeline.slide.tiff.file import open_tiff
 
 #: In the image description that ``wsi synth`` writes, in every format.
 _STAIN = re.compile(r"wsi-pipeline synthetic.*\|Stain = ([\w-]+)", re.DOTALL)

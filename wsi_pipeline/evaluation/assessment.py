@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.cohort.table import CohortSlide, Label
 from wsi_pipeline.errors import CohortError
+from wsi_pipeline.evaluation.cases import Case
 from wsi_pipeline.evaluation.detections import Detections, read_detections, suppress
-from wsi_pipeline.evaluation.extent import kind_of, largest_extent_um
 from wsi_pipeline.evaluation.froc import Hits, hits
-from wsi_pipeline.evaluation.ground import Ground, open_ground
 from wsi_pipeline.evaluation.lesions import Lesions, find_lesions, no_lesions
+from wsi_pipeline.evaluation.metastasis_size import kind_of, largest_extent_um
 from wsi_pipeline.evaluation.overlap import Overlap, measure_overlap
-from wsi_pipeline.evaluation.pairing import Case
+from wsi_pipeline.evaluation.reference_standard import ReferenceStandard, open_reference_standard
 from wsi_pipeline.evaluation.settings import OFFICIAL_MPP, EvaluationSettings
 from wsi_pipeline.evaluation.tile_truth import label_tiles
 from wsi_pipeline.export.decision import Decision, decide
@@ -97,22 +97,22 @@ def assess(case: Case, settings: EvaluationSettings) -> Assessment:
     result = None if case.result is None else Result(case.result)
     decision = None if result is None else decide(result, settings.threshold)
     size, mpp = _size_and_mpp(case, decision)
-    ground = open_ground(case.slide, size)
+    reference = open_reference_standard(case.slide, size)
     notes: dict[str, str] = {}
     detections = _detections(case, decision, settings)
     _check_inside(case, detections, size)
-    lesions = _lesions(ground, settings, mpp, size, notes)
+    lesions = _lesions(reference, settings, mpp, size, notes)
     extents = None if lesions is None else tuple(lesions.extent_um.tolist())
-    kind, kind_from = ground.kind(extents)
+    kind, kind_from = reference.kind(extents)
     score, rule = _score(case, result, detections)
     tiles = overlap = predicted = None
     if result is not None and decision is not None:
-        tiles = _tiles(ground, result, decision, settings, notes)
-        overlap = _overlap(ground, decision, notes)
+        tiles = _tiles(reference, result, decision, settings, notes)
+        overlap = _overlap(reference, decision, notes)
         predicted = kind_of(largest_extent_um(decision))
     return Assessment(
         slide=case.slide,
-        positive=ground.positive,
+        positive=reference.positive,
         kind=kind,
         kind_from=kind_from,
         score=score,
@@ -181,51 +181,53 @@ def _check_inside(case: Case, detections: Detections | None, size: Size | None) 
 
 
 def _lesions(
-    ground: Ground,
+    reference: ReferenceStandard,
     settings: EvaluationSettings,
     mpp: Mpp | None,
     size: Size | None,
     notes: dict[str, str],
 ) -> Lesions | None:
-    if not ground.exhaustive:
-        notes["lesions"] = ground.why_not
+    if not reference.exhaustive:
+        notes["lesions"] = reference.why_not
         return None
-    if ground.truth is None:
+    if reference.truth is None:
         return no_lesions()
-    if mpp is None and ground.positive and isinstance(settings.froc.mpp, str):
+    if mpp is None and reference.positive and isinstance(settings.froc.mpp, str):
         notes["resolution"] = f"unknown; for FROC the challenge's {OFFICIAL_MPP} µm per px is used"
-    return find_lesions(ground.truth, settings.froc, mpp, size)
+    return find_lesions(reference.truth, settings.froc, mpp, size)
 
 
 def _tiles(
-    ground: Ground,
+    reference: ReferenceStandard,
     result: Result,
     decision: Decision,
     settings: EvaluationSettings,
     notes: dict[str, str],
 ) -> Tiles | None:
-    if not ground.exhaustive and ground.truth is None:
-        notes["tiles"] = ground.why_not
+    if not reference.exhaustive and reference.truth is None:
+        notes["tiles"] = reference.why_not
         return None
     table = result.tile_table()
     x, y = table["x"].astype(np.int64), table["y"].astype(np.int64)
     probability = table["probability"].astype(np.float32)
     tumour = np.zeros(len(x), bool)
-    if ground.truth is not None:
-        tumour = label_tiles(ground.truth, decision.grid, x, y, settings.tile_rule)
+    if reference.truth is not None:
+        tumour = label_tiles(reference.truth, decision.grid, x, y, settings.tile_rule)
     known = ~np.isnan(probability)
-    if not ground.exhaustive:
+    if not reference.exhaustive:
         # What nobody annotated there may be tumour: it is no negative.
         known &= tumour
-        notes["tiles"] = f"{ground.why_not}: only annotated tumour counts"
+        notes["tiles"] = f"{reference.why_not}: only annotated tumour counts"
     return Tiles(x[known], y[known], probability[known], tumour[known])
 
 
-def _overlap(ground: Ground, decision: Decision, notes: dict[str, str]) -> Overlap | None:
-    if not ground.exhaustive:
-        notes["overlap"] = ground.why_not
+def _overlap(
+    reference: ReferenceStandard, decision: Decision, notes: dict[str, str]
+) -> Overlap | None:
+    if not reference.exhaustive:
+        notes["overlap"] = reference.why_not
         return None
-    return measure_overlap(decision, ground.truth)
+    return measure_overlap(decision, reference.truth)
 
 
 def _score(

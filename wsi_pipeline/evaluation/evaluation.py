@@ -10,9 +10,9 @@ from importlib import metadata
 from wsi_pipeline.cohort.table import Cohort, Label
 from wsi_pipeline.errors import WsiError
 from wsi_pipeline.evaluation.assessment import Assessment, assess
+from wsi_pipeline.evaluation.cases import Case, Pairing
+from wsi_pipeline.evaluation.json_metrics import Json, number
 from wsi_pipeline.evaluation.lesion_level import lesion_level
-from wsi_pipeline.evaluation.numbers import Json, number
-from wsi_pipeline.evaluation.pairing import Case, Pairing
 from wsi_pipeline.evaluation.patch_level import patch_level
 from wsi_pipeline.evaluation.segmentation import segmentation
 from wsi_pipeline.evaluation.settings import EvaluationSettings

@@ -6,11 +6,19 @@ import numpy as np
 
 from wsi_pipeline.cohort.table import Label
 from wsi_pipeline.evaluation.assessment import Assessment
-from wsi_pipeline.evaluation.extent import kind_of
 from wsi_pipeline.evaluation.froc import FrocCurve, Hits, froc_curve
-from wsi_pipeline.evaluation.numbers import Json, Values, band, estimate, number, redraw, thinned
+from wsi_pipeline.evaluation.json_metrics import (
+    Json,
+    Values,
+    band,
+    estimate,
+    number,
+    redraw,
+    thinned,
+)
+from wsi_pipeline.evaluation.metastasis_size import kind_of
 from wsi_pipeline.evaluation.settings import OPERATING_POINTS, EvaluationSettings, Interpolation
-from wsi_pipeline.figures.bootstrap import draws
+from wsi_pipeline.metrics.bootstrap import draws
 
 _AT = np.concatenate([np.linspace(0, 1, 33), np.linspace(1, 8, 57)[1:]])
 _INTERPOLATIONS: tuple[Interpolation, ...] = ("linear", "first-at-least", "last-at-most")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from wsi_pipeline.annotation.truth import Truth
-from wsi_pipeline.evaluation.extent import major_axes
+from wsi_pipeline.evaluation.metastasis_size import major_axes
 from wsi_pipeline.evaluation.settings import FrocRule
 from wsi_pipeline.geometry import NO_STRETCH, Mpp, PerAxis, Size
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from wsi_pipeline.annotation.truth import Truth
 from wsi_pipeline.export.decision import Decision
-from wsi_pipeline.figures.confusion import share
+from wsi_pipeline.metrics.confusion import share
 from wsi_pipeline.stitch.cells import TUMOUR
 from wsi_pipeline.stitch.mask import DrawnLevel
 from wsi_pipeline.tiles.plan import Coverage

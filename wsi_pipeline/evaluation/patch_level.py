@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.evaluation.assessment import Assessment, Tiles
-from wsi_pipeline.evaluation.numbers import (
+from wsi_pipeline.evaluation.json_metrics import (
     Json,
     Values,
     band,
@@ -18,11 +18,11 @@ from wsi_pipeline.evaluation.numbers import (
     shares,
     thinned,
 )
+from wsi_pipeline.evaluation.score_counts import ScoreCounts, count_scores
 from wsi_pipeline.evaluation.settings import EvaluationSettings
-from wsi_pipeline.evaluation.tally import Tally, tally
-from wsi_pipeline.figures.calibration import bin_of, reliability
-from wsi_pipeline.figures.confusion import Confusion, majority_baseline
-from wsi_pipeline.figures.ranking import (
+from wsi_pipeline.metrics.calibration import bin_of, reliability
+from wsi_pipeline.metrics.confusion import Confusion, majority_baseline
+from wsi_pipeline.metrics.ranking import (
     average_precision,
     precision_recall_curve,
     roc_auc,
@@ -48,7 +48,7 @@ def patch_level(every: Sequence[Assessment], settings: EvaluationSettings) -> Js
     labels = np.concatenate([one.tumour for one in tiles])
     scores = np.concatenate([one.probability for one in tiles])
     drawn = redraw(slides, settings)
-    counts = tally([one.tumour for one in tiles], [one.probability for one in tiles])
+    counts = count_scores([one.tumour for one in tiles], [one.probability for one in tiles])
     decisions = [
         Confusion.at(one.tumour, one.probability, s.threshold or 0.5)
         for s, one in zip(slides, tiles, strict=True)
@@ -71,7 +71,7 @@ def patch_level(every: Sequence[Assessment], settings: EvaluationSettings) -> Js
 
 
 def _curves(
-    labels: NDArray[np.bool_], scores: NDArray[np.float32], counts: Tally, drawn: Values
+    labels: NDArray[np.bool_], scores: NDArray[np.float32], counts: ScoreCounts, drawn: Values
 ) -> Json:
     roc, curve = roc_curve(labels, scores), precision_recall_curve(labels, scores)
     rates = thinned(roc.false_positive_rate, roc.true_positive_rate, roc.thresholds)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wsi_pipeline.evaluation.assessment import Assessment
-from wsi_pipeline.evaluation.numbers import Json, Values, estimate, number, redraw, shares
+from wsi_pipeline.evaluation.json_metrics import Json, Values, estimate, number, redraw, shares
 from wsi_pipeline.evaluation.overlap import Overlap
 from wsi_pipeline.evaluation.settings import EvaluationSettings
 

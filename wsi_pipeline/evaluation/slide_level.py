@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wsi_pipeline.evaluation.assessment import Assessment
-from wsi_pipeline.evaluation.numbers import (
+from wsi_pipeline.evaluation.json_metrics import (
     Json,
     Values,
     band,
@@ -15,10 +15,10 @@ from wsi_pipeline.evaluation.numbers import (
     redraw,
     thinned,
 )
+from wsi_pipeline.evaluation.score_counts import count_scores
 from wsi_pipeline.evaluation.settings import EvaluationSettings
-from wsi_pipeline.evaluation.tally import tally
-from wsi_pipeline.figures.confusion import Confusion, majority_baseline
-from wsi_pipeline.figures.ranking import roc_auc, roc_curve
+from wsi_pipeline.metrics.confusion import Confusion, majority_baseline
+from wsi_pipeline.metrics.ranking import roc_auc, roc_curve
 
 _AT = np.linspace(0, 1, 101)
 
@@ -34,7 +34,7 @@ def slide_level(every: Sequence[Assessment], settings: EvaluationSettings) -> Js
     labels = [bool(s.positive) for s in slides]
     scores = [float(s.score or 0) for s in slides]
     drawn = redraw(slides, settings)
-    counts = tally([[label] for label in labels], [[score] for score in scores])
+    counts = count_scores([[label] for label in labels], [[score] for score in scores])
     roc = roc_curve(labels, scores)
     columns = thinned(roc.false_positive_rate, roc.true_positive_rate, roc.thresholds)
     return {

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from wsi_pipeline.cohort.table import Label
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.evaluation.assessment import Assessment
-from wsi_pipeline.evaluation.numbers import Json, Values, estimate, number
+from wsi_pipeline.evaluation.json_metrics import Json, Values, estimate, number
 from wsi_pipeline.evaluation.settings import EvaluationSettings
-from wsi_pipeline.figures.bootstrap import weights
+from wsi_pipeline.metrics.bootstrap import weights
 
 Stage = Literal["pN0", "pN0(i+)", "pN1mi", "pN1", "pN2"]
 STAGES: tuple[Stage, ...] = ("pN0", "pN0(i+)", "pN1mi", "pN1", "pN2")

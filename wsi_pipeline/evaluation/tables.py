@@ -8,7 +8,7 @@ from typing import get_args
 
 from wsi_pipeline.cohort.table import Label
 from wsi_pipeline.errors import CohortError
-from wsi_pipeline.evaluation.names import slide_key, slide_name
+from wsi_pipeline.evaluation.slide_names import slide_key, slide_name
 
 _SLIDE = (
     "slide", "name", "image", "file", "filename", "slide_name", "slide_id", "image_name",
@@ -40,7 +40,7 @@ def read_scores(path: Path) -> dict[str, tuple[str, float]]:
     ``summary.csv`` are understood too.
 
     Returns:
-        Name and score by :func:`~wsi_pipeline.evaluation.names.slide_key`.
+        Name and score by :func:`~wsi_pipeline.evaluation.slide_names.slide_key`.
 
     Raises:
         CohortError: it cannot be read, a score is no finite number, or a slide is there twice.

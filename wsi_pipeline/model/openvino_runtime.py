@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.model.conversion import converted_model
+from wsi_pipeline.model.inference_pool import SlotPredictor
 from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.model.package import ModelPackage, Precision
 from wsi_pipeline.model.predictor import RuntimeInfo
-from wsi_pipeline.model.slots import SlotPredictor
 
 #: Patches per request: larger ones are no faster and cost memory (``make bench`` shows it).
 BATCH_SIZE = 4

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.config import PrecisionChoice, RuntimeChoice
+from wsi_pipeline.analysis_settings import PrecisionChoice, RuntimeChoice
 from wsi_pipeline.errors import RuntimeRejectedError, UsageError
-from wsi_pipeline.model.admission import admit
 from wsi_pipeline.model.cascade import CascadePredictor, Stage, logit
 from wsi_pipeline.model.openvino_runtime import OpenVinoPredictor, cpu_precisions
 from wsi_pipeline.model.package import ModelPackage, Precision
 from wsi_pipeline.model.predictor import Predictor
+from wsi_pipeline.model.reference_check import admit
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import PackageError
+from wsi_pipeline.model.inference_pool import SlotPredictor
 from wsi_pipeline.model.network import Classifier, load_classifier
 from wsi_pipeline.model.package import ModelPackage, Precision
 from wsi_pipeline.model.predictor import RuntimeInfo
-from wsi_pipeline.model.slots import SlotPredictor
 
 CPU_BATCH_SIZE = 8
 CUDA_BATCH_SIZE = 128

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.errors import SlideMetadataError, UsageError
 from wsi_pipeline.geometry import Mpp
 from wsi_pipeline.grid import Grid, make_grid
@@ -70,7 +70,7 @@ def slide_name(path: Path) -> str:
 
 
 def resolve_grid(
-    info: SlideInfo, package: ModelPackage, config: AnalysisConfig
+    info: SlideInfo, package: ModelPackage, analysis: AnalysisSettings
 ) -> tuple[Resolution, Grid]:
     """The resolution and grid an analysis will use.
 
@@ -78,13 +78,13 @@ def resolve_grid(
         SlideMetadataError: the slide does not allow what is asked.
     """
     description = package.description
-    level = config.level
-    if level is None and config.mpp is None:
+    level = analysis.level
+    if level is None and analysis.mpp is None:
         level = description.level
     resolution = choose_resolution(
-        info, mpp=config.mpp or description.mpp, level=level, override=config.slide_mpp
+        info, mpp=analysis.mpp or description.mpp, level=level, override=analysis.slide_mpp
     )
-    stride = config.stride or description.patch_px
+    stride = analysis.stride or description.patch_px
     try:
         grid = make_grid(info, resolution, patch=description.patch_px, stride=stride)
     except UsageError as error:
@@ -95,7 +95,7 @@ def resolve_grid(
 def check_slide(
     path: Path,
     package: ModelPackage | None,
-    config: AnalysisConfig,
+    analysis: AnalysisSettings,
     *,
     prober: Callable[[Path], Probe] = probe,
 ) -> CheckedSlide:
@@ -104,7 +104,7 @@ def check_slide(
     Args:
         path: A slide file, or a folder of DICOM files.
         package: The model; None: everything but what depends on it.
-        config: The settings.
+        analysis: The settings.
         prober: Looks at the unknown file first.
 
     Raises:
@@ -117,15 +117,15 @@ def check_slide(
         raise SlideMetadataError(path, "changed while it was being opened; try again")
     chosen = None
     if package is not None:
-        chosen = resolve_grid(info, package, config)
+        chosen = resolve_grid(info, package, analysis)
         mpp_0, oddities = chosen[0].mpp_0, chosen[0].warnings
-    elif config.mpp is not None or config.level is not None:
+    elif analysis.mpp is not None or analysis.level is not None:
         resolution = choose_resolution(
-            info, mpp=config.mpp, level=config.level, override=config.slide_mpp
+            info, mpp=analysis.mpp, level=analysis.level, override=analysis.slide_mpp
         )
         mpp_0, oddities = resolution.mpp_0, resolution.warnings
     else:
-        mpp_0, oddities = slide_mpp(info, config.slide_mpp)
+        mpp_0, oddities = slide_mpp(info, analysis.slide_mpp)
     warnings = (*info.warnings, *oddities, *check_brightfield(reader))
     if probed.unreadable:
         warnings += (
@@ -138,7 +138,7 @@ def check_slide(
 def prepare(
     path: Path,
     package: ModelPackage,
-    config: AnalysisConfig,
+    analysis: AnalysisSettings,
     *,
     prober: Callable[[Path], Probe] = probe,
     threads: int | None = None,
@@ -149,7 +149,7 @@ def prepare(
     Args:
         path: A slide file, or a folder of DICOM files.
         package: The model, whose patch and resolution decide the grid.
-        config: The settings.
+        analysis: The settings.
         prober: Looks at the unknown file first; a :class:`~wsi_pipeline.slide.probe.Prober` does
             it sooner.
         threads: Threads that read patches whose tissue the coarse level leaves open; None for
@@ -159,15 +159,15 @@ def prepare(
     Raises:
         SlideError: something is wrong with the slide, or it does not allow what is asked.
     """
-    checked = check_slide(path, package, config, prober=prober)
+    checked = check_slide(path, package, analysis, prober=prober)
     assert checked.chosen is not None  # there is a model
     resolution, grid = checked.chosen
     hashing = _in_background(path)
     plan = make_plan(
         checked.reader,
         grid,
-        min_tissue=config.min_tissue,
-        exact=config.tissue == "exact",
+        min_tissue=analysis.min_tissue,
+        exact=analysis.tissue == "exact",
         threads=threads or len(os.sched_getaffinity(0)),
     )
     warnings = checked.warnings

@@ -6,14 +6,14 @@ from importlib import metadata
 
 import numpy as np
 
-from wsi_pipeline.config import AnalysisConfig
+from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import RuntimeInfo
 from wsi_pipeline.run.alarms import find_alarms
-from wsi_pipeline.run.answers import Answers
 from wsi_pipeline.run.colours import compare_colours
 from wsi_pipeline.run.preparation import Preparation
+from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.slide.openslide_reader import library_version
 from wsi_pipeline.stitch.cells import TUMOUR, Cells
 from wsi_pipeline.stitch.record import (
@@ -36,11 +36,11 @@ _LIBRARIES = ("numpy", "zarr", "openslide-python", "openvino", "torch", "dask")
 def describe(
     prepared: Preparation,
     package: ModelPackage,
-    config: AnalysisConfig,
+    analysis: AnalysisSettings,
     fingerprint: str,
     runtime: RuntimeInfo,
     cells: Cells,
-    answers: Answers,
+    answers: TileProbabilities,
     timings: TimingsRecord,
 ) -> Record:
     """What a result says of itself.
@@ -48,13 +48,13 @@ def describe(
     No path is in it: folder names at a lab carry patients' names.
     """
     plan, grid = prepared.plan, prepared.plan.grid
-    threshold = config.threshold or package.description.threshold.value
+    threshold = analysis.threshold or package.description.threshold.value
     counts = {item.name.lower(): int(np.count_nonzero(cells.coverage == item)) for item in Coverage}
     tumour_mm2, tissue_mm2 = _areas(cells, grid, threshold)
     record = Record(
-        slide=_slide(prepared, config),
+        slide=_slide(prepared, analysis),
         model=_model(package),
-        configuration=config.model_dump(mode="json"),
+        configuration=analysis.model_dump(mode="json"),
         fingerprint=fingerprint,
         threshold=threshold,
         grid=_grid(prepared),
@@ -63,7 +63,7 @@ def describe(
         counts=CountsRecord(**counts),
         tiles=len(plan),
         tissue=TissueRecord(
-            rule=config.tissue,
+            rule=analysis.tissue,
             tiles_read_to_decide=plan.settled,
             full_resolution_reads_saved=plan.reads_saved,
         ),
@@ -82,7 +82,7 @@ def describe(
     return replace(record, alarms=tuple(find_alarms(record, cells.probability)))
 
 
-def _slide(prepared: Preparation, config: AnalysisConfig) -> SlideRecord:
+def _slide(prepared: Preparation, analysis: AnalysisSettings) -> SlideRecord:
     info, grid = prepared.info, prepared.plan.grid
     return SlideRecord(
         name=prepared.name,
@@ -91,7 +91,7 @@ def _slide(prepared: Preparation, config: AnalysisConfig) -> SlideRecord:
         width=info.size.width,
         height=info.size.height,
         mpp=grid.mpp_0,
-        mpp_source="file" if config.slide_mpp is None else "override",
+        mpp_source="file" if analysis.slide_mpp is None else "override",
         mpp_file=info.mpp,
         levels=tuple(
             LevelRecord(
@@ -142,7 +142,7 @@ def _software() -> dict[str, str]:
     }
 
 
-def _controls(plan: Plan, answers: Answers) -> ControlsRecord:
+def _controls(plan: Plan, answers: TileProbabilities) -> ControlsRecord:
     return ControlsRecord(
         cells=tuple((column, row) for column, row in plan.controls.tolist()),
         probabilities=tuple(

@@ -15,7 +15,7 @@ import tifffile
 from wsi_pipeline.errors import DamagedSlideError, SlideError
 from wsi_pipeline.slide.image_header import check_picture, truncated
 from wsi_pipeline.slide.recognition import EMPTY
-from wsi_pipeline.slide.tiff_file import open_tiff
+from wsi_pipeline.slide.tiff.file import open_tiff
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DICOM_PREAMBLE = 128

@@ -11,8 +11,8 @@ from wsi_pipeline.slide.openslide_reader import DecodedTiles, OpenSlideReader, d
 from wsi_pipeline.slide.picture_reader import PictureReader
 from wsi_pipeline.slide.reader import SlideReader
 from wsi_pipeline.slide.recognition import why_no_slide
-from wsi_pipeline.slide.tiff_directories import MAX_SIDE_PX, check_directories
-from wsi_pipeline.slide.tiff_reader import TiffReader, hides_pyramid
+from wsi_pipeline.slide.tiff.directories import MAX_SIDE_PX, check_directories
+from wsi_pipeline.slide.tiff.reader import TiffReader, hides_pyramid
 from wsi_pipeline.slide.tile_reader import with_direct_tiles
 
 # tifffile logs oddities of vendors' files that concern nobody; integrity.py looks at them itself.

@@ -13,7 +13,7 @@ from wsi_pipeline.slide.info import Level, SlideInfo
 from wsi_pipeline.slide.reader import over_white
 from wsi_pipeline.slide.segmented_level import MAX_PICTURE_PX, SegmentedLevel
 from wsi_pipeline.slide.stored_reader import CACHE_BYTES, StoredReader
-from wsi_pipeline.slide.tiff_refusal import TO_PYRAMID
+from wsi_pipeline.slide.tiff.refusal import TO_PYRAMID
 from wsi_pipeline.slide.tile_cache import TileCache
 
 #: Baseline, extended and progressive Huffman coding.

@@ -5,7 +5,7 @@ from pathlib import Path
 import tifffile
 
 from wsi_pipeline.slide.integrity import is_tiff
-from wsi_pipeline.slide.tiff_file import open_tiff
+from wsi_pipeline.slide.tiff.file import open_tiff
 
 #: What ``wsi synth`` writes as the Software of every level, and no scanner does.
 SOFTWARE = "wsi-pipeline"

@@ -18,8 +18,8 @@ from wsi_pipeline.geometry import Region, Size
 from wsi_pipeline.slide.info import SlideInfo
 from wsi_pipeline.slide.openslide_reader import OpenSlideReader
 from wsi_pipeline.slide.stored_reader import CACHE_BYTES
-from wsi_pipeline.slide.tiff_file import open_tiff
-from wsi_pipeline.slide.tiff_level import TiffLevel
+from wsi_pipeline.slide.tiff.file import open_tiff
+from wsi_pipeline.slide.tiff.level import TiffLevel
 from wsi_pipeline.slide.tile_cache import TileCache
 
 #: Formats in which OpenSlide shows a TIFF directory's pixels unmoved. The others shift, overlap

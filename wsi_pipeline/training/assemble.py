@@ -16,10 +16,10 @@ from wsi_pipeline.training.check import (
 )
 from wsi_pipeline.training.folds import fold_of
 from wsi_pipeline.training.images import Folder, FolderSource, Picture, split_images
-from wsi_pipeline.training.order import Naming, Order
+from wsi_pipeline.training.patch_source import SlideSource
+from wsi_pipeline.training.request import Naming, Order
 from wsi_pipeline.training.run import Observer
 from wsi_pipeline.training.session import Job
-from wsi_pipeline.training.source import SlideSource
 
 
 def jobs_of_cohort(cohort: Cohort, order: Order, observer: Observer) -> list[Job]:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wsi_pipeline.training.draw import (
+from wsi_pipeline.training.sampling import (
     BRIGHTNESS,
     CONTRAST,
     HUE,
@@ -28,7 +28,7 @@ def recolour(pixels: Tensor, colours: Tensor) -> Tensor:
 
     Args:
         pixels: ``(n, 3, side, side)`` float32, 0-255.
-        colours: ``(n, 10)`` on the CPU, see :attr:`~wsi_pipeline.training.draw.Epoch.colours`.
+        colours: ``(n, 10)`` on the CPU, see :attr:`~wsi_pipeline.training.sampling.Epoch.colours`.
 
     Returns:
         As ``pixels``.

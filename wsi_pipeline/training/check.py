@@ -15,10 +15,10 @@ from wsi_pipeline.slide import SlideReader, open_slide
 from wsi_pipeline.slide.synthetic import declares_synthetic
 from wsi_pipeline.tiles.patches import read_patch
 from wsi_pipeline.tiles.plan import spread
+from wsi_pipeline.training.candidates import Tiles, grids, survey
+from wsi_pipeline.training.patch_source import SlideTiles
 from wsi_pipeline.training.recipe import Recipe
 from wsi_pipeline.training.run import Observer
-from wsi_pipeline.training.source import SlideTiles
-from wsi_pipeline.training.survey import Tiles, grids, survey
 
 #: Candidates of a slide that are read to see whether they can be.
 _SAMPLED = 8

@@ -63,7 +63,7 @@ class Folder:
 
 
 class FolderSource:
-    """A :class:`~wsi_pipeline.training.source.PatchSource` over images; none is moved.
+    """A :class:`~wsi_pipeline.training.patch_source.PatchSource` over images; none is moved.
 
     Args:
         pictures: In the order that numbers them.
@@ -83,12 +83,12 @@ class FolderSource:
 
     @property
     def unit(self) -> NDArray[np.int32]:
-        """See :class:`~wsi_pipeline.training.source.PatchSource`."""
+        """See :class:`~wsi_pipeline.training.patch_source.PatchSource`."""
         return self._unit
 
     @property
     def tumour(self) -> NDArray[np.bool_]:
-        """See :class:`~wsi_pipeline.training.source.PatchSource`."""
+        """See :class:`~wsi_pipeline.training.patch_source.PatchSource`."""
         return self._tumour
 
     @property
@@ -97,7 +97,7 @@ class FolderSource:
         return np.zeros(len(self._tumour), bool)
 
     def read(self, index: int, dx: int = 0, dy: int = 0) -> NDArray[np.uint8]:  # noqa: ARG002 - images are not moved
-        """See :class:`~wsi_pipeline.training.source.PatchSource`."""
+        """See :class:`~wsi_pipeline.training.patch_source.PatchSource`."""
         with Image.open(self._paths[index]) as image:
             rgb = image.convert("RGB")
             if rgb.size != (self.patch_px, self.patch_px):

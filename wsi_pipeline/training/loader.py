@@ -10,8 +10,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.training.draw import Epoch
-from wsi_pipeline.training.source import PatchSource
+from wsi_pipeline.training.patch_source import PatchSource
+from wsi_pipeline.training.sampling import Epoch
 
 #: Batches read ahead of the one that is computed.
 _AHEAD = 3

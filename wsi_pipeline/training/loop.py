@@ -19,12 +19,16 @@ from torch.nn.parallel import DistributedDataParallel
 from wsi_pipeline.errors import StoppedError, TrainingError, UsageError
 from wsi_pipeline.model.network import Classifier
 from wsi_pipeline.training.checkpoint import BEST, CHECKPOINT, State, load, save
-from wsi_pipeline.training.draw import Epoch, draw_candidates, draw_epoch, draw_validation
+from wsi_pipeline.training.initial_weights import (
+    first_weights,
+    new_classifier,
+    use_repeatable_pooling,
+)
 from wsi_pipeline.training.logs import Logs
 from wsi_pipeline.training.recipe import Optimiser
 from wsi_pipeline.training.run import Run, Trained, score
+from wsi_pipeline.training.sampling import Epoch, draw_candidates, draw_epoch, draw_validation
 from wsi_pipeline.training.selection import Figures, figures_of, rank
-from wsi_pipeline.training.start import first_weights, new_classifier, use_repeatable_pooling
 
 #: Steps between looks at the loss; on a GPU each look waits for it.
 _LOOK = 10

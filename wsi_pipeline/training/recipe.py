@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.model.package import Architecture, Normalisation
-from wsi_pipeline.training.decision import ThresholdRule, parse_rule
+from wsi_pipeline.training.operating_point import ThresholdRule, parse_rule
 
 #: Bump when the same recipe would train other weights: checkpoints are then not resumed.
 TRAINING_REVISION = 1

@@ -17,11 +17,11 @@ from wsi_pipeline.model.network import Classifier
 from wsi_pipeline.training.augment import recolour
 from wsi_pipeline.training.checkpoint import CHECKPOINT, State, load
 from wsi_pipeline.training.device import Team
-from wsi_pipeline.training.draw import Epoch
 from wsi_pipeline.training.loader import Batch, Loader
+from wsi_pipeline.training.patch_source import PatchSource
 from wsi_pipeline.training.recipe import Recipe
+from wsi_pipeline.training.sampling import Epoch
 from wsi_pipeline.training.selection import Figures
-from wsi_pipeline.training.source import PatchSource
 
 
 class Observer(Protocol):

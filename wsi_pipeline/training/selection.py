@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from wsi_pipeline.figures.confusion import Confusion
-from wsi_pipeline.figures.ranking import average_precision, roc_auc
+from wsi_pipeline.metrics.confusion import Confusion
+from wsi_pipeline.metrics.ranking import average_precision, roc_auc
 from wsi_pipeline.training.recipe import Selection
 
 

@@ -19,21 +19,21 @@ from wsi_pipeline.errors import CohortError, UsageError
 from wsi_pipeline.model.package import DESCRIPTION
 from wsi_pipeline.training.check import check_space
 from wsi_pipeline.training.checkpoint import BEST, CHECKPOINT, write_whole
-from wsi_pipeline.training.decision import decide, reliability_json
 from wsi_pipeline.training.device import Team
-from wsi_pipeline.training.draw import plain
 from wsi_pipeline.training.folds import search_grid
+from wsi_pipeline.training.initial_weights import new_classifier
+from wsi_pipeline.training.linear_probe import LinearProbeFit
 from wsi_pipeline.training.loader import Loader
 from wsi_pipeline.training.loop import Training
-from wsi_pipeline.training.measures import measures
-from wsi_pipeline.training.order import Naming
-from wsi_pipeline.training.packing import LEAST_VALIDATION, write_package
-from wsi_pipeline.training.probe import ProbeFit
+from wsi_pipeline.training.operating_point import decide, reliability_json
+from wsi_pipeline.training.package import LEAST_VALIDATION, write_package
+from wsi_pipeline.training.patch_metrics import measures
+from wsi_pipeline.training.patch_source import PatchSource
 from wsi_pipeline.training.recipe import Recipe
+from wsi_pipeline.training.request import Naming
 from wsi_pipeline.training.run import Observer, Run, Trained, score
+from wsi_pipeline.training.sampling import plain
 from wsi_pipeline.training.selection import rank
-from wsi_pipeline.training.source import PatchSource
-from wsi_pipeline.training.start import new_classifier
 
 _FORMAT = 1
 
@@ -162,7 +162,7 @@ def train(job: Job, place: Place) -> dict[str, Any]:
 
 def fit(run: Run) -> Trained:
     """Train by the recipe's method."""
-    return (ProbeFit(run) if run.recipe.method == "probe" else Training(run)).train()
+    return (LinearProbeFit(run) if run.recipe.method == "probe" else Training(run)).train()
 
 
 def _check_validation(job: Job) -> None:

@@ -7,7 +7,7 @@ import workers
 import wsi_pipeline
 from api import problems
 from api.problems import PROBLEMS, Kind
-from wsi_pipeline.jobs.problem import KINDS
+from wsi_pipeline.service.problem import KINDS
 
 ROOT = Path(__file__).parents[3]
 ROW = re.compile(r"^\| (?:(\d{3}) \| )?`([a-z-]+)` \|", re.MULTILINE)

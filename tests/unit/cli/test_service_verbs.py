@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from wsi_pipeline import cli
-from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.sessions import Sessions
+from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.sessions import Sessions
 
 
 class Run:

@@ -12,8 +12,8 @@ from laboratory_support import Laboratory, asap
 
 from wsi_pipeline.cohort.table import Cohort, CohortSlide
 from wsi_pipeline.errors import UsageError
+from wsi_pipeline.evaluation.cases import Sources, pair
 from wsi_pipeline.evaluation.evaluation import Evaluation, evaluate
-from wsi_pipeline.evaluation.pairing import Sources, pair
 from wsi_pipeline.evaluation.settings import EvaluationSettings, FrocRule, TileRule
 
 QUICK = EvaluationSettings(resamples=50, tile_rule=TileRule("any", 0))

@@ -11,11 +11,11 @@ import pytest
 from laboratory_support import Laboratory
 
 from wsi_pipeline.errors import UsageError
+from wsi_pipeline.evaluation.cases import Sources, pair
 from wsi_pipeline.evaluation.evaluation import Evaluation, evaluate
-from wsi_pipeline.evaluation.folder import check_folder, write_folder
-from wsi_pipeline.evaluation.pairing import Sources, pair
 from wsi_pipeline.evaluation.report.page import report_page
 from wsi_pipeline.evaluation.report.pictures import examples, worst_errors
+from wsi_pipeline.evaluation.report_folder import check_folder, write_folder
 from wsi_pipeline.evaluation.settings import EvaluationSettings, TileRule
 
 QUICK = EvaluationSettings(resamples=40, tile_rule=TileRule("any", 0), stages=True)

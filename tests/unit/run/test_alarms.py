@@ -65,7 +65,7 @@ def analyse(
             damage(slide)
         work = dataclasses.replace(make_work(**settings), package=package or real_tissue_package)
         return analyse_slide(
-            prepare(slide, work.package, work.config), final or tmp_path / "a.zarr", work
+            prepare(slide, work.package, work.analysis), final or tmp_path / "a.zarr", work
         )
 
     return make

@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from wsi_pipeline.evaluation.detections import suppress
-from wsi_pipeline.evaluation.extent import largest_extent_um
 from wsi_pipeline.evaluation.froc import hits
 from wsi_pipeline.evaluation.lesions import find_lesions
+from wsi_pipeline.evaluation.metastasis_size import largest_extent_um
 from wsi_pipeline.evaluation.overlap import measure_overlap
 from wsi_pipeline.evaluation.settings import FrocRule, TileRule
 from wsi_pipeline.evaluation.tile_truth import label_tiles
@@ -32,8 +32,8 @@ from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.testing import BoxTruth, write_pyramid
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
 from wsi_pipeline.tiles.patches import read_patch
+from wsi_pipeline.training.candidates import label
 from wsi_pipeline.training.recipe import LabelRule
-from wsi_pipeline.training.survey import label
 
 MakeWork = Callable[..., Work]
 
@@ -82,7 +82,9 @@ def analyse(tmp_path: Path, make_work: MakeWork) -> Callable[..., Analysed]:
         write_pyramid(path, np.rint(stored).astype(np.uint8), mpp=mpp)
         work = make_work(**settings)
         final = tmp_path / f"{path.stem}-{settings}.zarr"
-        return Analysed(path, analyse_slide(prepare(path, work.package, work.config), final, work))
+        return Analysed(
+            path, analyse_slide(prepare(path, work.package, work.analysis), final, work)
+        )
 
     return make
 

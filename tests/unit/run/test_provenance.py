@@ -95,7 +95,7 @@ def test_the_fields_of_the_store_are_what_they_were(
     tmp_path: Path, make_slide: Callable[..., Path], make_work: Callable[..., Work]
 ) -> None:
     work = make_work()
-    prepared = prepare(make_slide(), work.package, work.config)
+    prepared = prepare(make_slide(), work.package, work.analysis)
     result = analyse_slide(prepared, tmp_path / "a.zarr", work)
     assert result.alarms, "the slide is small and its model a made-up one"
     found = outline(result.attributes, KEYS)

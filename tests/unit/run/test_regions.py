@@ -8,9 +8,9 @@ from wsi_pipeline.errors import StoppedError
 from wsi_pipeline.geometry import Mpp, Region, Size
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.run import regions as module
-from wsi_pipeline.run.answers import Answers
 from wsi_pipeline.run.regions import Region as Part
 from wsi_pipeline.run.regions import classify_region, cut_regions
+from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.testing import ArraySlide, FakePredictor
 from wsi_pipeline.tiles.plan import Plan
 from wsi_pipeline.tissue.colours import patch_colours
@@ -79,7 +79,7 @@ def test_answers_come_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
     regions = cut_regions(plan)
     values = {region.index: rng.random(region.size).astype(np.float32) for region in regions}
     values[2][5] = values[len(regions) - 1][1] = np.nan
-    forwards, backwards = Answers(plan), Answers(plan)
+    forwards, backwards = TileProbabilities(plan), TileProbabilities(plan)
     lost = [forwards.take(region, values[region.index]) for region in regions]
     for region in reversed(regions):
         backwards.take(region, values[region.index])

@@ -21,7 +21,7 @@ from wsi_pipeline.slide import SlideReader, open_slide
 from wsi_pipeline.slide.integrity import check_integrity
 from wsi_pipeline.slide.picture_reader import PictureReader
 from wsi_pipeline.slide.stored_reader import COMPUTED
-from wsi_pipeline.slide.tiff_reader import TiffReader
+from wsi_pipeline.slide.tiff.reader import TiffReader
 from wsi_pipeline.testing.slides import Pixels, cut
 
 Y, X = np.mgrid[:150, :301]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.training.device import Team, repeatable
 from wsi_pipeline.training.loader import Loader
-from wsi_pipeline.training.order import Naming
 from wsi_pipeline.training.recipe import Recipe
+from wsi_pipeline.training.request import Naming
 from wsi_pipeline.training.run import Run, Silence
 from wsi_pipeline.training.session import Job, Place
 

@@ -9,7 +9,7 @@ import pytest
 from wsi_pipeline.cohort import Cohort, CohortSlide
 from wsi_pipeline.errors import CohortError, UsageError
 from wsi_pipeline.training.command import summarise_folds, train_cohort
-from wsi_pipeline.training.order import Order, package_name
+from wsi_pipeline.training.request import Order, package_name
 from wsi_pipeline.training.run import Silence
 
 

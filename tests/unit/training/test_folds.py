@@ -10,8 +10,8 @@ from wsi_pipeline.cohort import CohortSlide
 from wsi_pipeline.errors import CohortError, UsageError
 from wsi_pipeline.training.check import Surveyed
 from wsi_pipeline.training.folds import fold_of, search_grid
+from wsi_pipeline.training.patch_source import SlideTiles
 from wsi_pipeline.training.recipe import load_recipe
-from wsi_pipeline.training.source import SlideTiles
 
 
 def surveyed(patient: int, number: int, *, tumour: bool) -> Surveyed:

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import DamagedSlideError
-from wsi_pipeline.training.draw import draw_epoch, plain
 from wsi_pipeline.training.loader import Loader, oriented
+from wsi_pipeline.training.sampling import draw_epoch, plain
 
 
 def groups(count: int, size: int) -> list[NDArray[np.int64]]:

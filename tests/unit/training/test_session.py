@@ -136,7 +136,7 @@ def test_an_unfinished_training_can_be_discarded(make_job: Any, place: Place) ->
 
 
 def test_measures_know_when_an_interval_has_no_meaning() -> None:
-    from wsi_pipeline.training.measures import measures
+    from wsi_pipeline.training.patch_metrics import measures
 
     rng = np.random.default_rng(1)
     labels = rng.random(60) < 0.5

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from wsi_pipeline.jobs import schema
-from wsi_pipeline.jobs.database import Database
+from wsi_pipeline.service import schema
+from wsi_pipeline.service.database import Database
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from workers.analyst import Analyst
-from workers.messages import Equipment, Message, Order, Progress
-from wsi_pipeline.config import AnalysisConfig
-from wsi_pipeline.jobs.order import make_request
-from wsi_pipeline.jobs.settings import ServiceSettings
+from workers.messages import AnalysisSetup, Message, Order, Progress
+from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.model import loaded
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.service.jobs.submission import make_request
+from wsi_pipeline.service.settings import ServiceSettings
 from wsi_pipeline.storage import open_storage
 from wsi_pipeline.testing import FakePredictor, write_pyramid
 from wsi_pipeline.testing.models import NORMAL_COLOUR
@@ -40,7 +40,7 @@ def test_every_stage_is_told(
         return FakePredictor(patch_px=64)
 
     monkeypatch.setattr(loaded, "load_predictor", load)
-    request = make_request("", "stub", stub_package, AnalysisConfig())
+    request = make_request("", "stub", stub_package, AnalysisSettings())
     order = Order(
         job_id="1" * 32,
         slide_location="slides/a/slide.tiff",
@@ -53,9 +53,9 @@ def test_every_stage_is_told(
         destination="results/1/mask.zarr",
     )
     (tmp_path / "work").mkdir()
-    analyst = Analyst(Equipment.of(settings), told.append)
+    analyst = Analyst(AnalysisSetup.of(settings), told.append)
     try:
-        stored = analyst.carry_out(order)
+        stored = analyst.analyse_order(order)
     finally:
         analyst.close()
     assert stored.summary["tiles"] == 24

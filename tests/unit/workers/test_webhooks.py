@@ -25,11 +25,11 @@ from pydantic import SecretStr
 from workers import webhooks
 from workers.webhooks import Webhooks, sign, signing_key
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.jobs.database import Database
-from wsi_pipeline.jobs.job import Job
-from wsi_pipeline.jobs.logs import facts_of
-from wsi_pipeline.jobs.settings import ServiceSettings
-from wsi_pipeline.jobs.tables import jobs
+from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.jobs.job import Job
+from wsi_pipeline.service.logs import facts_of
+from wsi_pipeline.service.settings import ServiceSettings
+from wsi_pipeline.service.tables import jobs
 
 SECRET = "a secret of the laboratory"
 

@@ -6,10 +6,10 @@ from typing import TypeVar
 
 from wsi_pipeline.errors import WsiError
 from wsi_pipeline.evaluation.evaluation import NOTICE, Evaluation
-from wsi_pipeline.evaluation.names import listed
 from wsi_pipeline.evaluation.report import overview, pictures, sections
 from wsi_pipeline.evaluation.report.markup import Json, counted, section, tag, text
 from wsi_pipeline.evaluation.settings import OFFICIAL_MPP, EvaluationSettings
+from wsi_pipeline.evaluation.slide_names import listed
 
 _Item = TypeVar("_Item")
 _Picture = TypeVar("_Picture")

@@ -13,7 +13,7 @@ from scipy import ndimage
 from wsi_pipeline.annotation.truth import Truth
 from wsi_pipeline.errors import WsiError
 from wsi_pipeline.evaluation.assessment import Assessment
-from wsi_pipeline.evaluation.ground import open_ground
+from wsi_pipeline.evaluation.reference_standard import open_reference_standard
 from wsi_pipeline.evaluation.settings import EvaluationSettings
 from wsi_pipeline.export.backdrop import read_backdrop
 from wsi_pipeline.export.decision import Decision, decide
@@ -85,7 +85,7 @@ def slide_picture(slide: Assessment, settings: EvaluationSettings) -> SlidePictu
     size = decision.picture_size(SIDE)
     px_0 = PerAxis(decision.slide.width / size.width, decision.slide.height / size.height)
     tissue = read_backdrop(result, path, size)
-    truth = open_ground(slide.slide, decision.slide).truth
+    truth = open_reference_standard(slide.slide, decision.slide).truth
     tumour = np.zeros(tissue.shape[:2], bool)
     if truth is not None:
         tumour = truth.window(0, 0, size.width, size.height, px_0)
@@ -134,7 +134,7 @@ def patch_picture(slide: Assessment, tile: int, settings: EvaluationSettings) ->
     reader = open_slide(path)
     try:
         pixels = read_patch(reader, grid, round(x / cell.x), round(y / cell.y)).copy()
-        truth: Truth | None = open_ground(slide.slide, reader.info.size).truth
+        truth: Truth | None = open_reference_standard(slide.slide, reader.info.size).truth
     finally:
         reader.close()
     if truth is not None:

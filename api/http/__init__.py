@@ -1,0 +1,1 @@
+"""HTTP below the routes: limits, middleware, the connection, content with validators."""

@@ -1,0 +1,1 @@
+"""``/v1/jobs``: analyses, their events, results, notes and files."""

@@ -1,0 +1,1 @@
+"""``/v1/models``: the model packages a job can name."""

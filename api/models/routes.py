@@ -1,0 +1,73 @@
+"""``/v1/models``: the model packages a job can name."""
+
+from typing import Annotated, Self
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, Field
+
+from api.access import Viewer
+from api.dependencies import Services
+from wsi_pipeline.model.package import ModelPackage
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+
+class ModelOut(BaseModel):
+    """An installed model package."""
+
+    name: Annotated[str, Field(description="Name used in jobs")]
+    version: str
+    sha256: Annotated[str, Field(description="SHA-256 of the package")]
+    mpp: Annotated[float | None, Field(description="µm per px it was trained at; or")]
+    level: Annotated[int | None, Field(description="the pyramid level it was trained on")]
+    patch_px: Annotated[int, Field(description="Side of a patch, px")]
+    classes: list[str]
+    positive: Annotated[str, Field(description="The class whose probability it gives")]
+    threshold: Annotated[float, Field(description="Probability from which a cell is tumour")]
+    threshold_chosen: Annotated[str, Field(description="How the threshold was chosen")]
+    synthetic: Annotated[
+        bool, Field(description="Trained on synthetic tissue only: not valid for real tissue")
+    ]
+    intended_use: str
+    licence: str
+    architecture: Annotated[str, Field(description="The network")]
+    calibration: Annotated[str, Field(description="How probabilities were calibrated")]
+    training_data: Annotated[str, Field(description="As stated by its author")]
+    metrics: Annotated[dict[str, float], Field(description="Measurements stated by its author")]
+
+    @classmethod
+    def of(cls, name: str, package: ModelPackage) -> Self:
+        """From a package and the name it is found by."""
+        description = package.description
+        return cls(
+            name=name,
+            version=description.version,
+            sha256=package.sha256,
+            mpp=description.mpp,
+            level=description.level,
+            patch_px=description.patch_px,
+            classes=list(description.classes),
+            positive=description.positive,
+            threshold=description.threshold.value,
+            threshold_chosen=description.threshold.chosen,
+            synthetic=description.training.synthetic,
+            intended_use=description.intended_use,
+            licence=description.licence,
+            architecture=description.architecture.name,
+            calibration=description.calibration.fitted,
+            training_data=description.training.data,
+            metrics=description.training.metrics,
+        )
+
+
+class ModelList(BaseModel):
+    """Installed model packages, by name."""
+
+    models: list[ModelOut]
+
+
+@router.get("")
+def list_models(access: Viewer, services: Annotated[Services, Depends(Services.of)]) -> ModelList:  # noqa: ARG001 - checked
+    """Installed model packages."""
+    found = services.models.installed()
+    return ModelList(models=[ModelOut.of(name, package) for name, package in found])

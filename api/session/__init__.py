@@ -1,0 +1,1 @@
+"""``/v1/session``: browsers that are signed in."""

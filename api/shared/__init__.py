@@ -1,0 +1,1 @@
+"""``/v1/shared``: masks by a link that needs no key."""

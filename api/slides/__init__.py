@@ -1,0 +1,1 @@
+"""``/v1/slides``: slides, their pictures and tiles."""

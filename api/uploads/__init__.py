@@ -1,0 +1,1 @@
+"""``/v1/uploads``: resumable uploads, and the checks of what was uploaded."""

@@ -1,0 +1,1 @@
+"""The pages of worklist and viewer, and plain pages without them."""

@@ -1,0 +1,125 @@
+"""One timed analysis by the pipeline in a process of its own; ``benchmarks.bench`` starts it.
+
+Prints one JSON object. The model is loaded before the clock starts, as it is for the reference
+loop; start-up, from the first line here to a model ready for its first tile, is measured apart
+and goes as in ``wsi run``: the model loads while the rest is imported. With ``--bare`` the model
+alone is timed on the same batches.
+"""
+
+import argparse
+import json
+import shutil
+import time
+from pathlib import Path
+
+BORN = time.time()
+
+from wsi_pipeline.analysis_settings import AnalysisSettings  # noqa: E402 - the clock above comes first
+from wsi_pipeline.model.loaded import LOADED, model_loading  # noqa: E402
+from wsi_pipeline.model.package import ModelPackage, load_package  # noqa: E402
+from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device  # noqa: E402
+
+
+def main() -> None:
+    """Analyse a slide with one precision."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("slide", type=Path)
+    parser.add_argument("package", type=Path)
+    parser.add_argument("cache", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--bare", action="store_true")
+    arguments = parser.parse_args()
+    analysis = AnalysisSettings(device=arguments.device, precision=arguments.precision, level=0)
+    package = load_package(arguments.package)
+    request = RuntimeRequest(arguments.device, arguments.precision, arguments.cache)
+    with model_loading(package, request, package.description.threshold.value):
+        figures = (_bare if arguments.bare else _analyse)(arguments, package, analysis, request)
+    print(json.dumps(figures))
+
+
+def _bare(
+    arguments: argparse.Namespace,
+    package: ModelPackage,
+    analysis: AnalysisSettings,
+    request: RuntimeRequest,
+) -> dict[str, float]:
+    """Patches per second of the model alone, and CPU seconds to read all the plan's patches."""
+    import numpy as np  # noqa: PLC0415 - while the model loads
+
+    from wsi_pipeline.run.preparation import prepare  # noqa: PLC0415
+    from wsi_pipeline.tiles.patches import read_patch  # noqa: PLC0415
+
+    predictor = LOADED.predictor(
+        package.folder.resolve(), package.sha256, request, package.description.threshold.value
+    )
+    prepared = prepare(arguments.slide, package, analysis)
+    plan, grid = prepared.plan, prepared.plan.grid
+    began = time.thread_time()
+    for x, y in plan.cells:
+        read_patch(prepared.reader, grid, int(x), int(y))
+    decode = time.thread_time() - began
+    # Again, and kept: memory for all of them at once is no part of reading.
+    patches = [read_patch(prepared.reader, grid, int(x), int(y)) for x, y in plan.cells]
+    step = predictor.batch_size
+    batches = [np.stack(patches[i : i + step]) for i in range(0, len(patches), step)]
+    del patches
+    began_wall = time.perf_counter()
+    futures = [predictor.submit(batch) for batch in batches]
+    for future in futures:
+        future.result()
+    rate = len(plan) / (time.perf_counter() - began_wall)
+    return {"rate": rate, "decode_cpu_seconds": decode}
+
+
+def _analyse(
+    arguments: argparse.Namespace,
+    package: ModelPackage,
+    analysis: AnalysisSettings,
+    request: RuntimeRequest,
+) -> dict[str, object]:
+    import psutil  # noqa: PLC0415 - while the model loads
+
+    from benchmarks.memory import PeakMemory  # noqa: PLC0415
+    from wsi_pipeline.pipeline import Work, analyse_slide  # noqa: PLC0415
+    from wsi_pipeline.run.observer import SilentObserver  # noqa: PLC0415
+    from wsi_pipeline.run.preparation import prepare  # noqa: PLC0415
+    from wsi_pipeline.run.scheduler import connect, default_workers  # noqa: PLC0415
+    from wsi_pipeline.slide.probe import Prober  # noqa: PLC0415
+
+    began_stage: dict[str, float] = {}
+
+    class Stages(SilentObserver):
+        def stage(self, name: str) -> None:
+            began_stage[name] = time.perf_counter()
+
+    with (
+        PeakMemory(psutil.Process()) as memory,
+        Prober() as prober,
+        connect(None, default_workers(resolve_device(arguments.device))) as scheduler,
+    ):
+        work = Work(package, analysis, request, scheduler)
+        runtime = scheduler.describe(package, request, work.threshold)
+        start_up = time.time() - BORN
+        shutil.rmtree(arguments.out, ignore_errors=True)
+        began = time.perf_counter()
+        prepared = prepare(arguments.slide, package, analysis, prober=prober)
+        planned = time.perf_counter()
+        result = analyse_slide(prepared, arguments.out, work, observer=Stages())
+        ended = time.perf_counter()
+    return {
+        "seconds": ended - began,
+        "check_and_tissue_seconds": planned - began,
+        "classify_seconds": began_stage["writing"] - began_stage["classifying"],
+        "write_seconds": ended - began_stage["writing"],
+        "read_thread_seconds": result.record.timings.read_thread_seconds,
+        "start_up_seconds": start_up,
+        "rss_mb": memory.peak_mb,
+        "tiles": result.tiles,
+        "runtime": runtime.to_json(),
+    }
+
+
+if __name__ == "__main__":
+    main()

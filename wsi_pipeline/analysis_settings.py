@@ -1,0 +1,72 @@
+"""What an analysis is asked to do, frozen, with the fingerprint that identifies it."""
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from wsi_pipeline.geometry import MPP_RANGE
+
+#: What computes the probabilities; `model.runtime` has an entry for each but ``auto``.
+RuntimeChoice = Literal["auto", "openvino", "torch"]
+PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+
+#: Bump when the same settings would give other arrays: old results are then not reused.
+ANALYSIS_REVISION = 1
+
+
+class AnalysisSettings(BaseModel):
+    """Settings that decide the arrays of a result.
+
+    Attributes:
+        mpp: µm per analysis px; None takes the package's.
+        level: Pyramid level to analyse as it is; overrides ``mpp``.
+        stride: Distance between tiles in analysis px; None takes the patch side.
+        min_tissue: Least tissue fraction of a classified patch, 0-1.
+        tissue: ``fast`` decides from a coarse level, ``exact`` reads every patch.
+        slide_mpp: µm per level-0 px to believe instead of the file.
+        threshold: Probability at and above which a cell is tumour; None takes the package's.
+        allow_unreadable: Share of the tissue tiles that may be unreadable, 0-1.
+        device: ``auto``, ``cpu`` or ``cuda:N``.
+        precision: ``auto`` or one precision.
+        runtime: ``auto``, ``openvino`` or ``torch``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mpp: float | None = Field(default=None, gt=0, le=MPP_RANGE[1])
+    level: int | None = Field(default=None, ge=0)
+    stride: int | None = Field(default=None, ge=1)
+    min_tissue: float = Field(default=0.3, ge=0, le=1)
+    tissue: Literal["fast", "exact"] = "fast"
+    slide_mpp: float | None = Field(default=None, ge=MPP_RANGE[0], le=MPP_RANGE[1])
+    threshold: float | None = Field(default=None, gt=0, lt=1)
+    allow_unreadable: float = Field(default=0.0, ge=0, le=1)
+    device: str = "auto"
+    precision: PrecisionChoice = "auto"
+    runtime: RuntimeChoice = "auto"
+
+    def fingerprint(
+        self, *, mpp: float | None, level: int | None, stride: int, threshold: float
+    ) -> str:
+        """SHA-256 (hex) of what decides the arrays: equal for equal analyses, on every machine.
+
+        What is left to the package counts as if it had been given. Where it is computed does not
+        count, nor how much of the tissue may be unreadable: a result that stands met that.
+
+        Args:
+            mpp: The package's, where this names none.
+            level: The package's, where this names none.
+            stride: The package's patch side, where this names none.
+            threshold: The package's, where this names none.
+        """
+        decisive = self.model_dump(mode="json", exclude={"device", "allow_unreadable"})
+        if self.level is not None:
+            decisive["mpp"] = None
+        elif self.mpp is None:
+            decisive |= {"mpp": mpp, "level": level}
+        decisive["stride"] = self.stride or stride
+        decisive["threshold"] = self.threshold or threshold
+        text = json.dumps({"revision": ANALYSIS_REVISION, **decisive}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,117 @@
+"""Slides and jobs as the service tells of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from wsi_pipeline.client.event_stream import Event
+
+__all__ = ["Event", "JobRecord", "SharedMask", "SlideRecord"]
+
+_FINAL = frozenset({"succeeded", "failed", "cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class SlideRecord:
+    """One slide.
+
+    Attributes:
+        state: ``checking``, ``ready`` or ``rejected``.
+        sha256: Of its bytes; known once it is ready.
+        problem: Why it was rejected, as a problem detail.
+        json: All the service told.
+    """
+
+    id: str
+    name: str
+    state: str
+    size_bytes: int | None
+    sha256: str | None
+    problem: Mapping[str, Any] | None
+    json: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """From the service's JSON."""
+        return cls(
+            id=told["id"],
+            name=told["name"],
+            state=told["state"],
+            size_bytes=told.get("size_bytes"),
+            sha256=told.get("sha256"),
+            problem=told.get("problem"),
+            json=told,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """One job.
+
+    Attributes:
+        state: ``queued``, ``running``, ``succeeded``, ``failed`` or ``cancelled``.
+        stage: What a running job is at.
+        tiles_total: None until it is known.
+        position: Place in the queue; 1 is next.
+        expected_at: When it is likely to be through.
+        problem: Why it failed, or why it is tried again, as a problem detail.
+        json: All the service told.
+    """
+
+    id: str
+    slide_id: str
+    model: str
+    state: str
+    stage: str | None
+    tiles_done: int
+    tiles_total: int | None
+    tiles_per_second: float | None
+    position: int | None
+    expected_at: datetime | None
+    attempts: int
+    problem: Mapping[str, Any] | None
+    json: Mapping[str, Any]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self.state in _FINAL
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """From the service's JSON."""
+        expected = told.get("expected_at")
+        return cls(
+            id=told["id"],
+            slide_id=told["slide_id"],
+            model=told["model"],
+            state=told["state"],
+            stage=told.get("stage"),
+            tiles_done=told["tiles"]["done"],
+            tiles_total=told["tiles"]["total"],
+            tiles_per_second=told.get("tiles_per_second"),
+            position=told.get("position"),
+            expected_at=None if expected is None else datetime.fromisoformat(expected),
+            attempts=told["attempts"],
+            problem=told.get("problem"),
+            json=told,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SharedMask:
+    """An address of a mask that needs no key.
+
+    Attributes:
+        url: Of the OME-Zarr store, for vizarr, QuPath or zarr-python.
+        expires_at: When it ends.
+    """
+
+    url: str
+    expires_at: datetime
+
+    @property
+    def json(self) -> dict[str, str]:
+        """As text."""
+        return {"url": self.url, "expires_at": self.expires_at.isoformat()}

@@ -1,0 +1,99 @@
+"""A bounded set of threads, each with an inference request of its own; runtimes are made of it."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_pipeline.model.predictor import PredictorBase, RuntimeInfo
+
+Slot = TypeVar("Slot")
+
+
+class InferencePool(Generic[Slot]):
+    """Runs batches on whichever slot is free; :meth:`submit` waits while none is.
+
+    Args:
+        slots: One object per batch in flight; each is used by one thread at a time.
+        run: Computes a batch on a slot: ``(batch, patch, patch, 3)`` in, ``(batch,)`` out.
+        batch_size: What short batches are padded to, so that every batch has one shape.
+    """
+
+    def __init__(
+        self,
+        slots: Sequence[Slot],
+        run: Callable[[Slot, NDArray[np.uint8]], NDArray[np.float32]],
+        batch_size: int,
+    ) -> None:
+        self._free = list(slots)
+        self._run = run
+        self._batch_size = batch_size
+        self._vacancy = threading.Semaphore(len(slots))
+        self._lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(len(slots), thread_name_prefix="predict")
+
+    def submit(self, patches: NDArray[np.uint8]) -> "Future[NDArray[np.float32]]":
+        """See :meth:`Predictor.submit`."""
+        if not 1 <= len(patches) <= self._batch_size:
+            raise ValueError(f"a batch has 1 to {self._batch_size} patches, not {len(patches)}")
+        self._vacancy.acquire()
+        try:
+            return self._threads.submit(self._compute, patches)
+        except BaseException:
+            self._vacancy.release()
+            raise
+
+    def close(self) -> None:
+        """Wait for what runs and drop the slots."""
+        self._threads.shutdown(wait=True)
+        self._free.clear()
+
+    def _compute(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with self._lock:
+            slot = self._free.pop()
+        try:
+            count = len(patches)
+            if count < self._batch_size:
+                padded = np.zeros((self._batch_size, *patches.shape[1:]), np.uint8)
+                padded[:count] = patches
+                patches = padded
+            return self._run(slot, patches)[:count].copy()
+        finally:
+            with self._lock:
+                self._free.append(slot)
+            self._vacancy.release()
+
+
+class SlotPredictor(PredictorBase, Generic[Slot]):
+    """A :class:`~wsi_pipeline.model.predictor.Predictor` whose batches run on slots.
+
+    Args:
+        slots: One object per batch in flight.
+        run: Computes a batch on a slot; see :class:`InferencePool`.
+        batch_size: Patches per batch.
+        patch_px: Side of a patch.
+        info: What computes.
+    """
+
+    def __init__(
+        self,
+        slots: Sequence[Slot],
+        run: Callable[[Slot, NDArray[np.uint8]], NDArray[np.float32]],
+        *,
+        batch_size: int,
+        patch_px: int,
+        info: RuntimeInfo,
+    ) -> None:
+        super().__init__(batch_size, patch_px, info)
+        self._pool = InferencePool(slots, run, batch_size)
+
+    def submit(self, patches: NDArray[np.uint8]) -> "Future[NDArray[np.float32]]":
+        """See :meth:`Predictor.submit`."""
+        return self._pool.submit(patches)
+
+    def close(self) -> None:
+        """Wait for what runs and free the model."""
+        self._pool.close()

@@ -1,0 +1,39 @@
+"""What the model has answered so far, each answer in its place whenever it arrives."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_pipeline.run.regions import SAMPLED_TILES, Region
+from wsi_pipeline.tiles.plan import Plan, spread
+
+
+class TileProbabilities:
+    """Collects what regions yield.
+
+    Args:
+        plan: What is asked.
+
+    Attributes:
+        probabilities: One per tile in plan order, float32 ``(n,)``; NaN = unreadable or not there
+            yet.
+        controls: One per control, float32 ``(k,)``; the same.
+        colours: :func:`~wsi_pipeline.tissue.colours.patch_colours` of the sampled tiles, float32
+            ``(s, 2, 3)``.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._sampled = spread(len(plan), SAMPLED_TILES)
+        self.probabilities = np.full(len(plan), np.nan, np.float32)
+        self.controls = np.full(len(plan.controls), np.nan, np.float32)
+        self.colours = np.full((len(self._sampled), 2, 3), np.nan, np.float32)
+
+    def take(self, region: Region, values: NDArray[np.float32]) -> int:
+        """Put a region's values where they belong; returns how many tiles could not be read."""
+        probabilities, colours = region.split(values)
+        if region.start is None:
+            self.controls[:] = probabilities
+            return 0
+        self.probabilities[region.start : region.start + region.tiles] = probabilities
+        first = int(np.searchsorted(self._sampled, region.start))
+        self.colours[first : first + len(colours)] = colours
+        return int(np.isnan(probabilities).sum())

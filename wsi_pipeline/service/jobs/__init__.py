@@ -1,0 +1,1 @@
+"""Jobs: requests, the queue, events and results; no torch, no pipeline."""

@@ -1,0 +1,1 @@
+"""TIFF in every layout that is read without OpenSlide: directories, levels, segments."""
