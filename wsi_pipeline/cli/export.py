@@ -18,6 +18,15 @@ _HEATMAP = "Heatmap"
 _FORMATS = ", ".join(f"[bold]{one.name}[/] ({one.summary})" for one in FORMATS.values())
 
 
+def _check_formats(names: list[str]) -> list[str]:
+    for name in names:
+        if name not in FORMATS:
+            raise typer.BadParameter(
+                f"there is no export {name!r}; choose from {', '.join(FORMATS)}"
+            )
+    return names
+
+
 def export(
     result: Annotated[
         Path, typer.Argument(help="The result: a [bold].zarr[/] folder.", metavar="RESULT")
@@ -27,6 +36,7 @@ def export(
         typer.Argument(
             help=f"One or more of {_FORMATS}.",
             metavar="FORMAT",
+            callback=_check_formats,
             autocompletion=lambda: list(FORMATS),
         ),
     ],
@@ -120,7 +130,7 @@ def export(
 
         wsi export slide.zarr heatmap geojson parquet tiff zip -o reports/
     """
-    paths = _destinations(result, _formats(exports), output)
+    paths = _destinations(result, list(dict.fromkeys(exports)), output)
     opened = Result(result)
     for path in paths.values():
         check_free(path, overwrite=overwrite)  # refuse before the first is written
@@ -146,14 +156,6 @@ def export(
             sys.stdout.write(json_format.dumps(facts) + "\n")
         else:
             Console().print(f"{path}  {_readable(size)}", highlight=False, soft_wrap=True)
-
-
-def _formats(names: list[str]) -> list[str]:
-    """The formats asked for, each once."""
-    for name in names:
-        if name not in FORMATS:
-            raise UsageError(f"there is no export {name!r}; choose from {', '.join(FORMATS)}")
-    return list(dict.fromkeys(names))
 
 
 def _destinations(result: Path, names: list[str], output: Path | None) -> dict[str, Path]:

@@ -42,6 +42,11 @@ def attributes_digest(attributes: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def is_unaltered(attributes: Mapping[str, Any]) -> bool:
+    """Whether attributes still have the digest that they state."""
+    return bool(attributes_digest(attributes) == attributes.get("digest"))
+
+
 def with_checksum(data: bytes) -> bytes:
     """Bytes with their CRC32C behind them, little-endian."""
     checksum: int = google_crc32c.value(data)

@@ -14,7 +14,7 @@ from zarr.storage import ZipStore
 from wsi_pipeline.errors import ResultError
 from wsi_pipeline.geometry import Mpp, PerAxis
 from wsi_pipeline.stitch import layout
-from wsi_pipeline.stitch.checksums import attributes_digest
+from wsi_pipeline.stitch.checksums import is_unaltered
 from wsi_pipeline.stitch.record import (
     Alarm,
     ModelRecord,
@@ -193,7 +193,7 @@ def verify(path: Path | str, progress: Callable[[str], None] | None = None) -> R
         ResultError: something is missing or differs; the message names every damaged part.
     """
     result = Result(path)
-    if attributes_digest(result.attributes) != result.seal.digest:
+    if not is_unaltered(result.attributes):
         # They hold every other hash: nothing below them can be told any more.
         raise ResultError(path, "damaged: its attributes were altered")
     damaged: list[str] = []

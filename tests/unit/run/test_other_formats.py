@@ -67,7 +67,7 @@ def test_strips_and_pictures_give_what_a_tiled_slide_gives(
     # Without a spacing from the user there is none.
     refused = run(slides[2:], tmp_path / "other", make_work())["roi.png"]
     assert refused.status == "failed"
-    assert "states no resolution; give it with --slide-mpp" in refused.reason
+    assert "give it with --slide-mpp" in refused.reason
 
 
 def test_a_damaged_strip_makes_its_tiles_unreadable(
