@@ -216,7 +216,7 @@ def test_a_mask_is_shared(serve: Serve, job: str, tmp_path: Path) -> None:
     done = serve.client("share", job, "--hours", 2, state=tmp_path)
     assert done.returncode == 0, done.stderr
     address = done.stdout.strip()
-    assert "Good until 20" in done.stderr
+    assert "Valid until 20" in done.stderr
     assert httpx.get(f"{address}/zarr.json").json()["zarr_format"] == 3, "needs no key"
     (told,) = json.loads(serve.client("share", job, "--json", state=tmp_path).stdout)
     assert told.keys() == {"url", "expires_at"}
