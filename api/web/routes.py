@@ -62,8 +62,8 @@ class Pages:
     @classmethod
     def find(cls) -> Self:
         """Those of this installation."""
-        here = Path(__file__).resolve().parent
-        places = (here / "pages", here.parent / "web" / "dist")
+        package = Path(__file__).resolve().parents[1]
+        places = (package / "pages", package.parent / "web" / "dist")
         return cls(next((place for place in places if (place / _INDEX).is_file()), None))
 
     @staticmethod

@@ -72,5 +72,5 @@ def check_stride(stride: int | None, patch: int) -> None:
     if stride is not None and stride > patch:
         raise UsageError(
             f"--stride {stride} is larger than the model's patch of {patch} px and would leave "
-            "tissue unseen"
+            "tissue unclassified"
         )

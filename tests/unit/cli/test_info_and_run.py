@@ -48,7 +48,7 @@ def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("good.tiff", "--level 2", 3, "has levels 0 to 1, not 2"),
         ("good.tiff", "--level 1 --mpp 0.5", 2, "not both"),
         ("good.tiff", "--mpp 0.2", 3, "too coarse for a model that wants 0.2 µm"),
-        ("good.tiff", "--stride 65", 2, "leave tissue unseen"),
+        ("good.tiff", "--stride 65", 2, "leave tissue unclassified"),
         ("good.tiff", "--slide-mpp 352", 2, "--slide-mpp"),
         ("oblong.tiff", "", 0, ""),
         ("unstated.tiff", "", 3, "states no resolution"),
