@@ -89,7 +89,7 @@ def test_a_folder_is_sent_and_bad_slides_do_not_stop_the_others(
     with Client(service.url, TOKEN, state_dir=tmp_path / "state") as client:
         names = [client.slide(slide).name for slide in out.split()]
     assert sorted(names) == ["good.tiff", "series.zip"], "masks are none, rejected ones not printed"
-    assert re.search(r"a-text\.svs \(slide [0-9a-f]{32}\): not a slide", err)
+    assert re.search(r"a-text\.svs \(slide [0-9a-f]{32}\): is a text file, not a slide", err)
     assert "an-empty-one.svs is empty" in err
 
 

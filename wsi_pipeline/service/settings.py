@@ -191,8 +191,8 @@ class ServiceSettings(BaseSettings):
     @classmethod
     def _has_its_password(cls, address: str | None) -> str | None:
         # "wsi:@host" is what is left of "wsi:${POSTGRES_PASSWORD}@host" where that is empty; who
-        # needs no password writes "wsi@host".
-        if address and re.match(r"\w+(\+\w+)?://[^/@:]*:@", address):
+        # needs no password writes "wsi@host". Without a host it is a socket of this machine.
+        if address and re.match(r"\w+(\+\w+)?://[^/@:]*:@(?!/)", address):
             raise ValueError("the password in the address is empty")
         return address
 
