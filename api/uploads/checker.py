@@ -125,8 +125,10 @@ class Checker:
                 thread = threading.Thread(
                     target=self._check, args=(chosen,), name="check", daemon=True
                 )
-                self._running[chosen.id] = chosen, thread
+                # It may fail where the host has no more threads; then the slide still waits.
+                # Started first, it cannot end sooner: that takes the lock.
                 thread.start()
+                self._running[chosen.id] = chosen, thread
 
     def _check(self, slide: Slide) -> None:
         wait = 0.0

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
+import api
 from api.dependencies import Services
 from api.problems import NOT_FOUND, ApiError
 from api.session.routes import MOST_CHARACTERS, begin, browser_of
@@ -62,7 +63,7 @@ class Pages:
     @classmethod
     def find(cls) -> Self:
         """Those of this installation."""
-        package = Path(__file__).resolve().parents[1]
+        package = Path(api.__file__).resolve().parent
         places = (package / "pages", package.parent / "web" / "dist")
         return cls(next((place for place in places if (place / _INDEX).is_file()), None))
 

@@ -68,12 +68,12 @@ class WatchedFolder(BaseModel):
             ``precision`` are the service's own.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     path: Path
     model: str
     results: Path | None = None
-    still_seconds: float = 10.0
+    still_seconds: Annotated[float, Field(ge=0)] = 10.0
     workspace: Annotated[str, AfterValidator(_workspace)] = "default"
     analysis: AnalysisSettings = AnalysisSettings()
 

@@ -46,7 +46,7 @@ def check_label(what: str, label: str) -> str:
 
 
 def check_search(text: str) -> str:
-    """What names are searched for.
+    """What names are searched for, in the form (NFC) that slides' names have.
 
     Raises:
         UsageError: it holds a character that no name has.
@@ -54,7 +54,7 @@ def check_search(text: str) -> str:
     fault = _fault(text)
     if fault is not None:
         raise UsageError(f"search holds {fault}; no name has that")
-    return text
+    return unicodedata.normalize("NFC", text)
 
 
 def fault_of_lines(text: str) -> str | None:

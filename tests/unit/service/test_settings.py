@@ -55,6 +55,16 @@ def test_numbers_are_finite(name: str, value: str, monkeypatch: pytest.MonkeyPat
         ServiceSettings()
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-1.0"])
+def test_a_watched_folder_waits_for_a_time(value: str) -> None:
+    """TOML has a NaN, and what is compared with it never rests: no file would be analysed."""
+    Path("wsi.toml").write_text(
+        f'[[watch]]\npath = "/slides"\nmodel = "demo"\nstill_seconds = {value}\n'
+    )
+    with pytest.raises(ValidationError, match="still_seconds"):
+        ServiceSettings()
+
+
 def test_proxies_are_addresses_or_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WSI_TRUSTED_PROXIES", '["10.0.0.0/8", "::1"]')
     assert ServiceSettings().trusted_proxies == ("10.0.0.0/8", "::1")

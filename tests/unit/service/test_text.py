@@ -52,7 +52,13 @@ def test_whatever_it_is_can_be_shown_on_a_line(text: str) -> None:
     assert len(line.splitlines()) <= 1
     if shown(text) == text and text.strip() and len(text) <= 200:
         assert check_label("key", text) == text
-        assert check_search(text) == text
+        assert check_search(text) == unicodedata.normalize("NFC", text)
+
+
+def test_a_search_finds_the_names_that_are_kept() -> None:
+    """A name as macOS writes it, in parts, is kept composed, and is searched for as either."""
+    for text in ("Ma\u0308rz", "M\u00e4rz"):
+        assert check_search(text) == check_slide_name(text) == "M\u00e4rz"
 
 
 @given(ANY)

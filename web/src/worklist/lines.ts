@@ -126,7 +126,8 @@ export function passes(group: Group, filter: Filter): boolean {
 
 /** Whether every word of a search is in the slide's name or a model's. */
 export function matches(group: Group, search: string): boolean {
-  const words = search.toLocaleLowerCase().split(/\s+/).filter(Boolean);
+  // Names are kept composed (NFC); one that is pasted from macOS comes in parts.
+  const words = search.normalize("NFC").toLocaleLowerCase().split(/\s+/).filter(Boolean);
   if (words.length === 0) return true;
   const text = [group.slide?.name ?? "", group.id, ...group.jobs.map((job) => job.model)]
     .join("\n")
