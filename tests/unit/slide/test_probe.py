@@ -28,7 +28,7 @@ def test_a_sound_slide_is_described(slide: Path) -> None:
 
 
 def test_a_look_that_does_not_end_is_an_error_of_the_slide(slide: Path) -> None:
-    with pytest.raises(DamagedSlideError, match=r"reading it took more than 0\.001 s.*hostile"):
+    with pytest.raises(DamagedSlideError, match=r"reading it took more than 0\.001 s.*malicious"):
         probe(slide, ProbeLimits(seconds=0.001))
 
 
