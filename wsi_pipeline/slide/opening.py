@@ -13,7 +13,7 @@ from wsi_pipeline.slide.picture_reader import PictureReader
 from wsi_pipeline.slide.reader import SlideReader
 from wsi_pipeline.slide.recognition import why_no_slide
 from wsi_pipeline.slide.tiff.directories import MAX_SIDE_PX, check_directories
-from wsi_pipeline.slide.tiff.reader import TiffReader, hides_pyramid
+from wsi_pipeline.slide.tiff.reader import TiffReader, suits_openslide
 from wsi_pipeline.slide.tile_reader import with_direct_tiles
 
 # tifffile logs oddities of vendors' files that concern nobody; integrity.py looks at them itself.
@@ -73,7 +73,7 @@ def _reader(file: Path, cache: DecodedTiles | None, *, direct_tiles: bool) -> Sl
             raise UnsupportedSlideError(file, reason)
         raise why_no_slide(file)
     # Vendors' own TIFF variants are OpenSlide's even where they use sub-IFDs.
-    if vendor == "generic-tiff" and _hides_pyramid(file):
+    if vendor == "generic-tiff" and not _suits_openslide(file):
         return TiffReader(file, direct)
     try:
         plain = OpenSlideReader(file, None if cache is None else cache.of_openslide)
@@ -108,9 +108,9 @@ def _why_not_dicom(file: Path) -> str | None:
     return dicom.why_not_read(file)
 
 
-def _hides_pyramid(file: Path) -> bool:
+def _suits_openslide(file: Path) -> bool:
     try:
-        return hides_pyramid(file)
+        return suits_openslide(file)
     except Exception as error:  # tifffile meets damage with many kinds of error
         cause = f"its TIFF directory is damaged or truncated: {error}"
         raise DamagedSlideError(file, cause) from error

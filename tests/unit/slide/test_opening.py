@@ -106,6 +106,23 @@ def test_multichannel_images_and_stacks_are_refused(
         open_slide(path)
 
 
+@pytest.mark.parametrize(
+    ("image", "cause"),
+    [
+        (IMAGE[..., 0], "8-bit grey, one channel"),
+        (np.dstack([IMAGE, IMAGE[..., :2]]), "5 channels"),
+        (IMAGE.astype(np.float32), "32-bit floating-point"),
+    ],
+)
+def test_tiles_that_openslide_shows_as_colours_are_refused_as_what_they_are(
+    tmp_path: Path, image: Any, cause: str
+) -> None:
+    colour = "rgb" if image.ndim == 3 else "minisblack"
+    tifffile.imwrite(tmp_path / "a.tif", image, tile=(128, 128), photometric=colour)
+    with pytest.raises(UnsupportedSlideError, match=cause):
+        open_slide(tmp_path / "a.tif")
+
+
 @pytest.mark.parametrize("compression", [None, "lzw", "jpeg", "zstd"])
 def test_what_openslide_reads_stays_with_it(tmp_path: Path, compression: Any) -> None:
     path = tmp_path / "a.tiff"

@@ -15,7 +15,7 @@ from wsi_pipeline.slide.jpeg_header import Encoding
 from wsi_pipeline.slide.stored_reader import CACHE_BYTES, StoredReader
 from wsi_pipeline.slide.tiff.file import open_tiff
 from wsi_pipeline.slide.tiff.level import TiffLevel
-from wsi_pipeline.slide.tiff.refusal import refusal_of
+from wsi_pipeline.slide.tiff.refusal import content_refusal, refusal_of
 from wsi_pipeline.slide.tile_cache import TileCache
 
 _UM_PER_UNIT = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
@@ -77,10 +77,15 @@ class TiffReader(StoredReader):
         return StoredReader(info, levels, "tiff", self.close)
 
 
-def hides_pyramid(path: Path) -> bool:
-    """Whether a TIFF is an OME-TIFF or keeps its reduced images in sub-IFDs."""
+def suits_openslide(path: Path) -> bool:
+    """Whether OpenSlide reads a TIFF of no vendor with all its levels, and as what it is.
+
+    It overlooks the levels of OME-TIFF and those in sub-IFDs, and shows other px than colours as if
+    they were: :class:`TiffReader` reads the former and refuses the latter.
+    """
     with open_tiff(path) as tiff:
-        return bool(tiff.is_ome) or bool(tiff.pages.first.subifds)
+        first = tiff.pages.first
+        return not (tiff.is_ome or first.subifds or content_refusal(first))
 
 
 def _parse(

@@ -26,6 +26,8 @@ _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 1, 2, 3, 6
 #: TIFF 6.0 and its supplements: colours that libvips converts.
 _OTHER_COLOURS = {5: "CMYK", 8: "CIE L*a*b*", 9: "ICC L*a*b*", 10: "ITU L*a*b*"}
 _JPEG = 7
+#: TIFF 6.0, section 19: values of the tag SampleFormat.
+_FLOATING_POINT = 3
 #: Compressions whose streams turn YCbCr into RGB themselves.
 _COLOUR_STREAMS = frozenset({_JPEG, 33003, 33004, 33005, 34712, 34927, 50001, 50002, 52546})
 
@@ -44,32 +46,41 @@ def refusal_of(pages: Sequence[tifffile.TiffPage]) -> str | None:
     return _colour_refusal(pages[0]) or _layout_refusal(pages[0])
 
 
-def _colour_refusal(page: tifffile.TiffPage) -> str | None:
-    samples, colours, bits = page.samplesperpixel, page.photometric, page.bitspersample
+def content_refusal(page: tifffile.TiffPage) -> str | None:
+    """Why px are no stained tissue in colour, whoever decodes them; None if they may be.
+
+    libtiff, and OpenSlide with it, decodes grey as RGB and takes the fourth of five channels for
+    opacity, without a word.
+    """
+    samples, bits = page.samplesperpixel, page.bitspersample
     kind = "mask or drawing" if bits == 1 else "fluorescence or multichannel image?"
+    if samples < 3 and page.photometric != _PALETTE:
+        return f"its px are {bits}-bit grey, one channel ({kind}); {_NO_STAIN}"
+    if samples > 4 and page.photometric not in _OTHER_COLOURS:
+        return f"it has {samples} channels (multichannel image?), not 3; {_NO_STAIN}"
+    if page.sampleformat == _FLOATING_POINT:
+        return (
+            f"its px are {samples} × {bits}-bit floating-point, not 8-bit RGB; save it as 8-bit "
+            "RGB with the program that wrote it"
+        )
+    return None
+
+
+def _colour_refusal(page: tifffile.TiffPage) -> str | None:
+    content = content_refusal(page)
+    if content:
+        return content
+    samples, colours, bits = page.samplesperpixel, page.photometric, page.bitspersample
     name = getattr(colours, "name", str(colours))
     ycbcr = colours == _YCBCR and page.compression not in _COLOUR_STREAMS
     reasons = (
-        (
-            samples < 3 and colours != _PALETTE,
-            f"its px are {bits}-bit grey, one channel ({kind}); {_NO_STAIN}",
-        ),
         (
             colours in _OTHER_COLOURS,
             f"its colours are {_OTHER_COLOURS.get(colours)}, not RGB; {TO_RGB}",
         ),
         (
-            samples > 4,
-            f"it has {samples} channels (multichannel image?), not 3; {_NO_STAIN}",
-        ),
-        (
             colours not in (_RGB, _YCBCR, _PALETTE),
             f"its photometric interpretation is {name}, not RGB; {_RESAVE}",
-        ),
-        (
-            page.sampleformat == 3,
-            f"its px are {samples} × {bits}-bit floating-point, not 8-bit RGB; save it as 8-bit "
-            "RGB with the program that wrote it",
         ),
         (
             page.dtype != "uint8" or bits != 8,
