@@ -1,5 +1,6 @@
 """What all tests share: a small real model, a stand-in for one, and the folder of real data."""
 
+import fcntl
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.testing import make_package, make_stub_package
 
 # No deadline: the machine may be busy. Derandomised: a red run is the same run again.
@@ -42,9 +43,19 @@ def data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def package(tmp_path_factory: pytest.TempPathFactory) -> ModelPackage:
-    """A real Inception v3 that tells two colours apart; patches of 96 px."""
-    return make_package(tmp_path_factory.mktemp("models") / "real")
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder of this run that all its processes share."""
+    own = tmp_path_factory.getbasetemp()
+    return own if worker_id == "master" else own.parent
+
+
+@pytest.fixture(scope="session")
+def package(shared: Path) -> ModelPackage:
+    """A real Inception v3 that tells two colours apart; patches of 96 px. Made once in a run."""
+    folder = shared / "real-model"
+    with (shared / "real-model.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return load_package(folder) if folder.exists() else make_package(folder)
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +65,8 @@ def stub_package(tmp_path_factory: pytest.TempPathFactory) -> ModelPackage:
 
 
 @pytest.fixture(scope="session")
-def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where converted models of this session are kept."""
-    return tmp_path_factory.mktemp("cache")
+def model_cache(shared: Path) -> Path:
+    """Where converted models of this run are kept: each is converted once, under a lock."""
+    folder = shared / "model-cache"
+    folder.mkdir(exist_ok=True)
+    return folder

@@ -42,6 +42,7 @@ def scheduler(wsi: Wsi, tmp_path: Path) -> Iterator[str]:
         process.wait(timeout=60)
 
 
+@pytest.mark.slow
 def test_a_cluster_gives_the_same_arrays(
     wsi: Wsi, slide: Path, tmp_path: Path, scheduler: str
 ) -> None:

@@ -34,6 +34,7 @@ def digest(package: Path) -> str:
     return load_package(package).description.files["weights.safetensors"]
 
 
+@pytest.mark.slow
 def test_a_package_that_run_uses(cohort: Path, tmp_path: Path) -> None:
     out = tmp_path / "models" / "small"
     done = wsi("train", cohort, "-o", out, *SMALL, "--json")

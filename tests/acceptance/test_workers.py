@@ -220,6 +220,7 @@ def test_a_killed_worker_takes_its_process_along(service: Crew, slides: list[Pat
     assert gone(children, 2)
 
 
+@pytest.mark.slow
 def test_after_a_kill_another_goes_on_and_readers_see_nothing_or_all(
     service: Crew, slides: list[Path], undisturbed: Path
 ) -> None:

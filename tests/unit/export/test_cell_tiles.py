@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -90,6 +90,7 @@ def test_tiles_and_levels_cover_the_grid(
     assert encode_tile(result, 2, 0, 0) is None
 
 
+@settings(max_examples=25)
 @given(
     threshold=st.floats(0.0001, 0.9999),
     offsets=st.lists(st.integers(-40, 40), min_size=9, max_size=9),

@@ -43,6 +43,7 @@ def test_a_failed_conversion_is_an_error_of_the_package_and_leaves_nothing(
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["lock"]
 
 
+@pytest.mark.slow
 def test_a_temperature_is_part_of_the_last_layer(tmp_path: Path, model_cache: Path) -> None:
     """Behind it, int8 would quantise it, and cut off logits beyond the calibration patches'."""
     package = make_package(tmp_path / "package", calibration={"temperature": 2.5})

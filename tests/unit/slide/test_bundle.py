@@ -287,7 +287,7 @@ def test_the_disk_is_not_the_slides_fault(tmp_path: Path) -> None:
         unpack(archive, Path("/proc/out"))
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(st.data())
 def test_damage_never_gets_through(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

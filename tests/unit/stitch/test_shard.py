@@ -63,7 +63,7 @@ def _write(
 
 
 @given(drawn_levels(), st.integers(3, 20), st.integers(1, 4))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 def test_zarr_reads_what_was_drawn(drawn: DrawnLevel, chunk: int, per_side: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         array = _write(Path(folder), drawn, chunk, per_side)
