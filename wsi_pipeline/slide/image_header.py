@@ -17,6 +17,10 @@ JPEG_MAGIC = b"\xff\xd8\xff"
 _JP2_CODESTREAM = b"\xff\x4f\xff\x51"
 _EOI = 0xD9
 _ORIENTATION_TAG = 0x0112
+#: As JPEG bounds it; a PNG chunk may claim 4 GB.
+_MAX_EXIF_BYTES = 2**16
+#: Of a PNG, before its px, that are looked at: there are eighteen kinds of them.
+_MAX_CHUNKS = 256
 #: PNG 1.2, 11.2.2: colour types.
 _PNG_CHANNELS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey", 6: "RGBA"}
 _JPEG_CHANNELS = {1: "grey", 3: "RGB", 4: "CMYK"}
@@ -34,7 +38,7 @@ class PictureHeader:
         channels: ``"RGB"``, ``"RGBA"``, ``"palette"``, ``"grey"``, ``"CMYK"`` or ``"unknown"``.
         process: Of a JPEG, the number of its frame marker (0 baseline, 1 extended, 2 progressive);
             0 of a PNG.
-        orientation: EXIF orientation of a JPEG, 1 where the stored px are upright.
+        orientation: EXIF orientation, 1 where the stored px are upright.
     """
 
     kind: str
@@ -99,7 +103,25 @@ def _png_header(path: Path, file: BinaryIO) -> PictureHeader:
     width, height, bits, colour = struct.unpack_from(">IIBB", chunk, 8)
     if not width or not height:
         raise DamagedSlideError(path, f"its PNG header states {width} × {height} px")
-    return PictureHeader("PNG", Size(width, height), bits, _PNG_CHANNELS.get(colour, "unknown"))
+    orientation = _png_orientation(file)
+    channels = _PNG_CHANNELS.get(colour, "unknown")
+    return PictureHeader("PNG", Size(width, height), bits, channels, orientation=orientation)
+
+
+def _png_orientation(file: BinaryIO) -> int:
+    """EXIF orientation in the chunks between the header and the px (PNG third edition, 11.3.4)."""
+    position, end = len(PNG_MAGIC) + 25, os.fstat(file.fileno()).st_size
+    for _ in range(_MAX_CHUNKS):
+        if position + 12 > end:
+            break
+        file.seek(position)
+        size, kind = struct.unpack(">I4s", file.read(8))
+        if kind == b"eXIf":
+            return _orientation(_EXIF + file.read(min(size, _MAX_EXIF_BYTES)))
+        if kind == b"IDAT":
+            return 1
+        position += 12 + size
+    return 1
 
 
 def _jpeg_header(path: Path, file: BinaryIO) -> PictureHeader:

@@ -322,12 +322,13 @@ def test_imagej_s_micrometres_are_a_spacing(tmp_path: Path) -> None:
     assert np.array_equal(whole(reader), IMAGE)
 
 
-def test_exif_orientation_turns_nothing_and_is_mentioned(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_exif_orientation_turns_nothing_and_is_mentioned(tmp_path: Path, name: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture("RGB", exif=exif)(tmp_path / "a.jpg")
-    reader = open_slide(tmp_path / "a.jpg")
-    assert np.array_equal(whole(reader), decoded(tmp_path / "a.jpg"))
+    picture("RGB", exif=exif)(tmp_path / name)
+    reader = open_slide(tmp_path / name)
+    assert np.array_equal(whole(reader), decoded(tmp_path / name))
     assert "EXIF orientation 6 is not applied" in reader.info.warnings[0]
 
 
