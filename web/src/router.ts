@@ -13,6 +13,8 @@ export class Router {
   /** Counts changes of view, so that one that loads slowly cannot overtake the next. */
   #turn = 0;
   #path: string | null = null;
+  /** Whether the last first press followed a link: a second one then meets another view. */
+  #followed = false;
 
   constructor(shell: Shell) {
     this.#shell = shell;
@@ -26,6 +28,11 @@ export class Router {
     document.addEventListener("click", (event) => {
       this.#follow(event);
     });
+    // A double click on a link would select a word of the view that the first click opened.
+    document.addEventListener("mousedown", (event) => {
+      if (event.detail <= 1) this.#followed = false;
+      else if (this.#followed) event.preventDefault();
+    });
     void this.#show();
   }
 
@@ -37,6 +44,7 @@ export class Router {
     const url = new URL(target.href);
     if (url.origin !== location.origin || (url.pathname !== "/" && !SLIDE.test(url.pathname))) return;
     event.preventDefault();
+    this.#followed = true;
     history.pushState(null, "", url.pathname + url.search);
     void this.#show();
   }
