@@ -115,9 +115,9 @@ class FolderWatch:
         try:
             deliver_failure(failure, None, problem_of(UsageError(reason)))
         except OSError as error:
-            self._complain(failure, f"a name that is no text cannot be told of: {_reason(error)}")
+            self._complain(failure, f"an error file cannot be written: {_reason(error)}")
         else:
-            log.warning("a file of a watched folder has a name that is no text; it is told there")
+            log.warning("a file in a watched folder has a name that is not text: see its error")
 
     def _queue(
         self, folder: WatchedFolder, entry: WatchedEntry, row: WatchedFile, hold: float

@@ -64,7 +64,7 @@ class SessionOut(BaseModel):
 class ListedSession(BaseModel):
     """A browser that is signed in."""
 
-    id: Annotated[str, Field(description="To sign it out with; it signs nobody in")]
+    id: Annotated[str, Field(description="To sign the session out; it cannot be used to sign in")]
     key_id: str
     key_name: Annotated[str, Field(description="What the key is called")]
     scope: Annotated[Scope, Field(description="Scope of the key")]

@@ -1,4 +1,4 @@
-"""``wsi info``: what a slide is, whether it can be analysed, and what that would take."""
+"""``wsi info``: what a slide is, whether it can be analysed, and the expected work."""
 
 import json as json_format
 import math

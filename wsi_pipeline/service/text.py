@@ -53,7 +53,7 @@ def check_search(text: str) -> str:
     """
     fault = _fault(text)
     if fault is not None:
-        raise UsageError(f"search holds {fault}; no name has that")
+        raise UsageError(f"search holds {fault}; no name can contain it")
     return unicodedata.normalize("NFC", text)
 
 
