@@ -117,7 +117,7 @@ def _png_orientation(file: BinaryIO) -> int:
         file.seek(position)
         size, kind = struct.unpack(">I4s", file.read(8))
         if kind == b"eXIf":
-            return _orientation(_EXIF + file.read(min(size, _MAX_EXIF_BYTES)))
+            return _orientation(file.read(min(size, _MAX_EXIF_BYTES)))
         if kind == b"IDAT":
             return 1
         position += 12 + size

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+from PIL import Image
 
 from wsi_pipeline.errors import DamagedSlideError
 from wsi_pipeline.geometry import Mpp, Region, Size
@@ -174,6 +175,9 @@ def write_pyramid(
     with tifffile.TiffWriter(path, ome=ome) as tiff:
         for index, factor in enumerate(downsamples):
             pixels = image if factor == 1 else reduced(image, factor, round_up=round_up)
+            if compression == "jpeg":
+                # tifffile stores what it is given: the label alone converts nothing.
+                pixels = np.asarray(Image.fromarray(pixels).convert("YCbCr"))
             first = index == 0
             resolution = {} if mpp is None else _resolution(_mpp_of(mpp).scaled(factor))
             tiff.write(
