@@ -116,8 +116,8 @@ def test_a_picture_is_analysed_at_a_spacing_that_is_asked_for(page: Page, tmp_pa
     group.get_by_role("button", name="Analyse").click()
     dialog = page.get_by_role("dialog", name="Analyse slide")
     dialog.get_by_role("button", name="Queue analysis").click()
-    expect(dialog.get_by_text("A number from 0.05 to 8.")).to_be_visible()
-    dialog.get_by_label("Spacing of the slide").fill("0.5")
+    expect(dialog.get_by_text("A number from 0.05 to 250.")).to_be_visible()
+    dialog.get_by_label("µm per px of the slide").fill("0.5")
     dialog.get_by_role("button", name="Queue analysis").click()
     expect(group.get_by_text("slide of 0.5 µm/px")).to_be_visible()
     expect(group.get_by_text("mm²")).to_be_visible(timeout=PATIENT)
@@ -172,7 +172,7 @@ def test_what_is_no_slide_is_told(page: Page, tmp_path: Path) -> None:
     (tmp_path / "broken.svs").write_bytes(b"no slide" * 100)
     choose(page, tmp_path / "broken.svs")
     expect(row(page, "broken.svs").get_by_text("Rejected")).to_be_visible(timeout=PATIENT)
-    expect(row(page, "broken.svs").get_by_text("OpenSlide")).to_be_visible()
+    expect(row(page, "broken.svs").get_by_text("Is a text file, not a slide")).to_be_visible()
 
 
 def test_a_killed_server_loses_nothing(

@@ -66,8 +66,8 @@ export function slideMppHint(slides: readonly Pick<Slide, "info">[]): string {
       : "";
   const who =
     slides.length === 1
-      ? "The file states none."
-      : `${unknown.length} of ${slides.length} files state none; it is used for these only.`;
+      ? "The file states none; it is needed."
+      : `${unknown.length} of ${slides.length} files state none; it is needed, and used for these only.`;
   return `${who}${usual}`;
 }
 
