@@ -241,8 +241,11 @@ def _finished(order: Order) -> Result | None:
 
 def _without_names(problem: dict[str, Any], order: Order) -> dict[str, Any]:
     """Files linked from elsewhere have names of their own, which may be of patients."""
+    linked = order.slide_location.startswith(LINKED)
     path = Path(order.slide_location.removeprefix(LINKED))
     detail = str(problem["detail"])
-    for text in (str(path), str(path.parent), path.name, path.stem, order.folder):
+    # Stored files have names of ours, which are words that messages use, too.
+    stem = path.stem if linked else ""
+    for text in (str(path), str(path.parent), path.name, stem, order.folder):
         detail = detail.replace(text, "the slide") if len(text) > 1 else detail
     return {**problem, "detail": detail}
