@@ -254,6 +254,7 @@ def large(tmp_path: Path) -> tuple[Path, str]:
     return path, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_killed_servers_and_clients_cost_nothing(
     serve: Serve, large: tuple[Path, str], tmp_path: Path
 ) -> None:

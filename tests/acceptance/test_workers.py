@@ -153,6 +153,7 @@ def test_a_changed_linked_file_is_noticed(
     assert service.trees() == set()
 
 
+@pytest.mark.slow
 def test_an_unknown_model_fails_after_three_attempts(service: Crew, slides: list[Path]) -> None:
     service.start()
     (job,) = service.submit([service.add(slides[0])], **BRIEF)

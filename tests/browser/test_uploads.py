@@ -175,6 +175,7 @@ def test_what_is_no_slide_is_told(page: Page, tmp_path: Path) -> None:
     expect(row(page, "broken.svs").get_by_text("Is a text file, not a slide")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_killed_server_loses_nothing(
     visit: tuple[Page, Watch], service: Site, large: tuple[Path, str]
 ) -> None:

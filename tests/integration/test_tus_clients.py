@@ -239,6 +239,7 @@ def test_tus_js_gives_up(
     assert left["url"].rpartition("/")[2] not in service.spooled()
 
 
+@pytest.mark.slow
 def test_tus_js_goes_on_when_the_server_is_killed(
     tmp_path_factory: pytest.TempPathFactory, tus_js: TusJs
 ) -> None:

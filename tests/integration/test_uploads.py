@@ -580,6 +580,7 @@ def test_a_full_disk_loses_nothing(tmp_path_factory: pytest.TempPathFactory) -> 
         assert list(service.spooled().values()) == [11 * MIB]
 
 
+@pytest.mark.slow
 def test_an_orderly_stop_keeps_what_came(tmp_path_factory: pytest.TempPathFactory) -> None:
     data = os.urandom(3 * MIB)
     folder = tmp_path_factory.mktemp("stopped")

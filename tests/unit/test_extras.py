@@ -147,6 +147,7 @@ def wsi(
     )
 
 
+@pytest.mark.slow
 def test_the_base_reads_slides_and_talks_to_a_service(metadata: Path, tmp_path: Path) -> None:
     import numpy as np
 

@@ -34,6 +34,7 @@ def test_a_conversion_is_made_once(
     assert path.stat().st_mtime_ns == made
 
 
+@pytest.mark.slow
 def test_a_failed_conversion_is_an_error_of_the_package_and_leaves_nothing(
     stub_package: ModelPackage, tmp_path: Path
 ) -> None:
@@ -58,6 +59,7 @@ def test_a_temperature_is_part_of_the_last_layer(tmp_path: Path, model_cache: Pa
     np.testing.assert_allclose(np.concatenate(computed), stated, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_package_that_carries_its_graph_needs_no_torch(
     package: ModelPackage, model_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
