@@ -396,7 +396,7 @@ def test_more_slides_than_are_kept_open(tmp_path: Path) -> None:
         for number in range(5):
             path = tmp_path / "a.tiff"
             # Luminance and neutral colour differences, as this writer takes JPEG.
-            image = np.full((300, 300, 3), (40 + 40 * number, 128, 128), np.uint8)
+            image = np.full((300, 300, 3), 40 + 40 * number, np.uint8)
             write_pyramid(path, image, compression="jpeg")
             slides.append(upload(client, path)["id"])
 

@@ -39,9 +39,8 @@ class Shelf:
 
     def add(self, count: int) -> None:
         for number in range(count):
-            # The writer takes luminance and colour differences for JPEG.
-            image = np.full((SIZE.height, SIZE.width, 3), (10 * number, 128, 128), np.uint8)
-            image[::7, :, 0] += 3
+            image = np.full((SIZE.height, SIZE.width, 3), 10 * number, np.uint8)
+            image[::7] += 3
             file = self.folder / f"{number}.tiff"
             write_pyramid(file, image, compression="jpeg")
             self.storage.put_file(f"slides/{number}/slide.tiff", file, move=True)
