@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 from browser_support import MODEL, Watch, accessibility_problems, visitor
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Browser, Error, Locator, Page, Route, expect
 from service_process_support import TOKEN, Site
 
 from wsi_pipeline.client import Client
@@ -76,6 +77,34 @@ def test_signing_in(browser: Browser, service: Site) -> None:
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("heading", name="Slides", exact=True)).to_be_visible()
         assert page.url == f"{service.url}/"
+
+
+def test_lists_that_are_on_their_way_end_with_the_session(browser: Browser, service: Site) -> None:
+    with visitor(browser, service) as (page, watch):
+        held: list[Route] = []
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        def end(route: Route) -> None:
+            answer = route.fetch()
+            # Only now the lists may go on, while the page waits: a session that has ended.
+            for waiting in held:
+                with suppress(Error):
+                    waiting.continue_()
+            page.evaluate("() => fetch('/v1/session')")
+            route.fulfill(response=answer)
+
+        page.route(re.compile(r"/v1/jobs\?"), hold)
+        page.route(
+            "**/v1/session", lambda r: end(r) if r.request.method == "DELETE" else r.continue_()
+        )
+        page.reload()
+        while not held:
+            page.wait_for_timeout(20)
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        watch.check()
 
 
 def test_the_policy_is_strict(page: Page, service: Site) -> None:

@@ -33,6 +33,12 @@ export class Router {
       if (event.detail <= 1) this.#followed = false;
       else if (this.#followed) event.preventDefault();
     });
+    // Nobody is signed in any more: a view that stayed would go on asking, and be refused.
+    for (const end of ["wsi:signing-out", "wsi:signed-out"]) {
+      window.addEventListener(end, () => {
+        this.#leave();
+      });
+    }
     void this.#show();
   }
 
@@ -53,9 +59,7 @@ export class Router {
     // A view that changes its own query string stays.
     if (this.#path === location.pathname) return;
     this.#path = location.pathname;
-    const turn = ++this.#turn;
-    this.#unmount?.();
-    this.#unmount = null;
+    const turn = this.#leave();
     const root = this.#shell.clear();
     try {
       const mount = await this.#view(location.pathname);
@@ -63,6 +67,13 @@ export class Router {
     } catch (error) {
       if (turn === this.#turn) this.#shell.fail(error);
     }
+  }
+
+  /** Take the view away, also one that is still loading; returns the turn that begins. */
+  #leave(): number {
+    this.#unmount?.();
+    this.#unmount = null;
+    return ++this.#turn;
   }
 
   async #view(path: string): Promise<(root: HTMLElement) => Unmount> {

@@ -29,7 +29,8 @@ export async function signIn(key: string): Promise<void> {
   await send("/v1/session", { method: "POST", body: { key } });
 }
 
-/** End the session; the key stays good. */
+/** End the session; the key stays good. Views stop asking before that, for they would be refused. */
 export async function signOut(): Promise<void> {
+  window.dispatchEvent(new Event("wsi:signing-out"));
   await send("/v1/session", { method: "DELETE" });
 }

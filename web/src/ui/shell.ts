@@ -79,14 +79,14 @@ export class Shell {
     return root;
   }
 
-  /** A view could not be shown at all. */
-  fail(error: unknown): void {
+  /** A view could not be shown at all, or what was asked for instead of it failed. */
+  fail(error: unknown, title = "This page could not be loaded"): void {
     if (error instanceof Unauthorised) return;
     fill(
       this.#main,
       message({
         icon: "warning",
-        title: "This page could not be loaded",
+        title,
         text: problemText(error),
         urgent: true,
         actions: [
@@ -105,7 +105,11 @@ export class Shell {
   }
 
   async #leave(): Promise<void> {
-    await signOut();
-    location.assign("/");
+    try {
+      await signOut();
+      location.assign("/");
+    } catch (error) {
+      this.fail(error, "You are still signed in");
+    }
   }
 }
