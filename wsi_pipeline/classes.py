@@ -126,7 +126,7 @@ class Classes:
                 what it says of cells that are NaN means nothing.
             threshold: Probability at and above which a binary or multilabel class is there.
         """
-        planes = np.nan_to_num(probability.reshape(-1, *probability.shape[-2:]), nan=-1.0)
+        planes = np.nan_to_num(np.atleast_3d(probability.T).T, nan=-1.0)
         # Where two are equal the first counts, always.
         likely = np.argmax(planes, axis=0)
         if self.task != "multiclass":
@@ -159,7 +159,7 @@ def margin(classes: Classes, answers: NDArray[np.float32], threshold: float) -> 
         answers: Probabilities ``(n,)`` of a binary model, else ``(n, planes)``.
         threshold: Divides binary and multilabel answers.
     """
-    rows = answers.reshape(len(answers), -1)
+    rows = _as_rows(answers)
     if classes.task == "multiclass":
         ordered = np.sort(_log(rows), axis=1)
         return np.asarray(ordered[:, -1] - ordered[:, -2], np.float64)
@@ -181,11 +181,15 @@ def deviation(
         answers: As they came out, shaped as for :func:`margin`.
         expected: As they should be.
     """
-    ours, theirs = (one.reshape(len(one), -1) for one in (answers, expected))
+    ours, theirs = _as_rows(answers), _as_rows(expected)
     if classes.task == "multiclass":
         moved = _log(ours) - _log(theirs)
         return np.asarray(moved.max(axis=1) - moved.min(axis=1), np.float64)
     return np.asarray(np.abs(logit(ours) - logit(theirs)).max(axis=1), np.float64)
+
+
+def _as_rows(answers: NDArray[np.float32]) -> NDArray[np.float32]:
+    return answers[:, None] if answers.ndim == 1 else answers
 
 
 def _log(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:

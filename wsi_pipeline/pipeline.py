@@ -99,13 +99,13 @@ def analyse_slide(
         if final.exists() and not overwrite:
             checkpoint.discard()
             raise ResultExistsError(final, "exists already; remove it or use --overwrite")
-        answers = TileProbabilities(plan)
+        answers = TileProbabilities(plan, work.package.classes.shape)
         missing: dict[int, Region] = {}
         losses = _Losses(prepared, work.analysis)
         losses.add(len(plan.unreadable), "found when looking for tissue")
         resumed = 0
         for region in cut_regions(plan):
-            earlier = checkpoint.load(region.index, region.size)
+            earlier = checkpoint.load(region.index, region.size(work.package.classes.shape))
             if earlier is None:
                 missing[region.index] = region
             else:
@@ -122,7 +122,7 @@ def analyse_slide(
             observer.advanced(region.tiles, done.bytes_read)
         classified = time.perf_counter()
         observer.stage("writing")
-        cells = stitch_cells(plan, answers.probabilities)
+        cells = stitch_cells(plan, answers.probabilities, work.package.classes)
         timings = TimingsRecord(
             classify_seconds=round(classified - began, 3),
             read_thread_seconds=round(read, 3),

@@ -216,7 +216,7 @@ def test_zarr_opens_the_store_by_its_url(
         assert theirs.tobytes() == ours.tobytes(), name
     # Part of a shard, for which its index is read from the end.
     part = np.asarray(root["labels/tumour/0"][300:310, 250:700])
-    assert np.array_equal(part, done.result.tumour(0)[300:310, 250:700])
+    assert np.array_equal(part, done.result.mask(0)[300:310, 250:700])
 
 
 def test_a_shared_mask_opens_by_its_url_without_a_key(
@@ -228,7 +228,7 @@ def test_a_shared_mask_opens_by_its_url_without_a_key(
     store = HTTPStore.from_url(f"{service.url}{link}", client_options={"allow_http": True})
     root: Any = zarr.open_group(ObjectStore(store, read_only=True), mode="r", zarr_format=3)
     part = np.asarray(root["labels/tumour/0"][300:310, 250:700])
-    assert np.array_equal(part, done.result.tumour(0)[300:310, 250:700])
+    assert np.array_equal(part, done.result.mask(0)[300:310, 250:700])
     with service.client(None) as stranger:
         whole = stranger.get(f"{link}/zarr.json")
         assert whole.json() == http.get(f"{done.url}/mask.zarr/zarr.json").json()
@@ -277,7 +277,7 @@ def test_fsspec_opens_the_store_by_its_url(
     )
     assert np.array_equal(root["0"][...], done.result.probability, equal_nan=True)
     assert np.array_equal(
-        root["labels/tumour/0"][200:300, 200:800], done.result.tumour(0)[200:300, 200:800]
+        root["labels/tumour/0"][200:300, 200:800], done.result.mask(0)[200:300, 200:800]
     )
 
 
@@ -431,7 +431,7 @@ def test_files_open_in_what_reads_them(http: httpx.Client, done: Finished) -> No
     assert len(json.loads(get("regions.geojson"))["features"]) == find(done.result).regions
     assert Image.open(io.BytesIO(get("heatmap.png"))).size[0] > 1000
     with tifffile.TiffFile(io.BytesIO(get("mask.tiff"))) as tiff:
-        assert np.array_equal(tiff.series[0].asarray() == 255, done.result.tumour(0)[...] == 1)
+        assert np.array_equal(tiff.series[0].asarray() == 255, done.result.mask(0)[...] == 1)
     with zipfile.ZipFile(io.BytesIO(get("mask.zarr.zip"))) as archive:
         assert archive.testzip() is None
         assert archive.namelist()[0] == "zarr.json"

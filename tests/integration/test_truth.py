@@ -78,9 +78,9 @@ def edges(line: NDArray[np.bool_]) -> tuple[int, int]:
 def check(analysis: Analysis, tolerance_0: float) -> None:
     """Every edge of every rectangle, in every level of the mask, to so many level-0 px."""
     grid, levels = analysis.grid, analysis.slide.info.levels
-    for index in range(analysis.result.tumour_levels):
+    for index in range(analysis.result.mask_levels):
         level = levels[grid.level + index]
-        mask = np.asarray(analysis.result.tumour(index)[...])
+        mask = np.asarray(analysis.result.mask(index)[...])
         assert mask.shape == (level.size.height, level.size.width)
         for box in analysis.planted:
             d = level.downsample
@@ -159,8 +159,8 @@ def test_nothing_drifts_across_a_large_slide(tmp_path: Path, mpp: float) -> None
     # The last row and column are there: every px of the slide was decided.
     assert analysis.grid.size.width == columns + 1
     assert analysis.grid.size.height == rows + 1
-    for index in range(analysis.result.tumour_levels):
-        mask = np.asarray(analysis.result.tumour(index)[...])
+    for index in range(analysis.result.mask_levels):
+        mask = np.asarray(analysis.result.mask(index)[...])
         assert set(np.unique(mask[-1])) <= {0, 255}
         assert mask.shape == slide.read(_whole(slide, index)).shape[:2]
 
@@ -176,7 +176,7 @@ def test_tumour_in_the_last_row_and_column_is_found(tmp_path: Path) -> None:
     planted = [Region(0, width - 120, height - 120, 120, 120)]
     slide = planted_slide(width, height, planted)
     result = analyse(tmp_path, slide, planted, mpp=None, level=0, stride=PATCH).result
-    mask = np.asarray(result.tumour(0)[...])
+    mask = np.asarray(result.mask(0)[...])
     assert result.coverage.shape == (16, 21)
     assert mask[height - PATCH - 24 - 1, width - 1] == 1
     assert mask[height - 1, width - PATCH - 24 - 1] == 1

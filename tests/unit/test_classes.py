@@ -75,8 +75,8 @@ def test_within_its_deviation_from_the_margin_no_decision_changes(
     def answers(values: np.ndarray) -> np.ndarray:
         if task == "multiclass":
             powers = np.exp(values)
-            return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
-        return (1 / (1 + np.exp(-values))).astype(np.float32)
+            return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+        return np.asarray(1 / (1 + np.exp(-values)), np.float32)
 
     exact, rough = answers(logits), answers(logits + error)
     safe = margin(classes, rough, threshold) > deviation(classes, rough, exact) + 1e-3

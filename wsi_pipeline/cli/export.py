@@ -55,8 +55,8 @@ def export(
     threshold: Annotated[
         float | None,
         typer.Option(
-            help="Probability at and above which there is tumour. "
-            "[dim]\\[default: the result's][/]",
+            help="Probability at and above which a cell is of a class. "
+            "[dim]\\[default: the result's; of several classes the most likely][/]",
             metavar="P",
             min=0,
             max=1,
@@ -95,11 +95,21 @@ def export(
     values: Annotated[
         MaskValues,
         typer.Option(
-            help="255: 255 is tumour, 0 everything else. class: 0 not tumour, 1 tumour, 255 not "
-            "analysed.",
+            help="255: 255 is the class (tumour), 0 everything else. class: 0 not of the class, 1 "
+            "of it, 255 not analysed.",
             rich_help_panel="TIFF",
         ),
     ] = "255",
+    of: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            help="The class that heatmap and TIFF show, of a model with several. "
+            "[dim]\\[default: the model's positive class][/]",
+            metavar="NAME",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files of the same names.")
     ] = False,
@@ -122,6 +132,10 @@ def export(
 
         wsi export slide.zarr geojson csv
 
+    Where a model of several kinds of tissue sees necrosis:
+
+        wsi export slide.zarr heatmap --class necrosis
+
     A stricter mask for ASAP, under a name of its own:
 
         wsi export slide.zarr tiff --threshold 0.9 -o strict.tiff
@@ -142,6 +156,7 @@ def export(
         side=side,
         tiles=tiles,
         values=values,
+        of=of,
     )
     console = Console(stderr=True)
     for name, path in paths.items():

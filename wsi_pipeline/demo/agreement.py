@@ -39,9 +39,9 @@ def agreement(result: Result, truth: Path) -> Agreement:
     """
     with tifffile.TiffFile(truth) as file:
         sizes = [page.shape[:2] for page in file.pages]
-        for index in range(result.tumour_levels):
-            called = result.tumour(index)
-            if max(called.shape) <= _SIDE_PX or index == result.tumour_levels - 1:
+        for index in range(result.mask_levels):
+            called = result.mask(index)
+            if max(called.shape) <= _SIDE_PX or index == result.mask_levels - 1:
                 break
         if called.shape not in sizes:
             raise ResultError(result.path, f"has no level in common with {truth}")

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_pipeline.export.decision import chosen_class
 from wsi_pipeline.export.tissue_cells import coarser, tissue_cells
 from wsi_pipeline.geometry import PerAxis
 from wsi_pipeline.stitch.layout import COVERAGE_LABEL
@@ -64,8 +65,8 @@ class CellLevel:
 def cell_levels(result: Result) -> list[CellLevel]:
     """The levels, finest first; each cell of a coarser one holds the maximum of 2 × 2."""
     levels: list[CellLevel] = []
-    for index in range(result.tumour_levels):
-        rows, columns = result.array(str(index)).shape
+    for index in range(result.mask_levels):
+        rows, columns = result.array(str(index)).shape[-2:]
         levels.append(CellLevel(columns, rows, result.cell_0 * 2**index))
     return levels
 
@@ -75,7 +76,9 @@ def threshold_step(threshold: float) -> int:
     return math.ceil(threshold * STEPS)
 
 
-def encode_tile(result: Result, level: int, column: int, row: int) -> bytes | None:
+def encode_tile(
+    result: Result, level: int, column: int, row: int, of: str | None = None
+) -> bytes | None:
     """A tile, packed with gzip; equal results give equal bytes.
 
     Args:
@@ -83,21 +86,24 @@ def encode_tile(result: Result, level: int, column: int, row: int) -> bytes | No
         level: Level of its cells; 0 is the grid itself.
         column: Of the tile.
         row: Of the tile.
+        of: The class whose probability is in it; None takes the positive one.
 
     Returns:
         None where there is no such tile.
 
     Raises:
+        UsageError: there is no such class.
         ResultError: the result is damaged.
     """
-    if not 0 <= level < result.tumour_levels:
+    if not 0 <= level < result.mask_levels:
         return None
     values = result.array(str(level))
     top, left = row * TILE, column * TILE
-    if not (0 <= top < values.shape[0] and 0 <= left < values.shape[1]):
+    if not (0 <= top < values.shape[-2] and 0 <= left < values.shape[-1]):
         return None
     window = slice(top, top + TILE), slice(left, left + TILE)
-    probability = np.asarray(values[window], np.float32)
+    classes, name = result.classes, chosen_class(result, of).name
+    probability = classes.plane_of(name, np.asarray(values[(..., *window)], np.float32))
     coverage = np.asarray(result.array(f"{COVERAGE_LABEL}/{level}")[window], np.uint8)
     below = slice(top << level, top + TILE << level), slice(left << level, left + TILE << level)
     tissue = coarser(tissue_cells(result)[below], level)

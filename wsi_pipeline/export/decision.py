@@ -1,4 +1,4 @@
-"""What every export starts from: a result's cells, their edges on the slide, and the decision."""
+"""What every export starts from: cells, their edges on the slide, and the decision for a class."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -6,24 +6,28 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_pipeline.classes import NOT_ANALYSED, TUMOUR_OR_NORMAL, ModelClass
 from wsi_pipeline.errors import ResultError, UsageError
 from wsi_pipeline.geometry import Mpp, Size
 from wsi_pipeline.grid import Grid
-from wsi_pipeline.stitch.cells import NOT_ANALYSED, TUMOUR, Cells
+from wsi_pipeline.stitch.cells import TUMOUR, Cells
 from wsi_pipeline.stitch.result import Result
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The cells of a result as a threshold divides them.
+    """The cells of a result as they are divided into one class and everything else.
 
     Attributes:
-        probability: float32 ``(rows, columns)``; NaN = not classified.
+        probability: Of the class, float32 ``(rows, columns)``; NaN = not classified.
         coverage: :class:`~wsi_pipeline.tiles.plan.Coverage`, uint8 ``(rows, columns)``.
-        mask: 0 = not tumour, 1 = tumour, 255 = not analysed; uint8 ``(rows, columns)``.
-        threshold: Probability at and above which a cell is tumour.
+        mask: 0 = not of the class, 1 = of it, 255 = not analysed; uint8 ``(rows, columns)``.
+        threshold: Probability at and above which a cell is of the class; that of a multiclass
+            result decides nothing unless it was asked for.
         grid: The analysis grid.
         slide: Size of the slide in level-0 px.
+        of: The class.
+        likely: Whether the class of a cell is its most likely one, not a matter of a threshold.
     """
 
     probability: NDArray[np.float32]
@@ -32,6 +36,8 @@ class Decision:
     threshold: float
     grid: Grid
     slide: Size
+    of: ModelClass = TUMOUR_OR_NORMAL.planes[0]
+    likely: bool = False
 
     @property
     def mpp_0(self) -> Mpp:
@@ -40,7 +46,7 @@ class Decision:
 
     @property
     def tumour(self) -> NDArray[np.bool_]:
-        """Where there is tumour, ``(rows, columns)``."""
+        """Where the class is, ``(rows, columns)``."""
         return np.equal(self.mask, TUMOUR)
 
     @cached_property
@@ -79,7 +85,7 @@ class Decision:
 
     @property
     def tumour_mm2(self) -> float:
-        """Area of all tumour in mm²."""
+        """Area of the class in mm²."""
         return float(self.area_mm2[self.tumour].sum())
 
     @property
@@ -88,30 +94,61 @@ class Decision:
         return float(self.area_mm2[self.mask != NOT_ANALYSED].sum())
 
 
-def decide(result: Result, threshold: float | None = None) -> Decision:
-    """The cells of a result, divided by its own threshold or another.
+def decide(result: Result, threshold: float | None = None, of: str | None = None) -> Decision:
+    """The cells of a result, divided into one of its classes and everything else.
 
     Args:
         result: The result.
-        threshold: Probability (0-1) at and above which a cell is tumour; None takes the result's.
+        threshold: Probability (0-1) at and above which a cell is of the class; None takes the
+            decision of the result: its threshold, or of a multiclass result the most likely class.
+        of: The class; None takes the positive one.
+
+    Raises:
+        UsageError: the threshold is not a probability, or the result has no such class.
+        ResultError: the result is damaged.
+    """
+    return _decide(result, threshold, chosen_class(result, of), _cells_of(result))
+
+
+def decide_all(result: Result, threshold: float | None = None) -> list[Decision]:
+    """As :func:`decide`, for every class that has a plane of probabilities, in their order.
 
     Raises:
         UsageError: the threshold is not a probability.
         ResultError: the result is damaged.
     """
-    value = chosen_threshold(result, threshold)
-    grid = grid_of(result)
-    cells = Cells(result.probability, result.coverage)
-    shape = (grid.size.height, grid.size.width)
-    if cells.probability.shape != shape or cells.coverage.shape != shape:
-        raise ResultError(result.path, f"its arrays do not have the {grid.size} cells it states")
+    cells = _cells_of(result)
+    return [_decide(result, threshold, one, cells) for one in result.classes.planes]
+
+
+def _cells_of(result: Result) -> Cells:
+    classes, size = result.classes, grid_of(result).size
+    cells = Cells(result.probability, result.coverage, classes)
+    shape = (size.height, size.width)
+    if cells.probability.shape != (*classes.shape, *shape) or cells.coverage.shape != shape:
+        raise ResultError(result.path, f"its arrays do not have the {size} cells it states")
+    return cells
+
+
+def _decide(result: Result, threshold: float | None, of: ModelClass, cells: Cells) -> Decision:
+    value, classes = chosen_threshold(result, threshold), cells.classes
+    probability = classes.plane_of(of.name, cells.probability)
+    likely = threshold is None and classes.task == "multiclass"
+    if likely:
+        labels = cells.decision(value)
+        own = labels == classes.label_of(of.name)
+        mask = np.where(labels == NOT_ANALYSED, NOT_ANALYSED, own).astype(np.uint8)
+    else:
+        mask = Cells(probability, cells.coverage).decision(value)
     return Decision(
-        probability=cells.probability,
+        probability=probability,
         coverage=cells.coverage,
-        mask=cells.decision(value),
+        mask=mask,
         threshold=value,
-        grid=grid,
+        grid=grid_of(result),
         slide=result.slide.size,
+        of=of,
+        likely=likely,
     )
 
 
@@ -119,6 +156,20 @@ def _in_level_0(edges: NDArray[np.int64], downsample: float, length: int) -> NDA
     exact = edges.astype(np.float64) * downsample
     inside: NDArray[np.float64] = np.minimum(exact, length)
     return inside
+
+
+def chosen_class(result: Result, name: str | None) -> ModelClass:
+    """The class asked for, else the positive one.
+
+    Raises:
+        UsageError: the result has no probabilities of such a class.
+    """
+    wanted = result.classes.positive if name is None else name
+    found = next((one for one in result.classes.planes if one.name == wanted), None)
+    if found is None:
+        there = ", ".join(one.name for one in result.classes.planes)
+        raise UsageError(f"{result.name} has no probabilities of {wanted!r}; it has {there}")
+    return found
 
 
 def chosen_threshold(result: Result, threshold: float | None) -> float:

@@ -38,6 +38,7 @@ def _heatmap(result: Result, path: Path, options: ExportOptions) -> None:
         threshold=options.threshold,
         palette=options.palette,
         side=options.side,
+        of=options.of,
         overwrite=options.overwrite,
     )
 
@@ -74,6 +75,7 @@ def _tiff(result: Result, path: Path, options: ExportOptions) -> None:
         path,
         threshold=options.threshold,
         values=options.values,
+        of=options.of,
         overwrite=options.overwrite,
     )
 
@@ -89,7 +91,7 @@ FORMATS: dict[str, ExportFormat] = {
     one.name: one
     for one in (
         ExportFormat("heatmap", ".heatmap.png", "PNG of the probability over the slide", _heatmap),
-        ExportFormat("geojson", ".geojson", "tumour outlines for QuPath", _geojson),
+        ExportFormat("geojson", ".geojson", "outlines of every class for QuPath", _geojson),
         ExportFormat("csv", ".tiles.csv", "tile table", _csv),
         ExportFormat("parquet", ".tiles.parquet", "tile table", _parquet),
         ExportFormat("tiff", ".mask.tiff", "mask for ASAP, QuPath, OpenSlide", _tiff),

@@ -1,8 +1,8 @@
-"""GeoJSON as QuPath reads and writes it: tumour regions as annotations, cells as tiles."""
+"""GeoJSON as QuPath reads and writes it: regions of every class as annotations, cells as tiles."""
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,15 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from wsi_pipeline.export.decision import Decision, decide
+from wsi_pipeline.classes import ModelClass
+from wsi_pipeline.export.decision import Decision, decide_all
 from wsi_pipeline.export.destination import draft
 from wsi_pipeline.export.outlines import Outline, tumour_regions
 from wsi_pipeline.stitch.result import Result
 
 #: QuPath's own class for tumour, by its name and colour there.
 TUMOR_CLASS = {"name": "Tumor", "color": [200, 0, 0]}
+_TUMOUR = "tumour"
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "wsi_pipeline")
 
@@ -29,11 +31,12 @@ def write_geojson(
     tiles: bool = False,
     overwrite: bool = False,
 ) -> None:
-    """Write the tumour regions as a FeatureCollection in level-0 px.
+    """Write the regions of every class as a FeatureCollection in level-0 px.
 
-    Regions come with the most suspicious first, see
-    :func:`~wsi_pipeline.export.outlines.tumour_regions`; without tumour there are none. A region's
-    ``id`` depends on slide, model and threshold only. One feature a line; memory does not grow
+    Of each class that has probabilities, with the most suspicious region first, see
+    :func:`~wsi_pipeline.export.outlines.tumour_regions`; a region has its class as QuPath's
+    classification, with name and colour. A region's ``id`` depends on slide, model, class and
+    threshold only. One feature a line; memory does not grow
     with the number of tiles.
 
     Args:
@@ -47,7 +50,7 @@ def write_geojson(
         UsageError: the threshold is no probability, or a file is in the way.
         ResultError: the result is damaged.
     """
-    decision = decide(result, threshold)
+    decisions = decide_all(result, threshold)
     slide, model = result.slide, result.model
     about = {
         "slide": {
@@ -57,29 +60,39 @@ def write_geojson(
             "height": slide.height,
         },
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
-        "threshold": decision.threshold,
+        "threshold": decisions[0].threshold,
         "notice": "research use only - not for diagnosis",
     }
     seed = f"{slide.sha256}/{model.sha256}"
     with draft(path, overwrite=overwrite) as new, new.open("w", encoding="utf-8") as file:
         file.write(f'{{"type": "FeatureCollection", "wsi_pipeline": {_json(about)}, "features": [')
         separator = "\n"
-        for feature in _features(decision, seed, tiles=tiles):
+        for feature in _features(decisions, seed, tiles=tiles):
             file.write(separator + _json(feature))
             separator = ",\n"
         file.write("\n]}\n")
 
 
-def _features(decision: Decision, seed: str, *, tiles: bool) -> Iterator[dict[str, Any]]:
+def _features(decisions: Sequence[Decision], seed: str, *, tiles: bool) -> Iterator[dict[str, Any]]:
+    for decision in decisions:
+        yield from _regions(decision, seed)
+    if tiles:
+        yield from _tiles(decisions, seed)
+
+
+def _regions(decision: Decision, seed: str) -> Iterator[dict[str, Any]]:
+    kind = _classification(decision.of)
+    # Regions of tumour keep the names that they had when there was no other class.
+    place = "region" if decision.of.name == _TUMOUR else f"{decision.of.name}/region"
     for index, region in enumerate(tumour_regions(decision)):
         yield {
             "type": "Feature",
-            "id": str(uuid.uuid5(_NAMESPACE, f"{seed}/{decision.threshold!r}/region/{index}")),
+            "id": str(uuid.uuid5(_NAMESPACE, f"{seed}/{decision.threshold!r}/{place}/{index}")),
             "geometry": _geometry(region.outline),
             "properties": {
                 "objectType": "annotation",
-                "name": f"Tumor {index + 1}",
-                "classification": TUMOR_CLASS,
+                "name": f"{kind['name']} {index + 1}",
+                "classification": kind,
                 "measurements": {
                     "Area mm2": round(region.area_mm2, 6),
                     "Max probability": _rounded(region.largest),
@@ -88,14 +101,17 @@ def _features(decision: Decision, seed: str, *, tiles: bool) -> Iterator[dict[st
                 "isLocked": False,
             },
         }
-    if tiles:
-        yield from _tiles(decision, seed)
 
 
-def _tiles(decision: Decision, seed: str) -> Iterator[dict[str, Any]]:
+def _classification(of: ModelClass) -> dict[str, Any]:
+    return TUMOR_CLASS if of.name == _TUMOUR else {"name": of.name, "color": list(of.rgb)}
+
+
+def _tiles(decisions: Sequence[Decision], seed: str) -> Iterator[dict[str, Any]]:
     """Each classified cell, row by row."""
-    x, y = decision.column_edges, decision.row_edges
-    for row, column in np.argwhere(~np.isnan(decision.probability)):
+    first = decisions[0]
+    x, y = first.column_edges, first.row_edges
+    for row, column in np.argwhere(~np.isnan(first.probability)):
         left, right = _number(x[column]), _number(x[column + 1])
         top, bottom = _number(y[row]), _number(y[row + 1])
         box = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
@@ -105,7 +121,10 @@ def _tiles(decision: Decision, seed: str) -> Iterator[dict[str, Any]]:
             "geometry": {"type": "Polygon", "coordinates": [box]},
             "properties": {
                 "objectType": "tile",
-                "measurements": {"prob_tumour": _rounded(float(decision.probability[row, column]))},
+                "measurements": {
+                    f"prob_{one.of.name}": _rounded(float(one.probability[row, column]))
+                    for one in decisions
+                },
                 "isLocked": True,
             },
         }

@@ -1,4 +1,4 @@
-"""The heatmap: a PNG of the tumour probability over the slide, with all it takes to read it."""
+"""The heatmap: a PNG of a class's probability over the slide, with all it takes to read it."""
 
 from pathlib import Path
 
@@ -46,6 +46,7 @@ def write_heatmap(
     threshold: float | None = None,
     palette: Palette = "viridis",
     side: int = SIDE,
+    of: str | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write the heatmap of a result as PNG; see :func:`draw_heatmap`.
@@ -60,6 +61,7 @@ def write_heatmap(
         threshold: Probability (0-1) at and above which a cell is tumour; None takes the result's.
         palette: Colours of the probability.
         side: Longer side of the slide's picture in px.
+        of: The class whose probability is shown; None takes the positive one.
         overwrite: Whether a file there may be replaced.
 
     Raises:
@@ -68,7 +70,9 @@ def write_heatmap(
         ResultError: the result is damaged or of another slide.
     """
     check_free(path, overwrite=overwrite)
-    figure, _ = draw_heatmap(result, slide=slide, threshold=threshold, palette=palette, side=side)
+    figure, _ = draw_heatmap(
+        result, slide=slide, threshold=threshold, palette=palette, side=side, of=of
+    )
     with draft(path, overwrite=overwrite) as new:
         # No time in it: equal results give equal pictures.
         figure.savefig(new, format="png", metadata={"Software": "wsi-pipeline"})
@@ -81,6 +85,7 @@ def draw_heatmap(
     threshold: float | None = None,
     palette: Palette = "viridis",
     side: int = SIDE,
+    of: str | None = None,
 ) -> tuple[Figure, Axes]:
     """Draw the heatmap.
 
@@ -98,7 +103,7 @@ def draw_heatmap(
     """
     if not _SIDES[0] <= side <= _SIDES[1]:
         raise UsageError(f"a picture of {side} px is not between {_SIDES[0]} and {_SIDES[1]}")
-    decision = decide(result, threshold)
+    decision = decide(result, threshold, of)
     size = decision.picture_size(side)
     backdrop = None if slide is None else read_backdrop(result, slide, size)
     raster = rasterise(decision, size)
@@ -206,14 +211,19 @@ def _header(sheet: _Sheet, result: Result, decision: Decision) -> None:
     percent = 100 * decision.tumour_mm2 / decision.analysed_mm2 if decision.analysed_mm2 else 0
     facts = [
         "no tissue was analysed" if score is None else f"Slide score {score:.3f}",
-        f"tumour area {decision.tumour_mm2:,.3g} mm² ({percent:.3g} % of analysed tissue)",
-        f"threshold {decision.threshold:.3g}",
+        f"{decision.of.name} area {decision.tumour_mm2:,.3g} mm² ({percent:.3g} % of analysed "
+        "tissue)",
+        "outline: most likely class" if decision.likely else f"threshold {decision.threshold:.3g}",
     ]
     sheet.text(0, top + 98 * unit, "   ·   ".join(facts), 22)
-    words = f"Tumour probability by {model.name} {model.version}"
+    words = f"{_capital(decision.of.name)} probability by {model.name} {model.version}"
     sheet.text(0, top + 140 * unit, _shortened(words, sheet, 14), 22, colour=_QUIET)
     if model.synthetic:
         sheet.text(0, top + 180 * unit, SYNTHETIC, 22, colour=_ALARM, bold=True)
+
+
+def _capital(name: str) -> str:
+    return name[:1].upper() + name[1:]
 
 
 def _shortened(words: str, sheet: _Sheet, letter: float) -> str:
@@ -225,7 +235,7 @@ def _shortened(words: str, sheet: _Sheet, letter: float) -> str:
 def _colour_bar(sheet: _Sheet, decision: Decision, palette: Palette) -> None:
     unit = sheet.unit
     height = round(360 * unit)
-    sheet.text(sheet.sidebar, 12 * unit, "Tumour probability", 20, bold=True)
+    sheet.text(sheet.sidebar, 12 * unit, f"{_capital(decision.of.name)} probability", 20, bold=True)
     bar = sheet.axes(sheet.sidebar, 42 * unit, round(36 * unit), height)
     steps = colours(palette, np.linspace(1, 0, height)) / 255
     bar.imshow(steps[:, None, :], extent=(0, 1, 0, 1), aspect="auto", interpolation="nearest")
@@ -233,12 +243,14 @@ def _colour_bar(sheet: _Sheet, decision: Decision, palette: Palette) -> None:
     bar.set_yticks([])
     for spine in bar.spines.values():
         spine.set_visible(False)
-    threshold = decision.threshold
+    threshold = -1.0 if decision.likely else decision.threshold
     for value in (0.0, 0.25, 0.5, 0.75, 1.0):
         if abs(value - threshold) < 0.06:
             continue  # the threshold's own label stands there
         y = 42 * unit + (1 - value) * height
         sheet.text(sheet.sidebar + 52 * unit, y, f"{value:g}", 18, colour=_QUIET)
+    if decision.likely:
+        return
     bar.plot([-0.14, 1.25], [threshold, threshold], color=_INK, linewidth=2 * unit, clip_on=False)
     y = 42 * unit + (1 - threshold) * height
     sheet.text(sheet.sidebar + 52 * unit, y, f"{threshold:.3g}  threshold", 18, bold=True)
@@ -247,7 +259,8 @@ def _colour_bar(sheet: _Sheet, decision: Decision, palette: Palette) -> None:
 def _legend(sheet: _Sheet, decision: Decision) -> None:
     unit = sheet.unit
     top, step = 440 * unit, 38 * unit
-    _entry(sheet, top, Coverage.CLASSIFIED, "at or above the threshold")
+    outlined = "most likely this class" if decision.likely else "at or above the threshold"
+    _entry(sheet, top, Coverage.CLASSIFIED, outlined)
     counts = np.bincount(decision.coverage.ravel(), minlength=len(Coverage))
     present = [item for item in _LEGEND if counts[item]]
     if not present:

@@ -1,4 +1,4 @@
-"""The tumour mask as a pyramidal TIFF that OpenSlide, QuPath and ASAP open over the slide."""
+"""The mask as a pyramidal TIFF that OpenSlide, QuPath and ASAP open over the slide."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from wsi_pipeline.export.destination import draft
 from wsi_pipeline.export.options import MaskValues
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.stitch.cells import TUMOUR
-from wsi_pipeline.stitch.layout import MASK_CHUNK, MASK_SHARD, TUMOUR_FILL
+from wsi_pipeline.stitch.layout import MASK_CHUNK, MASK_FILL, MASK_SHARD
 from wsi_pipeline.stitch.mask import DrawnLevel
 from wsi_pipeline.stitch.result import Result
 
@@ -44,13 +44,14 @@ def write_tiff(
     *,
     threshold: float | None = None,
     values: MaskValues = "255",
+    of: str | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write the mask: 8-bit grey, tiled, deflate, the levels of the stored mask.
+    """Write the mask of a class: 8-bit grey, tiled, deflate, the levels of the stored mask.
 
     Level 0 is the slide's analysis level, with its resolution; coarser levels are added where the
     slide's own end before an overview. The stored mask is copied; for another threshold it is
-    drawn again from the cells.
+    or of one class of several it is drawn from the cells.
 
     Memory bound: :data:`MASK_CHUNK` rows of the finest level, whatever its height.
 
@@ -58,15 +59,16 @@ def write_tiff(
         result: The result.
         path: The file.
         threshold: Probability (0-1) at and above which a cell is tumour; None takes the result's.
-        values: ``"255"``: 255 = tumour, 0 = anything else, which any viewer shows. ``"class"``:
-            0 = not tumour, 1 = tumour, 255 = not analysed, as in the store.
+        values: ``"255"``: 255 = the class, 0 = anything else, which any viewer shows. ``"class"``:
+            0 = not of the class, 1 = of it, 255 = not analysed.
+        of: The class; None takes the positive one.
         overwrite: Whether a file there may be replaced.
 
     Raises:
         UsageError: the threshold is no probability, or a file is in the way.
         ResultError: the result is damaged.
     """
-    decision = decide(result, threshold)
+    decision = decide(result, threshold, of)
     levels = _levels(result, decision)
     mpp = decision.mpp_0
     with (
@@ -95,7 +97,8 @@ def write_tiff(
 def _levels(result: Result, decision: Decision) -> list[_MaskLevel]:
     """The stored levels, from the analysis level on, and drawn ones down to an overview."""
     slide = result.slide
-    redraw = decision.threshold != result.threshold
+    # The stored mask of several classes has other numbers, and another decision if one is asked.
+    redraw = decision.threshold != result.threshold or result.classes.task != "binary"
     levels: list[_MaskLevel] = []
     for index, stated in enumerate(slide.levels[slide.level :]):
         size, downsample = stated.size, stated.downsample
@@ -109,7 +112,7 @@ def _levels(result: Result, decision: Decision) -> list[_MaskLevel]:
 
 
 def _stored(result: Result, index: int, size: Size) -> Callable[[int, int], Block]:
-    array = result.tumour(index)
+    array = result.mask(index)
     if array.shape != (size.height, size.width):
         raise ResultError(result.path, f"mask level {index} does not have the slide's {size} px")
 
@@ -123,7 +126,7 @@ def _stored(result: Result, index: int, size: Size) -> Callable[[int, int], Bloc
         except Exception as error:  # codecs meet damage with many kinds of error
             cause = f"mask level {index} is damaged: {error}; see `wsi verify`"
             raise ResultError(result.path, cause) from error
-        if any((part == TUMOUR_FILL).any() for part in np.array_split(band, 8)):
+        if any((part == MASK_FILL).any() for part in np.array_split(band, 8)):
             cause = f"mask level {index} is incomplete; see `wsi verify`"
             raise ResultError(result.path, cause)
         return band

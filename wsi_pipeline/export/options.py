@@ -6,7 +6,7 @@ from typing import Literal
 
 #: Colours of the heatmap; all can be told apart by people with colour-vision deficiency.
 Palette = Literal["viridis", "inferno", "cividis"]
-#: ``255``: 255 is tumour, 0 all else. ``class``: 0 not tumour, 1 tumour, 255 not analysed.
+#: ``255``: 255 is the class, 0 all else. ``class``: 0 not of it, 1 of it, 255 not analysed.
 MaskValues = Literal["255", "class"]
 
 
@@ -22,6 +22,7 @@ class ExportOptions:
         side: Longer side of the heatmap's picture of the slide, px.
         tiles: Whether the GeoJSON holds each tile, too.
         values: Values of the mask TIFF.
+        of: The class that heatmap and mask TIFF show; None takes the positive one.
     """
 
     threshold: float | None = None
@@ -31,3 +32,4 @@ class ExportOptions:
     side: int = 1600
     tiles: bool = False
     values: MaskValues = "255"
+    of: str | None = None

@@ -19,8 +19,7 @@ _MEANINGS = {
     "width": "width of the patch, level-0 px; may reach over the slide's edge",
     "height": "height of the patch, level-0 px; may reach over the slide's edge",
     "tissue": "tissue fraction of the patch, 0-1",
-    "prob_tumour": "probability of tumour in the patch, 0-1; null: could not be read",
-    "tumour": "1 where prob_tumour reaches the threshold, else 0; null: could not be read",
+    "class": "most likely class, or of a multilabel model none; null: could not be read",
 }
 
 
@@ -28,9 +27,11 @@ def tile_table(result: Result, threshold: float | None = None) -> pa.Table:
     """The tiles in plan order.
 
     Columns: ``x``, ``y``, ``width``, ``height`` (level-0 px, int64: the patch the model saw),
-    ``tissue``, ``prob_tumour`` (float32), ``tumour`` (uint8). ``prob_tumour`` and ``tumour`` are
-    null for tiles that could not be read. Probabilities are the patches' own: where patches
-    overlap, a cell of the heatmap is the mean of several rows.
+    ``tissue``, and ``prob_NAME`` (float32) for each class that has probabilities: of a tumour model
+    ``prob_tumour``. Then, of a binary model, its positive class, ``tumour`` (uint8, 1 from the
+    threshold on); of another, ``class``, the name. What concerns the model is null for tiles that
+    could not be read. Probabilities are the patches' own: where patches overlap, a cell of the
+    heatmap is the mean of several rows.
 
     Args:
         result: The result.
@@ -42,25 +43,35 @@ def tile_table(result: Result, threshold: float | None = None) -> pa.Table:
     """
     value = chosen_threshold(result, threshold)
     tiles = result.tile_table()
-    probability = tiles["probability"]
-    unreadable = np.isnan(probability)
+    classes = result.classes
+    planes = np.moveaxis(tiles["probability"], 0, -1)
+    probability = {one.name: classes.plane_of(one.name, planes) for one in classes.planes}
+    count = planes.shape[-1]
+    unreadable = np.isnan(next(iter(probability.values())))
     patch = result.record.grid.patch_0
-    width, height = (
-        np.full(len(probability), round(side), np.int64) for side in (patch.x, patch.y)
-    )
-    # In float32, as everywhere: 0.5 stored and 0.5 asked for must meet.
-    tumour = (probability >= np.float32(value)).astype(np.uint8)
+    width, height = (np.full(count, round(side), np.int64) for side in (patch.x, patch.y))
+    labels = classes.decide(planes[..., None, :], value)[0]
     columns = {
         "x": pa.array(tiles["x"]),
         "y": pa.array(tiles["y"]),
         "width": pa.array(width),
         "height": pa.array(height),
         "tissue": pa.array(tiles["tissue"]),
-        "prob_tumour": pa.array(probability, mask=unreadable),
-        "tumour": pa.array(tumour, mask=unreadable),
+        **{
+            f"prob_{name}": pa.array(np.ascontiguousarray(plane), mask=unreadable)
+            for name, plane in probability.items()
+        },
     }
+    if classes.task == "binary":
+        fixed = classes.positive in columns
+        columns[f"is_{classes.positive}" if fixed else classes.positive] = pa.array(
+            labels, mask=unreadable
+        )
+    else:
+        names = {label: one.name for label, one in classes.labels.items()}
+        columns["class"] = pa.array([names[int(label)] for label in labels], mask=unreadable)
     fields = [
-        pa.field(name, column.type, metadata={"meaning": _MEANINGS[name]})
+        pa.field(name, column.type, metadata={"meaning": _meaning(name)})
         for name, column in columns.items()
     ]
     record = result.record
@@ -72,6 +83,14 @@ def tile_table(result: Result, threshold: float | None = None) -> pa.Table:
     }
     metadata = {"wsi_pipeline": json.dumps({**about, "threshold": value}, ensure_ascii=False)}
     return pa.table(list(columns.values()), schema=pa.schema(fields, metadata=metadata))
+
+
+def _meaning(column: str) -> str:
+    if column.startswith("prob_"):
+        name = column.removeprefix("prob_")
+        return f"probability of {name} in the patch, 0-1; null: could not be read"
+    unlisted = f"1 where prob_{column} reaches the threshold, else 0; null: could not be read"
+    return _MEANINGS.get(column, unlisted)
 
 
 def write_csv(

@@ -7,6 +7,7 @@ from importlib import metadata
 import numpy as np
 
 from wsi_pipeline.analysis_settings import AnalysisSettings
+from wsi_pipeline.classes import Classes
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import RuntimeInfo
@@ -15,7 +16,7 @@ from wsi_pipeline.run.colours import compare_colours
 from wsi_pipeline.run.preparation import Preparation
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.slide.openslide_reader import library_version
-from wsi_pipeline.stitch.cells import TUMOUR, Cells
+from wsi_pipeline.stitch.cells import Cells
 from wsi_pipeline.stitch.record import (
     ControlsRecord,
     CountsRecord,
@@ -50,12 +51,14 @@ def describe(
     plan, grid = prepared.plan, prepared.plan.grid
     threshold = analysis.threshold or package.description.threshold.value
     counts = {item.name.lower(): int(np.count_nonzero(cells.coverage == item)) for item in Coverage}
-    tumour_mm2, tissue_mm2 = _areas(cells, grid, threshold)
+    areas, tissue_mm2 = _areas(cells, grid, threshold)
+    tumour_mm2 = areas[package.classes.label_of(package.classes.positive)]
     record = Record(
         slide=_slide(prepared, analysis),
         model=_model(package),
         configuration=analysis.model_dump(mode="json"),
         fingerprint=fingerprint,
+        classes=package.classes,
         threshold=threshold,
         grid=_grid(prepared),
         runtime=RuntimeRecord(**runtime.to_json()),
@@ -73,13 +76,16 @@ def describe(
         tumour_area_mm2=round(tumour_mm2, 6),
         tissue_area_mm2=round(tissue_mm2, 6),
         tumour_percent=round(100 * tumour_mm2 / tissue_mm2, 4) if tissue_mm2 else None,
-        controls=_controls(plan, answers),
+        class_areas_mm2={
+            one.name: round(areas[label], 6) for label, one in package.classes.labels.items()
+        },
+        controls=_controls(plan, answers, package.classes),
         colours=compare_colours(package, answers.colours),
         warnings=tuple(prepared.warnings),
         alarms=(),
         timings=timings,
     )
-    return replace(record, alarms=tuple(find_alarms(record, cells.probability)))
+    return replace(record, alarms=tuple(find_alarms(record, cells.positive)))
 
 
 def _slide(prepared: Preparation, analysis: AnalysisSettings) -> SlideRecord:
@@ -143,27 +149,27 @@ def _software() -> dict[str, str]:
     }
 
 
-def _controls(plan: Plan, answers: TileProbabilities) -> ControlsRecord:
+def _controls(plan: Plan, answers: TileProbabilities, classes: Classes) -> ControlsRecord:
+    planes = np.moveaxis(answers.controls, 0, -1)
+    positive = classes.plane_of(classes.positive, planes)
     return ControlsRecord(
         cells=tuple((column, row) for column, row in plan.controls.tolist()),
-        probabilities=tuple(
-            None if np.isnan(value) else float(value) for value in answers.controls
-        ),
+        probabilities=tuple(None if np.isnan(value) else float(value) for value in positive),
     )
 
 
 def _slide_score(cells: Cells) -> float | None:
     """The largest cell probability, as most published CAMELYON systems score slides."""
-    known = cells.probability[~np.isnan(cells.probability)]
+    known = cells.positive[~np.isnan(cells.positive)]
     return float(known.max()) if known.size else None
 
 
-def _areas(cells: Cells, grid: Grid, threshold: float) -> tuple[float, float]:
-    """Areas of tumour and of what was classified, mm²; cells end at the slide's edge."""
+def _areas(cells: Cells, grid: Grid, threshold: float) -> tuple[dict[int, float], float]:
+    """Areas of each label and of what was classified, mm²; cells end at the slide's edge."""
     columns = np.diff(grid.column_edges(grid.downsample, grid.level_size.width))
     rows = np.diff(grid.row_edges(grid.downsample, grid.level_size.height))
     px_mm2 = grid.downsample**2 * grid.mpp_0.x * grid.mpp_0.y / 1e6
     area = np.outer(rows, columns) * px_mm2
-    tumour = float(area[cells.decision(threshold) == TUMOUR].sum())
-    classified = float(area[cells.coverage == Coverage.CLASSIFIED].sum())
-    return tumour, classified
+    decision = cells.decision(threshold)
+    areas = {label: float(area[decision == label].sum()) for label in cells.classes.labels}
+    return areas, float(area[cells.coverage == Coverage.CLASSIFIED].sum())

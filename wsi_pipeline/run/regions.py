@@ -6,6 +6,7 @@ the colours of a few tiles. Reading overlaps with the model because a runtime ta
 ahead of those it computes and several regions run at once.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -56,14 +57,20 @@ class Region:
         """How many tiles of the plan it has."""
         return 0 if self.start is None else len(self.cells)
 
-    @property
-    def size(self) -> int:
-        """How many numbers it yields, see :attr:`RegionResult.values`."""
-        return len(self.cells) + _COLOUR_VALUES * len(self.sampled)
+    def size(self, answer: tuple[int, ...]) -> int:
+        """How many numbers it yields, see :attr:`RegionResult.values`.
 
-    def split(self, values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Probabilities ``(n,)`` and colours ``(k, 2, 3)`` out of its values."""
-        return values[: len(self.cells)], values[len(self.cells) :].reshape(-1, 2, 3)
+        Args:
+            answer: Shape of the model's answer for one patch.
+        """
+        return len(self.cells) * math.prod(answer) + _COLOUR_VALUES * len(self.sampled)
+
+    def split(
+        self, values: NDArray[np.float32], answer: tuple[int, ...]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Probabilities ``(n, *answer)`` and colours ``(k, 2, 3)`` out of its values."""
+        probabilities, colours = np.split(values, [len(self.cells) * math.prod(answer)])
+        return probabilities.reshape(-1, *answer), colours.reshape(-1, 2, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,8 @@ class RegionResult:
 
     Attributes:
         index: Which region.
-        probabilities: float32 ``(n,)`` in the region's order; NaN = unreadable.
+        probabilities: float32 in the region's order, ``(n,)``, or ``(n, planes)`` of a model that
+            is not binary; NaN = unreadable.
         colours: :func:`~wsi_pipeline.tissue.colours.patch_colours` of the sampled ones, float32
             ``(k, 2, 3)``.
         runtime_kind: Of the predictor that computed them.
@@ -119,7 +127,7 @@ class RegionResult:
     @property
     def values(self) -> NDArray[np.float32]:
         """All of it that has to be kept, as :meth:`Region.split` takes it apart."""
-        return np.concatenate([self.probabilities, self.colours.ravel()])
+        return np.concatenate([self.probabilities.ravel(), self.colours.ravel()])
 
 
 def cut_regions(plan: Plan) -> list[Region]:

@@ -12,28 +12,30 @@ class TileProbabilities:
 
     Args:
         plan: What is asked.
+        answer: Shape of the model's answer for one patch, ``()`` of a binary one.
 
     Attributes:
-        probabilities: One per tile in plan order, float32 ``(n,)``; NaN = unreadable or not there
-            yet.
-        controls: One per control, float32 ``(k,)``; the same.
+        probabilities: One answer per tile in plan order, float32 ``(n, *answer)``; NaN = unreadable
+            or not there yet.
+        controls: One per control, float32 ``(k, *answer)``; the same.
         colours: :func:`~wsi_pipeline.tissue.colours.patch_colours` of the sampled tiles, float32
             ``(s, 2, 3)``.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, answer: tuple[int, ...]) -> None:
+        self._answer = answer
         self._sampled = spread(len(plan), SAMPLED_TILES)
-        self.probabilities = np.full(len(plan), np.nan, np.float32)
-        self.controls = np.full(len(plan.controls), np.nan, np.float32)
+        self.probabilities = np.full((len(plan), *answer), np.nan, np.float32)
+        self.controls = np.full((len(plan.controls), *answer), np.nan, np.float32)
         self.colours = np.full((len(self._sampled), 2, 3), np.nan, np.float32)
 
     def take(self, region: Region, values: NDArray[np.float32]) -> int:
         """Put a region's values where they belong; returns how many tiles could not be read."""
-        probabilities, colours = region.split(values)
+        probabilities, colours = region.split(values, self._answer)
         if region.start is None:
             self.controls[:] = probabilities
             return 0
         self.probabilities[region.start : region.start + region.tiles] = probabilities
         first = int(np.searchsorted(self._sampled, region.start))
         self.colours[first : first + len(colours)] = colours
-        return int(np.isnan(probabilities).sum())
+        return int(np.isnan(probabilities).any(axis=tuple(range(1, probabilities.ndim))).sum())

@@ -23,7 +23,8 @@ METADATA = "zarr.json"
 #: Chunks in a shard of the mask; a test holds it and the layout together.
 SHARD_CHUNKS = 16
 _ATTRIBUTES = "wsi_pipeline"
-_SHARDED = "labels/tumour/"
+#: Where the mask is, which is stored in shards; a test holds it and the layout together.
+_SHARDED = ("labels/tumour/", "labels/classes/")
 _CRC_BYTES = 4
 _INDEX_BYTES = 16 * SHARD_CHUNKS + _CRC_BYTES
 #: Offset and length of a chunk that is not there.

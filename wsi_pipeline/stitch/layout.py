@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from wsi_pipeline.classes import NOT_ANALYSED, Classes
 from wsi_pipeline.geometry import Mpp, PerAxis
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.tiles.plan import Coverage
@@ -10,13 +11,13 @@ from wsi_pipeline.tiles.plan import Coverage
 FORMAT_VERSION = 1
 NGFF_VERSION = "0.5"
 ATTRIBUTES = "wsi_pipeline"
-TUMOUR_LABEL = "labels/tumour"
+LABELS = "labels"
 COVERAGE_LABEL = "labels/coverage"
 TILES = "tiles"
 
 #: Values no array ever holds, so that a lost chunk cannot be mistaken for data.
 PROBABILITY_FILL = -1.0
-TUMOUR_FILL = 254
+MASK_FILL = 254
 COVERAGE_FILL = 254
 POSITION_FILL = -1
 
@@ -34,11 +35,29 @@ _COVERAGE_COLOURS = {
     Coverage.UNREADABLE: (213, 0, 0, 160),
     Coverage.REJECTED: (255, 143, 0, 160),
 }
-TUMOUR_COLOURS = {0: (0, 0, 0, 0), 1: (213, 0, 0, 128), 255: (158, 158, 158, 64)}
+_NO_CLASS_COLOUR = (0, 0, 0, 0)
+_NOT_ANALYSED_COLOUR = (158, 158, 158, 64)
+#: Opacity of a class in the mask, so that the slide shows below it.
+_MASK_ALPHA = 128
+
+
+def mask_name(classes: Classes) -> str:
+    """Name of the label image that says the class of each px: ``tumour`` or ``classes``."""
+    return "tumour" if classes.task == "binary" and classes.positive == "tumour" else "classes"
+
+
+def mask_path(classes: Classes) -> str:
+    """Where the mask is in a store."""
+    return f"{LABELS}/{mask_name(classes)}"
 
 
 def multiscale(
-    name: str, datasets: Sequence[tuple[str, PerAxis]], mpp_0: Mpp, kind: str
+    name: str,
+    datasets: Sequence[tuple[str, PerAxis]],
+    mpp_0: Mpp,
+    kind: str,
+    *,
+    planes: bool = False,
 ) -> dict[str, Any]:
     """A ``multiscales`` entry: y and x in µm, the centre of slide px (0, 0) at the origin.
 
@@ -50,11 +69,15 @@ def multiscale(
         datasets: Path and level-0 px per array px, finest first.
         mpp_0: µm per level-0 px.
         kind: How coarser arrays are made from finer ones.
+        planes: Whether the arrays have a plane for each class before y and x.
     """
+    channel = [{"name": "c", "type": "channel"}] if planes else []
+    scale, shift = ([1.0], [0.0]) if planes else ([], [])
     return {
         "name": name,
         "type": kind,
         "axes": [
+            *channel,
             {"name": "y", "type": "space", "unit": "micrometer"},
             {"name": "x", "type": "space", "unit": "micrometer"},
         ],
@@ -62,10 +85,14 @@ def multiscale(
             {
                 "path": path,
                 "coordinateTransformations": [
-                    {"type": "scale", "scale": [px.y * mpp_0.y, px.x * mpp_0.x]},
+                    {"type": "scale", "scale": [*scale, px.y * mpp_0.y, px.x * mpp_0.x]},
                     {
                         "type": "translation",
-                        "translation": [(px.y - 1) / 2 * mpp_0.y, (px.x - 1) / 2 * mpp_0.x],
+                        "translation": [
+                            *shift,
+                            (px.y - 1) / 2 * mpp_0.y,
+                            (px.x - 1) / 2 * mpp_0.x,
+                        ],
                     },
                 ],
             }
@@ -79,10 +106,34 @@ def grid_datasets(grid: Grid, levels: int) -> list[tuple[str, PerAxis]]:
     return [(str(index), grid.cell_0 * 2**index) for index in range(levels)]
 
 
-def tumour_label() -> dict[str, Any]:
-    """The ``image-label`` entry of the tumour mask."""
-    meanings = {0: "not tumour", 1: "tumour", 255: "not analysed"}
-    return _image_label(TUMOUR_COLOURS, meanings)
+def mask_colours(classes: Classes) -> dict[int, tuple[int, int, int, int]]:
+    """Red, green, blue and opacity of every label of the mask, 0-255."""
+    colours = {
+        label: (*one.rgb, _MASK_ALPHA) if one.colour else _NO_CLASS_COLOUR
+        for label, one in classes.labels.items()
+    }
+    return {**colours, NOT_ANALYSED: _NOT_ANALYSED_COLOUR}
+
+
+def mask_label(classes: Classes) -> dict[str, Any]:
+    """The ``image-label`` entry of the mask."""
+    meanings = {label: one.name for label, one in classes.labels.items()}
+    if mask_name(classes) == "tumour":
+        meanings[0] = "not tumour"
+    return _image_label(mask_colours(classes), {**meanings, NOT_ANALYSED: "not analysed"})
+
+
+def channels(classes: Classes) -> list[dict[str, Any]]:
+    """The ``omero`` channels of the probability: a class each, with its name and colour."""
+    return [
+        {
+            "label": one.name,
+            "color": one.colour.removeprefix("#").upper(),
+            "active": True,
+            "window": {"min": 0.0, "max": 1.0, "start": 0.0, "end": 1.0},
+        }
+        for one in classes.planes
+    ]
 
 
 def coverage_label() -> dict[str, Any]:

@@ -6,12 +6,13 @@ which is what older results give. Lengths in px are of level 0 where the name en
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from wsi_pipeline.classes import TUMOUR_OR_NORMAL, Classes
 from wsi_pipeline.errors import ResultError
 from wsi_pipeline.geometry import NO_STRETCH, Mpp, PerAxis, Size
 
@@ -238,7 +239,8 @@ class Record:
         model: The model package.
         configuration: The settings as they were given, by name.
         fingerprint: Of the settings, with what they leave to the package filled in.
-        threshold: Probability at and above which a cell is tumour.
+        classes: What the model answers for; of older results normal and tumour.
+        threshold: Probability at and above which a cell of a binary model is positive.
         grid: The analysis grid.
         runtime: What computed.
         software: Versions by name.
@@ -246,11 +248,13 @@ class Record:
         tiles: Tiles classified.
         tissue: How tissue was found.
         pixels: How px were decoded: ``openslide``, ``tiles`` or ``tiff``.
-        slide_score: Largest cell probability, 0-1; None where nothing was classified.
+        slide_score: Largest cell probability of the positive class, 0-1; None where nothing was
+            classified.
         slide_score_rule: How the score is made, in words.
-        tumour_area_mm2: Area called tumour.
+        tumour_area_mm2: Area whose label is the positive class.
         tissue_area_mm2: Area that was classified.
         tumour_percent: The former of the latter; None where nothing was classified.
+        class_areas_mm2: Area of every label by its name; empty in older results.
         controls: Clean glass the model was asked about; None in results older than controls.
         colours: Of the tissue; None in results older than these.
         warnings: Oddities of the slide, in words.
@@ -262,6 +266,7 @@ class Record:
     model: ModelRecord
     configuration: dict[str, Any]
     fingerprint: str
+    classes: Classes = TUMOUR_OR_NORMAL
     threshold: float
     grid: GridRecord
     runtime: RuntimeRecord
@@ -275,6 +280,7 @@ class Record:
     tumour_area_mm2: float
     tissue_area_mm2: float
     tumour_percent: float | None
+    class_areas_mm2: dict[str, float] = field(default_factory=dict)
     controls: ControlsRecord | None = None
     colours: ColoursRecord | None = None
     warnings: tuple[str, ...]
@@ -336,7 +342,7 @@ def read_seal(attributes: Mapping[str, Any], store: Path) -> Seal:
 def to_plain(value: Any) -> Any:
     """A record, or a part of one, as dictionaries and lists."""
     if is_dataclass(value):
-        return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+        return {one.name: to_plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, Mapping):
         return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -11,6 +11,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import ZipStore
 
+from wsi_pipeline.classes import Classes
 from wsi_pipeline.errors import ResultError
 from wsi_pipeline.geometry import Mpp, PerAxis
 from wsi_pipeline.stitch import layout
@@ -100,12 +101,12 @@ class Result:
 
     @property
     def slide_score(self) -> float | None:
-        """Largest cell probability, 0-1; None where nothing was classified."""
+        """Largest probability of the positive class, 0-1; None where nothing was classified."""
         return self.record.slide_score
 
     @property
     def tumour_area_mm2(self) -> float:
-        """Area called tumour."""
+        """Area whose label is the positive class."""
         return self.record.tumour_area_mm2
 
     @property
@@ -144,8 +145,17 @@ class Result:
         return self.record.threshold
 
     @property
+    def classes(self) -> Classes:
+        """What the model answers for."""
+        return self.record.classes
+
+    @property
     def probability(self) -> NDArray[np.float32]:
-        """Probability per grid cell, ``(rows, columns)``; NaN = not classified."""
+        """Probability per grid cell; NaN = not classified.
+
+        ``(rows, columns)`` of a binary model, of its positive class; else ``(planes, rows,
+        columns)``, as :attr:`~wsi_pipeline.classes.Classes.planes` names them.
+        """
         return cast("NDArray[np.float32]", self.array("0")[...])
 
     @property
@@ -153,17 +163,36 @@ class Result:
         """Coverage per grid cell, ``(rows, columns)``."""
         return cast("NDArray[np.uint8]", self.array(f"{layout.COVERAGE_LABEL}/0")[...])
 
+    def mask(self, level: int = 0) -> zarr.Array[Any]:
+        """The label of each px at a level of the store; 0 is the slide's analysis level.
+
+        :attr:`~wsi_pipeline.classes.Classes.labels` names the labels; 255 = not analysed.
+        """
+        return self.array(f"{layout.mask_path(self.classes)}/{level}")
+
     def tumour(self, level: int = 0) -> zarr.Array[Any]:
-        """The tumour mask at a level of the store; 0 is the slide's analysis level."""
-        return self.array(f"{layout.TUMOUR_LABEL}/{level}")
+        """The mask of a tumour model: 0 = not tumour, 1 = tumour, 255 = not analysed.
+
+        Raises:
+            ResultError: the model has other classes; :meth:`mask` is for any.
+        """
+        if layout.mask_name(self.classes) != "tumour":
+            raise ResultError(
+                self.path, f"has no tumour mask but one of {', '.join(self.classes.names)}"
+            )
+        return self.mask(level)
 
     @property
-    def tumour_levels(self) -> int:
-        """How many levels the tumour mask has."""
-        return sum(path.startswith(layout.TUMOUR_LABEL) for path in self.seal.arrays)
+    def mask_levels(self) -> int:
+        """How many levels the mask has."""
+        folder = f"{layout.mask_path(self.classes)}/"
+        return sum(path.startswith(folder) for path in self.seal.arrays)
 
     def tile_table(self) -> dict[str, NDArray[Any]]:
-        """Columns ``x``, ``y`` (level-0 px), ``tissue``, ``probability``, in plan order."""
+        """Columns ``x``, ``y`` (level-0 px), ``tissue``, ``probability``, in plan order.
+
+        ``probability`` is ``(n,)`` of a binary model, else ``(n, planes)``.
+        """
         keys = ("x", "y", "tissue", "probability")
         return {key: cast("NDArray[Any]", self.array(f"tiles/{key}")[...]) for key in keys}
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from wsi_pipeline import durable
+from wsi_pipeline.classes import Classes
 from wsi_pipeline.errors import ResultExistsError
 from wsi_pipeline.geometry import PerAxis
 from wsi_pipeline.slide.info import Level
@@ -43,7 +44,8 @@ def write_store(
         folder: Must not exist yet.
         name: Of the image, the slide's.
         plan: The tiles.
-        probabilities: One per tile in plan order; NaN = unreadable.
+        probabilities: One answer per tile in plan order, ``(n,)`` of a binary model, else
+            ``(n, planes)``; NaN = unreadable.
         cells: What they were stitched to.
         threshold: Decides the mask.
         levels: The slide's levels, finest first.
@@ -51,20 +53,23 @@ def write_store(
             ``digest`` are added.
     """
     hashes: dict[str, str] = {}
+    mask = layout.mask_path(cells.classes)
     root = zarr.create_group(folder, zarr_format=3)
     drawn = _draw(plan, cells, threshold, levels)
     # Hashing the mask takes longest: it goes on beside all writing. Level 0 has three quarters of
     # the px, the second thread does the others.
     with ThreadPoolExecutor(2) as hasher:
         pending = {
-            f"{layout.TUMOUR_LABEL}/{index}": hasher.submit(level.sha256)
-            for index, level in enumerate(drawn)
+            f"{mask}/{index}": hasher.submit(level.sha256) for index, level in enumerate(drawn)
         }
         # OME-Zarr wants an image and its labels to have equally many levels.
         _write_probability(root, name, plan, cells, len(drawn), hashes)
         labels = root.create_group("labels")
-        labels.attrs["ome"] = {"version": layout.NGFF_VERSION, "labels": ["tumour", "coverage"]}
-        _write_tumour(root, folder, plan, drawn, levels)
+        labels.attrs["ome"] = {
+            "version": layout.NGFF_VERSION,
+            "labels": [layout.mask_name(cells.classes), "coverage"],
+        }
+        _write_labels(root, folder, plan, cells.classes, drawn, levels)
         _write_coverage(root, plan, cells, len(drawn), hashes)
         _write_tiles(root, plan, probabilities, hashes)
         hashes.update({path: future.result() for path, future in pending.items()})
@@ -131,8 +136,12 @@ def _write_probability(
     for path, _ in datasets:
         _write_small(root, path, values, layout.PROBABILITY_FILL, hashes)
         values = _halved(values)
-    entry = layout.multiscale(name, datasets, plan.grid.mpp_0, "maximum")
-    root.attrs["ome"] = {"version": layout.NGFF_VERSION, "multiscales": [entry]}
+    planes = values.ndim > 2
+    entry = layout.multiscale(name, datasets, plan.grid.mpp_0, "maximum", planes=planes)
+    ome: dict[str, Any] = {"version": layout.NGFF_VERSION, "multiscales": [entry]}
+    if planes:
+        ome["omero"] = {"channels": layout.channels(cells.classes)}
+    root.attrs["ome"] = ome
 
 
 def _draw(
@@ -150,20 +159,25 @@ def _draw(
     ]
 
 
-def _write_tumour(
-    root: zarr.Group, folder: Path, plan: Plan, drawn: list[DrawnLevel], levels: tuple[Level, ...]
+def _write_labels(
+    root: zarr.Group,
+    folder: Path,
+    plan: Plan,
+    classes: Classes,
+    drawn: list[DrawnLevel],
+    levels: tuple[Level, ...],
 ) -> None:
-    grid = plan.grid
-    group = root.create_group(layout.TUMOUR_LABEL)
+    grid, path = plan.grid, layout.mask_path(classes)
+    group = root.create_group(path)
     datasets: list[tuple[str, PerAxis]] = []
     for index, (level, of_level) in enumerate(zip(levels[grid.level :], drawn, strict=True)):
-        _write_mask(group, folder / layout.TUMOUR_LABEL, str(index), of_level)
+        _write_mask(group, folder / path, str(index), of_level)
         datasets.append((str(index), PerAxis.of(level.downsample)))
-    entry = layout.multiscale("tumour", datasets, grid.mpp_0, "nearest")
+    entry = layout.multiscale(layout.mask_name(classes), datasets, grid.mpp_0, "nearest")
     group.attrs["ome"] = {
         "version": layout.NGFF_VERSION,
         "multiscales": [entry],
-        "image-label": layout.tumour_label(),
+        "image-label": layout.mask_label(classes),
     }
 
 
@@ -202,17 +216,24 @@ def _write_small(
     root: zarr.Group, path: str, values: NDArray[Any], fill: float, hashes: dict[str, str]
 ) -> None:
     """An array that fits into memory, in chunks small enough for a viewer."""
-    side = layout.GRID_CHUNK if values.ndim > 1 else layout.GRID_CHUNK**2
+    name = path.split("/", maxsplit=1)[0]
+    if name == layout.TILES:
+        sides, axes = (layout.GRID_CHUNK**2, *values.shape[1:]), ("tile", "class")[: values.ndim]
+    else:
+        sides, axes = (
+            (1, layout.GRID_CHUNK, layout.GRID_CHUNK)[-values.ndim :],
+            ("c", "y", "x")[-values.ndim :],
+        )
     array = root.create_array(
         path,
         shape=values.shape,
         dtype=values.dtype,
-        chunks=tuple(max(1, min(side, n)) for n in values.shape),
+        chunks=tuple(max(1, min(side, n)) for side, n in zip(sides, values.shape, strict=True)),
         fill_value=fill,
         filters=[],
         serializer=BytesCodec(),
         compressors=[ZstdCodec(level=3), Crc32cCodec()],
-        dimension_names=("y", "x") if values.ndim > 1 else ("tile",),
+        dimension_names=axes,
         config={"write_empty_chunks": True},
     )
     if values.size:
@@ -232,13 +253,13 @@ def _write_mask(group: zarr.Group, folder: Path, path: str, drawn: DrawnLevel) -
         dtype=np.uint8,
         chunks=(chunk, chunk),
         shards=(shard, shard),
-        fill_value=layout.TUMOUR_FILL,
+        fill_value=layout.MASK_FILL,
         filters=[],
         serializer=BytesCodec(),
         compressors=[ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec()],
         dimension_names=("y", "x"),
     )
-    encoder = ShardEncoder(drawn, chunk, per_side, layout.TUMOUR_FILL)
+    encoder = ShardEncoder(drawn, chunk, per_side, layout.MASK_FILL)
     for row in range(-(-size.height // shard)):
         place = folder / path / "c" / str(row)
         place.mkdir(parents=True)
@@ -248,8 +269,9 @@ def _write_mask(group: zarr.Group, folder: Path, path: str, drawn: DrawnLevel) -
 
 def _halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Maxima of 2 × 2 cells, NaN only where all are: a small focus must not fade in overviews."""
-    rows, columns = values.shape
-    padded = np.pad(values, ((0, rows % 2), (0, columns % 2)), constant_values=np.nan)
-    quads = padded.reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2)
-    largest: NDArray[np.float32] = np.fmax.reduce(np.fmax.reduce(quads, axis=3), axis=1)
+    *planes, rows, columns = values.shape
+    odd = [(0, 0)] * len(planes) + [(0, rows % 2), (0, columns % 2)]
+    padded = np.pad(values, odd, constant_values=np.nan)
+    quads = padded.reshape(*planes, padded.shape[-2] // 2, 2, padded.shape[-1] // 2, 2)
+    largest: NDArray[np.float32] = np.fmax.reduce(np.fmax.reduce(quads, axis=-1), axis=-2)
     return largest

@@ -94,6 +94,6 @@ def test_the_mask_is_the_stored_one(tmp_path: Path) -> None:
     result = build_result(tmp_path, values, name="s", size=Size(470, 333))
     truth = BoxTruth(((130, 40, 222, 180),))
     found = measure_overlap(decide(result), truth)
-    stored = np.asarray(result.tumour(0)[...]) == 1
+    stored = np.asarray(result.mask(0)[...]) == 1
     tumour = truth.window(0, 0, 470, 333, 1)
     assert (found.mask, found.both) == (stored.sum(), (stored & tumour).sum())

@@ -67,7 +67,7 @@ def test_tiles_and_levels_cover_the_grid(
     monkeypatch.setattr(cell_tiles, "TILE", 8)
     result = mixed(make_result)
     levels = cell_levels(result)
-    assert len(levels) == result.tumour_levels == 2
+    assert len(levels) == result.mask_levels == 2
     assert [(level.columns, level.rows) for level in levels] == [(30, 21), (15, 11)]
     assert [level.cell_0.x for level in levels] == [100, 200]
     for index, level in enumerate(levels):

@@ -41,7 +41,7 @@ def test_openslide_sees_the_stored_mask(make_result: MakeResult, tmp_path: Path)
         assert float(slide.properties["openslide.mpp-x"]) == pytest.approx(1.0, rel=1e-5)
         assert float(slide.properties["openslide.mpp-y"]) == pytest.approx(1.0, rel=1e-5)
         for level in (0, 1):
-            stored = result.tumour(level)[...]
+            stored = result.mask(level)[...]
             np.testing.assert_array_equal(level_of(slide, level), np.where(stored == 1, 255, 0))
 
 
@@ -50,7 +50,7 @@ def test_class_values_and_px_that_are_not_square(make_result: MakeResult, tmp_pa
     coverage[3:] = 0
     result = make_result(coverage=coverage, mpp=Mpp(0.5, 0.4))
     write_tiff(result, tmp_path / "mask.tiff", values="class")
-    stored = result.tumour(0)[...]
+    stored = result.mask(0)[...]
     assert set(np.unique(stored)) == {0, 1, 255}
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "mask.tiff", key=0), stored)
     with openslide.OpenSlide(tmp_path / "mask.tiff") as slide:
@@ -65,7 +65,7 @@ def test_a_slide_without_pyramid_gets_one(make_result: MakeResult, tmp_path: Pat
         assert [page.shape for page in pages] == [(3001, 5000), (1500, 2500), (750, 1250)]
         assert [page.subfiletype for page in pages] == [0, 1, 1]
         coarse = pages[2].asarray()
-    fine = np.asarray(result.tumour(0)[...])[2::4, 2::4]
+    fine = np.asarray(result.mask(0)[...])[2::4, 2::4]
     assert np.mean(coarse == np.where(fine[:750] == 1, 255, 0)) > 0.99
 
 

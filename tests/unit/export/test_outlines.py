@@ -156,5 +156,5 @@ def test_overlapping_and_resampled_grids_agree_with_the_mask(make_result: MakeRe
         tiles=np.random.default_rng(2).random((20, 31), np.float32), threshold=0.6,
     )  # fmt: skip
     regions = tumour_regions(decide(result))
-    mask = result.tumour(0)[...]
+    mask = result.mask(0)[...]
     assert sum(r.outline.area for r in regions) == np.count_nonzero(mask == 1) * 16

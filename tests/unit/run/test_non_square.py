@@ -130,7 +130,7 @@ def test_the_model_sees_the_patches_of_the_slide_with_square_px(
 def test_masks_lie_on_the_slide_px_for_px(analyse: Callable[..., Analysed]) -> None:
     result = analyse(SQUEEZED).result
     for level in range(3):
-        mask = np.asarray(result.tumour(level)[...])
+        mask = np.asarray(result.mask(level)[...])
         assert mask.shape == (1536 >> level, 1024 >> level)
         rows, columns = np.nonzero(mask == 1)
         box = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
@@ -215,7 +215,7 @@ def test_a_level_is_made_square_too(analyse: Callable[..., Analysed]) -> None:
     squeezed = analyse(SQUEEZED, level=1)
     facts = squeezed.result.attributes
     assert facts["grid"]["mpp"] == pytest.approx({"x": 1.0, "y": 1.0})
-    assert squeezed.result.tumour(0).shape == (768, 512)
+    assert squeezed.result.mask(0).shape == (768, 512)
     assert squeezed.decision.probability.shape == (6, 8)
     # Cells of 64 µm: the tumour's edges lie in the middle of some.
     assert facts["tissue_area_mm2"] == pytest.approx(416 * 384 / 1e6, abs=64 * 384 / 1e6)

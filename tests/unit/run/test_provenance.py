@@ -34,6 +34,7 @@ KEYS = {
     },
     "configuration": None,
     "fingerprint": {},
+    "classes": {"task": {}, "members": None, "positive": {}},
     "threshold": {},
     "grid": {
         "columns": {},
@@ -59,6 +60,7 @@ KEYS = {
     "tumour_area_mm2": {},
     "tissue_area_mm2": {},
     "tumour_percent": {},
+    "class_areas_mm2": None,
     "controls": {"cells": None, "probabilities": None},
     "colours": {
         "tiles": {},

@@ -56,7 +56,7 @@ def test_regions_cover_the_plan_once(
     assert [region.cells.tolist() for region in others] == (
         [plan.controls.tolist()] * bool(controls)
     )
-    assert all((region.tiles, region.size) == (0, controls) for region in others)
+    assert all((region.tiles, region.size(())) == (0, controls) for region in others)
 
 
 @pytest.mark.parametrize("tiles", [1, 9, 64, 65, 300])
@@ -77,9 +77,9 @@ def test_answers_come_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REGION_TILES", 8)
     plan, rng = plan_of(100, 3), np.random.default_rng(1)
     regions = cut_regions(plan)
-    values = {region.index: rng.random(region.size).astype(np.float32) for region in regions}
+    values = {region.index: rng.random(region.size(())).astype(np.float32) for region in regions}
     values[2][5] = values[len(regions) - 1][1] = np.nan
-    forwards, backwards = TileProbabilities(plan), TileProbabilities(plan)
+    forwards, backwards = TileProbabilities(plan, ()), TileProbabilities(plan, ())
     lost = [forwards.take(region, values[region.index]) for region in regions]
     for region in reversed(regions):
         backwards.take(region, values[region.index])
@@ -98,8 +98,8 @@ def test_what_is_kept_is_taken_apart_again() -> None:
     done = classify_region(
         slide, FakePredictor(patch_px=32), GRID, region.cells, sampled=region.sampled
     )
-    assert len(done.values) == region.size == 20 + 3 * 6
-    probabilities, colours = region.split(done.values)
+    assert len(done.values) == region.size(()) == 20 + 3 * 6
+    probabilities, colours = region.split(done.values, ())
     assert np.array_equal(probabilities, done.probabilities, equal_nan=True)
     assert np.array_equal(colours[0], patch_colours(tissue()[:32, :32]))
     assert np.array_equal(colours[2], patch_colours(tissue()[32:64, 288:320]))

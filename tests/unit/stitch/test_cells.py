@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from wsi_pipeline.classes import NOT_ANALYSED
 from wsi_pipeline.geometry import Mpp, Size
 from wsi_pipeline.grid import Grid
-from wsi_pipeline.stitch.cells import NOT_ANALYSED, NOT_TUMOUR, TUMOUR, Cells, stitch_cells
+from wsi_pipeline.stitch.cells import NOT_TUMOUR, TUMOUR, Cells, stitch_cells
 from wsi_pipeline.tiles.plan import Coverage, Plan
 
 

@@ -1,17 +1,21 @@
 """What is given away is compared with its checksums: every byte of every file counts."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from wsi_pipeline.classes import TUMOUR_OR_NORMAL
 from wsi_pipeline.errors import ResultError
 from wsi_pipeline.export.archive import write_zip
 from wsi_pipeline.stitch import checksums
 from wsi_pipeline.stitch.checksums import SHARD_CHUNKS, check_files, local_store
-from wsi_pipeline.stitch.layout import ATTRIBUTES, MASK_CHUNK, MASK_SHARD, TUMOUR_LABEL
+from wsi_pipeline.stitch.layout import ATTRIBUTES, MASK_CHUNK, MASK_SHARD, mask_path
 from wsi_pipeline.stitch.result import Result
+
+TUMOUR_LABEL = mask_path(TUMOUR_OR_NORMAL)
 
 #: Of the root's own metadata no checksum knows the spaces between the parts.
 _ROOT = "zarr.json"
@@ -28,7 +32,9 @@ def names_in(store: Path) -> list[str]:
 
 def test_the_names_are_the_layouts() -> None:
     assert (MASK_SHARD // MASK_CHUNK) ** 2 == SHARD_CHUNKS
-    assert f"{TUMOUR_LABEL}/" == checksums._SHARDED
+    assert f"{TUMOUR_LABEL}/" in checksums._SHARDED
+    other = replace(TUMOUR_OR_NORMAL, task="multiclass")
+    assert f"{mask_path(other)}/" in checksums._SHARDED
     assert checksums._ATTRIBUTES == ATTRIBUTES
 
 

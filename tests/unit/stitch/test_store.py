@@ -45,10 +45,10 @@ def test_what_is_written_comes_back(make_store: MakeStore) -> None:
     classified = result.coverage == Coverage.CLASSIFIED
     assert np.array_equal(~np.isnan(result.probability), classified)
     assert (result.name, result.threshold, result.mpp_0) == ("a", 0.5, Mpp(0.5, 0.25))
-    assert result.tumour_levels == 2
-    mask = np.asarray(result.tumour(0)[...])
+    assert result.mask_levels == 2
+    mask = np.asarray(result.mask(0)[...])
     assert mask.shape == (403, 611)
-    assert result.tumour(1).shape == (100, 152)
+    assert result.mask(1).shape == (100, 152)
     decided = np.where(classified, result.probability >= 0.5, 255)
     assert np.array_equal(mask, decided.repeat(15, 0).repeat(15, 1)[:403, :611])
     table = result.tile_table()
@@ -213,5 +213,5 @@ def test_a_store_without_a_tile_is_whole(tmp_path: Path) -> None:
         attributes={"slide": {"name": "a"}},
     )
     result = verify(tmp_path / "empty.zarr")
-    assert (np.asarray(result.tumour(0)[...]) == 255).all()
+    assert (np.asarray(result.mask(0)[...]) == 255).all()
     assert len(result.tile_table()["x"]) == 0
