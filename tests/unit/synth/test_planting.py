@@ -83,6 +83,7 @@ def test_the_mask_has_the_later_of_two(nested: SynthSlide) -> None:
     counted = {kind: int((expected == CLASSES.index(kind)).sum()) for kind in KINDS}
     assert nested.kind_px == counted
     assert nested.tumour_px == counted["tumour"]
+    assert nested.classes is not None
     with tifffile.TiffFile(nested.classes) as tiff:
         said = json.loads(tiff.pages.first.description)
     assert said == {"wsi_pipeline_classes": ["normal", "tumour", "necrosis", "mucin"]}
