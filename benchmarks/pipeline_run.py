@@ -16,7 +16,10 @@ BORN = time.time()
 
 from wsi_pipeline.analysis_settings import AnalysisSettings  # noqa: E402 - the clock above comes first
 from wsi_pipeline.model.loaded import LOADED, model_loading  # noqa: E402
-from wsi_pipeline.model.package import ModelPackage, load_package  # noqa: E402
+from wsi_pipeline.model.package import (  # noqa: E402
+    ModelPackage,
+    load_package,
+)
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device  # noqa: E402
 
 

@@ -46,7 +46,7 @@ class ModelOut(BaseModel):
             mpp=description.mpp,
             level=description.level,
             patch_px=description.patch_px,
-            classes=list(description.classes),
+            classes=[one.name for one in description.classes],
             positive=description.positive,
             threshold=description.threshold.value,
             threshold_chosen=description.threshold.chosen,

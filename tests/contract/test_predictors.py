@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from wsi_pipeline.classes import TUMOUR_OR_NORMAL
 from wsi_pipeline.model.cascade import CascadePredictor, Stage
+from wsi_pipeline.model.description import Precision
 from wsi_pipeline.model.openvino_runtime import OpenVinoPredictor, cpu_precisions
-from wsi_pipeline.model.package import ModelPackage, Precision
+from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
 from wsi_pipeline.model.torch_runtime import TorchCpuPredictor, TorchCudaPredictor
 from wsi_pipeline.testing import FakePredictor, check_predictor, red_share
@@ -61,7 +63,9 @@ def test_a_cascade_of_fakes() -> None:
         Stage(FakePredictor(rough, batch_size=6, patch_px=16, precision="int8"), 1.0),
         Stage(FakePredictor(batch_size=2, patch_px=16), 0.0),
     ]
-    check_predictor(CascadePredictor(stages, THRESHOLD), patches, red_share(patches), 0.05)
+    check_predictor(
+        CascadePredictor(stages, TUMOUR_OR_NORMAL, THRESHOLD), patches, red_share(patches), 0.05
+    )
 
 
 def test_the_fake() -> None:

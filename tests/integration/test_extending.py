@@ -10,11 +10,12 @@ from typer.testing import CliRunner
 
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.cli import app
-from wsi_pipeline.errors import UsageError
+from wsi_pipeline.errors import PackageError, UsageError
 from wsi_pipeline.export.formats import FORMATS, ExportFormat
 from wsi_pipeline.export.options import ExportOptions
-from wsi_pipeline.model import network, package, runtime
-from wsi_pipeline.model.package import Architecture, ModelPackage, Precision, load_package
+from wsi_pipeline.model import network, runtime
+from wsi_pipeline.model.description import Architecture, Precision
+from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.predictor import Predictor, predict_all
 from wsi_pipeline.model.runtime import Runtime, RuntimeRequest, load_predictor
 from wsi_pipeline.pipeline import Work, analyse_slide
@@ -63,11 +64,11 @@ def images(tmp_path: Path) -> Path:
 class _MeanColour(nn.Module):
     """One convolution, the mean over the patch, one unit."""
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, units: int) -> None:
         super().__init__()
         self.colours = nn.Conv2d(3, 8, 1)
         self.dropout = nn.Dropout(architecture.dropout)
-        self.fc = nn.Linear(8, 1)
+        self.fc = nn.Linear(8, units)
 
     def forward(self, patches: Tensor) -> Tensor:
         pooled = self.colours(patches).relu().mean((2, 3))
@@ -78,7 +79,6 @@ class _MeanColour(nn.Module):
 def test_a_network_and_a_recipe(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(package, "NETWORKS", [*package.NETWORKS, "mean-colour"])
     monkeypatch.setitem(network.BUILDERS, "mean-colour", _MeanColour)
     recipe = tmp_path / "mean-colour.yaml"
     recipe.write_text(RECIPE)
@@ -106,10 +106,9 @@ def test_a_network_and_a_recipe(
     predictor.close()
 
 
-def test_every_network_has_a_builder() -> None:
-    assert set(package.NETWORKS) == set(network.BUILDERS)
-    with pytest.raises(ValueError, match="choose one of inception_v3"):
-        Architecture(name="none-of-ours")
+def test_a_network_nobody_has() -> None:
+    with pytest.raises(PackageError, match="did you mean resnet50"):
+        network.build_network(Architecture(name="resnett50"), 1, 224)
 
 
 def _load_red_share(

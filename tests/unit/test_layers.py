@@ -19,6 +19,7 @@ BASICS = {"errors", "geometry", "durable"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "geometry": set(),
+    "classes": set(),
     "durable": set(),
     "settings": set(),
     "analysis_settings": {"geometry"},
@@ -26,12 +27,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "grid": BASICS | {"slide"},
     "tissue": BASICS | {"slide", "grid"},
     "tiles": BASICS | {"slide", "grid", "tissue"},
-    "model": {"errors", "durable", "analysis_settings"},
-    "stitch": BASICS | {"slide", "grid", "tiles"},
-    "run": BASICS | {"analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"},
+    "model": {"errors", "durable", "classes", "analysis_settings"},
+    "stitch": BASICS | {"classes", "slide", "grid", "tiles"},
+    "run": BASICS
+    | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"},
     "pipeline": {"errors", "analysis_settings", "model", "stitch", "run"},
     "batch": {"errors", "slide", "stitch", "run", "pipeline"},
-    "export": BASICS | {"slide", "grid", "tiles", "stitch"},
+    "export": BASICS | {"classes", "slide", "grid", "tiles", "stitch"},
     "synth": BASICS,
     "metrics": set(),
     "annotation": BASICS | {"slide"},
@@ -52,7 +54,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "pipeline",
         "demo",
     },
-    "testing": BASICS | {"slide", "grid", "tiles", "model", "stitch", "annotation", "synth"},
+    "testing": BASICS
+    | {"classes", "slide", "grid", "tiles", "model", "stitch", "annotation", "synth"},
     # The service's foundations: what is stored, what is queued, and how to ask from outside.
     "storage": {"errors", "durable"},
     "service": {"errors", "durable", "analysis_settings", "model", "storage"},

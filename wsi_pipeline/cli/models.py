@@ -16,14 +16,8 @@ from wsi_pipeline.demo import find_or_build
 from wsi_pipeline.errors import PackageError, UsageError
 from wsi_pipeline.export.destination import draft
 from wsi_pipeline.model.card import card as card_page
-from wsi_pipeline.model.package import (
-    CALIBRATION,
-    DESCRIPTION,
-    REFERENCE,
-    WEIGHTS,
-    ModelPackage,
-    load_package,
-)
+from wsi_pipeline.model.description import REFERENCE, WEIGHTS
+from wsi_pipeline.model.package import CALIBRATION, DESCRIPTION, ModelPackage, load_package
 from wsi_pipeline.model.predictor import predict_all
 from wsi_pipeline.settings import Settings
 
@@ -139,7 +133,7 @@ def show(package: _Package, json: _Json = False) -> None:
         "folder": str(found.folder),
         "SHA-256": found.sha256,
         "network": f"{description.architecture.name}, {description.architecture.pooling} pooling",
-        "classes": f"{', '.join(description.classes)} (positive: {description.positive})",
+        "classes": f"{', '.join(found.classes.names)} (positive: {description.positive})",
         "input": f"{description.patch_px} × {description.patch_px} px at {resolution}",
         "threshold": f"{description.threshold.value:g} ({description.threshold.chosen})",
         "calibration": description.calibration.fitted,

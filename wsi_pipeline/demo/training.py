@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wsi_pipeline.model.description import REFERENCE, WEIGHTS, ModelDescription
 from wsi_pipeline.model.linear_probe import (
     as_pixels,
     draw_weights,
@@ -24,15 +25,7 @@ from wsi_pipeline.model.linear_probe import (
     set_head,
 )
 from wsi_pipeline.model.network import Classifier, save_weights
-from wsi_pipeline.model.package import (
-    CALIBRATION,
-    REFERENCE,
-    WEIGHTS,
-    ModelDescription,
-    ModelPackage,
-    write_description,
-    write_npz,
-)
+from wsi_pipeline.model.package import CALIBRATION, ModelPackage, write_description, write_npz
 from wsi_pipeline.synth import render_patches
 from wsi_pipeline.synth.patches import PatchKind
 from wsi_pipeline.tissue.colours import patch_colours, summarise

@@ -66,7 +66,7 @@ def card(package: ModelPackage) -> str:
         "input": f"{about.patch_px} × {about.patch_px} px RGB at {resolution}",
         "normalisation": f"mean {_triple(about.normalisation.mean)}, "
         f"standard deviation {_triple(about.normalisation.std)} (RGB 0–255)",
-        "classes": ", ".join(about.classes),
+        "classes": ", ".join(one.name for one in about.classes),
         "positive class": about.positive,
     }
     decision = {

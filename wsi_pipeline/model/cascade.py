@@ -1,8 +1,9 @@
 """A fast model whose doubtful answers are asked again of more precise ones.
 
-Lower precision moves a probability by little, so only decisions near the threshold can change.
-Each stage re-computes the patches its predecessor put within a band around the threshold; the
-rest keep the cheap answer. A batch's outcome depends on its own patches alone.
+Lower precision moves a probability by little, so only decisions that are narrow can change: near
+the threshold, or between two classes that are almost equally likely. Each stage re-computes the
+patches its predecessor put within a band there; the rest keep the cheap answer. A batch's outcome
+depends on its own patches alone.
 """
 
 import threading
@@ -13,13 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_pipeline.classes import Classes, margin
 from wsi_pipeline.model.predictor import Predictor, RuntimeInfo
-
-
-def logit(probabilities: NDArray[np.float32] | np.float32) -> NDArray[np.float64]:
-    """Logits of probabilities, finite (±16) also where a float32 sigmoid has reached 0 or 1."""
-    wide = np.clip(np.asarray(probabilities, np.float64), 1e-7, 1 - 1e-7)
-    return np.log(wide / (1 - wide))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +24,8 @@ class Stage:
 
     Attributes:
         predictor: Computes the patches that reach this stage.
-        band: Patches whose logit this stage puts within ±``band`` of the threshold's go on to
-            the next; not used in the last stage. In logits, because there the error of a lower
+        band: Patches whose :func:`~wsi_pipeline.classes.margin` is at most this go on to the next
+            stage; not used in the last one. In logits, because there the error of a lower
             precision is about the same everywhere, while near 0 and 1 the sigmoid hides it.
     """
 
@@ -42,11 +38,13 @@ class CascadePredictor:
 
     Args:
         stages: At least two.
+        classes: What the model answers for.
         threshold: The decision that has to agree with the last stage's.
     """
 
-    def __init__(self, stages: Sequence[Stage], threshold: float) -> None:
+    def __init__(self, stages: Sequence[Stage], classes: Classes, threshold: float) -> None:
         self._stages = tuple(stages)
+        self._classes = classes
         self._threshold = threshold
         self._lock = threading.Lock()
         self._asked_again = [0] * (len(self._stages) - 1)
@@ -109,7 +107,7 @@ class CascadePredictor:
     def _doubtful(self, index: int, values: NDArray[np.float32]) -> NDArray[np.int64]:
         if index == len(self._stages) - 1:
             return np.empty(0, np.int64)
-        distance = np.abs(logit(values) - logit(np.float32(self._threshold)))
+        distance = margin(self._classes, values, self._threshold)
         doubtful = np.flatnonzero(distance <= self._stages[index].band)
         with self._lock:
             self._asked_again[index] += len(doubtful)

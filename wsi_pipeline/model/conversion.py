@@ -22,6 +22,7 @@ from wsi_pipeline.errors import PackageError
 from wsi_pipeline.model.graph import find_graph, keep_graph
 from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.model.package import ModelPackage, load_package
+from wsi_pipeline.model.preprocessing import Preparer
 
 #: Bump when the way models are converted or quantised changes, and ``GRAPH_REVISION`` with it if
 #: it concerns the conversion.
@@ -102,7 +103,7 @@ def main() -> None:
     if len(sys.argv) <= 3:
         _save(_convert(package), path)
         return
-    batch, side = int(sys.argv[3]), package.description.patch_px
+    batch, side = int(sys.argv[3]), package.description.input_px
     plain = path.parent / _PLAIN
     if not plain.exists():
         carried = find_graph(package)
@@ -122,14 +123,15 @@ def _convert(package: ModelPackage) -> ov.Model:
 
     from wsi_pipeline.model.network import load_classifier  # noqa: PLC0415 - imports torch
 
-    side = package.description.patch_px
+    side = package.description.input_px
     classifier = load_classifier(package)
-    with torch.no_grad():
-        # The temperature becomes part of the last layer. As an operation of its own behind it, it
-        # would be quantised too, and logits beyond those of the calibration patches cut off.
-        classifier.head.weight.div_(classifier.temperature)
-        classifier.head.bias.div_(classifier.temperature)
-        classifier.temperature = 1.0
+    if classifier.temperature != 1:
+        with torch.no_grad():
+            # It becomes part of the last layer. As an operation of its own behind it, it would be
+            # quantised too, and logits beyond those of the calibration patches cut off.
+            classifier.head.weight.div_(classifier.temperature)
+            classifier.head.bias.div_(classifier.temperature)
+            classifier.temperature = 1.0
     with warnings.catch_warnings(), torch.inference_mode():
         # OpenVINO's own way of tracing is deprecated by torch; the reference check judges it.
         warnings.simplefilter("ignore")
@@ -148,7 +150,7 @@ def _quantise(package: ModelPackage, model: ov.Model) -> ov.Model:
         import nncf  # noqa: PLC0415 - see the module's docstring
 
         nncf.set_log_level(logging.ERROR)
-        patches = package.calibration()
+        patches = Preparer(package.description)(package.calibration())
         batches = [
             patches[i : i + _CALIBRATION_BATCH]
             for i in range(0, len(patches) - _CALIBRATION_BATCH + 1, _CALIBRATION_BATCH)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.model.predictor import PredictorBase, RuntimeInfo
+from wsi_pipeline.model.preprocessing import Preparer
 
 Slot = TypeVar("Slot")
 
@@ -18,8 +19,10 @@ class InferencePool(Generic[Slot]):
 
     Args:
         slots: One object per batch in flight; each is used by one thread at a time.
-        run: Computes a batch on a slot: ``(batch, patch, patch, 3)`` in, ``(batch,)`` out.
+        run: Computes a batch on a slot: ``(batch, input, input, 3)`` in, ``(batch,)`` or
+            ``(batch, classes)`` out.
         batch_size: What short batches are padded to, so that every batch has one shape.
+        prepare: Makes what the network is given of the patches of a batch.
     """
 
     def __init__(
@@ -27,8 +30,10 @@ class InferencePool(Generic[Slot]):
         slots: Sequence[Slot],
         run: Callable[[Slot, NDArray[np.uint8]], NDArray[np.float32]],
         batch_size: int,
+        prepare: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = lambda patches: patches,
     ) -> None:
         self._free = list(slots)
+        self._prepare = prepare
         self._run = run
         self._batch_size = batch_size
         self._vacancy = threading.Semaphore(len(slots))
@@ -56,6 +61,7 @@ class InferencePool(Generic[Slot]):
             slot = self._free.pop()
         try:
             count = len(patches)
+            patches = self._prepare(patches)
             if count < self._batch_size:
                 padded = np.zeros((self._batch_size, *patches.shape[1:]), np.uint8)
                 padded[:count] = patches
@@ -74,7 +80,7 @@ class SlotPredictor(PredictorBase, Generic[Slot]):
         slots: One object per batch in flight.
         run: Computes a batch on a slot; see :class:`InferencePool`.
         batch_size: Patches per batch.
-        patch_px: Side of a patch.
+        prepare: Makes what the network is given of the patches of a batch.
         info: What computes.
     """
 
@@ -84,11 +90,11 @@ class SlotPredictor(PredictorBase, Generic[Slot]):
         run: Callable[[Slot, NDArray[np.uint8]], NDArray[np.float32]],
         *,
         batch_size: int,
-        patch_px: int,
+        prepare: Preparer,
         info: RuntimeInfo,
     ) -> None:
-        super().__init__(batch_size, patch_px, info)
-        self._pool = InferencePool(slots, run, batch_size)
+        super().__init__(batch_size, prepare.patch_px, info)
+        self._pool = InferencePool(slots, run, batch_size, prepare)
 
     def submit(self, patches: NDArray[np.uint8]) -> "Future[NDArray[np.float32]]":
         """See :meth:`Predictor.submit`."""

@@ -1,22 +1,32 @@
-"""The networks, as torch modules that take normalised patches and give one probability."""
+"""The networks, as torch modules that take patches and give the probabilities of the classes.
 
+They come from timm by their names there. Here is only what timm lacks.
+"""
+
+import difflib
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import safetensors.torch
 import torch
-import torchvision
 from torch import Tensor, nn
 
-from wsi_pipeline.model.package import Architecture, ModelDescription, ModelPackage
+from wsi_pipeline.errors import PackageError
+from wsi_pipeline.model.description import Architecture, ModelDescription
+from wsi_pipeline.model.package import ModelPackage
+
+#: Before a name: timm's network, also where this project has one of the same name.
+_TIMM = "timm/"
+_POOLING = {"max": "max", "average": "avg"}
 
 
 class Classifier(nn.Module):
-    """A trunk, global pooling, dropout and one unit; the sigmoid of its tempered logit.
+    """A network with its normalisation before and its temperature and head behind it.
 
-    ``forward`` takes float NCHW, ``(n, 3, patch, patch)``, RGB 0-255, and gives ``(n,)``.
-    Normalisation and temperature are part of the module, so no runtime can forget them.
+    ``forward`` takes float NCHW, ``(n, 3, side, side)``, RGB 0-255, and gives ``(n,)`` for a
+    binary model, ``(n, classes)`` otherwise. Normalisation and temperature are part of the module,
+    so no runtime can forget them.
     """
 
     mean: Tensor
@@ -28,82 +38,154 @@ class Classifier(nn.Module):
         self.register_buffer("mean", torch.tensor(normalisation.mean).view(1, 3, 1, 1), False)
         self.register_buffer("std", torch.tensor(normalisation.std).view(1, 3, 1, 1), False)
         self.temperature = description.calibration.temperature
-        self.network = build_network(description.architecture)
+        self._activation = description.activation
+        classes = description.classification
+        self._binary = classes.task == "binary"
+        self._positive = classes.names.index(classes.positive)
+        self.network = build_network(
+            description.architecture, description.units, description.input_px
+        )
+
+    def normalise(self, patches: Tensor) -> Tensor:
+        """What the network is given of RGB 0-255."""
+        return (patches - self.mean) / self.std
 
     def logits(self, patches: Tensor) -> Tensor:
-        """Logits of the positive class before any temperature, ``(n,)`` float32."""
+        """What the network answers before any temperature, float32.
+
+        ``(n,)`` where it has one unit, else ``(n, units)``.
+        """
         # In float32: a half-precision sigmoid has steps of 0.004 near 1.
-        logits: Tensor = self.network((patches - self.mean) / self.std).float()
-        return logits.flatten()
+        logits: Tensor = self.network(self.normalise(patches)).float()
+        return self._shaped(logits)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Probabilities of the classes out of :meth:`logits`."""
+        if self._activation == "none":
+            return logits
+        if self._activation == "sigmoid":
+            return torch.sigmoid(logits / self.temperature)
+        shares = torch.softmax(logits / self.temperature, dim=1)
+        return shares[:, self._positive] if self._binary else shares
 
     def forward(self, patches: Tensor) -> Tensor:
-        """Probabilities of the positive class."""
-        return torch.sigmoid(self.logits(patches) / self.temperature)
+        """Probabilities of the classes."""
+        return self.probabilities(self.logits(patches))
+
+    def from_normalised(self, patches: Tensor) -> Tensor:
+        """Probabilities of patches that :meth:`normalise` has treated, in any precision."""
+        return self.probabilities(self._shaped(self.network(patches).float()))
+
+    def _shaped(self, logits: Tensor) -> Tensor:
+        return logits.flatten() if self._binary and logits.shape[-1] == 1 else logits.flatten(1)
 
     @property
     def head(self) -> nn.Linear:
-        """The last layer: pooled features in, the logit out."""
-        head = self.network.get_submodule("fc")
-        assert isinstance(head, nn.Linear)
+        """The last layer: pooled features in, the logits out.
+
+        Raises:
+            PackageError: the network's last layer is of another kind.
+        """
+        network = cast("Any", self.network)
+        head = network.get_classifier() if hasattr(network, "get_classifier") else network.fc
+        if not isinstance(head, nn.Linear):
+            raise PackageError(
+                type(self.network).__name__,
+                "its last layer is no plain linear one, whose weights "
+                "could be fitted; choose another network",
+            )
         return head
 
 
 class _Convolutions(nn.Module):
-    """Plain convolutions, pooling, dropout, one unit.
+    """Plain convolutions, pooling, dropout, a linear layer.
 
     Args:
         features: Convolutions with their rectifiers and local pooling.
         channels: How many they end in.
         pooling: Global.
         dropout: Share of the features.
+        units: Of the last layer.
     """
 
     def __init__(
-        self, features: nn.Module, channels: int, pooling: nn.Module, dropout: float
+        self, features: nn.Module, channels: int, pooling: nn.Module, dropout: float, units: int
     ) -> None:
         super().__init__()
         self.features = features
         self.avgpool = pooling
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(channels, 1)
+        self.fc = nn.Linear(channels, units)
 
     def forward(self, patches: Tensor) -> Tensor:
         pooled = self.avgpool(self.features(patches)).flatten(1)
         return cast("Tensor", self.fc(self.dropout(pooled)))
 
 
-def build_network(architecture: Architecture) -> nn.Module:
-    """A trunk, pooling, dropout, one unit; weights not initialised to any use."""
-    return BUILDERS[architecture.name](architecture)
+def build_network(architecture: Architecture, units: int, input_px: int) -> nn.Module:
+    """A network that ends in ``units`` numbers; weights not initialised to any use.
+
+    Args:
+        architecture: Its name, pooling and dropout.
+        units: Numbers it answers with.
+        input_px: Side in px of what it is given; some networks are made for one size.
+
+    Raises:
+        PackageError: there is no such network, or not with this pooling or size.
+    """
+    builder = BUILDERS.get(architecture.name)
+    if builder is not None:
+        return builder(architecture, units)
+    return _from_timm(architecture, units, input_px)
+
+
+def _from_timm(architecture: Architecture, units: int, input_px: int) -> nn.Module:
+    import timm  # noqa: PLC0415 - its import takes seconds
+
+    name = architecture.name.removeprefix(_TIMM)
+    if architecture.is_graph:
+        raise PackageError(
+            name, "this package holds an OpenVINO graph, which runs on CPUs with OpenVINO alone"
+        )
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, [*timm.list_models(), *BUILDERS], 3)
+        meant = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise PackageError(
+            name, f"there is no network of this name here or in timm {timm.__version__}{meant}"
+        )
+    options: dict[str, Any] = {"drop_rate": architecture.dropout}
+    if architecture.pooling != "network":
+        options["global_pool"] = _POOLING[architecture.pooling]
+    known = timm.get_pretrained_cfg(name)
+    if known is not None and known.fixed_input_size:
+        options["img_size"] = input_px
+    if name == "inception_v3":
+        # The auxiliary head, which only training uses.
+        options["aux_logits"] = False
+    try:
+        network = timm.create_model(name, pretrained=False, num_classes=units, **options)
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        raise PackageError(
+            name,
+            f"timm cannot build it with {architecture.pooling} pooling and {input_px} px "
+            f"({error}); leave out the pooling, or take the network's own size",
+        ) from error
+    return network
 
 
 def _pooling(architecture: Architecture) -> nn.Module:
-    pools: dict[str, Callable[[int], nn.Module]] = {
-        "max": nn.AdaptiveMaxPool2d,
-        "average": nn.AdaptiveAvgPool2d,
-    }
-    return pools[architecture.pooling](1)
+    return nn.AdaptiveAvgPool2d(1) if architecture.pooling == "average" else nn.AdaptiveMaxPool2d(1)
 
 
-def _inception_v3(architecture: Architecture) -> nn.Module:
-    """Torchvision's (Szegedy et al. 2016), without the auxiliary head, which only training uses."""
-    network = torchvision.models.inception_v3(
-        weights=None, aux_logits=False, init_weights=False, transform_input=False
-    )
-    network.avgpool = _pooling(architecture)
-    network.dropout = nn.Dropout(architecture.dropout)
-    network.fc = nn.Linear(2048, 1)
-    return cast("nn.Module", network)
+def _vgg16(architecture: Architecture, units: int) -> nn.Module:
+    """The convolutions of VGG16 (Simonyan and Zisserman 2015), without its three dense layers."""
+    import timm  # noqa: PLC0415 - as above
+
+    features = cast("nn.Module", timm.create_model("vgg16", pretrained=False).features)
+    return _Convolutions(features, 512, _pooling(architecture), architecture.dropout, units)
 
 
-def _vgg16(architecture: Architecture) -> nn.Module:
-    """Torchvision's convolutions (Simonyan and Zisserman 2015), without its three dense layers."""
-    vgg = torchvision.models.vgg16(weights=None, init_weights=False)
-    features = cast("nn.Module", vgg.features)
-    return _Convolutions(features, 512, _pooling(architecture), architecture.dropout)
-
-
-def _baseline(architecture: Architecture) -> nn.Module:
+def _baseline(architecture: Architecture, units: int) -> nn.Module:
     """Two convolutions, each with a rectifier and a local maximum; 64 features."""
     two = nn.Sequential(
         nn.Conv2d(3, 32, 5, stride=2, padding=2),
@@ -113,21 +195,30 @@ def _baseline(architecture: Architecture) -> nn.Module:
         nn.ReLU(inplace=True),
         nn.MaxPool2d(2),
     )
-    return _Convolutions(two, 64, _pooling(architecture), architecture.dropout)
+    return _Convolutions(two, 64, _pooling(architecture), architecture.dropout, units)
 
 
-#: What builds each of `model.package.NETWORKS`.
-BUILDERS: dict[str, Callable[[Architecture], nn.Module]] = {
-    "inception_v3": _inception_v3,
+#: The networks that timm lacks, with what they end in.
+BUILDERS: dict[str, Callable[[Architecture, int], nn.Module]] = {
     "vgg16": _vgg16,
     "baseline": _baseline,
 }
 
 
 def load_classifier(package: ModelPackage) -> Classifier:
-    """The package's classifier with its weights, in evaluation mode, on the CPU in fp32."""
+    """The package's classifier with its weights, in evaluation mode, on the CPU in fp32.
+
+    Raises:
+        PackageError: its network cannot be built here, or the weights are another network's.
+    """
     classifier = Classifier(package.description)
-    safetensors.torch.load_model(classifier.network, package.weights)
+    try:
+        safetensors.torch.load_model(classifier.network, package.weights)
+    except RuntimeError as error:
+        lines = str(error).splitlines()
+        raise PackageError(
+            package.folder, f"its weights are another network's: {lines[min(1, len(lines) - 1)]}"
+        ) from error
     return classifier.eval()
 
 

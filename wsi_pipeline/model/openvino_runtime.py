@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.model.conversion import converted_model
+from wsi_pipeline.model.description import Precision
 from wsi_pipeline.model.inference_pool import SlotPredictor
 from wsi_pipeline.model.openvino_library import ov
-from wsi_pipeline.model.package import ModelPackage, Precision
+from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import RuntimeInfo
+from wsi_pipeline.model.preprocessing import Preparer
 
 #: Patches per request: larger ones are no faster and cost memory (``make bench`` shows it).
 BATCH_SIZE = 4
@@ -38,7 +40,7 @@ class OpenVinoPredictor(SlotPredictor[ov.InferRequest]):
         threads: int | None = None,
         batch_size: int = BATCH_SIZE,
     ) -> None:
-        patch_px = package.description.patch_px
+        prepare = Preparer(package.description)
         core = ov.Core()
         core.set_property({"CACHE_DIR": str(cache / "openvino" / "compiled")})
         # By its path: a model compiled before is then loaded without reading the original.
@@ -69,11 +71,12 @@ class OpenVinoPredictor(SlotPredictor[ov.InferRequest]):
         slots = [compiled.create_infer_request() for _ in range(requests)]
         # Once on one thread: the first two calls at once can lock up for good, one waiting for the
         # interpreter inside the other's one-time initialisation of the bindings.
-        _infer(slots[0], np.zeros((batch_size, patch_px, patch_px, 3), np.uint8))
+        side = prepare.input_px
+        _infer(slots[0], np.zeros((batch_size, side, side, 3), np.uint8))
         name = str(core.get_property("CPU", "FULL_DEVICE_NAME")).strip()
         version = ov.__version__.split("-")[0]
         info = RuntimeInfo(f"openvino {version}", f"cpu {name}", precision)
-        super().__init__(slots, _infer, batch_size=batch_size, patch_px=patch_px, info=info)
+        super().__init__(slots, _infer, batch_size=batch_size, prepare=prepare, info=info)
 
 
 def cpu_precisions() -> frozenset[Precision]:
@@ -87,4 +90,5 @@ def _infer(request: ov.InferRequest, patches: NDArray[np.uint8]) -> NDArray[np.f
     # Shared, not copied: the pool keeps the batch alive until the call returns.
     request.infer({0: np.ascontiguousarray(patches)}, share_inputs=True)
     values: NDArray[np.float32] = request.get_output_tensor(0).data
-    return values.reshape(-1)
+    # An older graph or another program's may give a binary answer as a column.
+    return values.reshape(-1) if values.size == len(values) else values

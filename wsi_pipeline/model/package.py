@@ -1,10 +1,10 @@
-"""Model packages: a folder with weights and everything needed to use them.
+"""Model packages: a folder with a network and everything needed to use it.
 
 ``model.yaml`` describes the model and pins every other file by SHA-256; ``weights.safetensors``
-holds the weights; ``reference.npz`` holds patches and the fp32 probabilities a runtime has to
-reproduce before it is trusted; ``calibration.npz``, which may be missing, holds more patches, on
-which int8 ranges are fitted. The package's own hash is that of ``model.yaml``, which therefore
-identifies everything.
+holds the weights, or ``network.xml`` and ``network.bin`` the network as an OpenVINO graph;
+``reference.npz`` holds patches and the fp32 probabilities a runtime has to reproduce before it is
+trusted; ``calibration.npz``, which may be missing, holds more patches, on which int8 ranges are
+fitted. The package's own hash is that of ``model.yaml``, which therefore identifies everything.
 """
 
 import hashlib
@@ -13,148 +13,20 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import ValidationError
 
+from wsi_pipeline.classes import Classes
 from wsi_pipeline.errors import PackageError
+from wsi_pipeline.model.description import GRAPH, REFERENCE, WEIGHTS, ModelDescription
 
 DESCRIPTION = "model.yaml"
-WEIGHTS = "weights.safetensors"
-REFERENCE = "reference.npz"
 CALIBRATION = "calibration.npz"
 MIN_REFERENCE_PATCHES = 16
-#: Names of the networks; `model.network` builds them. Here because a description is checked
-#: where torch is not installed.
-NETWORKS = ["inception_v3", "vgg16", "baseline"]
-
-Precision = Literal["fp32", "bf16", "fp16", "int8"]
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Architecture(_Frozen):
-    """The network: the name of its trunk and what this project puts behind it."""
-
-    name: str
-    pooling: Literal["max", "average"] = "max"
-    dropout: float = Field(default=0.5, ge=0, lt=1)
-
-    @field_validator("name")
-    @classmethod
-    def _is_known(cls, name: str) -> str:
-        if name not in NETWORKS:
-            raise ValueError(f"there is no network {name!r}; choose one of {', '.join(NETWORKS)}")
-        return name
-
-
-class Normalisation(_Frozen):
-    """Per-channel ``(value - mean) / std`` on RGB values 0-255."""
-
-    mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
-    std: tuple[float, float, float] = (127.5, 127.5, 127.5)
-
-
-class Threshold(_Frozen):
-    """The probability at and above which a cell is called tumour, and how it was chosen."""
-
-    value: float = Field(gt=0, lt=1)
-    chosen: str
-
-
-class Calibration(_Frozen):
-    """Temperature the logit is divided by before the sigmoid (Guo et al. 2017); 1 leaves it."""
-
-    temperature: float = Field(default=1.0, gt=0)
-    fitted: str = "not calibrated"
-
-
-Triple = tuple[float, float, float]
-
-
-class TrainingColours(_Frozen):
-    """Optical densities (R, G, B) of the training patches' tissue px.
-
-    Attributes:
-        patches: How many were measured.
-        mean: Mean of their means.
-        std: Mean of their standard deviations.
-        covariance: Of their means, from patch to patch.
-    """
-
-    patches: int = Field(ge=8)
-    mean: Triple
-    std: Triple
-    covariance: tuple[Triple, Triple, Triple]
-
-    @model_validator(mode="after")
-    def _is_covariance(self) -> Self:
-        matrix = np.array(self.covariance)
-        # Rounded to a few digits, the least eigenvalue may end a little below zero.
-        if not (np.array_equal(matrix, matrix.T) and np.linalg.eigvalsh(matrix)[0] > -1e-5):
-            raise ValueError("the covariance is not symmetric and positive")
-        return self
-
-
-class Training(_Frozen):
-    """What the model was trained on and how well it did there, in its maker's words."""
-
-    data: str
-    synthetic: bool = False
-    metrics: dict[str, float] = Field(default_factory=dict)
-    #: To tell slides that look otherwise; where absent, reference and calibration patches serve.
-    colours: TrainingColours | None = None
-
-
-class ModelDescription(_Frozen):
-    """The contents of ``model.yaml``."""
-
-    format: Literal[1] = 1
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    version: str
-    architecture: Architecture
-    classes: tuple[str, ...] = ("normal", "tumour")
-    positive: str = "tumour"
-    patch_px: int = Field(gt=0, le=4096)
-    #: µm per px of the training patches; or
-    mpp: float | None = Field(default=None, gt=0)
-    #: the pyramid level they were cut from.
-    level: int | None = Field(default=None, ge=0)
-    normalisation: Normalisation = Normalisation()
-    threshold: Threshold
-    calibration: Calibration = Calibration()
-    training: Training
-    licence: str
-    intended_use: str
-    #: Largest difference from the reference probabilities allowed to a runtime of each precision.
-    tolerance: Mapping[Precision, float]
-    #: SHA-256 (hex) of every other file of the package.
-    files: Mapping[str, str]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if (self.mpp is None) == (self.level is None):
-            raise ValueError("give exactly one of mpp and level")
-        if self.positive not in self.classes:
-            raise ValueError(f"the positive class {self.positive!r} is not among the classes")
-        missing = {WEIGHTS, REFERENCE} - set(self.files)
-        if missing:
-            raise ValueError(f"no SHA-256 for {', '.join(sorted(missing))}")
-        if "fp32" not in self.tolerance:
-            raise ValueError("no tolerance for fp32")
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +49,22 @@ class ModelPackage:
         return self.description.name
 
     @property
+    def classes(self) -> Classes:
+        """What it answers for."""
+        return self.description.classification
+
+    @property
     def weights(self) -> Path:
-        """The weights file."""
-        return self.folder / WEIGHTS
+        """The weights file, or the graph."""
+        return self.folder / (GRAPH if self.description.architecture.is_graph else WEIGHTS)
 
     def reference(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Reference patches ``(n, patch, patch, 3)`` RGB and their fp32 probabilities ``(n,)``."""
+        """Reference patches and what the model answers in fp32.
+
+        Returns:
+            Patches ``(n, patch, patch, 3)`` RGB; probabilities ``(n,)`` of a binary model, else
+            ``(n, classes)``.
+        """
         with np.load(self.folder / REFERENCE, allow_pickle=False) as data:
             return data["patches"], data["probabilities"]
 
@@ -275,7 +157,7 @@ def _check_reference(package: ModelPackage) -> None:
     sound = (
         patches.dtype == np.uint8
         and patches.shape[1:] == (side, side, 3)
-        and probabilities.shape == patches.shape[:1]
+        and probabilities.shape == patches.shape[:1] + package.classes.shape
         and len(patches) >= MIN_REFERENCE_PATCHES
         and bool(np.isfinite(probabilities).all())
     )
@@ -283,7 +165,8 @@ def _check_reference(package: ModelPackage) -> None:
         raise PackageError(
             package.folder,
             f"{REFERENCE} must hold at least {MIN_REFERENCE_PATCHES} uint8 patches of "
-            f"{side}×{side}×3 and one finite probability for each",
+            f"{side}×{side}×3 and finite probabilities for each, one for each class of a model of "
+            "several",
         )
 
 

@@ -15,14 +15,12 @@ from pydantic import ValidationError
 
 from wsi_pipeline import durable
 from wsi_pipeline.errors import PackageError
+from wsi_pipeline.model.description import REFERENCE, WEIGHTS, ModelDescription
 from wsi_pipeline.model.network import Classifier, save_weights
 from wsi_pipeline.model.package import (
     CALIBRATION,
     DESCRIPTION,
     MIN_REFERENCE_PATCHES,
-    REFERENCE,
-    WEIGHTS,
-    ModelDescription,
     ModelPackage,
     load_package,
     write_description,

@@ -62,7 +62,8 @@ class Predictor(Protocol):
                 changed before the future is done.
 
         Returns:
-            A future of the positive class's probabilities, ``(n,)``, 0-1.
+            A future of the probabilities, 0-1: of a binary model's positive class, ``(n,)``; of
+            every class of another, ``(n, classes)``.
         """
         ...
 
@@ -102,7 +103,10 @@ class PredictorBase:
 
 
 def predict_all(predictor: Predictor, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Probabilities ``(n,)`` of any number of patches ``(n, patch_px, patch_px, 3)``, in order."""
+    """Probabilities of any number of patches ``(n, patch_px, patch_px, 3)``, in order.
+
+    Shaped as :meth:`Predictor.submit` gives them.
+    """
     step = predictor.batch_size
     futures = [predictor.submit(patches[i : i + step]) for i in range(0, len(patches), step)]
     done = [future.result() for future in futures]

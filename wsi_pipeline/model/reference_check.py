@@ -33,20 +33,27 @@ def admit(package: ModelPackage, predictor: Predictor, cache: Path) -> NDArray[n
         cache: Folder that keeps what was found before.
 
     Returns:
-        Probabilities of all reference patches, ``(n,)``.
+        Probabilities of all reference patches, as the package's reference has them.
 
     Raises:
         RuntimeRejectedError: the runtime does not reproduce the reference.
     """
     patches, expected = package.reference()
     record = _record(package, predictor, cache)
-    values = _kept(record, len(expected))
+    values = _kept(record, expected.shape)
     if values is not None:
         again = predict_all(predictor, patches[: max(_REPEATED, predictor.batch_size)])
         if not np.allclose(again, values[: len(again)], rtol=0, atol=_REPEATABLE):
             values = None
     if values is None:
         values = predict_all(predictor, patches)
+    if values.shape != expected.shape:
+        predictor.close()
+        raise RuntimeRejectedError(
+            package.name,
+            f"the network answers with {values.shape[1:] or 'one number'} for each patch, the "
+            f"reference has {expected.shape[1:] or 'one number'}; build the package again",
+        )
     largest = float(np.abs(values - expected).max())
     precision = predictor.info.precision
     allowed = dict(package.description.tolerance).get(precision)  # type: ignore[call-overload]  # a precision is one of the keys or absent
@@ -69,20 +76,20 @@ def _record(package: ModelPackage, predictor: Predictor, cache: Path) -> Path:
     return cache / "admitted" / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}.json"
 
 
-def _kept(record: Path, count: int) -> NDArray[np.float32] | None:
+def _kept(record: Path, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
     """What was found before; None if nothing was, or if it cannot be read."""
     try:
         values = np.asarray(json.loads(record.read_text()), np.float32)
     except (OSError, ValueError, TypeError):
         return None
-    return values if values.shape == (count,) else None
+    return values if values.shape == shape else None
 
 
 def _keep(record: Path, values: NDArray[np.float32]) -> None:
-    before = _kept(record, len(values))
+    before = _kept(record, values.shape)
     if before is not None and np.array_equal(before, values):
         return
     # A cache that cannot be written costs time at the next start, nothing else.
     with suppress(OSError):
         record.parent.mkdir(parents=True, exist_ok=True)
-        durable.write_text(record, json.dumps([float(value) for value in values]))
+        durable.write_text(record, json.dumps(values.astype(np.float64).tolist()))

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.analysis_settings import PrecisionChoice, RuntimeChoice
+from wsi_pipeline.classes import deviation, margin
 from wsi_pipeline.errors import RuntimeRejectedError, UsageError
-from wsi_pipeline.model.cascade import CascadePredictor, Stage, logit
+from wsi_pipeline.model.cascade import CascadePredictor, Stage
+from wsi_pipeline.model.description import Precision
 from wsi_pipeline.model.openvino_runtime import OpenVinoPredictor, cpu_precisions
-from wsi_pipeline.model.package import ModelPackage, Precision
+from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import Predictor
 from wsi_pipeline.model.reference_check import admit
 
@@ -207,16 +209,16 @@ def _cascade(
     admit(package, predictor, request.cache)
     if not stages:
         return predictor
-    return CascadePredictor([*stages, Stage(predictor, 0.0)], threshold)
+    return CascadePredictor([*stages, Stage(predictor, 0.0)], package.classes, threshold)
 
 
 def _band(
     package: ModelPackage, precision: Precision, values: NDArray[np.float32], threshold: float
 ) -> float:
-    """Half-width (logits) of the band around the threshold in which a stage is not trusted."""
-    expected = logit(package.reference()[1])
-    near = np.abs(expected - logit(np.float32(threshold))) <= _BAND_REACH
-    errors = np.abs(logit(values) - expected)[near]
+    """The :func:`~wsi_pipeline.classes.margin` (logits) up to which a stage is not trusted."""
+    expected, classes = package.reference()[1], package.classes
+    near = margin(classes, expected, threshold) <= _BAND_REACH
+    errors = deviation(classes, values, expected)[near]
     return max(_BAND_FLOOR[precision], _BAND_MARGIN * float(errors.max(initial=0.0)))
 
 

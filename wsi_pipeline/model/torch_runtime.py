@@ -8,10 +8,12 @@ import torch
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import PackageError
+from wsi_pipeline.model.description import Precision
 from wsi_pipeline.model.inference_pool import SlotPredictor
 from wsi_pipeline.model.network import Classifier, load_classifier
-from wsi_pipeline.model.package import ModelPackage, Precision
+from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import RuntimeInfo
+from wsi_pipeline.model.preprocessing import Preparer
 
 CPU_BATCH_SIZE = 8
 CUDA_BATCH_SIZE = 128
@@ -29,7 +31,7 @@ class TorchCpuPredictor(SlotPredictor[Classifier]):
             [load_classifier(package)],
             _forward,
             batch_size=batch_size,
-            patch_px=package.description.patch_px,
+            prepare=Preparer(package.description),
             info=RuntimeInfo(f"torch {torch.__version__}", f"cpu {threads} threads", "fp32"),
         )
 
@@ -65,14 +67,14 @@ class TorchCudaPredictor(SlotPredictor["_CudaSlot"]):
             name = torch.cuda.get_device_name(chosen)
         except (RuntimeError, AssertionError, ValueError) as error:
             raise PackageError(package.name, f"no device {device}: {error}") from error
-        patch_px = package.description.patch_px
+        prepare = Preparer(package.description)
         classifier = load_classifier(package).to(chosen)
         classifier.network.to(dtype=_DTYPES[precision])
         classifier.network.to(memory_format=torch.channels_last)
-        shape = (batch_size, patch_px, patch_px, 3)
+        shape = (batch_size, prepare.input_px, prepare.input_px, 3)
         slots = [_CudaSlot.capture(classifier, shape, chosen) for _ in range(_CUDA_SLOTS)]
         info = RuntimeInfo(f"torch {torch.__version__}", f"{device} {name}", precision)
-        super().__init__(slots, _replay, batch_size=batch_size, patch_px=patch_px, info=info)
+        super().__init__(slots, _replay, batch_size=batch_size, prepare=prepare, info=info)
 
     def close(self) -> None:
         """Wait for what runs and free the model."""
@@ -106,7 +108,7 @@ class _CudaSlot:
             stream.synchronize()
             with torch.cuda.graph(graph, stream=stream):
                 device_out = _device_forward(classifier, device_in)
-        host_out = torch.zeros(shape[0], dtype=torch.float32).pin_memory()
+        host_out = torch.zeros(device_out.shape, dtype=torch.float32).pin_memory()
         return cls(stream, graph, host_in, device_in, device_out, host_out)
 
 
@@ -114,9 +116,7 @@ def _device_forward(classifier: Classifier, patches: torch.Tensor) -> torch.Tens
     # NHWC seen as NCHW is channels-last already: no copy.
     pixels = patches.permute(0, 3, 1, 2).float()
     dtype = next(classifier.network.parameters()).dtype
-    normalised = ((pixels - classifier.mean) / classifier.std).to(dtype)
-    logits = classifier.network(normalised).float().flatten()
-    return torch.sigmoid(logits / classifier.temperature)
+    return classifier.from_normalised(classifier.normalise(pixels).to(dtype))
 
 
 def _replay(slot: _CudaSlot, patches: NDArray[np.uint8]) -> NDArray[np.float32]:

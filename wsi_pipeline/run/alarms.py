@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.model.cascade import logit
+from wsi_pipeline.classes import logit
 from wsi_pipeline.slide.resolution import USUAL_MPP
 from wsi_pipeline.stitch.record import Alarm, Record
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from wsi_pipeline.model.package import REFERENCE, WEIGHTS, ModelDescription
+from wsi_pipeline.model.description import REFERENCE, WEIGHTS, ModelDescription
 from wsi_pipeline.synth import CLASSES, labelled_patches
 
 if TYPE_CHECKING:

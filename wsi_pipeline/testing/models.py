@@ -9,13 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.model.package import (
-    MIN_REFERENCE_PATCHES,
-    REFERENCE,
-    WEIGHTS,
-    ModelPackage,
-    write_description,
-)
+from wsi_pipeline.model.description import REFERENCE, WEIGHTS
+from wsi_pipeline.model.package import MIN_REFERENCE_PATCHES, ModelPackage, write_description
 from wsi_pipeline.model.predictor import PredictorBase, RuntimeInfo
 
 Patches = NDArray[np.uint8]
@@ -123,12 +118,14 @@ def make_package(
     """
     import torch  # noqa: PLC0415 - takes seconds, and fakes need none of it
 
+    from wsi_pipeline.model.description import (  # noqa: PLC0415 - with the rest
+        ModelDescription,
+    )
     from wsi_pipeline.model.network import (  # noqa: PLC0415 - imports torch
         Classifier,
         load_classifier,
         save_weights,
     )
-    from wsi_pipeline.model.package import ModelDescription  # noqa: PLC0415 - with the rest
 
     folder.mkdir(parents=True, exist_ok=True)
     fields = _described(patch_px, description)

@@ -9,10 +9,10 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from wsi_pipeline.errors import UsageError
+from wsi_pipeline.errors import PackageError, UsageError
+from wsi_pipeline.model.description import REFERENCE, WEIGHTS, ModelDescription
 from wsi_pipeline.model.linear_probe import draw_weights
 from wsi_pipeline.model.network import Classifier
-from wsi_pipeline.model.package import REFERENCE, WEIGHTS, ModelDescription
 from wsi_pipeline.training.device import GlobalMaximum, GlobalMean
 from wsi_pipeline.training.recipe import Recipe
 
@@ -69,10 +69,14 @@ def check_start(recipe: Recipe) -> None:
     """Check that the weights a recipe starts from can be had and fit.
 
     Raises:
-        UsageError: they cannot, or do not.
+        UsageError: they cannot, or do not, or there is no such network.
     """
+    try:
+        classifier = new_classifier(recipe)
+    except PackageError as error:
+        raise UsageError(f"recipe {recipe.name}: {error}") from error
     if recipe.init != "random":
-        first_weights(new_classifier(recipe), recipe, 0)
+        first_weights(classifier, recipe, 0)
 
 
 def use_repeatable_pooling(classifier: Classifier, device: torch.device) -> None:

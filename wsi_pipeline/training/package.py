@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from wsi_pipeline import durable
 from wsi_pipeline.errors import TrainingError
+from wsi_pipeline.model.description import REFERENCE, WEIGHTS
 from wsi_pipeline.model.linear_probe import as_pixels
 from wsi_pipeline.model.network import save_weights
 from wsi_pipeline.model.package import (
     CALIBRATION,
     MIN_REFERENCE_PATCHES,
-    REFERENCE,
-    WEIGHTS,
     ModelPackage,
     load_package,
     write_description,

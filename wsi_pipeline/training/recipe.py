@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.model.package import Architecture, Normalisation
+from wsi_pipeline.model.description import Architecture, Normalisation
 from wsi_pipeline.training.operating_point import ThresholdRule, parse_rule
 
 #: Bump when the same recipe would train other weights: checkpoints are then not resumed.

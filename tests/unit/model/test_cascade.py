@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from wsi_pipeline.model.cascade import CascadePredictor, Stage, logit
+from wsi_pipeline.classes import TUMOUR_OR_NORMAL, logit
+from wsi_pipeline.model.cascade import CascadePredictor, Stage
 from wsi_pipeline.model.predictor import predict_all
 from wsi_pipeline.testing import FakePredictor
 
@@ -40,7 +41,7 @@ def stage(by: float, band: float, batch_size: int = 4) -> Stage:
 @settings(max_examples=30)
 def test_only_the_doubtful_are_asked_again(values: list[int], threshold: float) -> None:
     fast, exact = shifted(0.3), shifted(0.0)
-    cascade = CascadePredictor([stage(0.3, 0.5), stage(0.0, 0.0, 1)], threshold)
+    cascade = CascadePredictor([stage(0.3, 0.5), stage(0.0, 0.0, 1)], TUMOUR_OR_NORMAL, threshold)
     patches = patches_of(np.array(values, np.uint8))
     got = predict_all(cascade, patches)
     near = np.abs(logit(fast(patches)) - logit(np.float32(threshold))) <= 0.5
@@ -54,7 +55,7 @@ def test_only_the_doubtful_are_asked_again(values: list[int], threshold: float) 
 
 def test_doubt_passes_through_every_stage() -> None:
     stages = [stage(0.3, 0.6), stage(0.1, 0.2, 2), stage(0.0, 0.0, 1)]
-    cascade = CascadePredictor(stages, 0.5)
+    cascade = CascadePredictor(stages, TUMOUR_OR_NORMAL, 0.5)
     values = np.arange(90, 166, dtype=np.uint8)
     got = predict_all(cascade, patches_of(values))
     first, second = cascade.asked_again
@@ -76,7 +77,7 @@ def test_a_failure_of_any_stage_reaches_the_caller(broken: int) -> None:
 
     stages = [stage(0.0, 9.0), stage(0.0, 9.0, 1), stage(0.0, 0.0, 1)]
     stages[broken] = Stage(FakePredictor(fail, batch_size=4, patch_px=1), 9.0)
-    cascade = CascadePredictor(stages, 0.5)
+    cascade = CascadePredictor(stages, TUMOUR_OR_NORMAL, 0.5)
     with pytest.raises(RuntimeError, match=f"stage {broken} broke"):
         cascade.submit(patches_of(np.array([127, 128, 129], np.uint8))).result(10)
     cascade.close()
@@ -89,7 +90,9 @@ def test_a_failure_on_one_patch_of_many_reaches_the_caller() -> None:
         return shifted(0.0)(patches)
 
     cascade = CascadePredictor(
-        [stage(0.0, 9.0), Stage(FakePredictor(fail, batch_size=1, patch_px=1), 0.0)], 0.5
+        [stage(0.0, 9.0), Stage(FakePredictor(fail, batch_size=1, patch_px=1), 0.0)],
+        TUMOUR_OR_NORMAL,
+        0.5,
     )
     with pytest.raises(RuntimeError, match="this patch"):
         cascade.submit(patches_of(np.array([127, 130, 129], np.uint8))).result(10)

@@ -76,7 +76,17 @@ def test_a_missing_file_is_refused_by_name(folder: Path, name: str) -> None:
         (lambda facts: facts.pop("licence"), "licence"),
         (lambda facts: facts.update(extra=1), "extra"),
         (lambda facts: facts.update(format=2), "format"),
-        (lambda facts: facts["architecture"].update(name="resnet"), "architecture.name"),
+        (lambda facts: facts["architecture"].update(name="a/b/c"), "architecture.name"),
+        (lambda facts: facts["architecture"].update(name="graph"), "SHA-256 for network.bin"),
+        (lambda facts: facts.update(classes=["tumour"]), "two classes"),
+        (lambda facts: facts.update(classes=["tumour", "tumour"]), "same name"),
+        (lambda facts: facts.update(task="multiclass", head="sigmoid"), "softmax"),
+        (lambda facts: facts.update(task="multilabel", head="softmax"), "exclude one another"),
+        (
+            lambda facts: facts.update(classes=["normal", {"name": "tumour", "colour": "red"}]),
+            "no colour",
+        ),
+        (lambda facts: facts.update(task="multiclass"), "one for each class"),
         (lambda facts: facts["files"].update({"../../etc/passwd": "0"}), "own folder"),
     ],
 )

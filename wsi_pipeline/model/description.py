@@ -1,0 +1,237 @@
+"""What ``model.yaml`` says: network, classes, preprocessing, threshold, training, licence."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
+
+from wsi_pipeline.classes import Classes, ModelClass, Task
+
+WEIGHTS = "weights.safetensors"
+REFERENCE = "reference.npz"
+#: A network that is an OpenVINO graph, and its weights; instead of `WEIGHTS`.
+GRAPH, GRAPH_WEIGHTS = "network.xml", "network.bin"
+
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Architecture(_Frozen):
+    """The network: the name of its trunk and what this project puts behind it.
+
+    Attributes:
+        name: ``graph`` for a network that is an OpenVINO graph; ``baseline`` or ``vgg16`` for this
+            project's own; else a name of timm's, of which ``timm/NAME`` is the longer form.
+        pooling: Global pooling: ``network`` leaves it as the network has it.
+        dropout: Share of the pooled features, in training.
+    """
+
+    name: str = Field(pattern=r"^(timm/)?[A-Za-z0-9][A-Za-z0-9._-]*$")
+    pooling: Literal["max", "average", "network"] = "network"
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_pooling(cls, given: Any) -> Any:
+        # These were the only networks before timm's came, and the maximum was their default.
+        if isinstance(given, dict) and given.get("name") in ("inception_v3", "vgg16", "baseline"):
+            return {"pooling": "max", **given}
+        return given
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether the package holds the network as an OpenVINO graph."""
+        return self.name == "graph"
+
+
+class Resize(_Frozen):
+    """Resampling to a square of ``px``, as Pillow does it."""
+
+    px: int = Field(gt=0, le=4096)
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"] = (
+        "bilinear"
+    )
+
+
+class Preprocessing(_Frozen):
+    """What becomes of a patch before it is normalised: resized, then padded, then cropped.
+
+    On 8-bit px and with Pillow, as the programs do it that models come from.
+
+    Attributes:
+        resize: Resampling, if any.
+        pad: Side in px to pad to, the same on both sides; the odd px goes right and below.
+        fill: Grey value of the padding.
+        crop: Side in px of the centre that is kept.
+    """
+
+    resize: Resize | None = None
+    pad: int | None = Field(default=None, gt=0, le=4096)
+    fill: int = Field(default=0, ge=0, le=255)
+    crop: int | None = Field(default=None, gt=0, le=4096)
+
+    def side(self, patch_px: int) -> int:
+        """Side in px of what the network is given, of a patch of ``patch_px``."""
+        side = patch_px if self.resize is None else self.resize.px
+        side = max(side, self.pad or 0)
+        return min(side, self.crop or side)
+
+
+class Normalisation(_Frozen):
+    """Per-channel ``(value - mean) / std`` on RGB values 0-255."""
+
+    mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
+    std: tuple[float, float, float] = (127.5, 127.5, 127.5)
+
+
+class Threshold(_Frozen):
+    """The probability at and above which a cell is called tumour, and how it was chosen."""
+
+    value: float = Field(gt=0, lt=1)
+    chosen: str
+
+
+class Calibration(_Frozen):
+    """Temperature the logit is divided by before the sigmoid (Guo et al. 2017); 1 leaves it."""
+
+    temperature: float = Field(default=1.0, gt=0)
+    fitted: str = "not calibrated"
+
+
+Triple = tuple[float, float, float]
+
+
+class TrainingColours(_Frozen):
+    """Optical densities (R, G, B) of the training patches' tissue px.
+
+    Attributes:
+        patches: How many were measured.
+        mean: Mean of their means.
+        std: Mean of their standard deviations.
+        covariance: Of their means, from patch to patch.
+    """
+
+    patches: int = Field(ge=8)
+    mean: Triple
+    std: Triple
+    covariance: tuple[Triple, Triple, Triple]
+
+    @model_validator(mode="after")
+    def _is_covariance(self) -> Self:
+        matrix = np.array(self.covariance)
+        # Rounded to a few digits, the least eigenvalue may end a little below zero.
+        if not (np.array_equal(matrix, matrix.T) and np.linalg.eigvalsh(matrix)[0] > -1e-5):
+            raise ValueError("the covariance is not symmetric and positive")
+        return self
+
+
+class Training(_Frozen):
+    """What the model was trained on and how well it did there, in its maker's words."""
+
+    data: str
+    synthetic: bool = False
+    metrics: dict[str, float] = Field(default_factory=dict)
+    #: To tell slides that look otherwise; where absent, reference and calibration patches serve.
+    colours: TrainingColours | None = None
+
+
+def _class_of(given: Any) -> Any:
+    if isinstance(given, str):
+        return ModelClass(given)
+    if isinstance(given, Mapping) and set(given) <= {"name", "colour"}:
+        given = ModelClass(str(given.get("name", "")), str(given.get("colour", "")))
+    if isinstance(given, ModelClass) and given.colour and not _COLOUR.fullmatch(given.colour):
+        raise ValueError(f"{given.colour!r} is no colour; it is written #rrggbb")
+    return given
+
+
+def _plain(one: ModelClass) -> str | dict[str, str]:
+    return {"name": one.name, "colour": one.colour} if one.colour else one.name
+
+
+_COLOUR = re.compile(r"#[0-9a-f]{6}")
+#: A name, or a name with a colour.
+_Class = Annotated[ModelClass, BeforeValidator(_class_of), PlainSerializer(_plain)]
+
+
+class ModelDescription(_Frozen):
+    """The contents of ``model.yaml``."""
+
+    format: Literal[1] = 1
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    version: str
+    architecture: Architecture
+    task: Task = "binary"
+    classes: tuple[_Class, ...] = (ModelClass("normal"), ModelClass("tumour"))
+    #: The class of interest, by which slides are ranked.
+    positive: str = "tumour"
+    #: What makes probabilities of the network's answers; ``none`` where they are probabilities.
+    head: Literal["sigmoid", "softmax", "none"] | None = None
+    #: Side of the square that is cut from the slide.
+    patch_px: int = Field(gt=0, le=4096)
+    preprocessing: Preprocessing = Preprocessing()
+    #: µm per px of the training patches; or
+    mpp: float | None = Field(default=None, gt=0)
+    #: the pyramid level they were cut from.
+    level: int | None = Field(default=None, ge=0)
+    normalisation: Normalisation = Normalisation()
+    threshold: Threshold
+    calibration: Calibration = Calibration()
+    training: Training
+    licence: str
+    intended_use: str
+    #: Largest difference from the reference probabilities allowed to a runtime of each precision.
+    tolerance: Mapping[Precision, float]
+    #: SHA-256 (hex) of every other file of the package.
+    files: Mapping[str, str]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.mpp is None) == (self.level is None):
+            raise ValueError("give exactly one of mpp and level")
+        classes = self.classification
+        if self.activation == "softmax" and classes.task == "multilabel":
+            raise ValueError("a softmax makes classes exclude one another; multilabel ones do not")
+        if self.activation == "sigmoid" and classes.task == "multiclass":
+            raise ValueError("classes that exclude one another need the head softmax, or none")
+        network = {GRAPH, GRAPH_WEIGHTS} if self.architecture.is_graph else {WEIGHTS}
+        missing = {*network, REFERENCE} - set(self.files)
+        if missing:
+            raise ValueError(f"no SHA-256 for {', '.join(sorted(missing))}")
+        if "fp32" not in self.tolerance:
+            raise ValueError("no tolerance for fp32")
+        return self
+
+    @property
+    def classification(self) -> Classes:
+        """The classes and how they exclude one another."""
+        return Classes(self.task, self.classes, self.positive)
+
+    @property
+    def activation(self) -> Literal["sigmoid", "softmax", "none"]:
+        """The head, also where it goes without saying."""
+        return self.head or ("softmax" if self.task == "multiclass" else "sigmoid")
+
+    @property
+    def units(self) -> int:
+        """How many numbers the network answers with: a binary softmax has two."""
+        if self.task == "binary":
+            return 2 if self.activation == "softmax" else 1
+        return len(self.classes)
+
+    @property
+    def input_px(self) -> int:
+        """Side in px of what the network is given."""
+        return self.preprocessing.side(self.patch_px)
