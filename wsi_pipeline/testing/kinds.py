@@ -1,9 +1,11 @@
 """A small real package of several classes: the kinds of tissue that ``wsi synth`` plants."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wsi_pipeline.model.description import REFERENCE, WEIGHTS, ModelDescription
 from wsi_pipeline.model.package import ModelPackage, write_description
@@ -17,8 +19,7 @@ KINDS_COLOURS = dict(zip(CLASSES, ("#4caf50", "#d50000", "#f58231", "#42d4f4"), 
 #: Side of the slide that patches are cut from, level-0 px: small, so that it is drawn in seconds.
 _SLIDE_PX = 4096
 _PATCHES_PER_CLASS = 48
-_REFERENCES_PER_CLASS = 4
-_RIDGE = 1.0
+_RIDGE = 10.0
 
 
 def make_kinds_package(folder: Path, *, seed: int = 1, **description: Any) -> ModelPackage:
@@ -61,13 +62,24 @@ def make_kinds_package(folder: Path, *, seed: int = 1, **description: Any) -> Mo
     classifier.eval()
     features = pooled_features(classifier, patches, batch=16)
     set_head(classifier, *fit_head(features, one_hot(labels, len(CLASSES)), _RIDGE))
-    first = np.arange(len(labels)) % _PATCHES_PER_CLASS < _REFERENCES_PER_CLASS
+    references = _references(patches[::_PATCHES_PER_CLASS])
     with torch.inference_mode():
-        probabilities = classifier(as_pixels(patches[first])).numpy()
+        probabilities = classifier(as_pixels(references)).numpy()
     folder.mkdir(parents=True, exist_ok=True)
     save_weights(classifier.network, folder / WEIGHTS)
-    np.savez(folder / REFERENCE, patches=patches[first], probabilities=probabilities)
+    np.savez(folder / REFERENCE, patches=references, probabilities=probabilities)
     return write_description(folder, fields)
+
+
+def _references(pure: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A patch of each class, and of each two: half of one beside half of the other.
+
+    The halves give probabilities between 0 and 1, in which runtimes differ most.
+    """
+    half = KINDS_PATCH_PX // 2
+    pairs = itertools.permutations(pure, 2)
+    mixed = [np.concatenate([one[:, :half], other[:, half:]], axis=1) for one, other in pairs]
+    return np.stack([*pure, *mixed])
 
 
 def _described() -> dict[str, Any]:
