@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.testing import make_package, make_stub_package
+from wsi_pipeline.testing.kinds import make_kinds_package
 
 # No deadline: the machine may be busy. Derandomised: a red run is the same run again.
 settings.register_profile(
@@ -56,6 +57,15 @@ def package(shared: Path) -> ModelPackage:
     with (shared / "real-model.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return load_package(folder) if folder.exists() else make_package(folder)
+
+
+@pytest.fixture(scope="session")
+def kinds_package(shared: Path) -> ModelPackage:
+    """A real small model of the four classes of synthetic slides. Made once in a run."""
+    folder = shared / "kinds-model"
+    with (shared / "kinds-model.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return load_package(folder) if folder.exists() else make_kinds_package(folder)
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "pipeline",
         "demo",
     },
-    "testing": BASICS | {"classes", "slide", "grid", "tiles", "model", "stitch", "annotation"},
+    "testing": BASICS
+    | {"classes", "slide", "grid", "tiles", "model", "stitch", "annotation", "synth"},
     # The service's foundations: what is stored, what is queued, and how to ask from outside.
     "storage": {"errors", "durable"},
     "service": {"errors", "durable", "analysis_settings", "model", "storage"},
@@ -101,6 +102,7 @@ ONLY_IN = {
         "model/conversion.py",
         "model/linear_probe.py",
         "demo/training.py",
+        "testing/kinds.py",
         "testing/models.py",
         *(f"training/{name}.py" for name in _WITH_TORCH),
     },

@@ -18,8 +18,9 @@ from rich.progress import (
 )
 
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.synth.spec import SynthSpec, parse_size, parse_tumour
-from wsi_pipeline.synth.writer import SynthSlide, truth_paths, write_slide
+from wsi_pipeline.synth.planting import Plant, Where, parse_plants, parse_tumour
+from wsi_pipeline.synth.spec import SynthSpec, parse_size
+from wsi_pipeline.synth.writer import SynthSlide, class_mask_path, truth_paths, write_slide
 
 _ARTEFACTS = "Artefacts"
 _FILE = "File format"
@@ -42,6 +43,16 @@ def synth(
             "the option. [dim]\\[default: 0.12][/]",
             metavar="SPEC",
             show_default=False,
+        ),
+    ] = None,
+    plant: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another kind of tissue and where it goes, as for --tumour: "
+            "[bold]necrosis:0.05[/], [bold]mucin:rect:X,Y,W,H[/]. Kinds: tumour, necrosis, mucin. "
+            "Kinds are planted in the order given, after the tumour; where two overlap, the later "
+            "one counts. May be repeated.",
+            metavar="KIND:SPEC",
         ),
     ] = None,
     stain: Annotated[
@@ -101,11 +112,12 @@ def synth(
         bool, typer.Option("--json", help="Print the slides and their truth as JSON.")
     ] = False,
 ) -> None:
-    """Draw synthetic H&E lymph nodes with planted tumour and exact truth.
+    """Draw synthetic H&E lymph nodes with planted tumour and other kinds, and exact truth.
 
     Each slide comes as [bold]synth_SEED.tiff[/], [bold]synth_SEED_mask.tiff[/] (255 where there
-    is tumour, same pyramid) and [bold]synth_SEED.xml[/] (ASAP annotations as CAMELYON's). The
-    same options give the same bytes.
+    is tumour, same pyramid) and [bold]synth_SEED.xml[/] (ASAP annotations as CAMELYON's). With
+    --plant, [bold]synth_SEED_classes_mask.tiff[/] has the index of what is planted: 0 normal,
+    1 tumour, 2 necrosis, 3 mucin. The same options give the same bytes.
 
     [bold]Examples[/]
 
@@ -124,14 +136,20 @@ def synth(
     Tumour exactly where a test needs it:
 
         wsi synth slides --size 4096x4096 --tumour "rect:1024,1024,512,512;rect:2048,2048,299,299"
+
+    Three kinds of tissue on one slide, for a model of several classes:
+
+        wsi synth slides --tumour 0.1 --plant necrosis:0.08 --plant mucin:0.08
     """
     console = Console(stderr=True)
     try:
+        where, plants = _planting(tumour or [], plant or [])
         specs = [
             SynthSpec(
                 size=parse_size(size),
                 seed=seed + index,
-                tumour=parse_tumour(tumour) if tumour else 0.12,
+                tumour=where,
+                plants=plants,
                 stain=stain,
                 format=file_format,
                 mpp=mpp,
@@ -157,14 +175,31 @@ def synth(
         sys.stdout.write(json_format.dumps([slide.to_json() for slide in slides]) + "\n")
         return
     for slide in slides:
-        area_mm2 = slide.tumour_px * (slide.spec.mpp / 1000) ** 2
-        foci = len(slide.polygons)
         Console().print(
-            f"{slide.path}  {slide.spec.size} px, {len(slide.levels)} levels, tumour "
-            f"{area_mm2:.3g} mm² in {foci} {'focus' if foci == 1 else 'foci'}",
+            f"{slide.path}  {slide.spec.size} px, {len(slide.levels)} levels, "
+            f"{', '.join(_amount(slide, kind) for kind in slide.planted)}",
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _planting(tumour: list[str], plants: list[str]) -> tuple[Where, tuple[Plant, ...]]:
+    """Where the tumour goes, and the further kinds; ``--plant tumour:X`` is ``--tumour X``."""
+    parsed = parse_plants(plants)
+    named = [one.where for one in parsed if one.kind == "tumour"]
+    if named and tumour:
+        raise UsageError("--tumour and --plant tumour:… mean the same; use one of them")
+    further = tuple(one for one in parsed if one.kind != "tumour")
+    if tumour:
+        return parse_tumour(tumour), further
+    return named[0] if named else 0.12, further
+
+
+def _amount(slide: SynthSlide, kind: str) -> str:
+    """How much of a kind there is, for people."""
+    area_mm2 = slide.kind_px[kind] * (slide.spec.mpp / 1000) ** 2
+    foci = len(slide.planted[kind])
+    return f"{kind} {area_mm2:.3g} mm² in {foci} {'focus' if foci == 1 else 'foci'}"
 
 
 def _write(
@@ -173,7 +208,12 @@ def _write(
     """Write all slides under a progress bar; refuse before the first if one is in the way."""
     paths = [out / f"synth_{spec.seed:04d}{spec.suffix}" for spec in specs]
     if not overwrite:
-        taken = [f for path in paths for f in (path, *truth_paths(path)) if f.exists()]
+        taken = [
+            file
+            for path in paths
+            for file in (path, *truth_paths(path), class_mask_path(path))
+            if file.exists()
+        ]
         if taken:
             raise UsageError(f"{taken[0]} already exists; pass --overwrite to replace it")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),

@@ -22,8 +22,11 @@ FoundKind = Literal["slide", "mask", "asap", "geojson", "ncrf"]
 #: ``tumor_001_mask.tif``; in folders of masks, also plain ``tumor_001.tif``.
 _MASK_ENDING = re.compile(r"[_-]mask$", re.IGNORECASE)
 _MASK_FOLDERS = frozenset({"mask", "masks"})
-#: Pictures of slides that are no slides: results' masks, CAMELYON16's masks of tissue.
-_NO_SLIDE = re.compile(r"(\.mask|[_-]tissue|[_-]tissue[_-]mask)$", re.IGNORECASE)
+#: Pictures of slides that are no slides: masks of results, CAMELYON16's of tissue, and masks of
+#: several classes, of which none says which class is meant.
+_NO_SLIDE = re.compile(
+    r"(\.mask|[_-]tissue|[_-]tissue[_-]mask|[_-]classes[_-]mask)$", re.IGNORECASE
+)
 _RESULT = ".zarr"
 #: CAMELYON16's folder of masks of tissue, which are no slides whatever they are called.
 _NO_SLIDES_IN = frozenset({"background_tissue"})

@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, log_softmax, softmax
 from torch import Tensor, nn
 
 from wsi_pipeline.model.network import Classifier
+
+Array = NDArray[np.float64]
 
 
 def draw_weights(network: nn.Module, seed: int) -> None:
@@ -86,44 +88,65 @@ def pooled(classifier: Classifier, pixels: Tensor) -> Tensor:
 
 
 def fit_head(
-    features: NDArray[np.float64],
-    labels: NDArray[np.float64],
-    ridge: float,
-    weights: NDArray[np.float64] | float = 1.0,
-) -> tuple[NDArray[np.float64], float]:
+    features: Array, targets: Array, ridge: float, weights: Array | float = 1.0
+) -> tuple[Array, Array]:
     """Ridge-penalised logistic regression on standardised features, folded back to raw ones.
+
+    With one column per class it is multinomial: the softmax of one logit per class. The penalty
+    makes its solution unique, for it chooses among all that differ by the same for every class.
 
     Args:
         features: ``(n, features)``.
-        labels: 1 = positive, ``(n,)``.
+        targets: 1 = positive, ``(n,)``, of one logit; or 1 in the column of the class, and 0 in
+            the others, ``(n, classes)``.
         ridge: Penalty of the squared weights.
         weights: Of each patch in the likelihood, ``(n,)``.
 
     Returns:
-        Weights ``(features,)`` and bias of the logit.
+        Weights ``(features,)`` and bias ``()`` of the logit, or ``(features, classes)`` and
+        ``(classes,)`` of the logits; so ``features @ weights + bias`` in either case.
     """
     mean, std = features.mean(axis=0), features.std(axis=0) + 1e-6
     scaled = (features - mean) / std
-    sign = 2 * labels - 1
+    likelihood = _logistic if targets.ndim == 1 else _multinomial
+    shape = (scaled.shape[1] + 1, *targets.shape[1:])
 
-    def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        weight, bias = parameters[:-1], parameters[-1]
-        margin = sign * (scaled @ weight + bias)
-        slope = -sign * expit(-margin) * weights
-        value = (weights * np.logaddexp(0, -margin)).sum() + 0.5 * ridge * weight @ weight
-        gradient = np.append(scaled.T @ slope + ridge * weight, slope.sum())
-        return float(value), gradient
+    def loss(parameters: Array) -> tuple[float, Array]:
+        weight, bias = parameters.reshape(shape)[:-1], parameters.reshape(shape)[-1]
+        misfit, slope = likelihood(scaled @ weight + bias, targets)
+        slope = (slope.T * weights).T
+        value = (weights * misfit).sum() + np.vdot(0.5 * ridge * weight, weight)
+        gradient = np.concatenate([scaled.T @ slope + ridge * weight, slope.sum(axis=0)[None]])
+        return float(value), gradient.ravel()
 
-    found = minimize(loss, np.zeros(scaled.shape[1] + 1), jac=True, method="L-BFGS-B").x
-    weight = found[:-1] / std
-    return weight, float(found[-1] - weight @ mean)
+    found = minimize(loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B").x.reshape(shape)
+    weight = (found[:-1].T / std).T
+    return weight, np.asarray(found[-1] - weight.T @ mean)
 
 
-def set_head(classifier: Classifier, weight: NDArray[np.float64], bias: float) -> None:
-    """Put fitted weights ``(features,)`` and their bias into the last layer."""
+def _logistic(logits: Array, targets: Array) -> tuple[Array, Array]:
+    """Negative log-likelihood of each patch, and its slope by the logit: both ``(n,)``."""
+    sign = 2 * targets - 1
+    margin = sign * logits
+    return np.logaddexp(0, -margin), -sign * expit(-margin)
+
+
+def _multinomial(logits: Array, targets: Array) -> tuple[Array, Array]:
+    """Negative log-likelihood of each patch, ``(n,)``, and its slope, ``(n, classes)``."""
+    return -(targets * log_softmax(logits, axis=1)).sum(axis=1), softmax(logits, axis=1) - targets
+
+
+def one_hot(labels: NDArray[np.int64], classes: int) -> Array:
+    """Indices of classes, ``(n,)``, as the targets of a multinomial fit, ``(n, classes)``."""
+    return np.eye(classes)[labels]
+
+
+def set_head(classifier: Classifier, weight: Array, bias: Array) -> None:
+    """Put what :func:`fit_head` returned into the last layer, whose outputs are as many."""
+    layer = classifier.head
     with torch.no_grad():
-        classifier.head.weight.copy_(torch.from_numpy(weight).float()[None])
-        classifier.head.bias.fill_(bias)
+        layer.weight.copy_(torch.from_numpy(weight.T).float().reshape(layer.weight.shape))
+        layer.bias.copy_(torch.as_tensor(bias).float().reshape(layer.bias.shape))
 
 
 def as_pixels(patches: NDArray[np.uint8]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Seeded synthetic H&E lymph-node slides with planted tumour and exact truth.
+"""Seeded synthetic H&E lymph-node slides with planted tumour and other kinds, and exact truth.
 
 ::
 
@@ -9,17 +9,24 @@
     seed, stain ──► textures ───┘
 """
 
-from wsi_pipeline.synth.patches import PatchKind, render_patches
-from wsi_pipeline.synth.spec import SynthSpec, parse_size, parse_tumour
+from wsi_pipeline.synth.patches import PatchKind, labelled_patches, render_patches
+from wsi_pipeline.synth.planting import CLASSES, KINDS, Plant, parse_plants, parse_tumour
+from wsi_pipeline.synth.spec import SynthSpec, parse_size
 from wsi_pipeline.synth.stains import STAINS, Stain
-from wsi_pipeline.synth.writer import SynthSlide, truth_paths, write_slide
+from wsi_pipeline.synth.writer import SynthSlide, class_mask_path, truth_paths, write_slide
 
 __all__ = [
+    "CLASSES",
+    "KINDS",
     "STAINS",
     "PatchKind",
+    "Plant",
     "Stain",
     "SynthSlide",
     "SynthSpec",
+    "class_mask_path",
+    "labelled_patches",
+    "parse_plants",
     "parse_size",
     "parse_tumour",
     "render_patches",

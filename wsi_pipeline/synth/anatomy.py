@@ -1,17 +1,21 @@
-"""A lymph node's coarse anatomy: where the tissue, its follicles and the tumour lie."""
+"""A lymph node's coarse anatomy: where the tissue, its follicles and what is planted lie."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from shapely.geometry import Point, Polygon, box
+from shapely.ops import unary_union
 
 from wsi_pipeline.synth.noise import Plane, fractal_noise
 from wsi_pipeline.synth.outlines import Ring, blob, merged, rasterise, rectangle, rings
+from wsi_pipeline.synth.planting import KINDS, Plant
 from wsi_pipeline.synth.spec import SynthSpec
 
-#: Shares of the tumour's area by focus: a macrometastasis, two lesser ones and a micrometastasis.
+#: Shares of a kind's area by focus, as of a tumour's: a macrometastasis, two lesser ones and a
+#: micrometastasis.
 FOCI = (0.60, 0.24, 0.12, 0.04)
 
 Mask = npt.NDArray[np.bool_]
@@ -30,14 +34,15 @@ class Anatomy:
     depth: Plane
     #: Distance to the border of a germinal centre in level-0 px, positive inside.
     follicle: Plane
-    #: Distance to the nearest tumour in level-0 px, 0 inside.
-    tumour_distance: Plane
-    #: The tumour in level-0 px, exact: vertices on 1/100 px, largest first.
-    tumour: tuple[Polygon, ...]
+    #: Distance to the nearest planted tissue in level-0 px, 0 inside.
+    planted_distance: Plane
+    #: What is planted, by kind, in level-0 px: exact, vertices on 1/100 px, largest first. No two
+    #: overlap.
+    planted: Mapping[str, tuple[Polygon, ...]]
 
 
 def make_anatomy(spec: SynthSpec) -> Anatomy:
-    """Lay out a slide's tissue and tumour.
+    """Lay out a slide's tissue and what is planted in it.
 
     The grid has at most about 1,000 samples along its long side, so the effort does not grow
     with the slide.
@@ -49,12 +54,13 @@ def make_anatomy(spec: SynthSpec) -> Anatomy:
     shape = (-(-spec.size.height // cell), -(-spec.size.width // cell))
     tissue = _tissue(rng, spec, shape, cell)
     unit = float(np.clip(np.sqrt(tissue.sum()) * cell / 20_000, 0.12, 1.0))
-    tumour = _tumour(rng, spec, tissue, cell)
-    tumour_distance = _distance_to(rings(tumour), shape, cell)
-    tissue |= tumour_distance <= max(3.0 * cell, 700.0 * unit)
+    planted = _planted(rng, spec, tissue, cell)
+    outlines = rings(one for some in planted.values() for one in some)
+    distance = _distance_to(outlines, shape, cell)
+    tissue |= distance <= max(3.0 * cell, 700.0 * unit)
     depth = _signed_distance(tissue) * cell
-    follicle = _follicles(rng, depth, tumour_distance, cell, unit)
-    return Anatomy(cell, unit, depth, follicle, tumour_distance, tumour)
+    follicle = _follicles(rng, depth, distance, cell, unit)
+    return Anatomy(cell, unit, depth, follicle, distance, planted)
 
 
 def _signed_distance(inside: Mask) -> Plane:
@@ -88,8 +94,9 @@ def _tissue(rng: np.random.Generator, spec: SynthSpec, shape: tuple[int, int], c
         (rng.uniform(0.15, 0.85) * width, rng.uniform(0.15, 0.85) * height, rng.uniform(0.3, 0.7)),
         (rng.uniform(0.15, 0.85) * width, rng.uniform(0.15, 0.85) * height, rng.uniform(0.2, 0.4)),
     ][: int(rng.integers(1, 4))]
-    if isinstance(spec.tumour, tuple) and spec.tumour:
-        first = spec.tumour[0]
+    places = [one.where[0] for one in spec.planted if isinstance(one.where, tuple) and one.where]
+    if places:
+        first = places[0]
         centre = ((first.x + first.width / 2) / cell, (first.y + first.height / 2) / cell)
         centres[0] = (*centre, 1.0)
     value = np.full(shape, -9.0, np.float32)
@@ -113,17 +120,55 @@ def _tissue(rng: np.random.Generator, spec: SynthSpec, shape: tuple[int, int], c
     return value > np.quantile(value, 1 - spec.tissue)
 
 
-def _tumour(
+def _planted(
     rng: np.random.Generator, spec: SynthSpec, tissue: Mask, cell: int
-) -> tuple[Polygon, ...]:
-    """The tumour's polygons: the rectangles asked for, or foci that make up the share asked for."""
+) -> dict[str, tuple[Polygon, ...]]:
+    """Every kind's polygons; a later kind is cut out of the ones before it."""
     scanned = box(0, 0, spec.scanned.width, spec.scanned.height)
-    if isinstance(spec.tumour, tuple):
-        return merged((rectangle(r.x, r.y, r.width, r.height) for r in spec.tumour), scanned)
-    total = spec.tumour * float(tissue.sum()) * cell**2
+    planted: dict[str, tuple[Polygon, ...]] = {}
+    for plant in spec.planted:
+        # The tumour draws from the slide's own source, so that further kinds do not change it.
+        own = np.random.default_rng([spec.seed, 6, KINDS.index(plant.kind)])
+        source = rng if plant.kind == "tumour" else own
+        outlines = rings(one for some in planted.values() for one in some)
+        free = _signed_distance(tissue) * cell
+        if outlines:
+            free = np.minimum(free, _distance_to(outlines, tissue.shape, cell))
+        shapes = _shapes(source, plant, scanned, tissue, cell, free)
+        taken = unary_union(shapes)
+        planted = {
+            kind: merged(some, scanned.difference(taken))
+            if any(one.intersects(taken) for one in some)
+            else some
+            for kind, some in planted.items()
+        }
+        planted[plant.kind] = shapes
+    return planted
+
+
+def _shapes(
+    rng: np.random.Generator,
+    plant: Plant,
+    scanned: Polygon,
+    tissue: Mask,
+    cell: int,
+    free: Plane,
+) -> tuple[Polygon, ...]:
+    """One kind's polygons: the rectangles asked for, or foci that make up the share asked for.
+
+    Args:
+        rng: Source of randomness; consumed for a share.
+        plant: What is asked for.
+        scanned: Where a polygon may be, level-0 px.
+        tissue: Of which a share is meant.
+        cell: Level-0 px per sample of ``tissue`` and ``free``.
+        free: Distance in level-0 px to the tissue's edge and to what is planted already.
+    """
+    if isinstance(plant.where, tuple):
+        return merged((rectangle(r.x, r.y, r.width, r.height) for r in plant.where), scanned)
+    total = plant.where * float(tissue.sum()) * cell**2
     if total < 16:
         return ()
-    free = _signed_distance(tissue) * cell
     placed: list[Polygon] = []
     y_px, x_px = (np.indices(tissue.shape) + 0.5) * cell
     for share in FOCI:
@@ -151,11 +196,11 @@ def _hole(rng: np.random.Generator, shape: Polygon) -> Polygon | None:
 
 
 def _follicles(
-    rng: np.random.Generator, depth: Plane, tumour_distance: Plane, cell: int, unit: float
+    rng: np.random.Generator, depth: Plane, planted_distance: Plane, cell: int, unit: float
 ) -> Plane:
     """Distance to the nearest germinal centre's border, from -700 px (far) upwards."""
     field = np.full(depth.shape, -700.0, np.float32)
-    band = (depth > 750 * unit) & (depth < 3000 * unit) & (tumour_distance > 900 * unit)
+    band = (depth > 750 * unit) & (depth < 3000 * unit) & (planted_distance > 900 * unit)
     spots = rng.permutation(np.flatnonzero(band))[:4000]
     warp = fractal_noise(rng, depth.shape, max(3.0, 420 * unit / cell), octaves=3)
     taken: list[tuple[float, float, float]] = []

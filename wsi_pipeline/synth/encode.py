@@ -1,5 +1,6 @@
 """Compressed tiles: JPEG for pixels, deflate for truth, each constant tile encoded once."""
 
+from collections.abc import Mapping
 from threading import Lock
 
 import imagecodecs
@@ -72,23 +73,39 @@ class TileEncoder:
         texture.copy_to(image, x, y)
         return self._remembered(("glass", level, x, y), image)
 
-    def truth(self, gray: Gray | None) -> bytes:
-        """Encode up to one tile of truth; what lacks is 0.
+    def truth(self, share: Gray | None) -> bytes:
+        """Encode up to one tile of the tumour's truth; what lacks is 0.
 
         Args:
-            gray: uint8 (h, w), the share of tumour as 0-255; ``None`` for no tumour. A px of the
+            share: uint8 (h, w), the share of tumour as 0-255; ``None`` for no tumour. A px of the
                 tile is 255 where at least half of it is tumour.
 
         Returns:
             A zlib stream of uint8 (tile, tile) of 0 and 255.
         """
-        shape = (self.tile, self.tile)
-        if gray is None or not gray.any():
-            return self._remembered(("truth", 0), np.zeros(shape, np.uint8))
-        whole = np.zeros(shape, np.uint8)
-        whole[: gray.shape[0], : gray.shape[1]] = np.where(gray >= 128, 255, 0)
-        if whole.all():
-            return self._remembered(("truth", 255), whole)
+        return self._flat({} if share is None else {255: share})
+
+    def classes(self, shares: Mapping[int, Gray]) -> bytes:
+        """Encode up to one tile of the mask of classes; what lacks is 0.
+
+        Args:
+            shares: By class index, uint8 (h, w), the share of the class as 0-255. A px of the
+                tile is the class that covers at least half of it, the lower of two halves.
+
+        Returns:
+            A zlib stream of uint8 (tile, tile) of class indices.
+        """
+        return self._flat(shares)
+
+    def _flat(self, shares: Mapping[int, Gray]) -> bytes:
+        """Encode a tile of the values whose share is at least half."""
+        whole = np.zeros((self.tile, self.tile), np.uint8)
+        for value in sorted(shares, reverse=True):
+            height, width = shares[value].shape
+            whole[:height, :width][shares[value] >= 128] = value
+        first = int(whole[0, 0])
+        if (whole == first).all():
+            return self._remembered(("flat", first), whole)
         return bytes(imagecodecs.zlib_encode(whole.tobytes(), level=6))
 
     def _remembered(self, key: tuple[object, ...], image: npt.NDArray[np.uint8]) -> bytes:

@@ -5,14 +5,17 @@ import numpy.typing as npt
 
 from wsi_pipeline.synth.anatomy import Anatomy
 from wsi_pipeline.synth.noise import Plane, fractal_noise, upsample
+from wsi_pipeline.synth.planting import KINDS
 
 #: Level-0 px per label.
 STEP = 4
 #: Textures by the low four bits of a label; the high four bits are the domain.
 TISSUES = (
-    "glass", "stroma", "fat", "sinus", "cortex", "mantle", "germinal", "paracortex", "tumour",
+    "glass", "stroma", "fat", "sinus", "cortex", "mantle", "germinal", "paracortex", *KINDS,
 )  # fmt: skip
-GLASS, STROMA, FAT, SINUS, CORTEX, MANTLE, GERMINAL, PARACORTEX, TUMOUR = range(len(TISSUES))
+GLASS, STROMA, FAT, SINUS, CORTEX, MANTLE, GERMINAL, PARACORTEX = range(len(TISSUES) - len(KINDS))
+#: Labels by class index: what is planted. Of class 0, glass, nothing is drawn.
+PLANTED = np.array([GLASS, *range(len(TISSUES) - len(KINDS), len(TISSUES))], np.uint8)
 #: Number of domains: areas that each start their textures elsewhere, so no repeat shows.
 DOMAINS = 13
 _DOMAIN_PX = 3700
@@ -39,7 +42,7 @@ class Layout:
         self._fields: dict[str, Plane] = {
             "depth": anatomy.depth,
             "follicle": anatomy.follicle,
-            "rim": np.minimum(anatomy.tumour_distance, 3000.0).astype(np.float32),
+            "rim": np.minimum(anatomy.planted_distance, 3000.0).astype(np.float32),
             "fat": coarse(6500 * unit, 4),
             "strands": coarse(4200 * unit, 4),
             "medulla": coarse(9000 * unit, 3),

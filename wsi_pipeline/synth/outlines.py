@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from shapely.geometry import MultiPolygon, Polygon
-from shapely.geometry.base import BaseGeometry
+from shapely.geometry import Polygon, box
+from shapely.geometry.base import BaseGeometry, BaseMultipartGeometry
 from shapely.ops import unary_union
 
 Ring = npt.NDArray[np.float64]
@@ -47,10 +47,10 @@ def rectangle(x: int, y: int, width: int, height: int) -> Polygon:
     return Polygon([(x, y), (x + width, y), (x + width, y + height), (x, y + height)])
 
 
-def merged(shapes: Iterable[BaseGeometry], bounds: Polygon) -> tuple[Polygon, ...]:
+def merged(shapes: Iterable[BaseGeometry], bounds: BaseGeometry) -> tuple[Polygon, ...]:
     """Unite overlapping shapes inside ``bounds``; in a fixed order, vertices on 1/100 px."""
     united = unary_union(list(shapes)).intersection(bounds)
-    parts = united.geoms if isinstance(united, MultiPolygon) else [united]
+    parts = united.geoms if isinstance(united, BaseMultipartGeometry) else [united]
     rounded = [_rounded(part) for part in parts if isinstance(part, Polygon) and part.area >= 1]
     return tuple(sorted(rounded, key=lambda part: (-part.area, part.bounds)))
 
@@ -61,6 +61,22 @@ def _rounded(shape: Polygon) -> Polygon:
         np.round(np.asarray(shape.exterior.coords), 2),
         [np.round(np.asarray(hole.coords), 2) for hole in shape.interiors],
     )
+
+
+def without_holes(shape: Polygon) -> list[Polygon]:
+    """Cut a polygon along columns of px until no part has a hole.
+
+    The cuts lie on px edges, so the parts' rasters make up the polygon's.
+    """
+    if not shape.interiors:
+        return [shape]
+    left, top, right, bottom = shape.bounds
+    first, _, last, _ = shape.interiors[0].bounds
+    middle = (first + last) / 2
+    # A hole narrower than a px may lie between two px edges.
+    at = float(round(middle)) if first < round(middle) < last else middle
+    halves = [box(left, top, at, bottom), box(at, top, right, bottom)]
+    return [part for half in halves for one in merged([shape], half) for part in without_holes(one)]
 
 
 def rings(shapes: Iterable[Polygon]) -> list[Ring]:

@@ -1,7 +1,7 @@
 """From a scene to encoded pyramid tiles, block by block on two threads, all levels in one pass."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from wsi_pipeline.synth.atlas import Rgb, Texture
 from wsi_pipeline.synth.encode import Gray, TileEncoder, halve
+from wsi_pipeline.synth.planting import CLASSES
 from wsi_pipeline.synth.scene import CHUNK, Scene
 
 #: Side in level-0 px of the squares drawn at a time.
@@ -24,15 +25,22 @@ Progress = Callable[[int, int], None]
 """Called as ``progress(done, total)`` in level-0 px, from the thread that writes."""
 
 
+Shares = Mapping[int, Gray]
+"""By index, the share of each class that is planted in an image: uint8 (h, w), 0-255."""
+
+_TUMOUR = CLASSES.index("tumour")
+
+
 @dataclass(eq=False)
 class _Block:
     """One block's share of every level: tiles by level, row-major, and the first outer level."""
 
     tiles: list[list[list[bytes]]] = field(default_factory=list)
     truth: list[list[list[bytes]]] = field(default_factory=list)
+    classes: list[list[list[bytes]]] = field(default_factory=list)
     rest: Rgb | None = None
-    rest_truth: Gray | None = None
-    tumour_px: int = 0
+    rest_shares: Shares = field(default_factory=dict)
+    class_px: dict[int, int] = field(default_factory=dict)
 
 
 class Pyramid:
@@ -44,7 +52,7 @@ class Pyramid:
     levels but the finest, and one px in 64 of the slide.
 
     Attributes:
-        tumour_px: Level-0 px of tumour drawn so far.
+        class_px: By class index, level-0 px drawn so far of what is planted.
     """
 
     def __init__(self, scene: Scene, progress: Progress | None = None) -> None:
@@ -55,11 +63,13 @@ class Pyramid:
         self._encoder = TileEncoder(spec.tile, spec.quality, scene.glass)
         self._tiles: list[list[bytes]] = [[] for _ in self.sizes]
         self._truth: list[list[bytes]] = [[] for _ in self.sizes]
+        self._classes: list[list[bytes]] = [[] for _ in self.sizes]
         # Kept even where no level needs it: the overview is made from it.
         shape = (spec.size.height >> INNER, spec.size.width >> INNER)
         self._rest: Rgb = np.empty((*shape, 3), np.uint8)
-        self._rest_truth: Gray = np.zeros(shape, np.uint8)
-        self.tumour_px = 0
+        kinds = [CLASSES.index(kind) for kind, shapes in scene.planted.items() if shapes]
+        self._rest_shares = {index: np.zeros(shape, np.uint8) for index in kinds}
+        self.class_px = dict.fromkeys(kinds, 0)
 
     def finest(self) -> Iterator[bytes]:
         """Draw the slide and yield level 0's tiles, row by row from the top left."""
@@ -90,8 +100,12 @@ class Pyramid:
         return self._tiles[level]
 
     def truth(self, level: int) -> list[bytes]:
-        """The encoded truth tiles of any level, row by row."""
+        """The encoded tiles of the tumour's truth of any level, row by row."""
         return self._truth[level]
+
+    def classes(self, level: int) -> list[bytes]:
+        """The encoded tiles of the mask of classes of any level, row by row."""
+        return self._classes[level]
 
     def overview(self) -> Rgb:
         """A small picture of the slide of at most 1,024 px: uint8 (h, w, 3)."""
@@ -121,28 +135,29 @@ class Pyramid:
         height = min(BLOCK, self.sizes[0].height - y)
         plain = scene.plain(x, y, width, height)
         image: Rgb | None = None
-        truth: Gray | None = None
+        shares: Shares = {}
         if not plain.all():
             window = scene.render(x, y, width, height)
-            image, truth = window.image, window.truth
-            block.tumour_px = 0 if truth is None else int(np.count_nonzero(truth))
+            image, shares = window.image, _shares(window.classes)
+            block.class_px = {index: int(np.count_nonzero(s)) for index, s in shares.items()}
         for level in range(min(INNER, len(self.sizes))):
             size = (width >> level, height >> level)
             corner = (x >> level, y >> level)
             if min(size) < 1:
                 block.tiles.append([])
                 block.truth.append([])
+                block.classes.append([])
                 continue
             block.tiles.append(self._cut(image, plain, level, corner, size))
-            block.truth.append(self._cut_truth(truth, size))
-            image = _next(image)
-            truth = _next(truth)
+            block.truth.append(self._cut_truth(shares, size))
+            block.classes.append(self._cut_classes(shares, size))
+            image, shares = _next(image), _next_shares(shares)
         if min(width, height) >> INNER:
             for _ in range(len(block.tiles), INNER):  # a pyramid of fewer levels
-                image, truth = _next(image), _next(truth)
+                image, shares = _next(image), _next_shares(shares)
             if image is None:
                 image = self._glass(x >> INNER, y >> INNER, width >> INNER, height >> INNER)
-            block.rest, block.rest_truth = image, truth
+            block.rest, block.rest_shares = image, shares
         return block
 
     def _glass(self, x: int, y: int, width: int, height: int) -> Rgb:
@@ -180,30 +195,34 @@ class Pyramid:
                     rows[-1].append(self._encoder.pixels(part))
         return rows
 
-    def _cut_truth(self, truth: Gray | None, size: tuple[int, int]) -> list[list[bytes]]:
-        """Encode one level of a block's truth."""
-        tile = self._encoder.tile
+    def _cut_truth(self, shares: Shares, size: tuple[int, int]) -> list[list[bytes]]:
+        """Encode one level of a block's truth about the tumour."""
         return [
-            [
-                self._encoder.truth(
-                    None if truth is None else truth[top : top + tile, left : left + tile]
-                )
-                for left in range(0, size[0], tile)
-            ]
-            for top in range(0, size[1], tile)
+            [self._encoder.truth(part.get(_TUMOUR)) for part in row]
+            for row in _parts(shares, size, self._encoder.tile)
+        ]
+
+    def _cut_classes(self, shares: Shares, size: tuple[int, int]) -> list[list[bytes]]:
+        """Encode one level of a block's mask of classes; a slide of tumour alone has none."""
+        if not self._scene.spec.plants:
+            return []
+        return [
+            [self._encoder.classes(part) for part in row]
+            for row in _parts(shares, size, self._encoder.tile)
         ]
 
     def _keep(self, block: _Block, x: int, y: int) -> None:
         """Put what a block leaves for the outer levels into its place."""
-        self.tumour_px += block.tumour_px
+        for index, count in block.class_px.items():
+            self.class_px[index] += count
         if block.rest is None:
             return
         height, width = block.rest.shape[:2]
         rows = slice(y >> INNER, (y >> INNER) + height)
         columns = slice(x >> INNER, (x >> INNER) + width)
         self._rest[rows, columns] = block.rest
-        if block.rest_truth is not None:
-            self._rest_truth[rows, columns] = block.rest_truth
+        for index, share in block.rest_shares.items():
+            self._rest_shares[index][rows, columns] = share
 
     def _close(self, band: list[_Block]) -> list[bytes]:
         """Keep a finished row of blocks, and return its tiles of level 0."""
@@ -212,6 +231,7 @@ class Pyramid:
             for store, parts in (
                 (self._tiles, [block.tiles[level] for block in band]),
                 (self._truth, [block.truth[level] for block in band]),
+                (self._classes, [block.classes[level] for block in band]),
             ):
                 for row in range(max(len(part) for part in parts)):
                     line = [tile for part in parts if part for tile in part[row]]
@@ -224,15 +244,44 @@ class Pyramid:
     def _finish(self) -> None:
         """Encode the outer levels."""
         image: Rgb | None = self._rest
-        truth: Gray | None = self._rest_truth
+        shares: Shares = self._rest_shares
         for level in range(INNER, len(self.sizes)):
             size = (self.sizes[level].width, self.sizes[level].height)
             rows = self._cut(image, None, level, (0, 0), size)
             self._tiles[level] = list(chain.from_iterable(rows))
-            self._truth[level] = list(chain.from_iterable(self._cut_truth(truth, size)))
-            image, truth = _next(image), _next(truth)
+            self._truth[level] = list(chain.from_iterable(self._cut_truth(shares, size)))
+            self._classes[level] = list(chain.from_iterable(self._cut_classes(shares, size)))
+            image, shares = _next(image), _next_shares(shares)
 
 
 def _next(image: npt.NDArray[np.uint8] | None) -> npt.NDArray[np.uint8] | None:
     """The next level, or ``None`` where there is nothing to halve."""
     return None if image is None or min(image.shape[:2]) < 2 else halve(image)
+
+
+def _shares(classes: npt.NDArray[np.uint8] | None) -> Shares:
+    """The shares of a window's classes; at level 0 they are 0 or 255."""
+    if classes is None:
+        return {}
+    return {
+        index: np.where(classes == index, np.uint8(255), np.uint8(0))
+        for index in np.unique(classes).tolist()
+        if index
+    }
+
+
+def _next_shares(shares: Shares) -> Shares:
+    """The next level of every share; none where there is nothing to halve."""
+    halved = {index: _next(share) for index, share in shares.items()}
+    return {index: share for index, share in halved.items() if share is not None}
+
+
+def _parts(shares: Shares, size: tuple[int, int], tile: int) -> list[list[Shares]]:
+    """Cut shares of an image of this width and height into tiles, row by row."""
+    return [
+        [
+            {index: share[top : top + tile, left : left + tile] for index, share in shares.items()}
+            for left in range(0, size[0], tile)
+        ]
+        for top in range(0, size[1], tile)
+    ]

@@ -5,14 +5,16 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from shapely.geometry import Polygon
 
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.synth.anatomy import make_anatomy
 from wsi_pipeline.synth.artefacts import Artefact, plant
 from wsi_pipeline.synth.atlas import Rgb, Texture, build_textures, texture_limit
-from wsi_pipeline.synth.layout import DOMAINS, GLASS, STEP, TISSUES, TUMOUR, Labels, Layout
+from wsi_pipeline.synth.layout import DOMAINS, GLASS, PLANTED, STEP, TISSUES, Labels, Layout
 from wsi_pipeline.synth.noise import value_noise
-from wsi_pipeline.synth.outlines import rasterise, rings
+from wsi_pipeline.synth.outlines import Ring, rasterise, rings
+from wsi_pipeline.synth.planting import CLASSES, Plant
 from wsi_pipeline.synth.spec import SynthSpec
 from wsi_pipeline.synth.stains import STAINS
 
@@ -22,17 +24,22 @@ _MARGIN = 7  # labels around a window, more than the warp's reach
 _WARP_PX = 1024
 
 
+Classes = npt.NDArray[np.uint8]
+"""uint8 (height, width): index in :data:`~wsi_pipeline.synth.planting.CLASSES` of what is planted
+at every level-0 px, 0 where nothing is."""
+
+
 @dataclass(frozen=True, eq=False)
 class Window:
     """A drawn window.
 
     Attributes:
         image: uint8 (height, width, 3).
-        truth: uint8 (height, width), 255 where tumour was drawn; ``None`` if nowhere.
+        classes: What was planted; ``None``: nothing.
     """
 
     image: Rgb
-    truth: npt.NDArray[np.uint8] | None
+    classes: Classes | None
 
 
 class Scene:
@@ -40,7 +47,7 @@ class Scene:
 
     Attributes:
         spec: What was asked for.
-        tumour: The tumour's polygons in level-0 px.
+        planted: Polygons in level-0 px by kind, in the order in which they were planted.
         artefacts: What was planted over the tissue.
     """
 
@@ -49,15 +56,24 @@ class Scene:
         anatomy = make_anatomy(spec)
         self.anatomy = anatomy
         self.layout = Layout(anatomy, spec.seed)
-        self.tumour = anatomy.tumour
-        self._bounds = [
-            (ring, (*ring.min(axis=0), *ring.max(axis=0))) for ring in rings(self.tumour)
-        ]
+        self.planted = anatomy.planted
+        self._bounds = {
+            CLASSES.index(kind): [
+                (ring, (*ring.min(axis=0), *ring.max(axis=0))) for ring in rings(shapes)
+            ]
+            for kind, shapes in self.planted.items()
+        }
         limit = texture_limit(max(spec.size.width, spec.size.height))
-        self._textures = build_textures(spec.seed, STAINS[spec.stain], limit)
+        kinds = [kind for kind, shapes in self.planted.items() if shapes]
+        self._textures = build_textures(spec.seed, STAINS[spec.stain], kinds, limit)
         rng = np.random.default_rng([spec.seed, 3])
         self._offsets = rng.integers(0, 1 << 20, (len(TISSUES), 16, 2))
         self.artefacts: tuple[Artefact, ...] = plant(spec, anatomy)
+
+    @property
+    def tumour(self) -> tuple[Polygon, ...]:
+        """The tumour's polygons in level-0 px."""
+        return self.planted["tumour"]
 
     @property
     def glass(self) -> Texture:
@@ -100,26 +116,33 @@ class Scene:
             if artefact.touches(x, y, width, height):
                 below = _Below(self, index)
                 artefact.apply(image, x, y, below)
-        truth = window.truth
-        if truth is not None and self.spec.padding:
-            truth[:, max(0, self.spec.scanned.width - x) :] = 0
-            truth[max(0, self.spec.scanned.height - y) :] = 0
+        classes = window.classes
+        if classes is not None and self.spec.padding:
+            classes[:, max(0, self.spec.scanned.width - x) :] = 0
+            classes[max(0, self.spec.scanned.height - y) :] = 0
         return window
 
-    def truth(self, x: int, y: int, width: int, height: int) -> npt.NDArray[np.uint8] | None:
-        """The tumour in a window: uint8 (height, width), 255 inside; ``None`` if there is none."""
+    def classes(self, x: int, y: int, width: int, height: int) -> Classes | None:
+        """What is planted in a window of level 0; ``None`` if nothing is."""
         near = self._rings_near(x, y, width, height)
         if not near:
             return None
-        drawn = rasterise(near, x, y, width, height)
-        return drawn if drawn.any() else None
+        out = np.zeros((height, width), np.uint8)
+        for index, outlines in near.items():
+            out[rasterise(outlines, x, y, width, height) > 0] = index
+        return out if out.any() else None
 
-    def _rings_near(self, x: int, y: int, width: int, height: int) -> list[npt.NDArray[np.float64]]:
-        return [
-            ring
-            for ring, (left, top, right, bottom) in self._bounds
-            if left < x + width and right > x and top < y + height and bottom > y
-        ]
+    def _rings_near(self, x: int, y: int, width: int, height: int) -> dict[int, list[Ring]]:
+        """By class, the outlines whose bounds overlap a window."""
+        near = {
+            index: [
+                ring
+                for ring, (left, top, right, bottom) in bounds
+                if left < x + width and right > x and top < y + height and bottom > y
+            ]
+            for index, bounds in self._bounds.items()
+        }
+        return {index: outlines for index, outlines in near.items() if outlines}
 
     def _labels(self, x: int, y: int, width: int, height: int) -> tuple[Labels, int, int]:
         """Labels of a window and a margin, and the label column and row they start at."""
@@ -129,7 +152,7 @@ class Scene:
 
     def _base(self, x: int, y: int, width: int, height: int) -> Window:
         """Tissue and glass, before artefacts."""
-        truth = self.truth(x, y, width, height)
+        classes = self.classes(x, y, width, height)
         labels, left, top = self._labels(x, y, width, height)
         image = np.empty((height, width, 3), np.uint8)
         for row in range(0, height, CHUNK):
@@ -138,21 +161,18 @@ class Scene:
                 columns = slice(column, min(column + CHUNK, width))
                 size = (columns.stop - column, rows.stop - row)
                 part = _part(labels, (left, top), (x + column, y + row), size)
-                inside = None if truth is None else truth[rows, columns]
-                self._compose(image[rows, columns], part, inside, x + column, y + row)
-        return Window(image, truth)
+                planted = None if classes is None else classes[rows, columns]
+                self._compose(image[rows, columns], part, planted, x + column, y + row)
+        return Window(image, classes)
 
-    def _compose(
-        self, out: Rgb, labels: Labels, inside: npt.NDArray[np.uint8] | None, x: int, y: int
-    ) -> None:
+    def _compose(self, out: Rgb, labels: Labels, planted: Classes | None, x: int, y: int) -> None:
         """Draw one chunk whose top-left level-0 px is ``x``, ``y``; labels have their margin."""
-        if inside is not None:
-            if inside.all():
-                labels, inside = np.full_like(labels, TUMOUR), None
-            elif not inside.any():
-                inside = None
+        if planted is not None and bool((planted == planted[0, 0]).all()):
+            if planted[0, 0]:
+                labels = np.full_like(labels, PLANTED[planted[0, 0]])
+            planted = None
         first = int(labels[0, 0])
-        if inside is None and bool((labels == first).all()):
+        if planted is None and bool((labels == first).all()):
             self._fill(out, first, x, y)
             return
         height, width = out.shape[:2]
@@ -162,8 +182,8 @@ class Scene:
         from_row = ((rows[:, None] + warp_y[wrapped]) // STEP) - (y // STEP - _MARGIN)
         from_column = ((columns[None, :] + warp_x[wrapped]) // STEP) - (x // STEP - _MARGIN)
         codes = labels[from_row, from_column]
-        if inside is not None:
-            codes = np.where(inside > 0, np.uint8(TUMOUR), codes)
+        if planted is not None:
+            codes = np.where(planted > 0, PLANTED[planted], codes)
         counts = np.bincount(codes.ravel(), minlength=256)
         present = np.flatnonzero(counts)
         order = present[np.argsort(-counts[present], kind="stable")]
@@ -242,13 +262,20 @@ def make_scene(spec: SynthSpec) -> Scene:
     """Lay a slide out, checking that what was asked for could be drawn.
 
     Raises:
-        UsageError: If the tumour asked for leaves nothing to draw.
+        UsageError: If something asked for leaves nothing to draw.
     """
     scene = Scene(spec)
-    wanted = bool(spec.tumour) if isinstance(spec.tumour, tuple) else spec.tumour > 0
-    if wanted and not scene.tumour:
-        raise UsageError(
-            f"a tumour of {spec.tumour} of the tissue is less than a pixel on {spec.size} px; "
-            "ask for a larger share or slide"
-        )
+    for wanted in spec.planted:
+        if wanted.where and not scene.planted[wanted.kind]:
+            raise UsageError(_nothing_left(wanted, spec))
     return scene
+
+
+def _nothing_left(wanted: Plant, spec: SynthSpec) -> str:
+    """Why a kind that was asked for is nowhere."""
+    if isinstance(wanted.where, tuple):
+        return f"the {wanted.kind} is covered by what is planted after it; move one of them"
+    return (
+        f"a {wanted.kind} of {wanted.where} of the tissue is less than a pixel on {spec.size} px; "
+        "ask for a larger share or slide"
+    )

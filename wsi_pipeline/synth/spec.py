@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.geometry import Region, Size
+from wsi_pipeline.geometry import Size
+from wsi_pipeline.synth.planting import Plant, Where
 from wsi_pipeline.synth.stains import STAINS
 
 SlideFormat = Literal["tiff", "svs-like"]
@@ -25,7 +26,10 @@ class SynthSpec:
     #: Source of all randomness, 0 or more.
     seed: int = 1
     #: Share of the tissue that is tumour, 0-1, or exact rectangles in level-0 px.
-    tumour: float | tuple[Region, ...] = 0.12
+    tumour: Where = 0.12
+    #: Further kinds of tissue, each once. They are planted in this order after the tumour; where
+    #: two overlap, the later one is drawn and is the truth.
+    plants: tuple[Plant, ...] = ()
     #: Name of a stain in :data:`~wsi_pipeline.synth.stains.STAINS`.
     stain: str = "a"
     #: Share of the slide that is tissue, 0.02-0.95.
@@ -82,20 +86,32 @@ class SynthSpec:
             )
         for name, count in (("folds", self.folds), ("blur", self.blur), ("debris", self.debris)):
             _check(0 <= count <= 10_000, f"--{name} must be 0-10,000, not {count}")
-        if isinstance(self.tumour, tuple):
-            for box in self.tumour:
-                inside = box.x >= 0 and box.y >= 0
-                inside = inside and box.right <= self.scanned.width
-                inside = inside and box.bottom <= self.scanned.height
-                _check(
-                    box.level == 0 and inside,
-                    f"the tumour rectangle {box.x},{box.y},{box.width},{box.height} reaches over "
-                    f"the slide's {self.scanned} scanned px; move it inside",
-                )
-        else:
+        kinds = [plant.kind for plant in self.planted]
+        _check(
+            len(set(kinds)) == len(kinds),
+            f"{', '.join(sorted({kind for kind in kinds if kinds.count(kind) > 1}))}: planted more "
+            "than once; put all places of a kind together",
+        )
+        for plant in self.planted:
+            self._check_places(plant)
+        shares = sum(plant.where for plant in self.planted if not isinstance(plant.where, tuple))
+        _check(shares <= 0.95, f"the shares of all kinds together must be 0-0.95, not {shares:.3g}")
+
+    def _check_places(self, plant: Plant) -> None:
+        for box in plant.where if isinstance(plant.where, tuple) else ():
+            inside = box.x >= 0 and box.y >= 0
+            inside = inside and box.right <= self.scanned.width
+            inside = inside and box.bottom <= self.scanned.height
             _check(
-                0 <= self.tumour <= 0.95, f"the tumour's share must be 0-0.95, not {self.tumour}"
+                box.level == 0 and inside,
+                f"the {plant.kind} rectangle {box.x},{box.y},{box.width},{box.height} reaches over "
+                f"the slide's {self.scanned} scanned px; move it inside",
             )
+
+    @property
+    def planted(self) -> tuple[Plant, ...]:
+        """The tumour and all further kinds, in the order in which they are planted."""
+        return Plant("tumour", self.tumour), *self.plants
 
     @property
     def scanned(self) -> Size:
@@ -146,51 +162,3 @@ def parse_size(text: str) -> Size:
         return Size(width, height)
     except ValueError:
         raise UsageError(f"{text!r} is not a size; write WIDTHxHEIGHT, as 20000x18000") from None
-
-
-def parse_tumour(texts: list[str]) -> float | tuple[Region, ...]:
-    """Read ``none``, a share (``0.12``) or rectangles (``rect:X,Y,W,H``, several with ``;``).
-
-    Args:
-        texts: One per use of the option; rectangles add up.
-
-    Returns:
-        A share of the tissue, or rectangles in level-0 px.
-
-    Raises:
-        UsageError: If the texts make no sense, alone or together.
-    """
-    parts = [part.strip() for text in texts for part in text.split(";") if part.strip()]
-    if not any(part.lower().startswith("rect:") for part in parts):
-        if len(parts) != 1:
-            raise UsageError(
-                "--tumour takes one share, or 'none', or rectangles (rect:X,Y,W,H, may be repeated)"
-            )
-        return 0.0 if parts[0].lower() == "none" else _share(parts[0])
-    return tuple(_rectangle(part) for part in parts)
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        raise UsageError(
-            f"--tumour {text!r}: write a share such as 0.12, rect:X,Y,W,H, or none"
-        ) from None
-    if not 0 <= value <= 1:
-        raise UsageError(f"--tumour {text!r}: a share of the tissue lies between 0 and 0.95")
-    return value
-
-
-def _rectangle(text: str) -> Region:
-    scheme, _, numbers = text.rpartition(":")
-    try:
-        # Only the first of several has to say what it is. Another scheme has no numbers to
-        # unpack, which is the error to report.
-        wanted = numbers.split(",") if scheme.lower() in ("rect", "") else []
-        x, y, width, height = (int(number) for number in wanted)
-        return Region(0, x, y, width, height)
-    except ValueError:
-        raise UsageError(
-            f"--tumour {text!r}: write rect:X,Y,WIDTH,HEIGHT in whole level-0 px"
-        ) from None

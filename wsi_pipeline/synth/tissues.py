@@ -28,6 +28,12 @@ MACROPHAGE = CellStyle(
     clumps=0.03, rim=0.0, grain=5.0, softness=4.0, opacity=0.92,
 )  # fmt: skip
 DEBRIS = CellStyle(5.0, 0.35, haematoxylin=1.9, clumps=0.1, rim=0.0)
+#: Nuclei of dead cells: faded to an outline (karyolysis), or shrunk and dark (pyknosis).
+GHOST = CellStyle(
+    19.0, 0.2, (1.0, 1.5), 0.08, haematoxylin=0.20, haematoxylin_spread=0.3, eosin=0.80,
+    clumps=0.05, rim=0.16, grain=3.0, softness=2.2, opacity=0.7,
+)  # fmt: skip
+PYKNOTIC = CellStyle(8.0, 0.3, (1.0, 1.6), 0.14, haematoxylin=1.7, eosin=0.6, clumps=0.1, rim=0.0)
 TUMOUR_CYTOPLASM = CellStyle(
     38.0, 0.12, (1.0, 1.35), 0.07, haematoxylin=0.40, haematoxylin_spread=0.25, eosin=0.35,
     clumps=0.07, rim=0.10, grain=3.0, softness=2.0, opacity=0.9,
@@ -209,6 +215,43 @@ def tumour(rng: np.random.Generator, side: int) -> Canvas:
     return canvas
 
 
+def necrosis(rng: np.random.Generator, side: int) -> Canvas:
+    """Dead tissue: granular and strongly pink, ghosts of nuclei, patches of dark nuclear dust."""
+    shape = (side, side)
+    granules = value_noise(rng, shape, 5.0) + 0.7 * value_noise(rng, shape, 11.0)
+    clouds = fractal_noise(rng, shape, 160.0, octaves=3)
+    eosin = np.clip(0.92 + 0.10 * granules + 0.13 * clouds, 0.35, 1.6)
+    canvas = np.stack([np.clip(0.09 + 0.03 * granules, 0, 1), eosin]).astype(np.float32)
+    _populate(rng, canvas, scatter(rng, side, 95.0), [(GHOST, 1.0)])
+    # Dust lies in swarms: the remains of cells that died together.
+    swarms = scatter(rng, side, 360.0)
+    dust = np.repeat(swarms, 22, axis=0)
+    dust = (dust + rng.normal(0.0, 62.0, dust.shape)) % side
+    _populate(rng, canvas, dust, [(DEBRIS, 0.75), (PYKNOTIC, 0.25)])
+    return canvas
+
+
+def mucin(rng: np.random.Generator, side: int) -> Canvas:
+    """Mucin: pale blue-grey pools with streaks, few floating cells, thin pink septa between."""
+    shape = (side, side)
+    streaks = fractal_noise(rng, shape, 120.0, octaves=4)
+    web = np.clip(0.30 - np.abs(streaks), 0.0, 0.30)
+    # Dark enough that every px counts as tissue, whichever the stain.
+    h = np.clip(0.34 + 0.42 * web + 0.02 * value_noise(rng, shape, 3.0), 0.3, 1.0)
+    e = np.clip(0.07 + 0.08 * web, 0.0, 1.0)
+    gap = _walls(rng, side, min(600.0, side / 3), 8) + 7.0 * value_noise(rng, shape, 90.0)
+    wall = np.clip(1.3 - gap / 14.0, 0.0, 1.0)
+    canvas = np.stack([h + wall * (0.14 - h), e + wall * (0.62 - e)]).astype(np.float32)
+    points = scatter(rng, side, 60.0)
+    rows, columns = (points.astype(np.intp) % side).T
+    _populate(rng, canvas, points[gap[rows, columns] < 10.0], [(SPINDLE, 0.8), (LYMPHOCYTE, 0.2)])
+    nests = scatter(rng, side, 420.0)
+    cells = (np.repeat(nests, 5, axis=0) + rng.normal(0.0, 24.0, (5 * len(nests), 2))) % side
+    _populate(rng, canvas, cells, [(TUMOUR_CYTOPLASM, 1.0)])
+    _populate(rng, canvas, cells, [(TUMOUR_DARK, 1.0)])
+    return canvas
+
+
 def glass(rng: np.random.Generator, side: int) -> Canvas:
     """Empty glass with the camera's faint noise."""
     noise = 0.006 * np.abs(value_noise(rng, (side, side), 1.5))
@@ -226,4 +269,6 @@ PAINTERS: dict[str, tuple[Callable[[np.random.Generator, int], Canvas], int]] = 
     "stroma": (stroma, 2048),
     "fat": (fat, 2048),
     "tumour": (tumour, 4096),
+    "necrosis": (necrosis, 2048),
+    "mucin": (mucin, 2048),
 }

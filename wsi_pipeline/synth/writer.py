@@ -1,6 +1,8 @@
 """Writes one synthetic slide with its truth mask and annotations, whole or not at all."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,16 @@ from wsi_pipeline import durable
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.synth.annotation import asap_xml
+from wsi_pipeline.synth.planting import CLASSES
 from wsi_pipeline.synth.pyramid import Progress, Pyramid
 from wsi_pipeline.synth.scene import make_scene
 from wsi_pipeline.synth.spec import SynthSpec
 
 #: Above this many level-0 px a file may outgrow classic TIFF's 4 GiB.
 _BIG_PX = 2_000_000_000
+#: Key of the JSON in the image description of level 0 of a mask of classes: the names of its
+#: values, from 0.
+CLASS_NAMES = "wsi_pipeline_classes"
 _MICROMETRES_PER_CM = 10_000
 
 
@@ -30,27 +36,52 @@ class SynthSlide:
     path: Path
     mask: Path
     annotations: Path
+    #: The mask of classes; ``None`` for a slide of tumour alone.
+    classes: Path | None
     #: What was asked for.
     spec: SynthSpec
     #: Size of every pyramid level, level 0 first.
     levels: tuple[Size, ...]
-    #: Level-0 px of tumour, as counted in the mask.
-    tumour_px: int
-    #: The tumour's outlines in level-0 px, px edges at integers.
-    polygons: tuple[Polygon, ...]
+    #: Level-0 px of every kind that was asked for, as counted in the masks.
+    kind_px: Mapping[str, int]
+    #: The outlines of every kind that was asked for in level-0 px, px edges at integers.
+    planted: Mapping[str, tuple[Polygon, ...]]
     #: Planted artefacts: kind and place in level-0 px.
     artefacts: tuple[Mapping[str, object], ...]
 
+    @property
+    def tumour_px(self) -> int:
+        """Level-0 px of tumour."""
+        return self.kind_px["tumour"]
+
+    @property
+    def polygons(self) -> tuple[Polygon, ...]:
+        """The tumour's outlines in level-0 px."""
+        return self.planted["tumour"]
+
     def to_json(self) -> dict[str, object]:
-        """All of it as JSON types; polygons as GeoJSON geometries in level-0 px."""
+        """All of it as JSON types; polygons as GeoJSON in level-0 px."""
+        features = [
+            {
+                "type": "Feature",
+                "geometry": mapping(polygon),
+                "properties": {"classification": {"name": kind}},
+            }
+            for kind, polygons in self.planted.items()
+            for polygon in polygons
+        ]
         return {
             "slide": str(self.path),
             "mask": str(self.mask),
             "annotations": str(self.annotations),
+            "class_mask": None if self.classes is None else str(self.classes),
+            "classes": list(CLASSES),
             "spec": asdict(self.spec),
             "levels": [[size.width, size.height] for size in self.levels],
             "tumour_px": self.tumour_px,
             "polygons": [mapping(polygon) for polygon in self.polygons],
+            "kind_px": dict(self.kind_px),
+            "planted": {"type": "FeatureCollection", "features": features},
             "artefacts": [dict(facts) for facts in self.artefacts],
         }
 
@@ -60,13 +91,19 @@ def truth_paths(path: Path) -> tuple[Path, Path]:
     return path.with_name(f"{path.stem}_mask.tiff"), path.with_suffix(".xml")
 
 
+def class_mask_path(path: Path) -> Path:
+    """The mask of classes of a slide with further kinds: ``NAME_classes_mask.tiff``."""
+    return path.with_name(f"{path.stem}_classes_mask.tiff")
+
+
 def write_slide(
     spec: SynthSpec, path: Path, progress: Progress | None = None, *, overwrite: bool = False
 ) -> SynthSlide:
     """Draw a slide and write it with its truth beside it.
 
-    The three files are written under temporary names and moved into place when all are complete,
-    the slide last. The same spec gives the same bytes.
+    The files are written under temporary names and moved into place when all are complete, the
+    slide last. The same spec gives the same bytes. A slide of tumour alone has a mask and
+    annotations; one with further kinds also has a mask of classes.
 
     Args:
         spec: What to draw.
@@ -78,33 +115,39 @@ def write_slide(
         Where everything lies, and the truth.
 
     Raises:
-        UsageError: If a file is in the way, or the tumour asked for is too small to draw.
+        UsageError: If a file is in the way, or a kind asked for is too small to draw.
     """
     mask, annotations = truth_paths(path)
+    classes = class_mask_path(path)
     if not overwrite:
-        for final in (annotations, mask, path):
+        for final in (classes, annotations, mask, path):
             if final.exists():
                 raise UsageError(f"{final} already exists; pass --overwrite to replace it")
     path.parent.mkdir(parents=True, exist_ok=True)
     scene = make_scene(spec)
     pyramid = Pyramid(scene, progress)
     # They take their names in the reverse order.
-    with (
-        durable.replacing(path, replace=overwrite) as pixels,
-        durable.replacing(mask, replace=overwrite) as truth,
-        durable.replacing(annotations, replace=overwrite) as outlines,
-    ):
-        outlines.write_bytes(asap_xml(scene.tumour))
+    with ExitStack() as stack:
+        pixels = stack.enter_context(durable.replacing(path, replace=overwrite))
+        truth = stack.enter_context(durable.replacing(mask, replace=overwrite))
+        outlines = stack.enter_context(durable.replacing(annotations, replace=overwrite))
+        outlines.write_bytes(asap_xml(scene.planted))
         _write_pixels(pixels, spec, pyramid)
-        _write_truth(truth, spec, pyramid)
+        _write_mask(truth, spec, pyramid.truth)
+        if spec.plants:
+            indices = stack.enter_context(durable.replacing(classes, replace=overwrite))
+            _write_mask(indices, spec, pyramid.classes, names=CLASSES)
+    if not spec.plants:
+        classes.unlink(missing_ok=True)  # of the slide that this one replaces
     return SynthSlide(
         path=path,
         mask=mask,
         annotations=annotations,
+        classes=classes if spec.plants else None,
         spec=spec,
         levels=pyramid.sizes,
-        tumour_px=pyramid.tumour_px,
-        polygons=scene.tumour,
+        kind_px={kind: pyramid.class_px.get(CLASSES.index(kind), 0) for kind in scene.planted},
+        planted=scene.planted,
         artefacts=tuple(artefact.facts() for artefact in scene.artefacts),
     )
 
@@ -150,15 +193,23 @@ def _write_pixels(path: Path, spec: SynthSpec, pyramid: Pyramid) -> None:
                 )
 
 
-def _write_truth(path: Path, spec: SynthSpec, pyramid: Pyramid) -> None:
-    """Write the mask: the slide's pyramid, 255 where tumour was drawn."""
+def _write_mask(
+    path: Path,
+    spec: SynthSpec,
+    tiles: Callable[[int], list[bytes]],
+    *,
+    names: Sequence[str] | None = None,
+) -> None:
+    """Write a mask with the slide's pyramid; ``names`` of its values go into the description."""
+    said = None if names is None else json.dumps({CLASS_NAMES: list(names)})
     with tifffile.TiffWriter(path, bigtiff=spec.size.area > _BIG_PX) as tiff:
-        for level, size in enumerate(pyramid.sizes):
+        for level, size in enumerate(spec.level_sizes):
             tiff.write(
-                iter(pyramid.truth(level)),
+                iter(tiles(level)),
                 shape=(size.height, size.width),
                 photometric="minisblack",
                 compression="deflate",
+                description=None if level else said,
                 **_common(spec, level),
             )
 

@@ -32,6 +32,8 @@ from wsi_pipeline.training.selection import Figures, figures_of, rank
 #: Batches whose features are kept in one file.
 _CHUNK = 4
 Features = NDArray[np.float64]
+Head = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Weights ``(features,)`` and bias ``()`` of the logit."""
 
 
 class LinearProbeFit:
@@ -156,7 +158,7 @@ class LinearProbeFit:
         weights: NDArray[np.float64],
         seen: Features,
         labels: NDArray[np.bool_],
-    ) -> tuple[Figures, tuple[NDArray[np.float64], float], float]:
+    ) -> tuple[Figures, Head, float]:
         """The best head over all penalties by the recipe's selection; the first of equals."""
         run = self._run
         run.observer.stage("fitting the head", len(run.recipe.probe.penalties))
@@ -196,7 +198,7 @@ class LinearProbeFit:
         round_: int,
         figures: Figures,
         penalty: float,
-        head: tuple[NDArray[np.float64], float],
+        head: Head,
         count: int,
     ) -> None:
         """Keep a round's head if it is the best, and write down how it did."""

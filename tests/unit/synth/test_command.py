@@ -39,7 +39,33 @@ def test_slides_are_not_overwritten_unasked(app: typer.Typer, tmp_path: Path) ->
     assert CliRunner().invoke(app, [*arguments, "--overwrite"]).exit_code == 0
 
 
-@pytest.mark.parametrize("wrong", [["--tumour", "lots"], ["--size", "big"], ["--tile", "100"]])
+def test_kinds_are_planted(app: typer.Typer, tmp_path: Path) -> None:
+    places = ["rect:100,100,60,40", "necrosis:rect:200,100,50,40", "mucin:rect:300,100,40,40"]
+    options = ["--tumour", places[0], "--plant", places[1], "--plant", places[2]]
+    done = CliRunner().invoke(app, [str(tmp_path), *SMALL, *options, "--json"])
+    assert done.exit_code == 0, done.output
+    (facts,) = json.loads(done.stdout)
+    assert facts["kind_px"] == {"tumour": 2400, "necrosis": 2000, "mucin": 1600}
+    assert facts["classes"] == ["normal", "tumour", "necrosis", "mucin"]
+    assert Path(facts["class_mask"]).name == "synth_0001_classes_mask.tiff"
+    other = [*SMALL, "--plant", f"tumour:{places[0]}", *options[2:], "--overwrite"]
+    said = CliRunner().invoke(app, [str(tmp_path), *other], env={"COLUMNS": "200"})
+    assert said.exit_code == 0, said.output
+    assert "necrosis 0.000125 mm² in 1 focus" in said.stdout
+    again = CliRunner().invoke(app, [str(tmp_path), *other, "--json"])
+    assert json.loads(again.stdout) == [facts]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--tumour", "lots"],
+        ["--size", "big"],
+        ["--tile", "100"],
+        ["--plant", "bone:0.1"],
+        ["--plant", "tumour:0.1", "--tumour", "0.1"],
+    ],
+)
 def test_wrong_options_exit_with_2(app: typer.Typer, tmp_path: Path, wrong: list[str]) -> None:
     refused = CliRunner().invoke(app, [str(tmp_path), *wrong])
     assert refused.exit_code == 2
@@ -52,3 +78,5 @@ def test_help_teaches(app: typer.Typer) -> None:
     assert shown.exit_code == 0
     assert "rect:X,Y,W,H" in shown.stdout
     assert "wsi synth slides --count 10" in shown.stdout
+    assert "KIND:SPEC" in shown.stdout
+    assert "synth_SEED_classes_mask.tiff" in shown.stdout

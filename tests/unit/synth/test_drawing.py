@@ -60,9 +60,9 @@ def test_windows_agree() -> None:
     part = scene.render(513, 390, 700, 611)
     same = (whole.image[390 : 390 + 611, 513 : 513 + 700] == part.image).all(axis=-1)
     assert same.mean() > 0.999
-    assert whole.truth is not None
-    part_truth = part.truth if part.truth is not None else np.zeros((611, 700), np.uint8)
-    np.testing.assert_array_equal(whole.truth[390 : 390 + 611, 513 : 513 + 700], part_truth)
+    assert whole.classes is not None
+    found = part.classes if part.classes is not None else np.zeros((611, 700), np.uint8)
+    np.testing.assert_array_equal(whole.classes[390 : 390 + 611, 513 : 513 + 700], found)
 
 
 def test_shares_are_kept() -> None:

@@ -1,0 +1,100 @@
+"""A small real package of several classes: the kinds of tissue that ``wsi synth`` plants."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_pipeline.model.description import REFERENCE, WEIGHTS, ModelDescription
+from wsi_pipeline.model.package import ModelPackage, write_description
+from wsi_pipeline.synth import CLASSES, labelled_patches
+
+#: Side of a patch in px of :data:`KINDS_MPP`: 256 level-0 px of a synthetic slide.
+KINDS_PATCH_PX = 64
+KINDS_MPP = 1.0
+#: Colours of the classes, as the package states them.
+KINDS_COLOURS = dict(zip(CLASSES, ("#4caf50", "#d50000", "#f58231", "#42d4f4"), strict=True))
+#: Side of the slide that patches are cut from, level-0 px: small, so that it is drawn in seconds.
+_SLIDE_PX = 4096
+_PATCHES_PER_CLASS = 48
+_RIDGE = 10.0
+
+
+def make_kinds_package(folder: Path, *, seed: int = 1, **description: Any) -> ModelPackage:
+    """Write a package with a real ``baseline`` network fitted to drawn patches of every class.
+
+    Its convolutions are random, its last layer is fitted. Takes seconds: keep it for a session.
+    Needs torch.
+
+    Args:
+        folder: Made if it is missing.
+        seed: Of the weights and of the slide that the patches are cut from.
+        description: Fields of ``model.yaml`` that differ from the usual ones.
+    """
+    import torch  # noqa: PLC0415 - takes seconds, and few tests need it
+
+    from wsi_pipeline.model.linear_probe import (  # noqa: PLC0415 - imports torch
+        as_pixels,
+        draw_weights,
+        fit_head,
+        one_hot,
+        pooled_features,
+        set_head,
+    )
+    from wsi_pipeline.model.network import (  # noqa: PLC0415 - imports torch
+        Classifier,
+        save_weights,
+    )
+
+    patches, labels = labelled_patches(
+        _PATCHES_PER_CLASS,
+        seed=seed,
+        patch_px=KINDS_PATCH_PX,
+        mpp=KINDS_MPP,
+        slide_px=_SLIDE_PX,
+    )
+    fields = {**_described(), **description}
+    pins = dict.fromkeys((WEIGHTS, REFERENCE), "")
+    classifier = Classifier(ModelDescription.model_validate({**fields, "files": pins}))
+    draw_weights(classifier.network, seed)
+    classifier.eval()
+    features = pooled_features(classifier, patches, batch=16)
+    set_head(classifier, *fit_head(features, one_hot(labels, len(CLASSES)), _RIDGE))
+    references = _references(patches[::_PATCHES_PER_CLASS])
+    with torch.inference_mode():
+        probabilities = classifier(as_pixels(references)).numpy()
+    folder.mkdir(parents=True, exist_ok=True)
+    save_weights(classifier.network, folder / WEIGHTS)
+    np.savez(folder / REFERENCE, patches=references, probabilities=probabilities)
+    return write_description(folder, fields)
+
+
+def _references(pure: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A patch of each class, and of each two: half of one beside half of the other.
+
+    The halves give probabilities between 0 and 1, in which runtimes differ most.
+    """
+    half = KINDS_PATCH_PX // 2
+    pairs = itertools.permutations(pure, 2)
+    mixed = [np.concatenate([one[:, :half], other[:, half:]], axis=1) for one, other in pairs]
+    return np.stack([*pure, *mixed])
+
+
+def _described() -> dict[str, Any]:
+    return {
+        "name": "kinds",
+        "version": "1",
+        "architecture": {"name": "baseline", "pooling": "average", "dropout": 0.0},
+        "task": "multiclass",
+        "classes": [{"name": name, "colour": KINDS_COLOURS[name]} for name in CLASSES],
+        "positive": "tumour",
+        "patch_px": KINDS_PATCH_PX,
+        "mpp": KINDS_MPP,
+        "threshold": {"value": 0.5, "chosen": "by definition"},
+        "training": {"data": "patches of one synthetic slide", "synthetic": True},
+        "licence": "Apache-2.0",
+        "intended_use": "tests",
+        "tolerance": {"fp32": 1e-4, "bf16": 0.1, "fp16": 0.1, "int8": 0.25},
+    }
