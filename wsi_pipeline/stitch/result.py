@@ -168,7 +168,7 @@ class Result:
 
         :attr:`~wsi_pipeline.classes.Classes.labels` names the labels; 255 = not analysed.
         """
-        return self.array(f"{layout.mask_path(self.classes)}/{level}")
+        return self.array(f"{self._mask_folder}/{level}")
 
     def tumour(self, level: int = 0) -> zarr.Array[Any]:
         """The mask of a tumour model: 0 = not tumour, 1 = tumour, 255 = not analysed.
@@ -185,8 +185,21 @@ class Result:
     @property
     def mask_levels(self) -> int:
         """How many levels the mask has."""
-        folder = f"{layout.mask_path(self.classes)}/"
-        return sum(path.startswith(folder) for path in self.seal.arrays)
+        return sum(path.startswith(f"{self._mask_folder}/") for path in self.seal.arrays)
+
+    @property
+    def _mask_folder(self) -> str:
+        """Where the mask is: the labels that are not the coverage."""
+        folders = (path.rsplit("/", 1)[0] for path in self.seal.arrays)
+        found = (
+            folder
+            for folder in folders
+            if folder.startswith(f"{layout.LABELS}/") and folder != layout.COVERAGE_LABEL
+        )
+        folder = next(found, None)
+        if folder is None:
+            raise ResultError(self.path, "has no mask; see `wsi verify`")
+        return folder
 
     def tile_table(self) -> dict[str, NDArray[Any]]:
         """Columns ``x``, ``y`` (level-0 px), ``tissue``, ``probability``, in plan order.
