@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from wsi_pipeline.analysis_settings import PrecisionChoice, RuntimeChoice
 from wsi_pipeline.classes import TUMOUR_OR_NORMAL
 from wsi_pipeline.model.cascade import CascadePredictor, Stage
 from wsi_pipeline.model.description import Precision
 from wsi_pipeline.model.openvino_runtime import OpenVinoPredictor, cpu_precisions
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.predictor import predict_all
 from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
 from wsi_pipeline.model.torch_runtime import TorchCpuPredictor, TorchCudaPredictor
 from wsi_pipeline.testing import FakePredictor, check_predictor, red_share
@@ -66,6 +68,28 @@ def test_a_cascade_of_fakes() -> None:
     check_predictor(
         CascadePredictor(stages, TUMOUR_OR_NORMAL, THRESHOLD), patches, red_share(patches), 0.05
     )
+
+
+@pytest.mark.parametrize("precision", ["fp32", "auto"])
+@pytest.mark.parametrize("runtime", ["openvino", "torch"])
+def test_several_classes(
+    kinds_package: ModelPackage,
+    model_cache: Path,
+    runtime: RuntimeChoice,
+    precision: PrecisionChoice,
+) -> None:
+    request = RuntimeRequest("cpu", precision, model_cache, runtime=runtime, threads=2)
+    predictor = load_predictor(kinds_package, request, threshold=THRESHOLD)
+    patches, expected = kinds_package.reference()
+    largest = max(kinds_package.description.tolerance.values())
+    check_predictor(predictor, patches, expected, largest, anywhere=False)
+    classes = kinds_package.classes
+    found, wanted = (
+        classes.decide(one.T.reshape(4, 1, -1), THRESHOLD)
+        for one in (predict_all(predictor, patches), expected)
+    )
+    assert np.array_equal(found, wanted), "a decision is not that of the reference"
+    predictor.close()
 
 
 def test_the_fake() -> None:

@@ -112,7 +112,7 @@ def check_predictor(
     Args:
         predictor: The loaded model.
         patches: At least one, ``(n, patch, patch, 3)``; more than a batch test more.
-        expected: Their probabilities, ``(n,)``.
+        expected: Their probabilities, ``(n,)`` of a binary model, else ``(n, classes)``.
         tolerance: Largest difference allowed from them.
         anywhere: A patch has the very same value at every place of a batch, not only in every
             company at the same place. Nothing in the pipeline needs that, since batches are cut by
@@ -122,7 +122,7 @@ def check_predictor(
     assert predictor.patch_px == patches.shape[1], f"it takes patches of {predictor.patch_px} px"
     before = patches.copy()
     values = predict_all(predictor, patches)
-    assert values.shape == (count,), f"{count} patches gave {values.shape}"
+    assert values.shape == expected.shape, f"{count} patches gave {values.shape}"
     assert values.dtype == np.float32, f"probabilities came as {values.dtype}"
     assert ((values >= 0) & (values <= 1)).all(), "there are probabilities outside 0 to 1"
     largest = float(np.abs(values - expected).max())
@@ -130,9 +130,11 @@ def check_predictor(
     assert np.array_equal(patches, before), "it changed its input"
     for index in range(count):
         alone = predictor.submit(patches[index : index + 1]).result()
-        assert alone.shape == (1,), f"one patch gave {alone.shape}"
+        assert alone.shape == (1, *expected.shape[1:]), f"one patch gave {alone.shape}"
         if anywhere or index % batch == 0:
-            assert alone[0] == values[index], f"patch {index} alone differs from in a batch"
+            assert np.array_equal(alone[0], values[index]), (
+                f"patch {index} alone differs from in a batch"
+            )
 
     def check_shuffled(seed: int) -> None:
         rng = np.random.default_rng(seed)

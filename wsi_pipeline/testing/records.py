@@ -6,7 +6,7 @@ import numpy as np
 
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.slide.info import Level
-from wsi_pipeline.stitch.cells import TUMOUR, Cells
+from wsi_pipeline.stitch.cells import Cells
 from wsi_pipeline.stitch.record import (
     CountsRecord,
     GridRecord,
@@ -40,12 +40,14 @@ def make_record(
         threshold: Decides what is tumour.
         synthetic: Whether the model was trained on synthetic tissue.
     """
-    known = cells.probability[~np.isnan(cells.probability)]
+    known = cells.positive[~np.isnan(cells.positive)]
+    classes = cells.classes
     columns = np.diff(grid.column_edges(grid.downsample, grid.level_size.width))
     rows = np.diff(grid.row_edges(grid.downsample, grid.level_size.height))
     px_mm2 = grid.downsample**2 * grid.mpp_0.x * grid.mpp_0.y / 1e6
     areas = np.outer(rows, columns) * px_mm2
-    tumour = float(areas[cells.decision(threshold) == TUMOUR].sum())
+    decision = cells.decision(threshold)
+    tumour = float(areas[decision == classes.label_of(classes.positive)].sum())
     tissue = float(areas[cells.coverage == Coverage.CLASSIFIED].sum())
     return Record(
         slide=SlideRecord(
@@ -74,6 +76,7 @@ def make_record(
         ),
         configuration={},
         fingerprint="ef" * 32,
+        classes=classes,
         threshold=threshold,
         grid=GridRecord(
             columns=grid.size.width,
@@ -101,6 +104,10 @@ def make_record(
         tumour_area_mm2=round(tumour, 6),
         tissue_area_mm2=round(tissue, 6),
         tumour_percent=round(100 * tumour / tissue, 4) if tissue else None,
+        class_areas_mm2={
+            one.name: round(float(areas[decision == label].sum()), 6)
+            for label, one in classes.labels.items()
+        },
         warnings=(),
         alarms=(),
         timings=TimingsRecord(

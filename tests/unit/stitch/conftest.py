@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from wsi_pipeline.classes import TUMOUR_OR_NORMAL, Classes
 from wsi_pipeline.geometry import Mpp, Size
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.slide.info import Level
@@ -41,14 +42,16 @@ def make_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeStore:
     monkeypatch.setattr(layout, "MASK_CHUNK", 64)
     monkeypatch.setattr(layout, "MASK_SHARD", 256)
 
-    def make(name: str = "a.zarr", **attributes: Any) -> Result:
+    def make(
+        name: str = "a.zarr", classes: Classes = TUMOUR_OR_NORMAL, **attributes: Any
+    ) -> Result:
         levels = (Level(Size(611, 403), 1.0), Level(Size(152, 100), 4.0))
         grid = Grid(0, levels[0].size, 1.0, 1.0, 30, 15, Mpp(0.5, 0.25))
         rng = np.random.default_rng(3)
         plan = make_plan_of(rng.random((grid.size.height, grid.size.width)) < 0.7, grid)
-        probabilities = rng.random(len(plan)).astype(np.float32)
+        probabilities = rng.random((len(plan), *classes.shape)).astype(np.float32)
         probabilities[:5] = np.nan
-        cells = stitch_cells(plan, probabilities)
+        cells = stitch_cells(plan, probabilities, classes)
         write_store(
             tmp_path / name,
             name="a",
