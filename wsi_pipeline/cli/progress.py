@@ -109,7 +109,8 @@ def _line(outcome: Outcome) -> Text:
         return line.append(outcome.reason)
     score = "–" if outcome.slide_score is None else f"{outcome.slide_score:.3f}"
     area = outcome.tumour_area_mm2 or 0.0
-    line.append(f"{outcome.slide}: score {score}, tumour {area:.2f} mm², {outcome.tiles:,} tiles")
+    found = f"{outcome.positive} {area:.2f} mm²"
+    line.append(f"{outcome.slide}: score {score}, {found}, {outcome.tiles:,} tiles")
     if outcome.status == "skipped":
         line.append(" (a valid result exists)", style="dim")
     else:

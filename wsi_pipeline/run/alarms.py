@@ -58,8 +58,9 @@ def _tumour_on_glass(record: Record, _: Cells) -> str:
     if not wrong:
         return ""
     return (
-        f"the model calls {len(wrong)} of {len(answers)} tiles of clean glass tumour "
-        f"(probability up to {max(wrong):.2f}): its results on the tissue are doubtful"
+        f"the model calls {len(wrong)} of {len(answers)} tiles of clean glass "
+        f"{record.classes.positive} (probability up to {max(wrong):.2f}): its results on the "
+        "tissue are doubtful"
     )
 
 
@@ -74,7 +75,8 @@ def _one_valued(_: Record, known: Cells) -> str:
     low, high = logit(known.min()), logit(known.max())
     if high - low > math.log(_SAME_ODDS):
         return ""
-    return f"the model gives one value for all cells ({float(known.max()):.3g}): it does not work"
+    value = float(known.max())
+    return f"the model gives one value for all cells ({value:.3g}): its answers mean nothing"
 
 
 def _too_few_tiles(record: Record, _: Cells) -> str:

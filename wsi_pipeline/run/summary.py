@@ -23,9 +23,9 @@ class Outcome:
         status: ``done``, ``skipped`` (a valid result was there) or ``failed``.
         reason: Why it failed; empty otherwise.
         result: The result store, relative to the output folder.
-        slide_score: Largest cell probability, 0-1.
-        tumour_area_mm2: Area called tumour.
-        tumour_percent: Share of the classified area called tumour.
+        slide_score: Largest cell probability of the positive class, 0-1.
+        tumour_area_mm2: Area called positive, which is tumour for a tumour model.
+        tumour_percent: Share of the classified area called positive.
         tiles: Tiles classified.
         resumed_tiles: How many of them an earlier, interrupted run had finished.
         reads_saved: Full-resolution reads the tissue overview made unnecessary.
@@ -35,6 +35,7 @@ class Outcome:
         seconds: Time spent on the slide in this run.
         alarms: Codes of the result's alarms, separated by semicolons.
         warnings: What a person should look at, in words, separated by semicolons.
+        positive: The class that score, area and percentage are of.
     """
 
     slide: str
@@ -53,6 +54,7 @@ class Outcome:
     seconds: float | None = None
     alarms: str = ""
     warnings: str = ""
+    positive: str = "tumour"
 
 
 def outcome_of(slide: Path, result: Result, out: Path, status: Status, seconds: float) -> Outcome:
@@ -74,6 +76,7 @@ def outcome_of(slide: Path, result: Result, out: Path, status: Status, seconds: 
         seconds=round(seconds, 2),
         alarms="; ".join(alarm.code for alarm in record.alarms),
         warnings="; ".join((*(alarm.message for alarm in record.alarms), *record.warnings)),
+        positive=record.classes.positive,
     )
 
 

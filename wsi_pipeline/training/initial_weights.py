@@ -1,7 +1,6 @@
 """The network a training starts from: random, ImageNet's, or somebody's weights."""
 
 from pathlib import Path
-from typing import Any, cast
 from urllib.error import URLError
 
 import safetensors.torch
@@ -15,9 +14,6 @@ from wsi_pipeline.model.linear_probe import draw_weights
 from wsi_pipeline.model.network import Classifier
 from wsi_pipeline.training.device import GlobalMaximum, GlobalMean
 from wsi_pipeline.training.recipe import Recipe
-
-#: Torchvision's names of what this project leaves out or replaces.
-_NOT_OURS = ("AuxLogits.", "classifier.", "fc.")
 
 
 def new_classifier(recipe: Recipe, *, temperature: float = 1.0) -> Classifier:
@@ -39,7 +35,10 @@ def new_classifier(recipe: Recipe, *, temperature: float = 1.0) -> Classifier:
             "files": {WEIGHTS: "", REFERENCE: ""},
         }
     )
-    return Classifier(description)
+    # timm draws first weights from torch's common generator: the same network for everybody.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Classifier(description)
 
 
 def first_weights(classifier: Classifier, recipe: Recipe, seed: int) -> None:
@@ -60,9 +59,9 @@ def first_weights(classifier: Classifier, recipe: Recipe, seed: int) -> None:
         nn.init.normal_(classifier.head.weight, std=0.01, generator=generator)
         nn.init.zeros_(classifier.head.bias)
     if recipe.init == "imagenet":
-        _take_over(classifier.network, _imagenet(recipe), "ImageNet weights")
+        _take_over(classifier, _imagenet(recipe), "ImageNet weights")
     elif recipe.init != "random":
-        _take_over(classifier.network, _stored(Path(recipe.init)), recipe.init)
+        _take_over(classifier, _stored(Path(recipe.init)), recipe.init)
 
 
 def check_start(recipe: Recipe) -> None:
@@ -83,10 +82,11 @@ def use_repeatable_pooling(classifier: Classifier, device: torch.device) -> None
     """Replace global pooling by a form whose gradient has one order; the same values forward."""
     if device.type != "cuda":
         return
-    network = cast("Any", classifier.network)
     adaptive = {nn.AdaptiveMaxPool2d: GlobalMaximum, nn.AdaptiveAvgPool2d: GlobalMean}
-    if type(network.avgpool) in adaptive:
-        network.avgpool = adaptive[type(network.avgpool)]()
+    for module in list(classifier.network.modules()):
+        for name, child in module.named_children():
+            if type(child) in adaptive and child.output_size in (1, (1, 1)):
+                setattr(module, name, adaptive[type(child)]())
 
 
 def _initialise(network: nn.Module, generator: torch.Generator) -> None:
@@ -106,7 +106,8 @@ def _imagenet(recipe: Recipe) -> dict[str, Tensor]:
     weights = known.get(recipe.architecture.name)
     if weights is None:
         raise UsageError(
-            f"there are no ImageNet weights of {recipe.architecture.name}; use --init random"
+            f"there are no ImageNet weights of {recipe.architecture.name} to fetch; use --init "
+            "PATH with weights in timm's or torchvision's naming, or --init random"
         )
     try:
         state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
@@ -147,12 +148,14 @@ def _stored(path: Path) -> dict[str, Tensor]:
     }
 
 
-def _take_over(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
+def _take_over(classifier: Classifier, state: dict[str, Tensor], source: str) -> None:
     """Load weights; the head may be missing or another's, everything else must fit."""
+    network, head = classifier.network, classifier.head
     own = network.state_dict()
+    last = next(name for name, module in network.named_modules() if module is head)
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     strange = sorted(
-        key for key in own if key not in fitting and not key.startswith(_NOT_OURS)
+        key for key in own if key not in fitting and not key.startswith(f"{last}.")
         and not key.endswith("num_batches_tracked")
     )  # fmt: skip
     if strange:

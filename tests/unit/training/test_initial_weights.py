@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import safetensors.torch
+import timm
 import torch
 import torchvision
 
@@ -73,6 +74,27 @@ def test_torchvisions_files_fit(tmp_path: Path) -> None:
     assert len(shared) > 500
     assert all(torch.equal(ours[key], expected[key]) for key in shared)
     assert ours["fc.weight"].shape == (1, 2048)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_050"])
+def test_weights_of_timms_fit_but_for_another_head(tmp_path: Path, small: Any, name: str) -> None:
+    theirs = timm.create_model(name, pretrained=False)
+    path = tmp_path / "theirs.safetensors"
+    save_weights(theirs, path)
+    ours = started(small(architecture={"name": name}, patch_px=64, init=str(path)))
+    assert ours.head.out_features == 1
+    expected, found = theirs.state_dict(), ours.network.state_dict()
+    same = [key for key in expected if expected[key].shape == found[key].shape]
+    assert len(same) == len(expected) - 2
+    assert all(torch.equal(found[key], expected[key]) for key in same)
+
+
+def test_torchvisions_resnet_has_timms_names(tmp_path: Path, small: Any) -> None:
+    theirs = torchvision.models.resnet18(weights=None)
+    torch.save(theirs.state_dict(), tmp_path / "resnet18.pth")
+    recipe = small(architecture={"name": "resnet18"}, init=str(tmp_path / "resnet18.pth"))
+    ours = started(recipe).network.state_dict()
+    assert torch.equal(ours["layer4.1.conv2.weight"], theirs.layer4[1].conv2.weight)
 
 
 def test_weights_of_ours_keep_their_head(tmp_path: Path, small: Any) -> None:
