@@ -133,7 +133,8 @@ def show(package: _Package, json: _Json = False) -> None:
         "folder": str(found.folder),
         "SHA-256": found.sha256,
         "network": f"{description.architecture.name}, {description.architecture.pooling} pooling",
-        "classes": f"{', '.join(found.classes.names)} (positive: {description.positive})",
+        "classes": f"{', '.join(found.classes.names)} "
+        f"({description.task}; positive: {description.positive})",
         "input": f"{description.patch_px} × {description.patch_px} px at {resolution}",
         "threshold": f"{description.threshold.value:g} ({description.threshold.chosen})",
         "calibration": description.calibration.fitted,

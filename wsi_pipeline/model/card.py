@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from wsi_pipeline.model.description import ModelDescription, Preprocessing
 from wsi_pipeline.model.package import ModelPackage
 
 #: Reference patches shown, from the least to the most probable, and their side on the page.
@@ -67,10 +68,14 @@ def card(package: ModelPackage) -> str:
         "normalisation": f"mean {_triple(about.normalisation.mean)}, "
         f"standard deviation {_triple(about.normalisation.std)} (RGB 0–255)",
         "classes": ", ".join(one.name for one in about.classes),
+        "task": f"{about.task}, head {about.activation}",
         "positive class": about.positive,
     }
+    preprocessing = _preprocessing(about.preprocessing)
+    if preprocessing:
+        network["preprocessing"] = preprocessing
     decision = {
-        "threshold": f"{about.threshold.value:.4g}: at and above it, a cell is {about.positive}",
+        "threshold": _threshold(about),
         "how it was chosen": about.threshold.chosen,
         "temperature": f"{about.calibration.temperature:.4g}",
         "how it was fitted": about.calibration.fitted,
@@ -114,6 +119,25 @@ def _notice(*, synthetic: bool) -> str:
     return f'<div class="notice" role="note"><p>{said}</p></div>'
 
 
+def _threshold(about: ModelDescription) -> str:
+    if about.task == "multiclass":
+        return "none: a cell has its most likely class"
+    classes = about.positive if about.task == "binary" else "of a class"
+    return f"{about.threshold.value:.4g}: at and above it, a cell is {classes}"
+
+
+def _preprocessing(steps: Preprocessing) -> str:
+    """In words; empty where there is nothing but the normalisation."""
+    found = []
+    if steps.resize is not None:
+        found.append(f"resized to {steps.resize.px} px ({steps.resize.interpolation})")
+    if steps.pad is not None:
+        found.append(f"padded to {steps.pad} px")
+    if steps.crop is not None:
+        found.append(f"cropped to the central {steps.crop} px")
+    return ", ".join(found)
+
+
 def _section(title: str, body: str) -> str:
     return f"<section><h2>{escape(title)}</h2>{body}</section>"
 
@@ -139,7 +163,10 @@ def _metrics(metrics: Mapping[str, float]) -> str:
 
 
 def _reference(package: ModelPackage) -> str:
-    patches, probabilities = package.reference()
+    patches, answers = package.reference()
+    probabilities = package.classes.plane_of(
+        package.description.positive, np.moveaxis(answers, 0, -1)
+    )
     order = np.argsort(probabilities, kind="stable")
     chosen = order[np.linspace(0, len(order) - 1, min(_SHOWN, len(order))).round().astype(int)]
     figures = "".join(
@@ -149,7 +176,7 @@ def _reference(package: ModelPackage) -> str:
     )
     told = (
         f"{len(chosen)} of the {len(patches)} patches that a runtime has to reproduce before it is "
-        "trusted, with their probabilities."
+        f"trusted, with their probabilities of {package.description.positive}."
     )
     return f'{_paragraph(told)}<div class="patches">{figures}</div>'
 

@@ -26,6 +26,7 @@ from wsi_pipeline.model.package import (
     write_description,
     write_npz,
 )
+from wsi_pipeline.model.preprocessing import Preparer
 
 #: Largest difference from the reference allowed to a runtime, where the description names none.
 TOLERANCE = {"fp32": 0.002, "bf16": 0.05, "fp16": 0.02, "int8": 0.3}
@@ -54,7 +55,7 @@ def pack(
         description: YAML with the fields of
             :class:`~wsi_pipeline.model.package.ModelDescription`; ``files`` is written anew,
             ``tolerance`` may be missing.
-        weights: The whole network's, under torchvision's names: safetensors, or a state dict that
+        weights: The whole network's, under timm's names: safetensors, or a state dict that
             ``torch.save`` wrote. Of the latter only tensors are read, no code runs.
         patches: At least 16 reference patches: a folder of images, or an npz with ``patches``.
             Their probabilities are computed here in fp32; where the npz states some, they must
@@ -79,7 +80,7 @@ def pack(
     classifier = Classifier(described)
     _load(classifier, weights)
     reference, stated = _patches(patches, described.patch_px)
-    probabilities = _probabilities(classifier, reference)
+    probabilities = _probabilities(classifier, Preparer(described)(reference))
     if stated is not None:
         _compare(patches, stated, probabilities)
     with durable.replacing_folder(folder, replace=overwrite) as unfinished:

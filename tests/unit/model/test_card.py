@@ -78,3 +78,14 @@ def test_words_of_others_are_only_words(tmp_path: Path) -> None:
     assert "0.9877" in text
     assert "pyramid level 1" in text
     assert "synthetic tissue" not in text
+
+
+def test_a_card_of_several_classes(kinds_package: ModelPackage) -> None:
+    said = "".join(_Page(card(kinds_package)).text)
+    for words in (
+        "normal, tumour, necrosis, mucin",
+        "multiclass, head softmax",
+        "none: a cell has its most likely class",
+        "with their probabilities of tumour",
+    ):
+        assert words in said, words

@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.torch
+import timm
 import torch
 import yaml
 from PIL import Image
+from torchvision import transforms
 
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.package_writer import pack
+from wsi_pipeline.model.predictor import predict_all
+from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
 from wsi_pipeline.testing.models import colour_patches
 
 Change = Callable[[dict[str, Any]], None]
@@ -210,3 +214,51 @@ def test_the_verb_takes_a_folder_of_parts(
     code, _, err = wsi("list")
     assert code == 3
     assert "weights.safetensors was altered" in err
+
+
+@pytest.mark.parametrize("head", ["softmax", "none"])
+def test_a_network_of_timms_with_classes_and_preprocessing(
+    tmp_path: Path, model_cache: Path, head: str
+) -> None:
+    """As torchvision's transforms, timm and torch answer for the same pixels."""
+    torch.manual_seed(4)
+    network = timm.create_model("resnet18", num_classes=3).eval()
+    torch.save(network.state_dict(), tmp_path / "net.pt")
+    fields = {
+        "name": "three",
+        "version": "1",
+        "architecture": {"name": "resnet18"},
+        "task": "multiclass" if head == "softmax" else "multilabel",
+        "classes": ["a", {"name": "b", "colour": "#123456"}, "tumour"],
+        "head": head,
+        "patch_px": 80,
+        "mpp": 0.5,
+        "preprocessing": {"resize": {"px": 72, "interpolation": "bicubic"}, "crop": 64},
+        "normalisation": {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]},
+        "threshold": {"value": 0.5, "chosen": "by definition"},
+        "training": {"data": "nothing"},
+        "licence": "none",
+        "intended_use": "tests",
+    }
+    (tmp_path / "model.yaml").write_text(yaml.safe_dump(fields))
+    patches = colour_patches(18, 80)
+    np.savez(tmp_path / "patches.npz", patches=patches)
+    made = pack(
+        tmp_path / "model.yaml", tmp_path / "net.pt", tmp_path / "patches.npz", tmp_path / "out"
+    )
+    theirs = transforms.Compose(
+        [
+            transforms.Resize(72, transforms.InterpolationMode.BICUBIC),
+            transforms.CenterCrop(64),
+            transforms.ToTensor(),
+            transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ]
+    )
+    with torch.inference_mode():
+        answers = network(torch.stack([theirs(Image.fromarray(one)) for one in patches]))
+        expected = (torch.softmax(answers, 1) if head == "softmax" else answers).numpy()
+    np.testing.assert_allclose(made.reference()[1], expected, atol=1e-4)
+    request = RuntimeRequest("cpu", "fp32", model_cache, threads=2)
+    predictor = load_predictor(made, request, threshold=0.5)
+    np.testing.assert_allclose(predict_all(predictor, patches), expected, atol=1e-4)
+    predictor.close()
