@@ -144,7 +144,7 @@ def test_the_layer_lies_on_the_mask(
     )
     shown = photograph(page)
     height, width = shown.shape[:2]
-    mask = planted.result.mask(0)[...]
+    mask = np.asarray(planted.result.mask(0)[...])
     rows, inside_y = place(height, y, zoom, mask.shape[0])
     columns, inside_x = place(width, x, zoom, mask.shape[1])
     expected = np.where(np.outer(inside_y, inside_x), mask[np.ix_(rows, columns)], 255)
