@@ -4,12 +4,15 @@ Writers run on worker threads and import what they need there: none of matplotli
 is loaded before somebody asks.
 """
 
+import hashlib
 import io
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Query
 
 from api.dependencies import Services
 from api.jobs.export_cache import ExportCache
@@ -27,6 +30,23 @@ if TYPE_CHECKING:
 # ruff: noqa: PLC0415 - see above
 
 log = logging.getLogger(__name__)
+
+
+#: The class that something is asked of.
+ClassName = Annotated[
+    str | None,
+    Query(
+        alias="class",
+        max_length=200,
+        description="Name of a class that has probabilities, as `heatmap` lists them; without it "
+        "the positive one",
+    ),
+]
+
+
+def key_of(of: str | None) -> str:
+    """What stands for a class in names of files and in ETags; nothing where none is named."""
+    return "" if of is None else hashlib.sha256(of.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +119,11 @@ class Source:
         return self.services.links.linked(location)
 
 
-def write_heatmap(source: Source, path: Path) -> None:
-    """The probability over the slide; without its tissue where the slide was deleted.
+def write_heatmap(source: Source, path: Path, of: str | None) -> None:
+    """The probability of a class over the slide; without its tissue where the slide was deleted.
 
     Raises:
+        UsageError: there is no such class.
         ApiError: the slide's file is gone or damaged.
         OSError: it cannot be reached now.
     """
@@ -114,7 +135,7 @@ def write_heatmap(source: Source, path: Path) -> None:
         slide = source.slide_file()
         if slide is not None:
             _check_same(slide, source.slide)
-        write_heatmap(result, path, slide=slide)
+        write_heatmap(result, path, slide=slide, of=of)
     except FileNotFoundError:
         log.warning("a slide's file is gone", extra={"facts": facts})
         raise ApiError(GONE, "the slide's file does not exist any more") from None
@@ -139,28 +160,32 @@ def _check_same(path: Path, slide: Slide | None) -> None:
         raise DamagedSlideError(path, "is another file than the one that was checked")
 
 
-def write_regions(source: Source, path: Path) -> None:
-    """Tumour outlines, as QuPath reads them."""
+def write_regions(source: Source, path: Path, _of: str | None) -> None:
+    """Outlines of every class, as QuPath reads them."""
     from wsi_pipeline.export.geojson import write_geojson
 
     write_geojson(source.result(), path)
 
 
-def write_tiles(source: Source, path: Path) -> None:
+def write_tiles(source: Source, path: Path, _of: str | None) -> None:
     """The tile table."""
     from wsi_pipeline.export.table import write_csv
 
     write_csv(source.result(), path)
 
 
-def write_mask(source: Source, path: Path) -> None:
-    """The mask as a pyramidal TIFF."""
+def write_mask(source: Source, path: Path, of: str | None) -> None:
+    """The mask of a class as a pyramidal TIFF.
+
+    Raises:
+        UsageError: there is no such class.
+    """
     from wsi_pipeline.export.mask_tiff import write_tiff
 
-    write_tiff(source.result(), path)
+    write_tiff(source.result(), path, of=of)
 
 
-def write_archive(source: Source, path: Path) -> None:
+def write_archive(source: Source, path: Path, _of: str | None) -> None:
     """The whole store in one file."""
     from wsi_pipeline.export.archive import write_zip
 
@@ -175,62 +200,78 @@ class Download:
         name: What it is called below the job.
         media_type: Of its content.
         summary: What it is, for the documentation.
-        write: Makes it.
+        write: Makes it, of a class where the file is of one.
         problems: Statuses of what may go wrong.
+        of_a_class: Whether it is of one class, not of all.
     """
 
     name: str
     media_type: str
     summary: str
-    write: Callable[[Source, Path], None]
+    write: Callable[[Source, Path, str | None], None]
     problems: tuple[int, ...] = (404, 409, 422, 503)
+    of_a_class: bool = False
 
     def headers(self, job_id: str) -> dict[str, str]:
         """How a browser shall keep it: under a name that tells nobody whose slide it is."""
         kind = "inline" if self.media_type == "image/png" else "attachment"
         return {"Content-Disposition": f'{kind}; filename="{job_id}.{self.name}"'}
 
-    async def open(self, renderings: ExportCache, source: Source) -> io.BufferedReader:
+    async def open(
+        self, renderings: ExportCache, source: Source, of: str | None = None
+    ) -> io.BufferedReader:
         """The file, made now if it was not before.
 
+        Args:
+            renderings: Where it is kept.
+            source: What it is made of.
+            of: The class; None: the positive one.
+
         Raises:
+            UsageError: there is no such class.
             ApiError: it cannot be made, or not now.
             ResultError: the result is damaged.
         """
 
         def write(path: Path) -> None:
             try:
-                self.write(source, path)
+                self.write(source, path, of)
             except OSError as error:
                 facts = {"result_id": source.found.id, "file": self.name, "errno": error.errno}
                 log.warning("a file cannot be made", extra={"facts": facts})
                 raise ApiError(UNAVAILABLE, "the file cannot be created now; try again") from None
 
         # Pictures of one result differ between those who have its slide and those who deleted it.
-        name = self.name if source.slide is not None else f"without-slide.{self.name}"
+        slide = "" if source.slide is not None else "without-slide."
+        named = "" if of is None else f"{key_of(of)}."
+        name = f"{slide}{named}{self.name}"
         return await renderings.open(source.found.id, name, write)
 
 
 HEATMAP = Download(
     "heatmap.png",
     "image/png",
-    "The tumour probability over the slide, with scale and legend; over a neutral background if "
-    "the slide was deleted.",
+    "The probability of a class over the slide, with scale and legend; over a neutral background "
+    "if the slide was deleted.",
     write_heatmap,
     (404, 409, 410, 422, 503),
+    of_a_class=True,
 )
 REGIONS = Download(
     "regions.geojson",
     "application/geo+json",
-    "Outlines of the tumour regions in level-0 px, as QuPath reads them.",
+    "Outlines of the regions of every class in level-0 px, as QuPath reads them; those of the "
+    "positive class first.",
     write_regions,
 )
 TILES = Download("tiles.csv", "text/csv", "One row per classified tile.", write_tiles)
 MASK = Download(
     "mask.tiff",
     "image/tiff",
-    "The mask, 255 = tumour, as a pyramidal TIFF of the slide's sizes from the analysis level on.",
+    "The mask of a class, 255 = the class, as a pyramidal TIFF of the slide's sizes from the "
+    "analysis level on.",
     write_mask,
+    of_a_class=True,
 )
 ARCHIVE = Download(
     "mask.zarr.zip",

@@ -7,7 +7,9 @@ import would load Zarr; a test holds both together.
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from wsi_pipeline.classes import TUMOUR_OR_NORMAL, Classes, Task
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -82,6 +84,27 @@ class AlarmOut(BaseModel):
     message: str
 
 
+class ClassOut(BaseModel):
+    """What a label of the mask stands for."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    label: Annotated[int, Field(description="The number in the mask")]
+    name: str
+    colour: Annotated[
+        str | None,
+        Field(
+            description="#rrggbb; null for what is none of the other classes, which has no "
+            "probabilities"
+        ),
+    ]
+
+    @classmethod
+    def all_of(cls, classes: Classes) -> list[Self]:
+        """By their labels."""
+        return [cls.model_validate(one) for one in classes.legend]
+
+
 class FindingsOut(BaseModel):
     """What a result says."""
 
@@ -102,6 +125,19 @@ class FindingsOut(BaseModel):
     histogram: Annotated[
         list[int], Field(description="Cells per probability: 50 bins of equal width from 0 to 1")
     ]
+    task: Annotated[Task, Field(description="How the classes exclude one another")] = (
+        TUMOUR_OR_NORMAL.task
+    )
+    classes: Annotated[list[ClassOut], Field(description="What the labels stand for")] = (
+        ClassOut.all_of(TUMOUR_OR_NORMAL)
+    )
+    positive: Annotated[
+        str, Field(description="The class that score, tumour area, regions and histogram are of")
+    ] = TUMOUR_OR_NORMAL.positive
+    class_areas_mm2: Annotated[
+        dict[str, float],
+        Field(description="Area of every label by its name; empty in older results"),
+    ] = {}
     controls: ControlsOut | None
     colours: ColoursOut | None
     alarms: list[AlarmOut]

@@ -5,7 +5,7 @@ import re
 from pathlib import Path as FilePath
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
@@ -13,9 +13,11 @@ from api.access import Viewer
 from api.dependencies import Services
 from api.http.content import FOR_EVER, matches
 from api.jobs.export_cache import ExportCache
-from api.jobs.exports import Source
+from api.jobs.exports import ClassName, Source, key_of
+from api.jobs.findings import ClassOut
 from api.jobs.routes import JobId
-from api.problems import NOT_FOUND, ApiError, responses
+from api.problems import INVALID, NOT_FOUND, ApiError, responses
+from wsi_pipeline.classes import Task
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
 
@@ -50,6 +52,11 @@ class CellsOut(BaseModel):
     A tile's bytes are three planes of `rows * columns` cells, row by row: the probability as
     uint16, little-endian; then the coverage as uint8; then the share of tissue as uint8. Tiles in
     the last column and row are smaller.
+
+    The probability is that of the positive class, or of the one that `class` names. With
+    `labels=true` the first plane holds the label of each cell instead: multiclass the most likely
+    class, binary 1 at and above the threshold, multilabel the most likely class at or above it. In
+    coarser levels the label is that of the largest probability of each class.
     """
 
     format: Annotated[int, Field(description="Of the tiles; 2 has the three planes")]
@@ -73,6 +80,12 @@ class CellsOut(BaseModel):
         int, Field(description="The number of cells that no patch covers: glass, or not scanned")
     ]
     levels: Annotated[list[CellLevelOut], Field(description="Finest first")]
+    task: Annotated[Task, Field(description="How the classes exclude one another")]
+    classes: Annotated[
+        list[ClassOut],
+        Field(description="What the labels stand for; those with a colour have probabilities"),
+    ]
+    positive: Annotated[str, Field(description="The class shown where none is named")]
 
 
 @router.get("/heatmap", responses=responses(404, 409, 422, 503))
@@ -104,6 +117,9 @@ def get_cells(job_id: JobId, access: Viewer, services: _Services) -> CellsOut:
             )
             for level in levels
         ],
+        task=result.classes.task,
+        classes=ClassOut.all_of(result.classes),
+        positive=result.classes.positive,
     )
 
 
@@ -127,25 +143,40 @@ async def get_cell_tile(
     access: Viewer,
     services: _Services,
     renderings: _Renderings,
+    *,
+    of: ClassName = None,
+    labels: Annotated[
+        bool, Query(description="The label of each cell in place of a probability; without `class`")
+    ] = False,
     if_none_match: Annotated[str | None, Header(alias="If-None-Match")] = None,
     accept_encoding: Annotated[str, Header(alias="Accept-Encoding")] = "",
 ) -> Response:
-    """A tile of raw cells: probabilities, coverage and tissue, as `heatmap` explains."""
+    """A tile of raw cells: probabilities of a class or labels, coverage and tissue.
+
+    `heatmap` explains them.
+    """
+    if labels and of is not None:
+        raise ApiError(INVALID, "labels are of all classes: ask for them without a class")
+    plane = "labels" if labels else key_of(of)
     source = await run_in_threadpool(Source.of, services, access, job_id)
-    etag = f'"{source.found.id}-{level}-{column}-{row}-{_CELL_FORMAT}"'
+    etag = f'"{source.found.id}-{level}-{column}-{row}-{_CELL_FORMAT}{plane and f"-{plane}"}"'
     headers = {"ETag": etag, "Cache-Control": FOR_EVER, "Vary": "Accept-Encoding"}
     if matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)
 
     def write(path: FilePath) -> None:
-        from wsi_pipeline.export.cell_tiles import encode_tile  # noqa: PLC0415 - imports Zarr
+        from wsi_pipeline.export import cell_tiles  # noqa: PLC0415 - imports Zarr
 
-        packed = encode_tile(source.result(), level, column, row)
+        result = source.result()
+        if labels:
+            packed = cell_tiles.encode_label_tile(result, level, column, row)
+        else:
+            packed = cell_tiles.encode_tile(result, level, column, row, of)
         if packed is None:
             raise ApiError(NOT_FOUND, f"there is no tile ({column}, {row}) at level {level}")
         path.write_bytes(packed)
 
-    name = f"cells-{level}-{column}-{row}.{_CELL_FORMAT}.gz"
+    name = f"cells-{level}-{column}-{row}.{_CELL_FORMAT}{plane and f'.{plane}'}.gz"
     file = await renderings.open(source.found.id, name, write)
 
     def read() -> bytes:

@@ -23,7 +23,16 @@ from api.access import Viewer
 from api.dependencies import Services
 from api.http.content import FOR_EVER, Conditions, Content, answers, serve
 from api.jobs.export_cache import ExportCache
-from api.jobs.exports import ARCHIVE, HEATMAP, MASK, REGIONS, TILES, Download, Source
+from api.jobs.exports import (
+    ARCHIVE,
+    HEATMAP,
+    MASK,
+    REGIONS,
+    TILES,
+    ClassName,
+    Download,
+    Source,
+)
 from api.jobs.findings import FindingsOut
 from api.jobs.routes import JobId
 from api.problems import NOT_FOUND, UNAVAILABLE, ApiError, responses
@@ -181,10 +190,11 @@ async def _answer(
     asked: Conditions,
     source: Source,
     renderings: ExportCache,
+    of: str | None = None,
     notes: list[Note] | None = None,
 ) -> Response:
     """A file of a result; with notes in it, which change, if they are given."""
-    file = await download.open(renderings, source)
+    file = await download.open(renderings, source, of)
     headers = {"Cache-Control": FOR_EVER, **download.headers(source.found.job_id)}
 
     def respond() -> Response:
@@ -215,7 +225,18 @@ def _add_download(download: Download) -> None:
         source = await run_in_threadpool(Source.of, services, access, job_id)
         return await _answer(download, asked, source, renderings)
 
-    _add_routes(download, get)
+    async def get_of(
+        job_id: JobId,
+        access: Viewer,
+        services: _Services,
+        renderings: _Renderings,
+        asked: _Conditions,
+        of: ClassName = None,
+    ) -> Response:
+        source = await run_in_threadpool(Source.of, services, access, job_id)
+        return await _answer(download, asked, source, renderings, of)
+
+    _add_routes(download, get_of if download.of_a_class else get)
 
 
 def _add_routes(download: Download, get: Callable[..., Awaitable[Response]]) -> None:
@@ -246,7 +267,7 @@ async def _get_regions(
 ) -> Response:
     source = await run_in_threadpool(Source.of, services, access, job_id)
     said = await run_in_threadpool(services.notes.of_job, access, job_id) if notes else None
-    return await _answer(REGIONS, asked, source, renderings, said)
+    return await _answer(REGIONS, asked, source, renderings, notes=said)
 
 
 for _download in (HEATMAP, TILES, MASK, ARCHIVE):

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from api.access import Viewer
 from api.dependencies import Services
+from wsi_pipeline.classes import Task
 from wsi_pipeline.model.package import ModelPackage
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
@@ -22,7 +23,17 @@ class ModelOut(BaseModel):
     level: Annotated[int | None, Field(description="the pyramid level it was trained on")]
     patch_px: Annotated[int, Field(description="Side of a patch, px")]
     classes: list[str]
-    positive: Annotated[str, Field(description="The class whose probability it gives")]
+    positive: Annotated[str, Field(description="The class of interest: slides are ranked by it")]
+    task: Annotated[
+        Task,
+        Field(
+            description="binary: two classes, a probability of the positive one. multiclass: one "
+            "of several. multilabel: any of several"
+        ),
+    ]
+    class_colours: Annotated[
+        dict[str, str], Field(description="#rrggbb of each class that it gives a probability of")
+    ]
     threshold: Annotated[float, Field(description="Probability from which a cell is tumour")]
     threshold_chosen: Annotated[str, Field(description="How the threshold was chosen")]
     synthetic: Annotated[
@@ -48,6 +59,8 @@ class ModelOut(BaseModel):
             patch_px=description.patch_px,
             classes=[one.name for one in description.classes],
             positive=description.positive,
+            task=package.classes.task,
+            class_colours={one.name: one.colour for one in package.classes.planes},
             threshold=description.threshold.value,
             threshold_chosen=description.threshold.chosen,
             synthetic=description.training.synthetic,

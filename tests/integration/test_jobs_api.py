@@ -188,6 +188,8 @@ def test_models_are_listed_with_what_they_are_for(
     assert (model["name"], model["sha256"]) == (MODEL, stub_package.sha256)
     assert (model["mpp"], model["threshold"], model["synthetic"]) == (0.5, 0.5, True)
     assert model["intended_use"] == "tests"
+    assert model["task"] == "binary"
+    assert model["class_colours"] == {"tumour": "#d50000"}
     description = stub_package.description
     assert model["architecture"] == description.architecture.name
     assert model["calibration"] == description.calibration.fitted

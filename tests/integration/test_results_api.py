@@ -28,6 +28,8 @@ from zarr.storage import ObjectStore
 
 from api.jobs.export_cache import ExportCache
 from wsi_pipeline.analysis_settings import AnalysisSettings
+from wsi_pipeline.client import Client
+from wsi_pipeline.errors import UsageError
 from wsi_pipeline.export.archive import write_zip
 from wsi_pipeline.export.findings import find
 from wsi_pipeline.export.geojson import write_geojson
@@ -48,7 +50,9 @@ from wsi_pipeline.service.slides import SlideStore
 from wsi_pipeline.slide.files import slide_files, slide_sha256
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.storage import open_storage
+from wsi_pipeline.synth import CLASSES
 from wsi_pipeline.testing import write_pyramid
+from wsi_pipeline.testing.kinds import KINDS_COLOURS, KINDS_MPP, draw_kinds
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
 
 PATIENT = "Doe-Jane-1961"
@@ -99,10 +103,19 @@ def finish(
     slides, jobs = SlideStore(service.database), JobRequests(service.database)
     queue = JobQueue(service.database, lease_seconds=3600)
 
-    def make(image: NDArray[np.uint8], *, linked: bool = False, name: str = PATIENT) -> Finished:
+    usual = package
+
+    def make(
+        image: NDArray[np.uint8],
+        *,
+        linked: bool = False,
+        name: str = PATIENT,
+        package: ModelPackage = usual,
+        mpp: float = 0.5,
+    ) -> Finished:
         folder = tmp_path_factory.mktemp("slides")
         path = folder / f"{name}.tiff"
-        write_pyramid(path, image, downsamples=(1, 2, 4, 8))
+        write_pyramid(path, image, mpp=mpp, downsamples=(1, 2, 4, 8))
         access, sha256 = service.access(), slide_sha256(slide_files(path))
         slide = slides.add(access, path.name, str(path), path.stat().st_size)
         location = f"file:{path}" if linked else f"slides/{sha256}/{slide.id}/slide.tiff"
@@ -489,6 +502,110 @@ def test_cells_that_are_not_there(http: httpx.Client, done: Finished, tile: str)
 @pytest.mark.parametrize("tile", ["0/-1_0", "x/0_0", "0/0_x", "0/99999999999999999999_0"])
 def test_cells_that_make_no_sense(http: httpx.Client, done: Finished, tile: str) -> None:
     assert http.get(f"{done.url}/heatmap/{tile}").status_code == 422
+
+
+@pytest.fixture(scope="module")
+def kinds(finish: Callable[..., Finished], kinds_package: ModelPackage) -> Finished:
+    """A result of four classes."""
+    image, _ = draw_kinds(12, 8)
+    return finish(image, package=kinds_package, mpp=KINDS_MPP)
+
+
+def test_a_result_of_several_classes_says_which(
+    http: httpx.Client, done: Finished, kinds: Finished
+) -> None:
+    told = http.get(f"{kinds.url}/heatmap").json()
+    findings = http.get(f"{kinds.url}/result").json()["findings"]
+    expected = [
+        {"label": label, "name": name, "colour": KINDS_COLOURS[name]}
+        for label, name in enumerate(CLASSES)
+    ]
+    for answer in (told, findings):
+        assert answer["task"] == "multiclass"
+        assert answer["classes"] == expected
+        assert answer["positive"] == "tumour"
+    areas = findings["class_areas_mm2"]
+    assert list(areas) == list(CLASSES)
+    assert min(areas.values()) > 0
+    assert sum(areas.values()) == pytest.approx(findings["tissue_area_mm2"])
+    binary = http.get(f"{done.url}/heatmap").json()
+    assert [one["name"] for one in binary["classes"]] == ["normal", "tumour"]
+    assert binary["classes"][0]["colour"] is None
+
+
+def test_tiles_hold_a_class_or_the_labels(http: httpx.Client, kinds: Finished) -> None:
+    told = http.get(f"{kinds.url}/heatmap").json()
+    tags = set()
+
+    def plane(level: int, **asked: str | bool) -> NDArray[np.uint16]:
+        answer = http.get(f"{kinds.url}/heatmap/{level}/0_0", params=asked)
+        assert answer.status_code == 200, answer.text
+        tags.add(answer.headers["etag"])
+        rows, columns = told["levels"][level]["rows"], told["levels"][level]["columns"]
+        return np.frombuffer(answer.content, "<u2", rows * columns).reshape(rows, columns)
+
+    for level in (0, 1):
+        stored = np.asarray(kinds.result.array(str(level))[...])
+        assert np.array_equal(plane(level), plane(level, **{"class": "tumour"}))
+        for index, name in enumerate(CLASSES):
+            steps = plane(level, **{"class": name})
+            assert np.abs(steps / told["steps"] - stored[index]).max() <= 1 / told["steps"]
+        assert np.array_equal(plane(level, labels=True), stored.argmax(axis=0))
+    # Nobody is given what was kept of another plane.
+    assert len(tags) == 2 * (1 + len(CLASSES) + 1)
+
+
+def test_labels_of_a_binary_result_are_its_mask(http: httpx.Client, done: Finished) -> None:
+    told = http.get(f"{done.url}/heatmap").json()
+    level = told["levels"][0]
+    data = http.get(f"{done.url}/heatmap/0/0_0?labels=true").content
+    labels = np.frombuffer(data, "<u2", level["rows"] * level["columns"])
+    probability = done.result.probability.ravel()
+    known = ~np.isnan(probability)
+    assert np.array_equal(labels != told["not_classified"], known)
+    assert np.array_equal(labels[known], probability[known] >= np.float32(told["threshold"]))
+
+
+def test_files_of_a_class(http: httpx.Client, kinds: Finished, tmp_path: Path) -> None:
+    pictures = set()
+    for name in ("mucin", "tumour"):
+        answer = http.get(f"{kinds.url}/mask.tiff", params={"class": name})
+        write_tiff(kinds.result, tmp_path / f"{name}.tiff", of=name)
+        assert answer.content == (tmp_path / f"{name}.tiff").read_bytes()
+        pictures.add(http.get(f"{kinds.url}/heatmap.png", params={"class": name}).content)
+    assert http.get(f"{kinds.url}/mask.tiff").content == answer.content
+    assert len(pictures) == 2
+    outlines = http.get(f"{kinds.url}/regions.geojson").json()["features"]
+    named = [feature["properties"]["classification"]["name"] for feature in outlines]
+    # Regions of the positive class come first: notes are of these, by their place.
+    regions = http.get(f"{kinds.url}/result").json()["findings"]["regions"]
+    assert named.count("Tumor") == regions
+    assert set(named[:regions]) == {"Tumor"}
+    assert set(named) == {"Tumor", *CLASSES} - {"tumour"}
+
+
+@pytest.mark.parametrize("path", ["heatmap/0/0_0", "heatmap.png", "mask.tiff"])
+def test_a_class_that_is_not_there(http: httpx.Client, kinds: Finished, path: str) -> None:
+    for name in ("stone", "", "a/../b"):
+        answer = http.get(f"{kinds.url}/{path}", params={"class": name})
+        assert answer.status_code == 422
+        assert ", ".join(CLASSES) in answer.json()["detail"]
+
+
+def test_labels_are_of_all_classes(http: httpx.Client, kinds: Finished) -> None:
+    answer = http.get(f"{kinds.url}/heatmap/0/0_0?labels=true&class=mucin")
+    assert answer.status_code == 422
+
+
+def test_the_client_fetches_a_class(service: Service, kinds: Finished, tmp_path: Path) -> None:
+    with Client(service.url, TOKEN) as client:
+        told = client.result(kinds.job_id)["findings"]
+        assert [one["name"] for one in told["classes"]] == list(CLASSES)
+        client.fetch(kinds.job_id, "tiff", tmp_path / "got.tiff", of="mucin")
+        with pytest.raises(UsageError, match="is of all classes"):
+            client.fetch(kinds.job_id, "csv", tmp_path / "got.csv", of="mucin")
+    write_tiff(kinds.result, tmp_path / "mucin.tiff", of="mucin")
+    assert (tmp_path / "got.tiff").read_bytes() == (tmp_path / "mucin.tiff").read_bytes()
 
 
 def test_a_file_is_made_once_for_all_who_ask(

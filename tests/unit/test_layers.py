@@ -119,7 +119,8 @@ ONLY_IN = {
 #: what they have to tell is in the database and in storage.
 SERVICE = {
     "api": BASICS
-    | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"},
+    | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"}
+    | {"classes"},
     "workers": BASICS
     | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"}
     | {"run", "pipeline"},

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
+from urllib.parse import quote
 
 import platformdirs
 
@@ -30,6 +31,8 @@ EXPORTS: Mapping[Export, str] = {
     "csv": "tiles.csv",
     "tiff": "mask.tiff",
 }
+#: Those that are of one class.
+OF_A_CLASS: tuple[Export, ...] = ("heatmap", "tiff")
 #: How often a slide that is being checked is asked after, seconds.
 _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.1, 2.0
 _APP = "wsi-pipeline"
@@ -285,6 +288,7 @@ class Client:
         export: Export,
         target: Path | str,
         *,
+        of: str | None = None,
         progress: download.Progress | None = None,
     ) -> Path:
         """Fetch part of a result; it appears under its name when its checksums are verified.
@@ -294,11 +298,13 @@ class Client:
             export: ``mask`` is the OME-Zarr store as a folder, ``zip`` the same in one file;
                 ``heatmap``, ``geojson``, ``csv`` and ``tiff`` are files.
             target: Where it goes; a file there is replaced, a folder is not.
+            of: The class that ``heatmap`` or ``tiff`` is of; None takes the positive one.
             progress: Called with the bytes that are here and the bytes in all.
 
         Raises:
-            UsageError: there is no such export, or ``target`` is in the way.
-            RefusedError: there is no result.
+            UsageError: there is no such export, it is not of one class, or ``target`` is in the
+                way.
+            RefusedError: there is no result, or it has no such class.
             TransferError: what arrived is not what was sent.
             UnreachableError: the service stayed away for too long.
         """
@@ -310,6 +316,10 @@ class Client:
         if not place.absolute().parent.is_dir():
             raise UsageError(f"there is no folder {place.absolute().parent}")
         path = f"/v1/jobs/{job_id}/{EXPORTS[export]}"
+        if of is not None:
+            if export not in OF_A_CLASS:
+                raise UsageError(f"the export {export} is of all classes, not of {of!r}")
+            path += f"?class={quote(of, safe='')}"
         if export != "mask":
             return download.download(self._connection, path, place, progress)
         if place.exists():

@@ -10,8 +10,11 @@ planes of ``rows * columns`` cells each, row by row (format :data:`FORMAT`):
    1, 255 for a cell of which it is not kept: one that no tile of the plan covers. It is the mean
    over the patches the cell's probability is made of; see :mod:`wsi_pipeline.export.tissue_cells`.
 
+A tile of labels, as :func:`encode_label_tile` makes it, has the label of each cell in place of the
+probability, 65535 for a cell that was not classified.
+
 In coarser levels a cell holds the largest probability of 2 × 2, the coverage of the first of them,
-and the mean share of tissue of all those below it.
+and the mean share of tissue of all those below it; its label is that of its probabilities.
 
 A probability of the first plane is off by at most one step. A cell is at or above the result's
 threshold if and only if its number is at or above :func:`threshold_step`: rounding moves no cell
@@ -95,20 +98,51 @@ def encode_tile(
         UsageError: there is no such class.
         ResultError: the result is damaged.
     """
+    name = chosen_class(result, of).name
+    probability = _probability(result, level, column, row)
+    if probability is None:
+        return None
+    steps = _steps(result.classes.plane_of(name, probability), result.threshold)
+    return _packed(result, level, column, row, steps)
+
+
+def encode_label_tile(result: Result, level: int, column: int, row: int) -> bytes | None:
+    """As :func:`encode_tile`, with the label of each cell in place of a probability.
+
+    Those of level 0 are the labels that the mask was drawn with.
+
+    Raises:
+        ResultError: the result is damaged.
+    """
+    probability = _probability(result, level, column, row)
+    if probability is None:
+        return None
+    labels = result.classes.decide(probability, result.threshold).astype(np.uint16)
+    unknown = np.isnan(result.classes.plane_of(result.classes.positive, probability))
+    return _packed(result, level, column, row, np.where(unknown, np.uint16(NOT_CLASSIFIED), labels))
+
+
+def _probability(result: Result, level: int, column: int, row: int) -> NDArray[np.float32] | None:
+    """The probabilities in a tile, of all planes; None where there is no such tile."""
     if not 0 <= level < result.mask_levels:
         return None
     values = result.array(str(level))
     top, left = row * TILE, column * TILE
     if not (0 <= top < values.shape[-2] and 0 <= left < values.shape[-1]):
         return None
+    return np.asarray(values[..., top : top + TILE, left : left + TILE], np.float32)
+
+
+def _packed(
+    result: Result, level: int, column: int, row: int, numbers: NDArray[np.uint16]
+) -> bytes:
+    """The bytes of a tile: these numbers, the coverage and the share of tissue."""
+    top, left = row * TILE, column * TILE
     window = slice(top, top + TILE), slice(left, left + TILE)
-    classes, name = result.classes, chosen_class(result, of).name
-    probability = classes.plane_of(name, np.asarray(values[(..., *window)], np.float32))
     coverage = np.asarray(result.array(f"{COVERAGE_LABEL}/{level}")[window], np.uint8)
     below = slice(top << level, top + TILE << level), slice(left << level, left + TILE << level)
     tissue = coarser(tissue_cells(result)[below], level)
-    steps = _steps(probability, result.threshold).astype("<u2")
-    planes = steps.tobytes() + coverage.tobytes() + tissue.tobytes()
+    planes = numbers.astype("<u2").tobytes() + coverage.tobytes() + tissue.tobytes()
     return gzip.compress(planes, _GZIP_LEVEL, mtime=0)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from wsi_pipeline.classes import ClassLabel, Task
 from wsi_pipeline.export.decision import Decision, decide
 from wsi_pipeline.export.regions import Regions, find_regions
 from wsi_pipeline.geometry import Mpp
@@ -84,6 +85,10 @@ class Findings:
             older than controls.
         colours: Optical densities of the tissue and of the training patches, and their distance;
             None in results older than these.
+        task: How the classes exclude one another.
+        classes: What the labels of the mask stand for.
+        positive: The class that score, tumour area, regions and histogram are of.
+        class_areas_mm2: Area of every label by its name; empty in results older than classes.
         alarms: What a person has to look at before this is believed.
         warnings: Oddities of the slide, in words.
         provenance: Slide, model, configuration, software, device and timings. The slide's file
@@ -103,6 +108,10 @@ class Findings:
     histogram: tuple[int, ...]
     controls: dict[str, Any] | None
     colours: dict[str, Any] | None
+    task: Task
+    classes: tuple[ClassLabel, ...]
+    positive: str
+    class_areas_mm2: dict[str, float]
     alarms: tuple[Alarm, ...]
     warnings: tuple[str, ...]
     provenance: dict[str, Any]
@@ -137,6 +146,10 @@ def find(result: Result) -> Findings:
         histogram=tuple(np.histogram(known, BINS, (0, 1))[0].tolist()),
         controls=to_plain(record.controls),
         colours=to_plain(record.colours),
+        task=record.classes.task,
+        classes=record.classes.legend,
+        positive=record.classes.positive,
+        class_areas_mm2=record.class_areas_mm2,
         alarms=result.alarms,
         warnings=record.warnings,
         provenance=_provenance(result),

@@ -33,11 +33,11 @@ def write_geojson(
 ) -> None:
     """Write the regions of every class as a FeatureCollection in level-0 px.
 
-    Of each class that has probabilities, with the most suspicious region first, see
-    :func:`~wsi_pipeline.export.outlines.tumour_regions`; a region has its class as QuPath's
-    classification, with name and colour. A region's ``id`` depends on slide, model, class and
-    threshold only. One feature a line; memory does not grow
-    with the number of tiles.
+    Of each class that has probabilities, the positive one first, with the most suspicious region
+    first, see :func:`~wsi_pipeline.export.outlines.tumour_regions`; a region has its class as
+    QuPath's classification, with name and colour. A region's ``id`` depends on slide, model, class
+    and threshold only. One feature a line: that of the positive class's region 3 is the third.
+    Memory does not grow with the number of tiles.
 
     Args:
         result: The result.
@@ -50,7 +50,8 @@ def write_geojson(
         UsageError: the threshold is no probability, or a file is in the way.
         ResultError: the result is damaged.
     """
-    decisions = decide_all(result, threshold)
+    positive = result.classes.positive
+    decisions = sorted(decide_all(result, threshold), key=lambda one: one.of.name != positive)
     slide, model = result.slide, result.model
     about = {
         "slide": {

@@ -45,7 +45,7 @@ def with_notes(lines: Iterable[str], notes: Mapping[int, Sequence[RegionNote]]) 
 
     Args:
         lines: Of a file of :func:`~wsi_pipeline.export.geojson.write_geojson`, with their ends.
-        notes: By the regions' numbers, from 1 on.
+        notes: By the numbers of the positive class's regions, from 1 on, which come first.
     """
     # The first line holds what is said of the file, then one region follows the other.
     for number, line in enumerate(lines):

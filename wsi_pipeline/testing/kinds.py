@@ -71,6 +71,26 @@ def make_kinds_package(folder: Path, *, seed: int = 1, **description: Any) -> Mo
     return write_description(folder, fields)
 
 
+def draw_kinds(
+    columns: int, rows: int, *, seed: int = 5
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """A slide whose cells are of one kind each, in no order.
+
+    Returns:
+        Level 0 at :data:`KINDS_MPP`, uint8 ``(rows * patch, columns * patch, 3)``, and the kinds as
+        indices in :data:`~wsi_pipeline.synth.CLASSES`, ``(rows, columns)``.
+    """
+    side, count = KINDS_PATCH_PX, 8
+    patches, _ = labelled_patches(
+        count, seed=seed, patch_px=side, mpp=KINDS_MPP, slide_px=_SLIDE_PX
+    )
+    rng = np.random.default_rng(seed)
+    kinds = rng.integers(len(CLASSES), size=(rows, columns))
+    cells = patches[kinds * count + rng.integers(count, size=kinds.shape)]
+    image = cells.transpose(0, 2, 1, 3, 4).reshape(rows * side, columns * side, 3)
+    return np.ascontiguousarray(image), kinds
+
+
 def _references(pure: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A patch of each class, and of each two: half of one beside half of the other.
 

@@ -14,6 +14,9 @@ export interface Model {
   readonly patch_px: number;
   readonly classes: readonly string[];
   readonly positive: string;
+  readonly task: "binary" | "multiclass" | "multilabel";
+  /** `#rrggbb` of each class that it gives a probability of. */
+  readonly class_colours: Readonly<Record<string, string>>;
   readonly threshold: number;
   readonly threshold_chosen: string;
   /** Trained on drawn tissue: says nothing of real. */

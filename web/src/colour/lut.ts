@@ -75,6 +75,29 @@ export function colourCells(
   }
 }
 
+/** Colours of labels, opaque; those without a colour are the veil of what was looked at. */
+export function labelColours(
+  classes: readonly { readonly label: number; readonly colour: string | null }[],
+  name: PaletteName,
+): Uint32Array {
+  const colours = new Uint32Array(NOT_CLASSIFIED + 1);
+  for (const { label, colour } of classes) {
+    const rgb = Number.parseInt((colour ?? "").slice(1), 16);
+    colours[label] =
+      colour === null
+        ? colourTable(name).below
+        : packed((rgb >> 16) / 255, ((rgb >> 8) & 255) / 255, (rgb & 255) / 255, 255);
+  }
+  return colours;
+}
+
+/** Write the colours of labels into the px of an image of the same size. */
+export function colourLabels(labels: Uint16Array, colours: Uint32Array, px: Uint32Array): void {
+  for (let index = 0; index < labels.length; index++) {
+    px[index] = colours[labels[index] ?? NOT_CLASSIFIED] ?? 0;
+  }
+}
+
 /** The least step of a cell that is at or above a probability. */
 export function stepOf(probability: number): number {
   return Math.min(STEPS, Math.max(0, Math.ceil(probability * STEPS)));

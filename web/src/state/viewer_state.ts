@@ -7,7 +7,8 @@
  * ```
  *
  * `x`, `y` are level-0 px, `z` screen px per level-0 px, `r` degrees. A layer is a job, a palette, an
- * opacity in percent, a threshold, and letters: `v` visible, `o` outline, `c` coverage.
+ * opacity in percent, a threshold, and letters: `v` visible, `o` outline, `c` coverage, `l` the most
+ * likely class; then the name of a class, where it is not the positive one.
  */
 
 import { DEFAULT_PALETTE, isPaletteName, type PaletteName } from "../colour/palette";
@@ -25,6 +26,10 @@ export interface LayerSettings {
   readonly outline: boolean;
   /** Whether places that were not looked at are marked. */
   readonly coverage: boolean;
+  /** Name of the class that is shown; null: the positive one. */
+  readonly of: string | null;
+  /** Whether cells have the colour of their class, not of a probability. */
+  readonly labels: boolean;
 }
 
 /** Layers on top of each other, or each in a pane of its own. */
@@ -68,6 +73,8 @@ export function newLayer(job: string): LayerSettings {
     visible: true,
     outline: true,
     coverage: true,
+    of: null,
+    labels: false,
   };
 }
 
@@ -119,13 +126,17 @@ function parseView(query: URLSearchParams): View | null {
 
 function layerText(layer: LayerSettings): string {
   const flags =
-    (layer.visible ? "v" : "") + (layer.outline ? "o" : "") + (layer.coverage ? "c" : "");
+    (layer.visible ? "v" : "") +
+    (layer.outline ? "o" : "") +
+    (layer.coverage ? "c" : "") +
+    (layer.labels ? "l" : "");
   const threshold = layer.threshold === null ? "" : String(layer.threshold);
-  return [layer.job, layer.palette, trimmed(layer.opacity * 100, 1), threshold, flags].join("_");
+  const parts = [layer.job, layer.palette, trimmed(layer.opacity * 100, 1), threshold, flags];
+  return [...parts, ...(layer.of === null ? [] : [layer.of])].join("_");
 }
 
 function parseLayer(text: string): LayerSettings | null {
-  const [job = "", name = "", percent = "", threshold = "", flags = "voc"] = text.split("_");
+  const [job = "", name = "", percent = "", threshold = "", flags = "voc", ...named] = text.split("_");
   if (!JOB.test(job)) return null;
   const plain = newLayer(job);
   const opacity = number(percent);
@@ -138,6 +149,9 @@ function parseLayer(text: string): LayerSettings | null {
     visible: flags.includes("v"),
     outline: flags.includes("o"),
     coverage: flags.includes("c"),
+    // Names may hold what divides the parts.
+    of: named.length === 0 ? null : named.join("_"),
+    labels: flags.includes("l"),
   };
 }
 

@@ -14,7 +14,7 @@ export interface CellTile {
   readonly firstRow: number;
   readonly columns: number;
   readonly rows: number;
-  /** Probabilities as steps; `NOT_CLASSIFIED` where there is none. */
+  /** Probabilities as steps, or labels; `NOT_CLASSIFIED` where there is none. */
   readonly steps: Uint16Array;
   readonly coverage: Uint8Array;
   /** Share of tissue as steps; null in answers that have none. */
@@ -25,8 +25,8 @@ export interface CellTile {
 export interface CellFacts {
   readonly column: number;
   readonly row: number;
-  /** Null: not classified. */
-  readonly probability: number | null;
+  /** Its step or label; null: not classified. */
+  readonly value: number | null;
   /** Name of the coverage class. */
   readonly coverage: string;
   /** 0 to 1; null where no patch covers the cell. */
@@ -54,9 +54,18 @@ export function decodeTile(
   };
 }
 
+/** Which numbers the cells have: probabilities of a class, or labels. */
+export type Plane = { readonly of: string } | "labels";
+
+function queryOf(plane: Plane, info: CellsInfo): string {
+  if (plane === "labels") return "?labels=true";
+  return plane.of === info.positive ? "" : `?class=${encodeURIComponent(plane.of)}`;
+}
+
 export class CellSource {
   readonly info: CellsInfo;
   readonly #job: string;
+  readonly #query: string;
   readonly #stop = new AbortController();
   readonly #changed: () => void;
   /** The tile used last is the last. */
@@ -66,9 +75,10 @@ export class CellSource {
   readonly #loading = new Set<string>();
 
   /** `changed` is called whenever a tile has arrived. */
-  constructor(job: string, info: CellsInfo, changed: () => void) {
+  constructor(job: string, info: CellsInfo, plane: Plane, changed: () => void) {
     this.#job = job;
     this.info = info;
+    this.#query = queryOf(plane, info);
     this.#changed = changed;
   }
 
@@ -124,7 +134,7 @@ export class CellSource {
     return {
       column,
       row,
-      probability: step === NOT_CLASSIFIED ? null : step / (NOT_CLASSIFIED - 1),
+      value: step === NOT_CLASSIFIED ? null : step,
       coverage: names.find(([, value]) => value === number)?.[0] ?? "unknown",
       tissue: tissue === this.info.tissueUnknown ? null : tissue / this.info.tissueSteps,
     };
@@ -176,7 +186,7 @@ export class CellSource {
 
   async #load(name: string, at: { level: number; column: number; row: number }): Promise<void> {
     try {
-      const answer = await send(`/v1/jobs/${this.#job}/heatmap/${name}`, { signal: this.#stop.signal });
+      const answer = await send(`/v1/jobs/${this.#job}/heatmap/${name}${this.#query}`, { signal: this.#stop.signal });
       const level = this.levels[at.level];
       const bytes = await answer.arrayBuffer();
       if (level === undefined || this.#stop.signal.aborted) return;

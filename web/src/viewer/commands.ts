@@ -7,6 +7,8 @@ import { toast } from "../ui/toast";
 import type { Controls } from "./controls";
 import type { Command } from "./keys";
 import type { Verdict } from "./notes";
+import { planesOf } from "./results";
+import { takesNotes } from "./session";
 
 /** Share of the pane one press of an arrow moves. */
 const PAN = 0.15;
@@ -32,8 +34,20 @@ export function commandsOf(controls: Controls): readonly Command[] {
   const opacity = (by: number) => {
     change(({ opacity: now }) => ({ opacity: Math.min(1, Math.max(0, Number((now + by).toFixed(2)))) }));
   };
+  const classes = () => {
+    const info = session.active?.layer?.info;
+    return info === undefined ? [] : planesOf(info);
+  };
+  const nextClass = (by: number) => {
+    const [all, layer] = [classes(), session.active?.layer];
+    if (!layer || all.length < 2) return;
+    const at = all.findIndex((one) => one.name === layer.of.name);
+    const name = all[(at + by + all.length) % all.length]?.name ?? layer.info.positive;
+    change(() => ({ of: name === layer.info.positive ? null : name }));
+  };
   const say = (verdict: Verdict) => {
-    const notes = session.active?.notes;
+    const result = session.active;
+    const notes = result !== null && takesNotes(result) ? result.notes : undefined;
     const { region } = state();
     if (notes === undefined || region === null) return;
     const mine = notes.mine(region);
@@ -75,6 +89,14 @@ export function commandsOf(controls: Controls): readonly Command[] {
     { keys: ["h"], shown: "h", text: "Hide or show the heatmap", run: () => { change(({ visible }) => ({ visible: !visible })); } },
     { keys: ["o"], shown: "o", text: "Outline on, off", run: () => { change(({ outline }) => ({ outline: !outline })); } },
     { keys: ["c"], shown: "c", text: "Coverage on, off", run: () => { change(({ coverage }) => ({ coverage: !coverage })); } },
+    { keys: ["k"], shown: "k K", text: "Next class, previous class", run: () => { nextClass(1); } },
+    { keys: ["K"], run: () => { nextClass(-1); } },
+    {
+      keys: ["t"],
+      shown: "t",
+      text: "Most likely class on, off",
+      run: () => { if (classes().length > 1) change(({ labels }) => ({ labels: !labels })); },
+    },
     {
       keys: ["s"],
       shown: "s",

@@ -1,12 +1,13 @@
 /** What the result says in numbers, and where it comes from. */
 
-import { stepOf } from "../colour/lut";
+import { stepOf, STEPS } from "../colour/lut";
 import { fill, h, setText, type Child } from "../ui/dom";
 import { icon } from "../ui/icons";
 import { area, count, percent, probability } from "../ui/format";
 import { message } from "../ui/message";
 import { Histogram } from "./histogram";
-import type { Findings } from "./results";
+import { swatch } from "./class_menu";
+import { planesOf, type Findings } from "./results";
 import type { Loaded, Session } from "./session";
 
 export class FiguresPanel {
@@ -16,6 +17,7 @@ export class FiguresPanel {
   readonly #area = h("dd", { class: "numbers" });
   readonly #share = h("dd", { class: "numbers" });
   readonly #areaName = h("dt");
+  readonly #regions = h("dd", { class: "numbers" });
   #of: Findings | null = null;
 
   constructor(session: Session) {
@@ -36,10 +38,19 @@ export class FiguresPanel {
   #live(findings: Findings, result: Loaded): void {
     const settings = this.#session.activeSettings;
     const threshold = settings?.threshold ?? findings.threshold;
-    this.#histogram.update(findings.histogram, threshold, settings?.palette ?? "reef");
+    const layer = result.layer;
+    const positive = layer === null || layer.of.name === layer.info.positive;
+    const several = layer !== null && planesOf(layer.info).length > 1;
+    const bins = positive ? findings.histogram : histogramOf(layer.counts, findings.histogram.length);
+    this.#histogram.element.hidden = bins === null;
+    if (bins !== null) this.#histogram.update(bins, threshold, settings?.palette ?? "reef");
     const own = threshold === findings.threshold;
-    const mm2 = own ? findings.tumour_area_mm2 : this.#areaAt(result, threshold);
-    setText(this.#areaName, own ? "Tumour area" : `Area at ${probability(threshold)}`);
+    const ownArea = positive ? findings.tumour_area_mm2 : (findings.class_areas_mm2[layer.of.name] ?? null);
+    const mm2 = own ? ownArea : this.#areaAt(result, threshold);
+    const named = several ? `Area of ${layer.of.name}` : own ? "Tumour area" : "Area";
+    setText(this.#areaName, own ? named : `${named} at ${probability(threshold)}`);
+    const regions = positive ? findings.regions : (result.regions?.length ?? null);
+    setText(this.#regions, regions === null ? "–" : count(regions));
     setText(this.#area, mm2 === null ? "–" : area(mm2));
     const share = mm2 === null || findings.tissue_area_mm2 === 0 ? null : (100 * mm2) / findings.tissue_area_mm2;
     setText(this.#share, share === null ? "–" : percent(Math.min(100, share)));
@@ -48,8 +59,9 @@ export class FiguresPanel {
   #areaAt(result: Loaded, threshold: number): number | null {
     const mpp = this.#session.mpp;
     const cell = result.layer?.source.levels[0]?.cell;
-    if (result.counts === null || mpp === null || cell === undefined) return null;
-    return ((result.counts[stepOf(threshold)] ?? 0) * cell.x * mpp.x * cell.y * mpp.y) / 1e6;
+    const counts = result.layer?.counts ?? null;
+    if (counts === null || mpp === null || cell === undefined) return null;
+    return ((counts[stepOf(threshold)] ?? 0) * cell.x * mpp.x * cell.y * mpp.y) / 1e6;
   }
 
   #parts(findings: Findings, result: Loaded | null): Child[] {
@@ -65,9 +77,10 @@ export class FiguresPanel {
         h("div", {}, this.#areaName, this.#area),
         h("div", {}, h("dt", {}, "of the tissue"), this.#share),
         h("div", {}, h("dt", {}, "Tissue classified"), h("dd", { class: "numbers" }, area(findings.tissue_area_mm2))),
-        h("div", {}, h("dt", {}, "Regions"), h("dd", { class: "numbers" }, count(findings.regions))),
+        h("div", {}, h("dt", {}, "Regions"), this.#regions),
       ),
       h("section", {}, h("h3", {}, "Probabilities"), this.#histogram.element),
+      classAreas(findings),
       h("section", {}, h("h3", {}, "Cells"), coverage(findings)),
       h(
         "section",
@@ -95,6 +108,24 @@ export class FiguresPanel {
   }
 }
 
+/** Cells per probability, from the cells at or above each step. */
+function histogramOf(counts: Uint32Array | null, bins: number): number[] | null {
+  if (counts === null) return null;
+  const from = (bin: number) => (bin === bins ? 0 : (counts[Math.ceil((bin / bins) * STEPS)] ?? 0));
+  return Array.from({ length: bins }, (_, bin) => from(bin) - from(bin + 1));
+}
+
+/** The area of every class; nothing where there is one class only. */
+function classAreas(findings: Findings): Child {
+  if (findings.task === "binary") return null;
+  const rows = findings.classes.map(({ name, colour }): [Child, Child] => {
+    const mm2 = findings.class_areas_mm2[name] ?? 0;
+    const share = findings.tissue_area_mm2 === 0 ? "" : ` · ${percent((100 * mm2) / findings.tissue_area_mm2)}`;
+    return [h("span", { class: "class-name" }, swatch(colour), name), `${area(mm2)}${share}`];
+  });
+  return h("section", {}, h("h3", {}, "Classes"), facts(rows));
+}
+
 function coverage(findings: Findings): HTMLElement {
   const names: Record<string, string> = {
     classified: "Classified",
@@ -109,7 +140,7 @@ function coverage(findings: Findings): HTMLElement {
   return facts(rows);
 }
 
-function facts(rows: readonly (readonly [string, Child])[]): HTMLElement {
+function facts(rows: readonly (readonly [Child, Child])[]): HTMLElement {
   return h("dl", { class: "facts" }, ...rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
 }
 

@@ -13,7 +13,7 @@ export interface Command {
 }
 
 /** Elements that want letters for themselves. */
-const WRITES = "input:not([type=range]):not([type=checkbox]), textarea, select, [contenteditable]";
+const WRITES = "input:not([type=range]):not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]";
 /** Elements that want arrows, Enter and blanks for themselves. */
 const ACTS = "input, select, button, a, summary, [role=tab]";
 const OWN_KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Enter", " ", "Home", "End"]);

@@ -1,9 +1,12 @@
 /** One result over the slide: its cells, how they are to look, and the pictures made of both. */
 
-import { colourCells, colourTable, NOT_CLASSIFIED, stepOf } from "../colour/lut";
+import type { Point } from "../geometry/affine";
+import { colourCells, colourLabels, colourTable, labelColours, NOT_CLASSIFIED, stepOf, STEPS } from "../colour/lut";
+import type { PaletteName } from "../colour/palette";
 import type { LayerSettings } from "../state/viewer_state";
-import type { CellSource, CellTile } from "./cell_source";
-import { outline, pathOf } from "./outline";
+import { CellSource, type CellTile, type Plane } from "./cell_source";
+import { outline, pathOf, type Range } from "./outline";
+import { planesOf, type CellsInfo, type ClassLabel } from "./results";
 
 /** Coverage classes by how they are marked. */
 export type Mark = "unread" | "unreadable";
@@ -12,33 +15,84 @@ const MARKED: Record<Mark, readonly string[]> = {
   unreadable: ["unreadable", "rejected"],
 };
 
+/** What a result says of a place. */
+export interface PlaceFacts {
+  readonly column: number;
+  readonly row: number;
+  /** Of the class that is shown; null: not classified. */
+  readonly probability: number | null;
+  /** Name of the class the cell is of, where labels are shown. */
+  readonly label: string | null;
+  /** Name of the coverage class. */
+  readonly coverage: string;
+  /** 0 to 1; null where no patch covers the cell. */
+  readonly tissue: number | null;
+}
+
 interface Picture {
   readonly canvas: HTMLCanvasElement;
   readonly context: CanvasRenderingContext2D;
   readonly image: ImageData;
   readonly px: Uint32Array;
   /** What it was coloured with. */
-  palette: string;
+  palette: PaletteName | null;
   step: number;
 }
 
 interface Line {
-  readonly step: number;
+  readonly range: Range;
   /** Which neighbours were there. */
   readonly neighbours: string;
   readonly path: Path2D;
 }
 
 export class Layer {
-  readonly source: CellSource;
+  readonly info: CellsInfo;
+  readonly #job: string;
+  readonly #changed: () => void;
   #settings: LayerSettings;
+  /** Probabilities of the class that is shown. */
+  #probabilities: CellSource;
+  /** Labels, while these are shown. */
+  #labels: CellSource | null = null;
+  #counts: Uint32Array | null = null;
   #pictures = new WeakMap<CellTile, Picture>();
   #lines = new WeakMap<CellTile, Line>();
   #marks = new WeakMap<CellTile, Partial<Record<Mark, HTMLCanvasElement | null>>>();
 
-  constructor(source: CellSource, settings: LayerSettings) {
-    this.source = source;
+  /** `changed` is called whenever cells have arrived. */
+  constructor(job: string, info: CellsInfo, settings: LayerSettings, changed: () => void) {
+    this.#job = job;
+    this.info = info;
+    this.#changed = changed;
     this.#settings = settings;
+    this.#probabilities = this.#newSource({ of: this.of.name });
+    if (settings.labels) this.#labels = this.#newSource("labels");
+    this.#count();
+  }
+
+  /** The cells that are drawn. */
+  get source(): CellSource {
+    return this.#labels ?? this.#probabilities;
+  }
+
+  /** Whether everything that was asked for is here. */
+  get settled(): boolean {
+    return this.#probabilities.settled && (this.#labels?.settled ?? true);
+  }
+
+  /** The class that is shown. */
+  get of(): ClassLabel {
+    const planes = planesOf(this.info);
+    const named = planes.find((one) => one.name === this.#settings.of);
+    const positive = named ?? planes.find((one) => one.name === this.info.positive);
+    if (positive === undefined) throw new Error("the result has no class with probabilities");
+    return positive;
+  }
+
+  /** Cells of the grid at or above each step; null until they are here, or for huge grids. */
+  get counts(): Uint32Array | null {
+    return this.#counts;
   }
 
   get settings(): LayerSettings {
@@ -46,17 +100,39 @@ export class Layer {
   }
 
   set settings(settings: LayerSettings) {
+    const before = this.of;
     this.#settings = settings;
+    if (this.of !== before) {
+      this.#probabilities.dispose();
+      this.#probabilities = this.#newSource({ of: this.of.name });
+      this.#counts = null;
+      this.#count();
+    }
+    if (settings.labels) this.#labels ??= this.#newSource("labels");
+    else {
+      this.#labels?.dispose();
+      this.#labels = null;
+    }
   }
 
-  /** Probability from which a cell is shown as tumour. */
+  /** What is known of a level-0 place. */
+  at(place: Point): PlaceFacts | null {
+    const facts = this.source.at(place);
+    if (facts === null) return null;
+    const { value, ...rest } = facts;
+    const label = this.#labels === null ? null : (this.info.classes.find((one) => one.label === value)?.name ?? null);
+    const step = this.#labels === null ? value : (this.#probabilities.at(place)?.value ?? null);
+    return { ...rest, label, probability: step === null ? null : step / STEPS };
+  }
+
+  /** Probability from which a cell is shown as of the class. */
   get threshold(): number {
-    return this.#settings.threshold ?? this.source.info.threshold;
+    return this.#settings.threshold ?? this.info.threshold;
   }
 
-  /** The least step that is shown as tumour. */
+  /** The least step that is shown as of the class. */
   get step(): number {
-    const { threshold, thresholdStep } = this.source.info;
+    const { threshold, thresholdStep } = this.info;
     // The result's own is exact: it divides the cells just as the mask does.
     return this.threshold === threshold ? thresholdStep : stepOf(this.threshold);
   }
@@ -69,25 +145,45 @@ export class Layer {
       this.#pictures.set(tile, picture);
     }
     if (picture.palette !== this.#settings.palette || picture.step !== this.step) {
-      picture.palette = this.#settings.palette;
+      const { palette } = this.#settings;
+      picture.palette = palette;
       picture.step = this.step;
-      colourCells(tile.steps, picture.step, colourTable(this.#settings.palette), picture.px);
+      if (this.#labels === null) colourCells(tile.steps, picture.step, colourTable(palette), picture.px);
+      else colourLabels(tile.steps, labelColours(this.info.classes, palette), picture.px);
       picture.context.putImageData(picture.image, 0, 0);
     }
     return picture.canvas;
   }
 
-  /** The boundary of a tile's tumour, in cells. */
+  /** The boundary of the class in a tile, in cells. */
   line(tile: CellTile): Path2D {
     const near = this.#neighbours(tile);
     const neighbours = near.map((one) => (one === null ? "0" : "1")).join("");
     const known = this.#lines.get(tile);
-    if (known?.step === this.step && known.neighbours === neighbours) return known.path;
-    const step = this.step;
-    const beyond = (column: number, row: number) => tumourIn(near, column, row, step);
-    const path = pathOf(outline(tile, step, beyond));
-    this.#lines.set(tile, { step, neighbours, path });
+    const range = this.#range();
+    const same = known?.range.least === range.least && known.range.most === range.most;
+    if (same && known.neighbours === neighbours) return known.path;
+    const beyond = (column: number, row: number) => insideOf(near, column, row, range);
+    const path = pathOf(outline(tile, range, beyond));
+    this.#lines.set(tile, { range, neighbours, path });
     return path;
+  }
+
+  /** Numbers of the cells that the outline goes around. */
+  #range(): Range {
+    const { label } = this.of;
+    return this.#labels === null ? { least: this.step, most: STEPS } : { least: label, most: label };
+  }
+
+  #newSource(plane: Plane): CellSource {
+    return new CellSource(this.#job, this.info, plane, () => {
+      this.#count();
+      this.#changed();
+    });
+  }
+
+  #count(): void {
+    this.#counts ??= this.#probabilities.countsFrom();
   }
 
   /** Where a tile has cells of a kind: opaque there, clear elsewhere; null where it has none. */
@@ -95,7 +191,7 @@ export class Layer {
     const made = this.#marks.get(tile) ?? {};
     let canvas = made[mark];
     if (canvas === undefined) {
-      const numbers = MARKED[mark].map((name) => this.source.info.coverage[name]);
+      const numbers = MARKED[mark].map((name) => this.info.coverage[name]);
       canvas = tile.coverage.some((value) => numbers.includes(value))
         ? drawn(tile, (value) => numbers.includes(value))
         : null;
@@ -105,14 +201,15 @@ export class Layer {
   }
 
   dispose(): void {
-    this.source.dispose();
+    this.#probabilities.dispose();
+    this.#labels?.dispose();
     this.#pictures = new WeakMap();
     this.#lines = new WeakMap();
     this.#marks = new WeakMap();
   }
 
   #neighbours(tile: CellTile): (CellTile | null)[] {
-    const side = this.source.info.tileCells;
+    const side = this.info.tileCells;
     const [column, row] = [tile.firstColumn / side, tile.firstRow / side];
     return [[-1, 0], [1, 0], [0, -1], [0, 1]].map(([dx = 0, dy = 0]) =>
       this.source.peek(tile.level, column + dx, row + dy),
@@ -120,13 +217,13 @@ export class Layer {
   }
 }
 
-function tumourIn(tiles: readonly (CellTile | null)[], column: number, row: number, step: number): boolean {
+function insideOf(tiles: readonly (CellTile | null)[], column: number, row: number, range: Range): boolean {
   for (const tile of tiles) {
     if (tile === null) continue;
     const [x, y] = [column - tile.firstColumn, row - tile.firstRow];
     if (x < 0 || y < 0 || x >= tile.columns || y >= tile.rows) continue;
     const value = tile.steps[y * tile.columns + x] ?? NOT_CLASSIFIED;
-    return value >= step && value !== NOT_CLASSIFIED;
+    return value >= range.least && value <= range.most;
   }
   return false;
 }
@@ -135,7 +232,7 @@ function newPicture(tile: CellTile): Picture {
   const { canvas, context } = newCanvas(tile);
   const image = context.createImageData(tile.columns, tile.rows);
   const px = new Uint32Array(image.data.buffer);
-  return { canvas, context, image, px, palette: "", step: -1 };
+  return { canvas, context, image, px, palette: null, step: -1 };
 }
 
 function drawn(tile: CellTile, has: (coverage: number) => boolean): HTMLCanvasElement {

@@ -2,6 +2,8 @@
 
 import { isPaletteName, palette, PALETTE_NAMES, paletteLabel, type PaletteName } from "../colour/palette";
 import type { Job } from "../api/jobs";
+import { ClassMenu } from "./class_menu";
+import type { CellsInfo } from "./results";
 import type { LayerSettings } from "../state/viewer_state";
 import { h, setText } from "../ui/dom";
 import { icon } from "../ui/icons";
@@ -14,8 +16,8 @@ export interface CardEvents {
 }
 
 export interface CardFacts {
-  /** The result's own threshold; null until it is known. */
-  readonly ownThreshold: number | null;
+  /** What the result holds; null until it is known. */
+  readonly info: CellsInfo | null;
   readonly synthetic: boolean;
   readonly active: boolean;
   readonly alone: boolean;
@@ -38,6 +40,9 @@ export class LayerCard {
   readonly #outline: HTMLInputElement;
   readonly #coverage: HTMLInputElement;
   readonly #badge = h("span", { class: "badge warning" }, "Synthetic model");
+  readonly #classes: ClassMenu;
+  /** What a probability is shown with. */
+  readonly #ofProbability: readonly HTMLElement[];
   readonly #problem = h("p", { class: "layer-problem", role: "alert", hidden: true });
   readonly #remove: HTMLButtonElement;
   readonly #choose: HTMLButtonElement;
@@ -82,6 +87,24 @@ export class LayerCard {
       job.model,
     );
     this.#choose.addEventListener("click", events.onActivate);
+    this.#classes = new ClassMenu(id, events.onChange);
+    this.#ofProbability = [
+      h(
+        "div",
+        { class: "slider" },
+        h("div", { class: "slider-head" }, h("label", { for: `${id}-threshold` }, "Threshold"), this.#own, this.#thresholdText),
+        this.#threshold,
+        h("div", { class: "palette-scale" }, this.#bar, this.#mark),
+        h("div", { class: "palette-ends quiet numbers", "aria-hidden": "true" }, h("span", {}, "0"), h("span", {}, "probability"), h("span", {}, "1")),
+      ),
+      h(
+        "div",
+        { class: "layer-row" },
+        h("label", { for: `${id}-palette` }, "Palette"),
+        this.#palette,
+      ),
+    ];
+    const [thresholdRow, paletteRow] = this.#ofProbability;
     const settings = settingsText(job);
     this.element = h(
       "section",
@@ -95,26 +118,15 @@ export class LayerCard {
       ),
       this.#badge,
       this.#problem,
-      h(
-        "div",
-        { class: "slider" },
-        h("div", { class: "slider-head" }, h("label", { for: `${id}-threshold` }, "Threshold"), this.#own, this.#thresholdText),
-        this.#threshold,
-        h("div", { class: "palette-scale" }, this.#bar, this.#mark),
-        h("div", { class: "palette-ends quiet numbers", "aria-hidden": "true" }, h("span", {}, "0"), h("span", {}, "probability"), h("span", {}, "1")),
-      ),
+      this.#classes.element,
+      thresholdRow,
       h(
         "div",
         { class: "slider" },
         h("div", { class: "slider-head" }, h("label", { for: `${id}-opacity` }, "Opacity"), this.#opacityText),
         this.#opacity,
       ),
-      h(
-        "div",
-        { class: "layer-row" },
-        h("label", { for: `${id}-palette` }, "Palette"),
-        this.#palette,
-      ),
+      paletteRow,
       h(
         "div",
         { class: "layer-checks" },
@@ -125,12 +137,14 @@ export class LayerCard {
   }
 
   update(settings: LayerSettings, facts: CardFacts): void {
-    this.#ownThreshold = facts.ownThreshold;
-    const threshold = settings.threshold ?? facts.ownThreshold;
+    this.#classes.update(settings, facts.info);
+    for (const row of this.#ofProbability) row.hidden = settings.labels;
+    this.#ownThreshold = facts.info?.threshold ?? null;
+    const threshold = settings.threshold ?? this.#ownThreshold;
     this.#threshold.disabled = threshold === null;
     setNumber(this.#threshold, threshold ?? 0.5);
     setText(this.#thresholdText, threshold === null ? "…" : probability(threshold));
-    this.#own.hidden = threshold === null || threshold === facts.ownThreshold;
+    this.#own.hidden = threshold === null || threshold === this.#ownThreshold;
     this.#mark.style.left = `${(threshold ?? 0.5) * 100}%`;
     setNumber(this.#opacity, Math.round(settings.opacity * 100));
     setText(this.#opacityText, `${Math.round(settings.opacity * 100)} %`);

@@ -41,7 +41,7 @@ export class LayersPanel {
       const result = this.#session.result(settings.job);
       const job = this.#session.jobs.find((one) => one.id === settings.job);
       this.#cards.get(settings.job)?.update(settings, {
-        ownThreshold: result?.layer?.source.info.threshold ?? null,
+        info: result?.layer?.info ?? null,
         synthetic: job !== undefined && this.#session.synthetic(job),
         active: index === active,
         alone: layers.length === 1,
@@ -156,7 +156,7 @@ function legend(): HTMLElement {
     h(
       "ul",
       {},
-      row("below", "Below threshold", "classified, not tumour"),
+      row("below", "Below threshold", "classified, not of the class shown"),
       row("glass", "Glass", "or too little tissue; not classified"),
       row("unread", "Not scanned", "outside the scanned area"),
       row("unreadable", "Unreadable", "tissue that could not be read; not analysed"),

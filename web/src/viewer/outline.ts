@@ -1,9 +1,15 @@
-/** The line between cells at or above a threshold and the others. */
+/** The line between cells of some numbers and the others. */
 
 import { NOT_CLASSIFIED } from "../colour/lut";
 import type { CellTile } from "./cell_source";
 
-/** Whether a cell outside of the tile, by its column and row in the grid, is tumour. */
+/** Numbers of cells that are inside, both ends too: steps from a threshold on, or one label. */
+export interface Range {
+  readonly least: number;
+  readonly most: number;
+}
+
+/** Whether a cell outside of the tile, by its column and row in the grid, is inside the line. */
 export type Beyond = (column: number, row: number) => boolean;
 
 /** Segments as x1, y1, x2, y2 in cells of the tile's level, from the grid's corner. */
@@ -13,7 +19,7 @@ export type Segments = Int32Array;
  * The boundary inside a tile and along its left and top edges, in as few straight pieces as there
  * are runs. Right and bottom edges belong to the next tile, or are the grid's own.
  */
-export function outline(tile: CellTile, thresholdStep: number, beyond: Beyond): Segments {
+export function outline(tile: CellTile, { least, most }: Range, beyond: Beyond): Segments {
   const { columns, rows, steps, firstColumn, firstRow } = tile;
   // One cell of margin, so that edges need no case of their own.
   const width = columns + 2;
@@ -23,7 +29,7 @@ export function outline(tile: CellTile, thresholdStep: number, beyond: Beyond): 
     let to = (row + 1) * width + 1;
     for (let column = 0; column < columns; column++, from++, to++) {
       const step = steps[from] ?? NOT_CLASSIFIED;
-      inside[to] = step >= thresholdStep && step !== NOT_CLASSIFIED ? 1 : 0;
+      inside[to] = step >= least && step <= most ? 1 : 0;
     }
   }
   for (let column = 0; column < columns; column++) {

@@ -116,7 +116,7 @@ export class Pane {
   get settled(): boolean {
     if (!isSame(this.view, this.target)) return false;
     const { layers } = this.#scene;
-    const cells = layers.every((layer) => !layer.settings.visible || layer.source.settled);
+    const cells = layers.every((layer) => !layer.settings.visible || layer.settled);
     return cells && this.#open && this.#viewer.world.getItemAt(0).getFullyLoaded();
   }
 

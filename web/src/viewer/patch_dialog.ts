@@ -8,6 +8,7 @@ import type { Box } from "../geometry/view";
 import { openDialog } from "../ui/dialog";
 import { fill, h } from "../ui/dom";
 import { percent, probability } from "../ui/format";
+import { planesOf } from "./results";
 import { tileUrl, type Pyramid } from "./pyramid";
 import type { Loaded } from "./session";
 import { coverageText, placeText } from "./readout";
@@ -20,7 +21,7 @@ const MOST_PX = 1600;
 export function openPatch(pyramid: Pyramid, result: Loaded, place: Point, mpp: Mpp | null): void {
   const level = result.layer?.source.levels[0];
   const cell = level === undefined ? null : cellAt(level, place);
-  const facts = result.layer?.source.at(place) ?? null;
+  const facts = result.layer?.at(place) ?? null;
   if (level === undefined || cell === null || result.findings === null) return;
   const { patch_px_0: width, patch_height_px_0: height = width } = result.findings.provenance.grid;
   const box = { x: cell.column * level.cell.x, y: cell.row * level.cell.y, width, height };
@@ -29,8 +30,10 @@ export function openPatch(pyramid: Pyramid, result: Loaded, place: Point, mpp: M
   const stop = new AbortController();
   const known = facts?.probability ?? null;
   const tissue = facts?.tissue ?? null;
+  const label = facts?.label ?? null;
   const rows: (readonly [string, string])[] = [
-    ["Probability", known === null ? "–" : probability(known)],
+    [result.layer === null || planesOf(result.layer.info).length === 1 ? "Probability" : `Probability of ${result.layer.of.name}`, known === null ? "–" : probability(known)],
+    ...(label === null ? [] : [["Most likely class", label] as const]),
     ["Tissue", tissue === null ? "–" : percent(100 * tissue)],
     ["Coverage", coverageText(facts?.coverage ?? "")],
     ["Corner", placeText(box, mpp)],

@@ -4,6 +4,7 @@ import type { Point } from "../geometry/affine";
 import type { Mpp } from "../geometry/scale";
 import { h, setText } from "../ui/dom";
 import { percent, probability } from "../ui/format";
+import { planesOf } from "./results";
 import type { Session } from "./session";
 
 const COVERAGE: Record<string, string> = {
@@ -49,9 +50,12 @@ export class Readout {
     }
     setText(this.#place, placeText(place, this.#session.mpp));
     const result = job === null ? this.#session.active : this.#session.result(job);
-    const facts = result?.layer?.source.at(place) ?? null;
+    const facts = result?.layer?.at(place) ?? null;
     const known = facts?.probability ?? null;
-    setText(this.#probability, known === null ? "" : probability(known));
+    const layer = result?.layer ?? null;
+    const one = layer === null || planesOf(layer.info).length === 1;
+    const named = one || known === null ? "" : `${layer.of.name} `;
+    setText(this.#probability, facts?.label ?? (known === null ? "" : `${named}${probability(known)}`));
     const share = facts?.tissue ?? null;
     const tissue = share === null ? "" : `tissue ${percent(100 * share)}`;
     const name = facts === null ? "" : known === null ? coverageText(facts.coverage) : tissue;

@@ -7,8 +7,8 @@ import { message } from "../ui/message";
 import { toast } from "../ui/toast";
 import { problemText } from "../api/problem";
 import type { Verdict } from "./notes";
-import type { Region } from "./results";
-import type { Loaded, Session } from "./session";
+import { planesOf, type Region } from "./results";
+import { takesNotes, type Loaded, type Session } from "./session";
 
 /** Rows made at a time: thousands of them would make the page slow. */
 const PAGE = 100;
@@ -39,7 +39,7 @@ export class RegionsPanel {
     const { region } = this.#session.state.value;
     if (region !== this.#marked) this.#mark(region);
     this.#note.update(result, this.#marked);
-    if (result === null) return;
+    if (result === null || !takesNotes(result)) return;
     for (const [number, row] of this.#rows) {
       const note = result.notes.mine(number);
       const others = result.notes.others(number).length;
@@ -62,8 +62,7 @@ export class RegionsPanel {
       return;
     }
     this.#head.hidden = false;
-    const threshold = result?.findings?.threshold ?? result?.layer?.source.info.threshold;
-    const at = threshold === undefined ? "" : ` at the result's threshold ${probability(threshold)}`;
+    const at = decisionText(result);
     fill(
       this.#head,
       `${plural(regions.length, "region")}${at}, the most suspicious first. `,
@@ -119,11 +118,20 @@ export class RegionsPanel {
       return;
     }
     row.querySelector("button")?.setAttribute("aria-current", "true");
-    row.append(this.#note.element);
+    const result = this.#session.active;
+    if (result !== null && takesNotes(result)) row.append(this.#note.element);
     row.scrollIntoView({ block: "nearest" });
   }
 
   #empty(result: Loaded | null, regions: readonly Region[] | null): HTMLElement {
+    const layer = result?.layer ?? null;
+    if (regions !== null && layer !== null && planesOf(layer.info).length > 1) {
+      return message({
+        icon: "check",
+        title: `No region of ${layer.of.name}`,
+        text: "This is the output of the model, not a diagnosis.",
+      });
+    }
     if (regions !== null) {
       return message({
         icon: "check",
@@ -135,6 +143,16 @@ export class RegionsPanel {
     if (result === null) return message({ icon: "list", title: "No result, no regions" });
     return h("p", { class: "loading", role: "status" }, "Loading regions…");
   }
+}
+
+/** How the result decided where its regions are. */
+function decisionText(result: Loaded | null): string {
+  const layer = result?.layer ?? null;
+  if (layer !== null && layer.info.task === "multiclass") return ` where ${layer.of.name} is the most likely class`;
+  const threshold = result?.findings?.threshold ?? layer?.info.threshold;
+  if (threshold === undefined) return "";
+  const of = layer !== null && planesOf(layer.info).length > 1 ? ` of ${layer.of.name}` : "";
+  return `${of} at the result's threshold ${probability(threshold)}`;
 }
 
 function verdictText(verdict: Verdict | null, said: boolean): string {

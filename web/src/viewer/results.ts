@@ -30,6 +30,17 @@ export interface Provenance {
   readonly [name: string]: unknown;
 }
 
+/** How the classes of a model exclude one another. */
+export type Task = "binary" | "multiclass" | "multilabel";
+
+/** What a label of the mask stands for. */
+export interface ClassLabel {
+  readonly label: number;
+  readonly name: string;
+  /** `#rrggbb`; null for what is none of the other classes, which has no probabilities. */
+  readonly colour: string | null;
+}
+
 export interface Findings {
   readonly slide_score: number | null;
   readonly slide_score_rule: string;
@@ -43,6 +54,10 @@ export interface Findings {
   readonly coverage: Readonly<Record<string, number>>;
   /** Cells per probability, bins of equal width from 0 to 1. */
   readonly histogram: readonly number[];
+  readonly task: Task;
+  readonly classes: readonly ClassLabel[];
+  /** Area of every label by its name; empty in older results. */
+  readonly class_areas_mm2: Readonly<Record<string, number>>;
   readonly alarms: readonly Alarm[];
   readonly warnings: readonly string[];
   readonly provenance: Provenance;
@@ -60,11 +75,22 @@ export interface CellsInfo {
   readonly tissueUnknown: number;
   /** Finest first. */
   readonly levels: readonly CellLevel[];
+  readonly task: Task;
+  readonly classes: readonly ClassLabel[];
+  /** The class shown where none is named. */
+  readonly positive: string;
 }
 
-/** A tumour region at the result's own threshold. */
+/** The classes that have probabilities. */
+export function planesOf(info: Pick<CellsInfo, "classes">): readonly ClassLabel[] {
+  return info.classes.filter((one) => one.colour !== null);
+}
+
+/** A region of a class, as the result decides by itself. */
 export interface Region {
-  /** Its place among all; the most suspicious is 1. */
+  /** Its class, as the GeoJSON names it. */
+  readonly of: string;
+  /** Its place among all of the class; the most suspicious is 1. */
   readonly number: number;
   readonly areaMm2: number;
   readonly max: number;
@@ -91,6 +117,9 @@ interface CellsJson {
   readonly coverage: Readonly<Record<string, number>>;
   readonly tissue_steps: number;
   readonly tissue_unknown: number;
+  readonly task: Task;
+  readonly classes: readonly ClassLabel[];
+  readonly positive: string;
   readonly levels: readonly { columns: number; rows: number; cell_px: number; cell_height_px: number }[];
 }
 
@@ -103,6 +132,9 @@ export async function cellsOf(job: string, signal: AbortSignal): Promise<CellsIn
     coverage: told.coverage,
     tissueSteps: told.tissue_steps,
     tissueUnknown: told.tissue_unknown,
+    task: told.task,
+    classes: told.classes,
+    positive: told.positive,
     levels: told.levels.map(({ columns, rows, cell_px: x, cell_height_px: y }) => ({
       columns,
       rows,
@@ -120,11 +152,21 @@ interface RegionFeature {
   readonly properties: {
     readonly name: string;
     readonly objectType: string;
+    readonly classification?: { readonly name: string };
     readonly measurements?: Readonly<Record<string, number>>;
   };
 }
 
-/** All tumour regions, the most suspicious first. */
+/** QuPath's own name of a class, which the GeoJSON has. */
+const QUPATH_NAMES: Readonly<Record<string, string>> = { tumour: "Tumor" };
+
+/** Regions of one class. */
+export function regionsWith(regions: readonly Region[], name: string): readonly Region[] {
+  const of = QUPATH_NAMES[name] ?? name;
+  return regions.filter((region) => region.of === of);
+}
+
+/** All regions of all classes, the most suspicious of each first. */
 export async function regionsOf(job: string, signal: AbortSignal): Promise<Region[]> {
   const told = await get<{ features: RegionFeature[] }>(`/v1/jobs/${job}/regions.geojson`, signal);
   return parseRegions(told.features);
@@ -140,6 +182,7 @@ export function parseRegions(features: readonly RegionFeature[]): Region[] {
       const flat = rings.map((ring) => Float64Array.from(ring.flat()));
       const named = /(\d+)$/.exec(properties.name)?.[1];
       return {
+        of: properties.classification?.name ?? "",
         number: named === undefined ? index + 1 : Number(named),
         areaMm2: properties.measurements?.["Area mm2"] ?? 0,
         max: properties.measurements?.["Max probability"] ?? 0,

@@ -7,26 +7,37 @@ import type { Slide } from "../api/slides";
 import type { Mpp } from "../geometry/scale";
 import { Store } from "../state/store";
 import { newLayer, type LayerSettings, type ViewerState } from "../state/viewer_state";
-import { CellSource } from "./cell_source";
 import { Layer } from "./layer";
 import { Notes } from "./notes";
 import type { Pyramid } from "./pyramid";
-import { cellsOf, findingsOf, jobsOf, regionsOf, type Findings, type Region } from "./results";
+import { cellsOf, findingsOf, jobsOf, regionsOf, regionsWith, type Findings, type Region } from "./results";
 
 /** A result and what of it has arrived. */
 export interface Loaded {
   readonly job: Job;
   layer: Layer | null;
   findings: Findings | null;
+  /** Of all classes. */
+  all: readonly Region[] | null;
+  /** Of the class that is shown. */
   regions: readonly Region[] | null;
   readonly notes: Notes;
-  /** Cells of the grid at or above each step; null until they are here, or for huge grids. */
-  counts: Uint32Array | null;
   problem: string | null;
 }
 
 /** How long until jobs that are not through are looked at again, ms. */
 const LOOK_AGAIN_MS = 4000;
+
+/** Show the regions of the class that the layer shows. */
+function choose(result: Loaded): void {
+  const { all, layer } = result;
+  result.regions = all === null || layer === null ? null : regionsWith(all, layer.of.name);
+}
+
+/** Whether notes may be written on the regions shown: they are kept of the positive class's. */
+export function takesNotes({ layer }: Loaded): boolean {
+  return layer === null || layer.of.name === layer.info.positive;
+}
 
 export class Session {
   readonly slide: Slide;
@@ -153,12 +164,13 @@ export class Session {
     this.state.set({ layers: rest, active: next, region: null });
   }
 
-  /** Change how a layer looks. */
+  /** Change how a layer looks; regions of another class are others. */
   change(index: number, settings: Partial<LayerSettings>): void {
+    const other = "of" in settings && settings.of !== this.state.value.layers[index]?.of;
     const layers = this.state.value.layers.map((layer, at) =>
       at === index ? { ...layer, ...settings } : layer,
     );
-    this.state.set({ layers });
+    this.state.set(other && index === this.state.value.active ? { layers, region: null } : { layers });
   }
 
   dispose(): void {
@@ -175,7 +187,11 @@ export class Session {
     const wanted = this.state.value.layers;
     for (const settings of wanted) {
       const result = this.#results.get(settings.job);
-      if (result?.layer) result.layer.settings = settings;
+      if (result?.layer) {
+        const before = result.layer.of;
+        result.layer.settings = settings;
+        if (result.layer.of !== before) choose(result);
+      }
       if (result === undefined) void this.#load(settings.job);
     }
     for (const [id, result] of this.#results) {
@@ -195,9 +211,9 @@ export class Session {
       job,
       layer: null,
       findings: null,
+      all: null,
       regions: null,
       notes,
-      counts: null,
       problem: null,
     };
     this.#results.set(id, result);
@@ -206,16 +222,14 @@ export class Session {
       const cells = await cellsOf(id, this.signal);
       const settings = this.state.value.layers.find((one) => one.job === id);
       if (settings === undefined || this.signal.aborted) return;
-      const source = new CellSource(id, cells, () => {
-        result.counts ??= source.countsFrom();
+      result.layer = new Layer(id, cells, settings, () => {
         this.#tell();
       });
-      result.layer = new Layer(source, settings);
-      result.counts = source.countsFrom();
       this.#tell();
       result.findings = await findings;
       this.#tell();
-      result.regions = await regionsOf(id, this.signal);
+      result.all = await regionsOf(id, this.signal);
+      choose(result);
       this.#tell();
       await notes.load();
     } catch (error) {

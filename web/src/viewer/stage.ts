@@ -6,6 +6,7 @@ import { fill, h } from "../ui/dom";
 import { settingsText } from "./layer_card";
 import type { Painter } from "./overlay";
 import { Pane } from "./pane";
+import { planesOf } from "./results";
 import type { Session } from "./session";
 
 export interface StageEvents {
@@ -103,13 +104,16 @@ export class Stage {
     const title = this.#titles[index];
     if (title === undefined || job === undefined) return;
     const synthetic = this.#session.synthetic(job);
-    const shown = `${job.id} ${synthetic}`;
+    const layer = this.#session.result(id)?.layer ?? null;
+    const several = layer !== null && planesOf(layer.info).length > 1;
+    const of = several ? (layer.settings.labels ? "most likely class" : layer.of.name) : "";
+    const shown = `${job.id} ${synthetic} ${of}`;
     if (title.dataset["shown"] === shown) return;
     title.dataset["shown"] = shown;
     const settings = settingsText(job);
     fill(
       title,
-      h("span", { class: "cut" }, settings === "" ? job.model : `${job.model} · ${settings}`),
+      h("span", { class: "cut" }, [job.model, of, settings].filter((text) => text !== "").join(" · ")),
       synthetic && h("span", { class: "badge warning" }, "Synthetic"),
     );
   }

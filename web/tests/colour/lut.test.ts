@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 
 import {
+  colourLabels,
+  labelColours,
   colourCells,
   colourTable,
   cssColour,
@@ -45,6 +47,18 @@ describe("colours of cells", () => {
   it("differ between probabilities that lie apart", () => {
     const seen = new Set(coloured(Array.from({ length: 200 }, (_, i) => Math.round((i / 199) * STEPS)), 0));
     expect(seen.size).toBe(200);
+  });
+});
+
+describe("colours of labels", () => {
+  it("are those of the classes; a veil without one, and nothing where nothing was classified", () => {
+    const classes = [
+      { label: 0, name: "none", colour: null },
+      { label: 1, name: "mucin", colour: "#4281f4" },
+    ];
+    const px = new Uint32Array(3);
+    colourLabels(Uint16Array.of(0, 1, NOT_CLASSIFIED), labelColours(classes, "reef"), px);
+    expect([...px]).toEqual([colourTable("reef").below, 0xfff48142, 0]);
   });
 });
 

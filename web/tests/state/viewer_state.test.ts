@@ -31,6 +31,11 @@ describe("the query string", () => {
     expect(fromQuery("")).toEqual(EMPTY_STATE);
   });
 
+  it("holds a class by any name, and whether labels are shown", () => {
+    const layers = [{ ...newLayer(JOB), of: "a_b c&d", labels: true, coverage: false }, newLayer(OTHER)];
+    expect(fromQuery(toQuery({ ...EMPTY_STATE, layers })).layers).toEqual(layers);
+  });
+
   it("needs no escapes", () => {
     expect(toQuery(FULL)).not.toContain("%");
   });

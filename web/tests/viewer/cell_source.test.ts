@@ -11,6 +11,12 @@ const INFO: CellsInfo = {
   coverage: { empty: 0, classified: 1, glass: 2, unreadable: 3, rejected: 4 },
   tissueSteps: 254,
   tissueUnknown: 255,
+  task: "binary",
+  classes: [
+    { label: 0, name: "normal", colour: null },
+    { label: 1, name: "tumour", colour: "#d50000" },
+  ],
+  positive: "tumour",
   levels: [
     { columns: 3, rows: 2, cell: { x: 100, y: 100 } },
     { columns: 2, rows: 1, cell: { x: 200, y: 200 } },
@@ -51,6 +57,21 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
+describe("the plane asked for", () => {
+  it.each([
+    [{ of: "tumour" } as const, "0/0_0"],
+    [{ of: "a b&c" } as const, "0/0_0?class=a%20b%26c"],
+    ["labels" as const, "0/0_0?labels=true"],
+  ])("is in the address", async (plane, expected) => {
+    const asked = serve();
+    const source = new CellSource("job", INFO, plane, () => undefined);
+    source.tile(0, 0, 0);
+    await settled(source);
+    expect(asked).toEqual([expected]);
+    source.dispose();
+  });
+});
+
 describe("a tile of cells", () => {
   const place = { level: 0, firstColumn: 0, firstRow: 0, columns: 2, rows: 2 };
 
@@ -69,7 +90,7 @@ describe("a tile of cells", () => {
 describe("a source of cells", () => {
   it("fetches each tile once", async () => {
     const asked = serve();
-    const source = new CellSource("job", INFO, () => undefined);
+    const source = new CellSource("job", INFO, { of: "tumour" }, () => undefined);
     expect(source.tile(0, 0, 0)).toBeNull();
     expect(source.tile(0, 0, 0)).toBeNull();
     await settled(source);
@@ -79,19 +100,19 @@ describe("a source of cells", () => {
 
   it("knows what is at a level-0 place", async () => {
     serve();
-    const source = new CellSource("job", INFO, () => undefined);
+    const source = new CellSource("job", INFO, { of: "tumour" }, () => undefined);
     source.tile(0, 0, 0);
     source.tile(0, 1, 0);
     await settled(source);
-    expect(source.at({ x: 199, y: 99 })).toEqual({ column: 1, row: 0, probability: 1, coverage: "classified", tissue: 1 });
-    expect(source.at({ x: 150, y: 150 })).toMatchObject({ probability: null, coverage: "glass", tissue: null });
+    expect(source.at({ x: 199, y: 99 })).toEqual({ column: 1, row: 0, value: STEPS, coverage: "classified", tissue: 1 });
+    expect(source.at({ x: 150, y: 150 })).toMatchObject({ value: null, coverage: "glass", tissue: null });
     expect(source.at({ x: 250, y: 150 })).toMatchObject({ column: 2, row: 1, coverage: "unreadable" });
     expect(source.at({ x: 300, y: 0 })).toBeNull();
   });
 
   it("counts cells from each step on, without those that were not classified", async () => {
     serve();
-    const source = new CellSource("job", INFO, () => undefined);
+    const source = new CellSource("job", INFO, { of: "tumour" }, () => undefined);
     expect(source.countsFrom()).toBeNull();
     await settled(source);
     const counts = source.countsFrom();
@@ -100,7 +121,7 @@ describe("a source of cells", () => {
 
   it("does not ask again for what the service has not", async () => {
     const asked = serve();
-    const source = new CellSource("job", INFO, () => undefined);
+    const source = new CellSource("job", INFO, { of: "tumour" }, () => undefined);
     source.tile(1, 0, 0);
     await settled(source);
     source.tile(1, 0, 0);
@@ -110,7 +131,7 @@ describe("a source of cells", () => {
   it("tells nobody anything once it is disposed of", async () => {
     serve();
     const changed = vi.fn();
-    const source = new CellSource("job", INFO, changed);
+    const source = new CellSource("job", INFO, { of: "tumour" }, changed);
     source.tile(0, 0, 0);
     source.dispose();
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
 
-import { NOT_CLASSIFIED } from "../../src/colour/lut";
+import { NOT_CLASSIFIED, STEPS } from "../../src/colour/lut";
 import type { CellTile } from "../../src/viewer/cell_source";
 import { outline } from "../../src/viewer/outline";
 
 const nothing = () => false;
+const from5 = { least: 5, most: STEPS };
 
 function tile(rows: readonly (readonly number[])[], firstColumn = 0, firstRow = 0): CellTile {
   const columns = rows[0]?.length ?? 0;
@@ -51,23 +52,28 @@ function expected(one: CellTile, step: number): string[] {
 
 describe("the outline", () => {
   it("goes around one cell in four pieces", () => {
-    expect([...outline(tile([[0, 0, 0], [0, 9, 0], [0, 0, 0]]), 5, nothing)]).toHaveLength(16);
+    expect([...outline(tile([[0, 0, 0], [0, 9, 0], [0, 0, 0]]), from5, nothing)]).toHaveLength(16);
   });
 
   it("is drawn in as few pieces as there are runs", () => {
-    expect([...outline(tile([[9, 9, 9, 9]], 10, 20), 5, nothing)]).toEqual([
+    expect([...outline(tile([[9, 9, 9, 9]], 10, 20), from5, nothing)]).toEqual([
       10, 20, 14, 20, 10, 21, 14, 21, 10, 20, 10, 21, 14, 20, 14, 21,
     ]);
   });
 
   it("is not drawn where nothing reaches the threshold, or all were not classified", () => {
-    expect(outline(tile([[1, 2], [3, 4]]), 5, nothing)).toHaveLength(0);
-    expect(outline(tile([[NOT_CLASSIFIED, NOT_CLASSIFIED]]), 5, nothing)).toHaveLength(0);
+    expect(outline(tile([[1, 2], [3, 4]]), from5, nothing)).toHaveLength(0);
+    expect(outline(tile([[NOT_CLASSIFIED, NOT_CLASSIFIED]]), from5, nothing)).toHaveLength(0);
   });
 
   it("goes on into the tile beside: no line between two tumour cells of different tiles", () => {
     const right = (column: number) => column === 2;
-    expect(edges(outline(tile([[9, 9]]), 5, right))).toEqual(["h 0 0", "h 0 1", "h 1 0", "h 1 1", "v 0 0"]);
+    expect(edges(outline(tile([[9, 9]]), from5, right))).toEqual(["h 0 0", "h 0 1", "h 1 0", "h 1 1", "v 0 0"]);
+  });
+
+  it("goes around one label, not around those above it", () => {
+    const labels = tile([[0, 1, 2, NOT_CLASSIFIED]]);
+    expect(edges(outline(labels, { least: 1, most: 1 }, nothing))).toEqual(["h 1 0", "h 1 1", "v 1 0", "v 2 0"]);
   });
 
   it("has an edge wherever neighbours differ, and nowhere else", () => {
@@ -76,7 +82,7 @@ describe("the outline", () => {
     for (let round = 0; round < 40; round++) {
       const rows = Array.from({ length: 1 + (random() % 6) }, () => Array.from({ length: 7 }, random));
       const one = tile(rows, round, 2 * round);
-      expect(edges(outline(one, 5, nothing))).toEqual(expected(one, 5));
+      expect(edges(outline(one, from5, nothing))).toEqual(expected(one, 5));
     }
   });
 });

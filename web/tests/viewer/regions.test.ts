@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { parseRegions } from "../../src/viewer/results";
+import { parseRegions, regionsWith } from "../../src/viewer/results";
 
 const square = (x: number, y: number, side: number): [number, number][] => [
   [x, y],
@@ -27,6 +27,18 @@ describe("regions of GeoJSON", () => {
     expect(region?.box).toEqual({ x: 10, y: 0, width: 98, height: 25 });
     expect(region?.rings).toHaveLength(3);
     expect(region).toMatchObject({ number: 3, areaMm2: 1.5, max: 0.9, mean: 0.7 });
+  });
+
+  it("are told apart by class, whose names QuPath has its own way of", () => {
+    const geometry = { type: "Polygon" as const, coordinates: [square(0, 0, 1)] };
+    const of = (name: string, number: number) => ({
+      geometry,
+      properties: { ...properties(`${name} ${String(number)}`), classification: { name } },
+    });
+    const regions = parseRegions([of("Tumor", 1), of("Tumor", 2), of("mucin", 1)]);
+    expect(regionsWith(regions, "tumour").map((region) => region.number)).toEqual([1, 2]);
+    expect(regionsWith(regions, "mucin").map((region) => region.number)).toEqual([1]);
+    expect(regionsWith(regions, "necrosis")).toEqual([]);
   });
 
   it("leave out what is no region", () => {
