@@ -2,7 +2,7 @@
 
 import fcntl
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -53,19 +53,19 @@ def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 @pytest.fixture(scope="session")
 def package(shared: Path) -> ModelPackage:
     """A real Inception v3 that tells two colours apart; patches of 96 px. Made once in a run."""
-    folder = shared / "real-model"
-    with (shared / "real-model.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return load_package(folder) if folder.exists() else make_package(folder)
+    return _made_once(shared / "real-model", make_package)
 
 
 @pytest.fixture(scope="session")
 def kinds_package(shared: Path) -> ModelPackage:
     """A real small model of the four classes of synthetic slides. Made once in a run."""
-    folder = shared / "kinds-model"
-    with (shared / "kinds-model.lock").open("w") as lock:
+    return _made_once(shared / "kinds-model", make_kinds_package)
+
+
+def _made_once(folder: Path, make: Callable[[Path], ModelPackage]) -> ModelPackage:
+    with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return load_package(folder) if folder.exists() else make_kinds_package(folder)
+        return load_package(folder) if folder.exists() else make(folder)
 
 
 @pytest.fixture(scope="session")

@@ -21,11 +21,17 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
+def served_package(package: ModelPackage) -> ModelPackage:
+    """The model of the service; a module may have another."""
+    return package
+
+
+@pytest.fixture(scope="module")
 def service(
-    tmp_path_factory: pytest.TempPathFactory, package: ModelPackage, model_cache: Path
+    tmp_path_factory: pytest.TempPathFactory, served_package: ModelPackage, model_cache: Path
 ) -> Iterator[Site]:
     """``wsi serve`` for one module of tests."""
-    with site(tmp_path_factory.mktemp("site"), package.folder, model_cache) as running:
+    with site(tmp_path_factory.mktemp("site"), served_package.folder, model_cache) as running:
         yield running
 
 

@@ -6,14 +6,12 @@ has there, or a screen px further.
 
 import io
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
-from browser_support import accessibility_problems, site
+from browser_support import accessibility_problems
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page, expect
@@ -44,12 +42,9 @@ class Planted:
 
 
 @pytest.fixture(scope="module")
-def service(
-    tmp_path_factory: pytest.TempPathFactory, kinds_package: ModelPackage, model_cache: Path
-) -> Iterator[Site]:
-    """With a model of four classes."""
-    with site(tmp_path_factory.mktemp("site"), kinds_package.folder, model_cache) as running:
-        yield running
+def served_package(kinds_package: ModelPackage) -> ModelPackage:
+    """A model of four classes."""
+    return kinds_package
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.model.graph import find_graph, keep_graph
+from wsi_pipeline.model.network_graph import complete_graph
 from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.preprocessing import Preparer
@@ -70,7 +71,8 @@ def carry_graph(package: ModelPackage, cache: Path) -> Path:
 
 def _in_child(package: ModelPackage, path: Path, batch: int | None) -> None:
     carried = None if batch is None else find_graph(package)
-    if carried is None and importlib.util.find_spec("torch") is None:
+    complete = package.description.architecture.is_graph or carried is not None
+    if not complete and importlib.util.find_spec("torch") is None:
         raise PackageError(
             package.folder,
             "holds no OpenVINO graph, and torch, which makes one, is not installed: run `wsi "
@@ -119,6 +121,8 @@ def main() -> None:
 
 
 def _convert(package: ModelPackage) -> ov.Model:
+    if package.description.architecture.is_graph:
+        return complete_graph(package)
     import torch  # noqa: PLC0415 - see the module's docstring
 
     from wsi_pipeline.model.network import load_classifier  # noqa: PLC0415 - imports torch

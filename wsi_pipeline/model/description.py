@@ -97,7 +97,7 @@ class Normalisation(_Frozen):
 
 
 class Threshold(_Frozen):
-    """The probability at and above which a cell is called tumour, and how it was chosen."""
+    """The probability at and above which a cell is of a class, and how it was chosen."""
 
     value: float = Field(gt=0, lt=1)
     chosen: str

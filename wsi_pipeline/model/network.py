@@ -145,7 +145,9 @@ def _from_timm(architecture: Architecture, units: int, input_px: int) -> nn.Modu
     name = architecture.name.removeprefix(_TIMM)
     if architecture.is_graph:
         raise PackageError(
-            name, "this package holds an OpenVINO graph, which runs on CPUs with OpenVINO alone"
+            name,
+            "its package holds an OpenVINO graph, which only OpenVINO on a CPU runs; leave out "
+            "--runtime and --device",
         )
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, [*timm.list_models(), *BUILDERS], 3)

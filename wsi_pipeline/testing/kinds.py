@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from wsi_pipeline.model.description import REFERENCE, WEIGHTS, ModelDescription
 from wsi_pipeline.model.package import ModelPackage, write_description
 from wsi_pipeline.synth import CLASSES, labelled_patches
+from wsi_pipeline.testing.models import model_fields
 
 #: Side of a patch in px of :data:`KINDS_MPP`: 256 level-0 px of a synthetic slide.
 KINDS_PATCH_PX = 64
@@ -103,18 +104,12 @@ def _references(pure: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _described() -> dict[str, Any]:
-    return {
-        "name": "kinds",
-        "version": "1",
-        "architecture": {"name": "baseline", "pooling": "average", "dropout": 0.0},
-        "task": "multiclass",
-        "classes": [{"name": name, "colour": KINDS_COLOURS[name]} for name in CLASSES],
-        "positive": "tumour",
-        "patch_px": KINDS_PATCH_PX,
-        "mpp": KINDS_MPP,
-        "threshold": {"value": 0.5, "chosen": "by definition"},
-        "training": {"data": "patches of one synthetic slide", "synthetic": True},
-        "licence": "Apache-2.0",
-        "intended_use": "tests",
-        "tolerance": {"fp32": 1e-4, "bf16": 0.1, "fp16": 0.1, "int8": 0.25},
-    }
+    return model_fields(
+        KINDS_PATCH_PX,
+        name="kinds",
+        architecture={"name": "baseline", "pooling": "average", "dropout": 0.0},
+        task="multiclass",
+        classes=[{"name": name, "colour": KINDS_COLOURS[name]} for name in CLASSES],
+        mpp=KINDS_MPP,
+        training={"data": "patches of one synthetic slide", "synthetic": True},
+    )

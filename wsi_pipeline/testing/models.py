@@ -1,7 +1,7 @@
 """Models for tests: a fake predictor, a package it stands for, and a small real package."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.model.description import REFERENCE, WEIGHTS
+from wsi_pipeline.model.description import REFERENCE, WEIGHTS, ModelDescription
 from wsi_pipeline.model.package import MIN_REFERENCE_PATCHES, ModelPackage, write_description
 from wsi_pipeline.model.predictor import PredictorBase, RuntimeInfo
 
@@ -92,7 +92,7 @@ def make_stub_package(
     (folder / WEIGHTS).write_bytes(b"no network")
     patches = colour_patches(MIN_REFERENCE_PATCHES, patch_px)
     np.savez(folder / REFERENCE, patches=patches, probabilities=function(patches))
-    return write_description(folder, _described(patch_px, description))
+    return write_description(folder, model_fields(patch_px, **description))
 
 
 def make_package(
@@ -118,9 +118,6 @@ def make_package(
     """
     import torch  # noqa: PLC0415 - takes seconds, and fakes need none of it
 
-    from wsi_pipeline.model.description import (  # noqa: PLC0415 - with the rest
-        ModelDescription,
-    )
     from wsi_pipeline.model.network import (  # noqa: PLC0415 - imports torch
         Classifier,
         load_classifier,
@@ -128,9 +125,8 @@ def make_package(
     )
 
     folder.mkdir(parents=True, exist_ok=True)
-    fields = _described(patch_px, description)
-    pins = dict.fromkeys((WEIGHTS, REFERENCE), "")
-    classifier = Classifier(ModelDescription.model_validate({**fields, "files": pins}))
+    fields = model_fields(patch_px, **description)
+    classifier = Classifier(describe_model(patch_px, **description))
     patches = colour_patches(references, patch_px)
     pixels = torch.from_numpy(patches).permute(0, 3, 1, 2).float()
     generator = torch.Generator().manual_seed(seed)
@@ -181,7 +177,13 @@ def colour_patches(count: int, patch_px: int, *, seed: int = 0) -> Patches:
     return noisy.clip(0, 255).astype(np.uint8)
 
 
-def _described(patch_px: int, changed: Mapping[str, Any]) -> dict[str, Any]:
+def model_fields(patch_px: int, **changed: Any) -> dict[str, Any]:
+    """Fields of ``model.yaml`` but ``files``: a binary Inception v3 of no worth.
+
+    Args:
+        patch_px: Side of a patch.
+        changed: Fields that differ.
+    """
     resolution = {} if "level" in changed else {"mpp": 0.5}
     return {
         "name": "test-model",
@@ -196,3 +198,9 @@ def _described(patch_px: int, changed: Mapping[str, Any]) -> dict[str, Any]:
         **resolution,
         **changed,
     }
+
+
+def describe_model(patch_px: int, **changed: Any) -> ModelDescription:
+    """A description of :func:`model_fields`, of files that are not there."""
+    pins = dict.fromkeys((WEIGHTS, REFERENCE), "")
+    return ModelDescription.model_validate({"files": pins, **model_fields(patch_px, **changed)})

@@ -4,17 +4,25 @@ import importlib.util
 import os
 import shutil
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
+import torch
 
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.model.conversion import carry_graph, converted_model
+from wsi_pipeline.model.description import GRAPH, REFERENCE
+from wsi_pipeline.model.network import load_classifier
 from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.model.openvino_runtime import BATCH_SIZE
-from wsi_pipeline.model.package import ModelPackage, load_package
+from wsi_pipeline.model.package import ModelPackage, load_package, write_description, write_npz
+from wsi_pipeline.model.predictor import predict_all
+from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
 from wsi_pipeline.testing import make_package
+from wsi_pipeline.testing.models import colour_patches, model_fields
 
 
 def convert(package: ModelPackage, cache: Path) -> Path:
@@ -79,3 +87,43 @@ def test_a_package_that_carries_its_graph_needs_no_torch(
     path = convert(carrying, tmp_path / "cache")
     # The very graph that torch makes of the package.
     assert path.with_suffix(".bin").read_bytes() == made.with_suffix(".bin").read_bytes()
+
+
+@pytest.mark.parametrize("head", ["sigmoid", "softmax"])
+def test_a_package_may_be_an_openvino_graph(tmp_path: Path, head: str) -> None:
+    """Normalisation, temperature and head are put around the graph, as around a torch network."""
+    folder, units = tmp_path / "package", 1 if head == "sigmoid" else 2
+    folder.mkdir()
+    torch.manual_seed(2)
+    network = timm.create_model("resnet10t", num_classes=units).eval()
+    torch.nn.init.normal_(network.get_submodule("fc").get_parameter("weight"), std=0.3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        graph = ov.convert_model(network, example_input=torch.zeros(2, 3, 64, 64))
+    ov.save_model(graph, folder / GRAPH, compress_to_fp16=False)
+    fields = model_fields(
+        64,
+        architecture={"name": "graph"},
+        head=head,
+        classes=["tumour", "normal"],
+        normalisation={"mean": [120.0, 110.0, 100.0], "std": [60.0, 50.0, 40.0]},
+        calibration={"temperature": 1.5},
+    )
+    patches = colour_patches(16, 64)
+    pixels = torch.from_numpy(patches).permute(0, 3, 1, 2).float()
+    mean, std = (
+        torch.tensor(fields["normalisation"][key])[:, None, None] for key in ("mean", "std")
+    )
+    with torch.inference_mode():
+        logits = network((pixels - mean) / std) / 1.5
+    shares = torch.sigmoid(logits) if units == 1 else torch.softmax(logits, 1)
+    expected = shares[:, 0].numpy()
+    assert np.ptp(expected) > 0.01
+    write_npz(folder / REFERENCE, patches=patches, probabilities=expected)
+    package = write_description(folder, fields)
+    request = RuntimeRequest("cpu", "fp32", tmp_path / "cache", threads=2)
+    predictor = load_predictor(package, request, threshold=0.5)
+    np.testing.assert_allclose(predict_all(predictor, patches), expected, rtol=0, atol=1e-4)
+    predictor.close()
+    with pytest.raises(PackageError, match="only OpenVINO on a CPU runs"):
+        load_classifier(package)

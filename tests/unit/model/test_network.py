@@ -1,32 +1,21 @@
 """Networks of timm's by their names, and what is put behind them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import timm
 import torch
 
 from wsi_pipeline.errors import PackageError
-from wsi_pipeline.model.description import Architecture, ModelDescription
+from wsi_pipeline.model.description import Architecture
 from wsi_pipeline.model.network import Classifier, build_network
+from wsi_pipeline.testing.models import describe_model
 
 
-def classifier(name: str, **changed: object) -> Classifier:
-    fields = {
-        "name": "m",
-        "version": "1",
-        "architecture": {"name": name},
-        "patch_px": 64,
-        "mpp": 0.5,
-        "threshold": {"value": 0.5, "chosen": "by definition"},
-        "training": {"data": "none"},
-        "licence": "none",
-        "intended_use": "tests",
-        "tolerance": {"fp32": 1e-4},
-        "files": {"weights.safetensors": "", "reference.npz": ""},
-        **changed,
-    }
+def classifier(name: str, **changed: Any) -> Classifier:
     torch.manual_seed(0)
-    return Classifier(ModelDescription.model_validate(fields)).eval()
+    return Classifier(describe_model(64, **{"architecture": {"name": name}, **changed})).eval()
 
 
 PATCHES = torch.rand(2, 3, 64, 64) * 255

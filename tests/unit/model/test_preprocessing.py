@@ -1,36 +1,21 @@
 """What a network is given is what torchvision's transforms on images would give it."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
 from torchvision import transforms
 
-from wsi_pipeline.model.description import ModelDescription
 from wsi_pipeline.model.preprocessing import Preparer
+from wsi_pipeline.testing.models import describe_model
 
 RNG = np.random.default_rng(0)
 PATCHES = RNG.integers(0, 256, (3, 50, 50, 3), np.uint8)
 
 
-def preparer(**steps: object) -> Preparer:
-    return Preparer(
-        ModelDescription.model_validate(
-            {
-                "name": "m",
-                "version": "1",
-                "architecture": {"name": "resnet18"},
-                "patch_px": 50,
-                "mpp": 0.5,
-                "preprocessing": steps,
-                "threshold": {"value": 0.5, "chosen": "by definition"},
-                "training": {"data": "none"},
-                "licence": "none",
-                "intended_use": "tests",
-                "tolerance": {"fp32": 1e-4},
-                "files": {"weights.safetensors": "", "reference.npz": ""},
-            }
-        )
-    )
+def preparer(**steps: Any) -> Preparer:
+    return Preparer(describe_model(50, preprocessing=steps))
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "nearest"])
