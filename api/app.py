@@ -97,7 +97,8 @@ def create_app(settings: ServiceSettings, pages: web.Pages | None = None) -> Fas
 
     app = FastAPI(
         title="WSI Pipeline",
-        summary="Tumour masks of slides, with checksums. Research software, not a medical device.",
+        summary="Masks of tumour and other classes on slides, with checksums. Research "
+        "software, not a medical device.",
         version="1",
         lifespan=lifespan,
         openapi_url="/v1/openapi.json",

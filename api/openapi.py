@@ -12,7 +12,8 @@ from api.problems import Problem, responses
 _NOT_OURS = ("HTTPValidationError", "ValidationError")
 _EVENTS = "text/event-stream"
 _DESCRIPTION = """\
-Upload slides, get tumour masks with checksums. Research software, not a medical device.
+Upload slides, get masks of tumour or other classes with checksums. Research software, not
+a medical device.
 
 Every request but those for health needs a key: `Authorization: Bearer KEY`. Keys belong to a
 workspace and have a scope: `view`, `submit` or `admin`, each with the rights of the one before.

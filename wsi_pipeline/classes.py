@@ -46,22 +46,6 @@ class ModelClass:
 
 
 @dataclass(frozen=True, slots=True)
-class ClassLabel:
-    """What a label of the mask stands for.
-
-    Attributes:
-        label: The number in the mask.
-        name: Of the class.
-        colour: ``#rrggbb``; None for what is none of the other classes, which has no
-            probabilities.
-    """
-
-    label: int
-    name: str
-    colour: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Classes:
     """All classes of a model.
 
@@ -114,13 +98,6 @@ class Classes:
         if self.task == "binary":
             other = next(name for name in self.names if name != self.positive)
         return dict(enumerate((ModelClass(other), *self.planes)))
-
-    @property
-    def legend(self) -> tuple[ClassLabel, ...]:
-        """Every label with its name and colour."""
-        return tuple(
-            ClassLabel(label, one.name, one.colour or None) for label, one in self.labels.items()
-        )
 
     def label_of(self, name: str) -> int:
         """The label of a class that has a plane."""

@@ -7,7 +7,7 @@ import would load Zarr; a test holds both together.
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from wsi_pipeline.classes import TUMOUR_OR_NORMAL, Classes, Task
 from wsi_pipeline.notice import notice_of
@@ -36,7 +36,7 @@ class BoxOut(BaseModel):
 
 
 class RegionOut(BaseModel):
-    """A tumour region: cells that touch one another at an edge or a corner."""
+    """A region of the positive class: cells that touch one another at an edge or a corner."""
 
     number: Annotated[
         int, Field(description="Place among all, most suspicious first; as in the GeoJSON")
@@ -92,8 +92,6 @@ class AlarmOut(BaseModel):
 class ClassOut(BaseModel):
     """What a label of the mask stands for."""
 
-    model_config = ConfigDict(from_attributes=True)
-
     label: Annotated[int, Field(description="The number in the mask")]
     name: str
     colour: Annotated[
@@ -107,7 +105,27 @@ class ClassOut(BaseModel):
     @classmethod
     def all_of(cls, classes: Classes) -> list[Self]:
         """By their labels."""
-        return [cls.model_validate(one) for one in classes.legend]
+        return [
+            cls(label=label, name=one.name, colour=one.colour or None)
+            for label, one in classes.labels.items()
+        ]
+
+
+TaskOut = Annotated[Task, Field(description="How the classes exclude one another")]
+ClassesOut = Annotated[list[ClassOut], Field(description="What the labels stand for")]
+Positive = Annotated[
+    str, Field(description="The class that score, area, regions and histogram are of")
+]
+ClassAreas = Annotated[
+    dict[str, float], Field(description="Area of every label by its name; empty in older results")
+]
+PositiveArea = Annotated[
+    float, Field(description="Area of the positive class, whatever that is; mm²")
+]
+PositivePercent = Annotated[
+    float | None, Field(description="Share of the positive class in the tissue, %")
+]
+RegionCount = Annotated[int, Field(description="How many regions of the positive class there are")]
 
 
 class FindingsOut(BaseModel):
@@ -118,31 +136,26 @@ class FindingsOut(BaseModel):
     ]
     slide_score_rule: str
     threshold: Annotated[
-        Probability, Field(description="Probability at and above which a cell is tumour")
+        Probability,
+        Field(
+            description="Probability at and above which a cell is of a class; of classes that "
+            "exclude one another (multiclass) the most likely one counts instead"
+        ),
     ]
-    tumour_area_mm2: float
+    tumour_area_mm2: PositiveArea
     tissue_area_mm2: Annotated[float, Field(description="Area that was classified")]
-    tumour_percent: Annotated[float | None, Field(description="Tumour of tissue")]
+    tumour_percent: PositivePercent
     tiles: Annotated[int, Field(description="Tiles classified")]
-    regions: Annotated[int, Field(description="How many tumour regions there are")]
+    regions: RegionCount
     largest_regions: Annotated[list[RegionOut], Field(description="The largest, at most 20")]
     coverage: Annotated[dict[str, int], Field(description="Cells per coverage class")]
     histogram: Annotated[
         list[int], Field(description="Cells per probability: 50 bins of equal width from 0 to 1")
     ]
-    task: Annotated[Task, Field(description="How the classes exclude one another")] = (
-        TUMOUR_OR_NORMAL.task
-    )
-    classes: Annotated[list[ClassOut], Field(description="What the labels stand for")] = (
-        ClassOut.all_of(TUMOUR_OR_NORMAL)
-    )
-    positive: Annotated[
-        str, Field(description="The class that score, tumour area, regions and histogram are of")
-    ] = TUMOUR_OR_NORMAL.positive
-    class_areas_mm2: Annotated[
-        dict[str, float],
-        Field(description="Area of every label by its name; empty in older results"),
-    ] = {}
+    task: TaskOut = TUMOUR_OR_NORMAL.task
+    classes: ClassesOut = ClassOut.all_of(TUMOUR_OR_NORMAL)
+    positive: Positive = TUMOUR_OR_NORMAL.positive
+    class_areas_mm2: ClassAreas = {}
     controls: ControlsOut | None
     colours: ColoursOut | None
     alarms: list[AlarmOut]
@@ -166,9 +179,13 @@ class JobFindings(BaseModel):
         Probability | None, Field(description="Null where nothing was classified")
     ]
     threshold: Probability
-    tumour_area_mm2: float
-    tumour_percent: Annotated[float | None, Field(description="Tumour of tissue")]
-    regions: Annotated[int, Field(description="How many tumour regions there are")]
+    positive: Positive = TUMOUR_OR_NORMAL.positive
+    task: TaskOut = TUMOUR_OR_NORMAL.task
+    classes: ClassesOut = ClassOut.all_of(TUMOUR_OR_NORMAL)
+    class_areas_mm2: ClassAreas = {}
+    tumour_area_mm2: PositiveArea
+    tumour_percent: PositivePercent
+    regions: RegionCount
     alarms: list[AlarmOut]
     notice: Notice
 
@@ -176,9 +193,10 @@ class JobFindings(BaseModel):
     def of(cls, summary: Mapping[str, Any]) -> Self | None:
         """From what is kept of a result; None where that says nothing of findings."""
         told = {"notice": _notice(summary), **summary}
-        if not cls.model_fields.keys() <= told.keys():
+        needed = {name for name, one in cls.model_fields.items() if one.is_required()}
+        if not needed <= told.keys():
             return None
-        return cls.model_validate({name: told[name] for name in cls.model_fields})
+        return cls.model_validate({name: told[name] for name in cls.model_fields if name in told})
 
 
 def _notice(summary: Mapping[str, Any]) -> str:

@@ -66,7 +66,7 @@ class CellsOut(BaseModel):
     not_classified: Annotated[int, Field(description="Value of cells without a probability")]
     threshold: Annotated[float, Field(description="Threshold of the result")]
     threshold_step: Annotated[
-        int, Field(description="Cells of this number and above are tumour in the mask, no others")
+        int, Field(description="Cells of this number and above reach the threshold, no others")
     ]
     coverage: Annotated[dict[str, int], Field(description="Numbers of the coverage classes")]
     tissue_steps: Annotated[

@@ -61,7 +61,7 @@ class JobOrder(BaseModel):
         int | None, Field(ge=1, le=4096, description="Distance between tiles in analysis px")
     ] = None
     threshold: Annotated[
-        float | None, Field(gt=0, lt=1, description="Probability from which a cell is tumour")
+        float | None, Field(gt=0, lt=1, description="Probability from which a cell is of a class")
     ] = None
     min_tissue: Annotated[
         float, Field(ge=0, le=1, description="Least share of tissue in a tile")

@@ -34,7 +34,13 @@ class ModelOut(BaseModel):
     class_colours: Annotated[
         dict[str, str], Field(description="#rrggbb of each class that it gives a probability of")
     ]
-    threshold: Annotated[float, Field(description="Probability from which a cell is tumour")]
+    threshold: Annotated[
+        float,
+        Field(
+            description="Probability from which a cell is of a class; of a multiclass model the "
+            "most likely one counts instead"
+        ),
+    ]
     threshold_chosen: Annotated[str, Field(description="How the threshold was chosen")]
     synthetic: Annotated[
         bool, Field(description="Trained on synthetic tissue only: not valid for real tissue")

@@ -5,8 +5,8 @@ import html
 from fastapi.responses import HTMLResponse
 
 _SIGNED_IN = """
-<p>Find tumour on whole-slide images; tumour masks with checksums. Research software, not a medical
-device.</p>
+<p>Find tumour and other tissue on whole-slide images; masks with checksums. Research software,
+not a medical device.</p>
 <p>You are signed in. The programming interface is under <code>/v1</code> and described in
 <a href="/v1/openapi.json">/v1/openapi.json</a>; these are its
 <a href="/v1/slides">slides</a>, <a href="/v1/jobs">jobs</a> and <a href="/v1/models">models</a>.

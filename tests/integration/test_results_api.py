@@ -27,6 +27,7 @@ from service_support import TOKEN, Service, running, settings_in
 from zarr.storage import ObjectStore
 
 from api.jobs.export_cache import ExportCache
+from wsi_pipeline import cli
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.client import Client
 from wsi_pipeline.errors import UsageError
@@ -606,6 +607,32 @@ def test_the_client_fetches_a_class(service: Service, kinds: Finished, tmp_path:
             client.fetch(kinds.job_id, "csv", tmp_path / "got.csv", of="mucin")
     write_tiff(kinds.result, tmp_path / "mucin.tiff", of="mucin")
     assert (tmp_path / "got.tiff").read_bytes() == (tmp_path / "mucin.tiff").read_bytes()
+
+
+def test_the_command_fetches_a_class(
+    service: Service, kinds: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WSI_URL", service.url)
+    monkeypatch.setenv("WSI_TOKEN", TOKEN)
+    fetch = ["wsi", "client", "fetch", kinds.job_id, "--name", "got", "-o", str(tmp_path)]
+
+    def code(*arguments: str) -> object:
+        monkeypatch.setattr("sys.argv", [*fetch, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code or 0
+
+    assert code("tiff", "csv", "--class", "mucin") == 0
+    # The table is of all classes.
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "got.mucin.mask.tiff",
+        "got.tiles.csv",
+    ]
+    write_tiff(kinds.result, tmp_path / "mucin.tiff", of="mucin")
+    got = (tmp_path / "got.mucin.mask.tiff").read_bytes()
+    assert got == (tmp_path / "mucin.tiff").read_bytes()
+    assert code("csv", "--class", "mucin") == 2
+    assert code("tiff", "--class", "fat") == 2
 
 
 def test_a_file_is_made_once_for_all_who_ask(

@@ -92,7 +92,7 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    """Find tumour on whole-slide images; write masks with checksums.
+    """Find tumour and other tissue on whole-slide images; write masks with checksums.
 
     Start with [bold]wsi demo[/], then [bold]wsi run --help[/]. Research software, not a medical
     device.

@@ -44,7 +44,7 @@ def submit(
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(help="Probability from which a cell is tumour.", show_default=False),
+        typer.Option(help="Probability from which a cell is of a class.", show_default=False),
     ] = None,
     slide_mpp: Annotated[
         float | None,

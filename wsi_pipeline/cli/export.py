@@ -95,7 +95,7 @@ def export(
     values: Annotated[
         MaskValues,
         typer.Option(
-            help="255: 255 is the class (tumour), 0 everything else. class: 0 not of the class, 1 "
+            help="255: 255 is the class, 0 everything else. class: 0 not of the class, 1 "
             "of it, 255 not analysed.",
             rich_help_panel="TIFF",
         ),

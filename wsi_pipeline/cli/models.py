@@ -62,6 +62,11 @@ def list_packages(json: _Json = False) -> None:
                     "folder": str(one.folder),
                     "name": one.name,
                     "version": one.description.version,
+                    "task": one.description.task,
+                    "classes": list(one.classes.names),
+                    "positive": one.description.positive,
+                    "licence": one.description.licence,
+                    "intended_use": one.description.intended_use,
                     "architecture": one.description.architecture.name,
                     "mpp": one.description.mpp,
                     "level": one.description.level,
@@ -92,7 +97,7 @@ def _list(folder: Path, found: list[ModelPackage]) -> None:
         )
         return
     table = Table(box=None, pad_edge=False)
-    for name in ("package", "version", "network", "input", "threshold", "SHA-256", "trained on"):
+    for name in ("package", "version", "network", "input", "finds", "licence", "SHA-256", "notice"):
         table.add_column(name, overflow="fold" if name == "package" else "ellipsis")
     for one in found:
         about = one.description
@@ -102,9 +107,10 @@ def _list(folder: Path, found: list[ModelPackage]) -> None:
             about.version,
             about.architecture.name,
             f"{about.patch_px} px, {finest}",
-            f"{about.threshold.value:.3g}",
+            Text(about.positive if about.task == "binary" else ", ".join(one.classes.names)),
+            about.licence,
             one.sha256[:12],
-            Text(about.notice, "yellow") if about.notice else Text(about.training.data),
+            Text(about.notice, "yellow"),
         )
     Console().print(table, highlight=False)
 
@@ -137,7 +143,9 @@ def show(package: _Package, json: _Json = False) -> None:
         "classes": f"{', '.join(found.classes.names)} "
         f"({description.task}; positive: {description.positive})",
         "input": f"{description.patch_px} × {description.patch_px} px at {resolution}",
-        "threshold": f"{description.threshold.value:g} ({description.threshold.chosen})",
+        "threshold": "none: a cell has its most likely class"
+        if description.task == "multiclass"
+        else f"{description.threshold.value:g} ({description.threshold.chosen})",
         "calibration": description.calibration.fitted,
         "trained on": description.training.data,
         "figures": ", ".join(f"{k} {v:g}" for k, v in description.training.metrics.items()) or "–",

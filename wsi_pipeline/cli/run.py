@@ -52,7 +52,7 @@ def run(
     threshold: Annotated[
         float | None,
         typer.Option(
-            help="Probability from which a cell is tumour. [dim]\\[default: the model's][/]",
+            help="Probability from which a cell is of a class. [dim]\\[default: the model's][/]",
             rich_help_panel=WHERE,
         ),
     ] = None,
@@ -103,7 +103,7 @@ def run(
         bool, typer.Option("--quiet", "-q", help="Print failed slides only, and no progress.")
     ] = False,
 ) -> None:
-    """Analyse slides: find tissue, classify its tiles, write a tumour mask with checksums.
+    """Analyse slides: find tissue, classify its tiles, write a mask with checksums.
 
     Each slide becomes [bold]OUT/NAME.zarr[/] (OME-Zarr), and [bold]OUT/summary.csv[/] has one row
     per slide: done, skipped (a valid result exists) or failed with the reason. A slide that fails

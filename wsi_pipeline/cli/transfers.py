@@ -1,6 +1,7 @@
 """``wsi client upload`` and ``wsi client fetch``: bytes to the service, and from it."""
 
 import json as json_format
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from wsi_pipeline.cli import EXIT_BAD
 from wsi_pipeline.cli.display import BAR_WIDTH, bars
 from wsi_pipeline.cli.remote import Remote, fault, with_remote
 from wsi_pipeline.client import RefusedError, SlideRecord, TransferError
-from wsi_pipeline.client.client import Export
+from wsi_pipeline.client.client import OF_A_CLASS, Export
 from wsi_pipeline.errors import SlideError, UsageError
 from wsi_pipeline.service.text import shown
 
@@ -128,6 +129,16 @@ def fetch(
         str | None,
         typer.Option(help="Beginning of their names; default: the job's id."),
     ] = None,
+    of: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            help="The class that heatmap and TIFF show, of a model with several; it is then part "
+            "of their names. [dim]\\[default: the model's positive class][/]",
+            metavar="NAME",
+            show_default=False,
+        ),
+    ] = None,
     *,
     remote: Remote,
 ) -> None:
@@ -141,6 +152,8 @@ def fetch(
 
         wsi client fetch 77ab…09 heatmap geojson -o results --name slide-17
 
+        wsi client fetch 77ab…09 heatmap --class necrosis
+
     Exit codes: 0 success, 1 the service does not answer, 2 wrong usage or refused, 3 what arrived
     was damaged.
     """
@@ -148,6 +161,8 @@ def fetch(
     unknown = [export for export in wanted if export not in _NAMES]
     if unknown:
         raise UsageError(f"there is no export {unknown[0]!r}; there are {', '.join(_NAMES)}")
+    if of is not None and not set(wanted) & set(OF_A_CLASS):
+        raise UsageError(f"--class is for {' and '.join(OF_A_CLASS)}; the others hold all classes")
     out.mkdir(parents=True, exist_ok=True)
     here: list[str] = []
     with (
@@ -156,9 +171,12 @@ def fetch(
     ):
         for export in _NAMES:
             if export in wanted:
-                target = out / f"{name or job}{_NAMES[export]}"
+                chosen = of if export in OF_A_CLASS else None
+                # Files of two classes must not take each other's place.
+                added = "" if chosen is None else "." + re.sub(r"[^\w.-]", "_", chosen)
+                target = out / f"{name or job}{added}{_NAMES[export]}"
                 task = progress.add_task(escape(target.name), total=None)
-                client.fetch(job, export, target, progress=_moving(progress, task))
+                client.fetch(job, export, target, of=chosen, progress=_moving(progress, task))
                 here.append(str(target))
                 if not remote.json:
                     sys.stdout.write(f"{target}\n")

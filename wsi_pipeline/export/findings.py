@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from wsi_pipeline.classes import ClassLabel, Task
+from wsi_pipeline.classes import Task
 from wsi_pipeline.export.decision import Decision, decide
 from wsi_pipeline.export.regions import Regions, find_regions
 from wsi_pipeline.geometry import Mpp
@@ -62,6 +62,22 @@ class RegionFinding:
     box_um: Box
     centroid_px: Place
     centroid_um: Place
+
+
+@dataclass(frozen=True, slots=True)
+class ClassLabel:
+    """What a label of the mask stands for.
+
+    Attributes:
+        label: The number in the mask.
+        name: Of the class.
+        colour: ``#rrggbb``; None for what is none of the other classes, which has no
+            probabilities.
+    """
+
+    label: int
+    name: str
+    colour: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +165,10 @@ def find(result: Result) -> Findings:
         controls=to_plain(record.controls),
         colours=to_plain(record.colours),
         task=record.classes.task,
-        classes=record.classes.legend,
+        classes=tuple(
+            ClassLabel(label, one.name, one.colour or None)
+            for label, one in record.classes.labels.items()
+        ),
         positive=record.classes.positive,
         class_areas_mm2=record.class_areas_mm2,
         alarms=result.alarms,

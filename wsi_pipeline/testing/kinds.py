@@ -1,4 +1,4 @@
-"""A small real package of several classes: the kinds of tissue that ``wsi synth`` plants."""
+"""Small real packages of every task, for the kinds of tissue that ``wsi synth`` plants."""
 
 import itertools
 from pathlib import Path
@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_pipeline.classes import Task
 from wsi_pipeline.model.description import REFERENCE, WEIGHTS, ModelDescription
 from wsi_pipeline.model.package import ModelPackage, write_description
-from wsi_pipeline.synth import CLASSES, labelled_patches
+from wsi_pipeline.synth import CLASSES, KINDS, labelled_patches
 from wsi_pipeline.testing.models import model_fields
 
 #: Side of a patch in px of :data:`KINDS_MPP`: 256 level-0 px of a synthetic slide.
@@ -23,7 +24,14 @@ _PATCHES_PER_CLASS = 48
 _RIDGE = 10.0
 
 
-def make_kinds_package(folder: Path, *, seed: int = 1, **description: Any) -> ModelPackage:
+def make_kinds_package(
+    folder: Path,
+    *,
+    task: Task = "multiclass",
+    positive: str = "tumour",
+    seed: int = 1,
+    **description: Any,
+) -> ModelPackage:
     """Write a package with a real ``baseline`` network fitted to drawn patches of every class.
 
     Its convolutions are random, its last layer is fitted. Takes seconds: keep it for a session.
@@ -31,6 +39,9 @@ def make_kinds_package(folder: Path, *, seed: int = 1, **description: Any) -> Mo
 
     Args:
         folder: Made if it is missing.
+        task: ``multiclass``: normal tissue and every kind. ``multilabel``: every kind, by itself.
+            ``binary``: the positive kind.
+        positive: The kind that slides are ranked by.
         seed: Of the weights and of the slide that the patches are cut from.
         description: Fields of ``model.yaml`` that differ from the usual ones.
     """
@@ -56,13 +67,21 @@ def make_kinds_package(folder: Path, *, seed: int = 1, **description: Any) -> Mo
         mpp=KINDS_MPP,
         slide_px=_SLIDE_PX,
     )
-    fields = {**_described(), **description}
+    fields = {**_described(task, positive), **description}
     pins = dict.fromkeys((WEIGHTS, REFERENCE), "")
-    classifier = Classifier(ModelDescription.model_validate({**fields, "files": pins}))
+    described = ModelDescription.model_validate({**fields, "files": pins})
+    classifier = Classifier(described)
     draw_weights(classifier.network, seed)
     classifier.eval()
     features = pooled_features(classifier, patches, batch=16)
-    set_head(classifier, *fit_head(features, one_hot(labels, len(CLASSES)), _RIDGE))
+    if task == "multiclass":
+        head = fit_head(features, one_hot(labels, len(CLASSES)), _RIDGE)
+    else:
+        names = [one.name for one in described.classification.planes]
+        targets = [(labels == CLASSES.index(name)).astype(np.float64) for name in names]
+        fitted = [fit_head(features, one, _RIDGE) for one in targets]
+        head = np.stack([one[0] for one in fitted], axis=1), np.array([one[1] for one in fitted])
+    set_head(classifier, *head)
     references = _references(patches[::_PATCHES_PER_CLASS])
     with torch.inference_mode():
         probabilities = classifier(as_pixels(references)).numpy()
@@ -103,13 +122,18 @@ def _references(pure: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.stack([*pure, *mixed])
 
 
-def _described() -> dict[str, Any]:
+def _described(task: Task, positive: str) -> dict[str, Any]:
+    named = {"multiclass": CLASSES, "multilabel": KINDS, "binary": ("other", positive)}[task]
     return model_fields(
         KINDS_PATCH_PX,
         name="kinds",
         architecture={"name": "baseline", "pooling": "average", "dropout": 0.0},
-        task="multiclass",
-        classes=[{"name": name, "colour": KINDS_COLOURS[name]} for name in CLASSES],
+        task=task,
+        classes=[
+            {"name": name, "colour": KINDS_COLOURS[name]} if name in KINDS_COLOURS else name
+            for name in named
+        ],
+        positive=positive,
         mpp=KINDS_MPP,
         training={"data": "patches of one synthetic slide", "synthetic": True},
     )

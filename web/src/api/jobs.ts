@@ -10,6 +10,17 @@ export interface Alarm {
   readonly message: string;
 }
 
+/** How the classes of a model exclude one another. */
+export type Task = "binary" | "multiclass" | "multilabel";
+
+/** What a label of the mask stands for. */
+export interface ClassLabel {
+  readonly label: number;
+  readonly name: string;
+  /** `#rrggbb`; null for what is none of the other classes, which has no probabilities. */
+  readonly colour: string | null;
+}
+
 /** The code of the alarm that pages show as a badge of the model. */
 export const SYNTHETIC = "synthetic-model";
 
@@ -23,8 +34,16 @@ export interface JobFindings {
   /** Null where nothing was classified. */
   readonly slide_score: number | null;
   readonly threshold: number;
+  /** The class that the other figures are of: slides are ranked by it. */
+  readonly positive: string;
+  /** How the classes exclude one another. */
+  readonly task: Task;
+  readonly classes: readonly ClassLabel[];
+  /** Area of every label by its name; empty in older results. */
+  readonly class_areas_mm2: Readonly<Record<string, number>>;
+  /** Of the positive class. */
   readonly tumour_area_mm2: number;
-  /** Tumour of tissue. */
+  /** The same, of the tissue. */
   readonly tumour_percent: number | null;
   readonly regions: number;
   readonly alarms: readonly Alarm[];

@@ -1,6 +1,7 @@
 /** Model packages as `/v1/models` has them. */
 
 import { get } from "./client";
+import type { Task } from "./jobs";
 
 export interface Model {
   readonly name: string;
@@ -14,7 +15,7 @@ export interface Model {
   readonly patch_px: number;
   readonly classes: readonly string[];
   readonly positive: string;
-  readonly task: "binary" | "multiclass" | "multilabel";
+  readonly task: Task;
   /** `#rrggbb` of each class that it gives a probability of. */
   readonly class_colours: Readonly<Record<string, string>>;
   readonly threshold: number;
@@ -27,6 +28,11 @@ export interface Model {
   readonly licence: string;
   /** As its author says it. */
   readonly training_data: string;
+  /** The network. */
+  readonly architecture: string;
+  readonly calibration: string;
+  /** Measurements stated by its author. */
+  readonly metrics: Readonly<Record<string, number>>;
 }
 
 export async function listModels(signal?: AbortSignal): Promise<Model[]> {

@@ -3,7 +3,7 @@
  *
  * A cell is a *step*: 0 to 65534 stand for probabilities 0 to 1, 65535 for a cell that was not
  * classified. The table answers a step at or above the threshold with its colour, one below with a
- * faint veil – looked at, and not tumour – and one that was not classified with nothing.
+ * faint veil – looked at, and not of the class – and one that was not classified with nothing.
  */
 
 import { ENTRIES, palette, type PaletteName } from "./palette";
@@ -61,17 +61,21 @@ function packed(red: number, green: number, blue: number, alpha: number): number
   return ((alpha << 24) | (byte(blue) << 16) | (byte(green) << 8) | byte(red)) >>> 0;
 }
 
-/** Write the colours of cells into the px of an image of the same size. */
+/**
+ * Write the colours of cells into the px of an image of the same size. A cell is above where its
+ * number in `deciding` is at least `least`: that of its step, or another rule's.
+ */
 export function colourCells(
   steps: Uint16Array,
-  thresholdStep: number,
+  least: number,
   table: ColourTable,
   px: Uint32Array,
+  deciding: Uint16Array = steps,
 ): void {
   const { above, below } = table;
   for (let index = 0; index < steps.length; index++) {
     const step = steps[index] ?? NOT_CLASSIFIED;
-    px[index] = step >= thresholdStep ? (above[step] ?? 0) : below;
+    px[index] = (deciding[index] ?? NOT_CLASSIFIED) >= least ? (above[step] ?? 0) : below;
   }
 }
 

@@ -20,7 +20,7 @@ export interface LayerSettings {
   readonly palette: PaletteName;
   /** 0 to 1. */
   readonly opacity: number;
-  /** Probability from which a cell is shown as tumour; null until the result has said its own. */
+  /** Probability from which a cell is shown as of the class; null: the result decides. */
   readonly threshold: number | null;
   readonly visible: boolean;
   readonly outline: boolean;

@@ -58,6 +58,11 @@ export function when(iso: string, now: Date = new Date()): string {
 }
 
 /** `1 slide`, `2 slides`. */
+/** A word or sentence that begins with a capital letter. */
+export function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 export function plural(number: number, one: string, many = `${one}s`): string {
   return `${count(number)} ${number === 1 ? one : many}`;
 }

@@ -19,6 +19,11 @@ export interface CellTile {
   readonly coverage: Uint8Array;
   /** Share of tissue as steps; null in answers that have none. */
   readonly tissue: Uint8Array | null;
+  /**
+   * Where the class shown is the label of the cell: 1 there, 0 where another one is,
+   * `NOT_CLASSIFIED` where there is none. Null unless labels were asked for beside probabilities.
+   */
+  readonly own: Uint16Array | null;
 }
 
 /** What is known of one place. */
@@ -51,14 +56,25 @@ export function decodeTile(
     steps: new Uint16Array(bytes, 0, cells),
     coverage: new Uint8Array(bytes, cells * 2, cells),
     tissue: bytes.byteLength >= cells * 4 ? new Uint8Array(bytes, cells * 3, cells) : null,
+    own: null,
   };
 }
 
-/** Which numbers the cells have: probabilities of a class, or labels. */
-export type Plane = { readonly of: string } | "labels";
+/** The cells of a tile of labels that have one label. */
+export function ownOf({ steps }: CellTile, label: number): Uint16Array {
+  return steps.map((one) => (one === NOT_CLASSIFIED ? NOT_CLASSIFIED : Number(one === label)));
+}
+
+/**
+ * Which numbers the cells have: labels, or probabilities of a class; `label` is the class's own
+ * where tiles shall also say which cells have it, as `own`.
+ */
+export type Plane = { readonly of: string; readonly label: number | null } | "labels";
+
+const LABELS = "?labels=true";
 
 function queryOf(plane: Plane, info: CellsInfo): string {
-  if (plane === "labels") return "?labels=true";
+  if (plane === "labels") return LABELS;
   return plane.of === info.positive ? "" : `?class=${encodeURIComponent(plane.of)}`;
 }
 
@@ -66,6 +82,8 @@ export class CellSource {
   readonly info: CellsInfo;
   readonly #job: string;
   readonly #query: string;
+  /** Of the class, where tiles say which cells have it. */
+  readonly #label: number | null;
   readonly #stop = new AbortController();
   readonly #changed: () => void;
   /** The tile used last is the last. */
@@ -79,6 +97,7 @@ export class CellSource {
     this.#job = job;
     this.info = info;
     this.#query = queryOf(plane, info);
+    this.#label = plane === "labels" ? null : plane.label;
     this.#changed = changed;
   }
 
@@ -184,17 +203,25 @@ export class CellSource {
     }
   }
 
+  async #bytes(path: string): Promise<ArrayBuffer> {
+    const answer = await send(`/v1/jobs/${this.#job}/heatmap/${path}`, { signal: this.#stop.signal });
+    return answer.arrayBuffer();
+  }
+
   async #load(name: string, at: { level: number; column: number; row: number }): Promise<void> {
     try {
-      const answer = await send(`/v1/jobs/${this.#job}/heatmap/${name}${this.#query}`, { signal: this.#stop.signal });
+      const [bytes, labels] = await Promise.all([
+        this.#bytes(`${name}${this.#query}`),
+        this.#label === null ? null : this.#bytes(`${name}${LABELS}`),
+      ]);
       const level = this.levels[at.level];
-      const bytes = await answer.arrayBuffer();
       if (level === undefined || this.#stop.signal.aborted) return;
       const [firstColumn, firstRow] = [at.column * this.info.tileCells, at.row * this.info.tileCells];
       const columns = Math.min(this.info.tileCells, level.columns - firstColumn);
       const rows = Math.min(this.info.tileCells, level.rows - firstRow);
       const place = { level: at.level, firstColumn, firstRow, columns, rows };
-      this.#tiles.set(name, decodeTile(bytes, place));
+      const own = this.#label === null || labels === null ? null : ownOf(decodeTile(labels, place), this.#label);
+      this.#tiles.set(name, { ...decodeTile(bytes, place), own });
       for (const oldest of this.#tiles.keys()) {
         if (this.#tiles.size <= MOST_TILES) break;
         this.#tiles.delete(oldest);

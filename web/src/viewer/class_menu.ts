@@ -2,14 +2,9 @@
 
 import type { LayerSettings } from "../state/viewer_state";
 import { fill, h } from "../ui/dom";
-import { planesOf, type CellsInfo, type ClassLabel } from "./results";
-
-/** A small square in the colour of a class; without one, the veil of what was looked at. */
-export function swatch(colour: string | null): HTMLElement {
-  const element = h("span", { class: "swatch", "aria-hidden": "true" });
-  if (colour !== null) element.style.backgroundColor = colour;
-  return element;
-}
+import type { ClassLabel } from "../api/jobs";
+import { swatch } from "../ui/swatch";
+import { planesOf, type CellsInfo } from "./results";
 
 export class ClassMenu {
   /** Empty and hidden for results of one class. */

@@ -3,11 +3,11 @@
 import { stepOf, STEPS } from "../colour/lut";
 import { fill, h, setText, type Child } from "../ui/dom";
 import { icon } from "../ui/icons";
-import { area, count, percent, probability } from "../ui/format";
+import { area, capital, count, percent, probability } from "../ui/format";
 import { message } from "../ui/message";
 import { Histogram } from "./histogram";
-import { swatch } from "./class_menu";
-import { planesOf, type Findings } from "./results";
+import { swatch } from "../ui/swatch";
+import type { Findings } from "./results";
 import type { Loaded, Session } from "./session";
 
 export class FiguresPanel {
@@ -40,14 +40,15 @@ export class FiguresPanel {
     const threshold = settings?.threshold ?? findings.threshold;
     const layer = result.layer;
     const positive = layer === null || layer.of.name === layer.info.positive;
-    const several = layer !== null && planesOf(layer.info).length > 1;
     const bins = positive ? findings.histogram : histogramOf(layer.counts, findings.histogram.length);
     this.#histogram.element.hidden = bins === null;
     if (bins !== null) this.#histogram.update(bins, threshold, settings?.palette ?? "reef");
-    const own = threshold === findings.threshold;
+    // Of classes that exclude one another the most likely one counts until a threshold is chosen.
+    const own =
+      findings.task === "multiclass" ? (settings?.threshold ?? null) === null : threshold === findings.threshold;
     const ownArea = positive ? findings.tumour_area_mm2 : (findings.class_areas_mm2[layer.of.name] ?? null);
     const mm2 = own ? ownArea : this.#areaAt(result, threshold);
-    const named = several ? `Area of ${layer.of.name}` : own ? "Tumour area" : "Area";
+    const named = `${capital(layer?.of.name ?? findings.positive)} area`;
     setText(this.#areaName, own ? named : `${named} at ${probability(threshold)}`);
     const regions = positive ? findings.regions : (result.regions?.length ?? null);
     setText(this.#regions, regions === null ? "–" : count(regions));
@@ -74,7 +75,13 @@ export class FiguresPanel {
       h(
         "dl",
         { class: "tiles-of-figures" },
-        h("div", { class: "wide" }, h("dt", {}, "Slide score"), h("dd", { class: "numbers large" }, findings.slide_score === null ? "–" : probability(findings.slide_score)), h("dd", { class: "quiet" }, findings.slide_score_rule)),
+        h(
+          "div",
+          { class: "wide" },
+          h("dt", {}, "Slide score"),
+          h("dd", { class: "numbers large" }, findings.slide_score === null ? "–" : probability(findings.slide_score)),
+          h("dd", { class: "quiet" }, `${findings.slide_score_rule}: ${findings.positive}`),
+        ),
         h("div", {}, this.#areaName, this.#area),
         h("div", {}, h("dt", {}, "of the tissue"), this.#share),
         h("div", {}, h("dt", {}, "Tissue classified"), h("dd", { class: "numbers" }, area(findings.tissue_area_mm2))),
@@ -92,7 +99,7 @@ export class FiguresPanel {
           ...(findings.notice === "" ? [] : [["Notice", findings.notice] as const]),
           ["Trained on", installed?.training_data ?? "–"],
           ["Resolution", model.mpp === null ? "–" : `${model.mpp} µm/px`],
-          ["Threshold", probability(findings.threshold)],
+          ["Threshold", findings.task === "multiclass" ? "none: the most likely class counts" : probability(findings.threshold)],
           ["How chosen", installed?.threshold_chosen ?? "–"],
           ["Intended use", model.intended_use],
           ["Licence", installed?.licence ?? "–"],
@@ -167,6 +174,6 @@ function provenance(findings: Findings, result: Loaded | null): HTMLElement {
 }
 
 function sentence(text: string): string {
-  const whole = text.charAt(0).toUpperCase() + text.slice(1);
+  const whole = capital(text);
   return /[.!?]$/.test(whole) ? whole : `${whole}.`;
 }

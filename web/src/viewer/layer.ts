@@ -6,7 +6,8 @@ import type { PaletteName } from "../colour/palette";
 import type { LayerSettings } from "../state/viewer_state";
 import { CellSource, type CellTile, type Plane } from "./cell_source";
 import { outline, pathOf, type Range } from "./outline";
-import { planesOf, type CellsInfo, type ClassLabel } from "./results";
+import type { ClassLabel } from "../api/jobs";
+import { planesOf, type CellsInfo } from "./results";
 
 /** Coverage classes by how they are marked. */
 export type Mark = "unread" | "unreadable";
@@ -36,7 +37,7 @@ interface Picture {
   readonly px: Uint32Array;
   /** What it was coloured with. */
   palette: PaletteName | null;
-  step: number;
+  step: number | null;
 }
 
 interface Line {
@@ -44,6 +45,11 @@ interface Line {
   /** Which neighbours were there. */
   readonly neighbours: string;
   readonly path: Path2D;
+}
+
+/** Whether a class is shown where it is the most likely one: until somebody chooses a threshold. */
+export function isLikely({ task }: Pick<CellsInfo, "task">, { threshold, labels }: LayerSettings): boolean {
+  return task === "multiclass" && threshold === null && !labels;
 }
 
 export class Layer {
@@ -66,7 +72,7 @@ export class Layer {
     this.info = info;
     this.#changed = changed;
     this.#settings = settings;
-    this.#probabilities = this.#newSource({ of: this.of.name });
+    this.#probabilities = this.#newSource(this.#plane());
     if (settings.labels) this.#labels = this.#newSource("labels");
     this.#count();
   }
@@ -104,7 +110,7 @@ export class Layer {
     this.#settings = settings;
     if (this.of !== before) {
       this.#probabilities.dispose();
-      this.#probabilities = this.#newSource({ of: this.of.name });
+      this.#probabilities = this.#newSource(this.#plane());
       this.#counts = null;
       this.#count();
     }
@@ -125,13 +131,19 @@ export class Layer {
     return { ...rest, label, probability: step === null ? null : step / STEPS };
   }
 
-  /** Probability from which a cell is shown as of the class. */
+  /** Probability from which a cell is shown as of the class, unless that is a matter of `likely`. */
   get threshold(): number {
     return this.#settings.threshold ?? this.info.threshold;
   }
 
-  /** The least step that is shown as of the class. */
-  get step(): number {
+  /** Whether cells are shown as of the class where it is the most likely one. */
+  get likely(): boolean {
+    return isLikely(this.info, this.#settings);
+  }
+
+  /** The least step that is shown as of the class; null where another rule says what is. */
+  get step(): number | null {
+    if (this.likely) return null;
     const { threshold, thresholdStep } = this.info;
     // The result's own is exact: it divides the cells just as the mask does.
     return this.threshold === threshold ? thresholdStep : stepOf(this.threshold);
@@ -148,7 +160,10 @@ export class Layer {
       const { palette } = this.#settings;
       picture.palette = palette;
       picture.step = this.step;
-      if (this.#labels === null) colourCells(tile.steps, picture.step, colourTable(palette), picture.px);
+      if (this.#labels === null) {
+        const [deciding, least] = picture.step === null ? [tile.own ?? tile.steps, 1] : [tile.steps, picture.step];
+        colourCells(tile.steps, least, colourTable(palette), picture.px, deciding);
+      }
       else colourLabels(tile.steps, labelColours(this.info.classes, palette), picture.px);
       picture.context.putImageData(picture.image, 0, 0);
     }
@@ -163,8 +178,9 @@ export class Layer {
     const range = this.#range();
     const same = known?.range.least === range.least && known.range.most === range.most;
     if (same && known.neighbours === neighbours) return known.path;
-    const beyond = (column: number, row: number) => insideOf(near, column, row, range);
-    const path = pathOf(outline(tile, range, beyond));
+    const deciding = near.map((one) => (one === null ? null : { ...one, steps: this.#deciding(one) }));
+    const beyond = (column: number, row: number) => insideOf(deciding, column, row, range);
+    const path = pathOf(outline({ ...tile, steps: this.#deciding(tile) }, range, beyond));
     this.#lines.set(tile, { range, neighbours, path });
     return path;
   }
@@ -172,7 +188,18 @@ export class Layer {
   /** Numbers of the cells that the outline goes around. */
   #range(): Range {
     const { label } = this.of;
-    return this.#labels === null ? { least: this.step, most: STEPS } : { least: label, most: label };
+    if (this.#labels !== null) return { least: label, most: label };
+    return this.step === null ? { least: 1, most: 1 } : { least: this.step, most: STEPS };
+  }
+
+  /** The numbers of a tile that `#range` is of. */
+  #deciding(tile: CellTile): Uint16Array {
+    return this.#labels === null && this.step === null ? (tile.own ?? tile.steps) : tile.steps;
+  }
+
+  #plane(): Plane {
+    const { name, label } = this.of;
+    return { of: name, label: this.info.task === "multiclass" ? label : null };
   }
 
   #newSource(plane: Plane): CellSource {

@@ -3,6 +3,7 @@
 import { isPaletteName, palette, PALETTE_NAMES, paletteLabel, type PaletteName } from "../colour/palette";
 import type { Job } from "../api/jobs";
 import { ClassMenu } from "./class_menu";
+import { isLikely } from "./layer";
 import type { CellsInfo } from "./results";
 import type { LayerSettings } from "../state/viewer_state";
 import { h, setText } from "../ui/dom";
@@ -38,6 +39,8 @@ export class LayerCard {
   readonly #palette: HTMLSelectElement;
   readonly #eye: HTMLButtonElement;
   readonly #own: HTMLButtonElement;
+  /** Which cells are shown as of the class, where that is no matter of the threshold alone. */
+  readonly #rule = h("p", { class: "hint layer-rule", hidden: true });
   readonly #outline: HTMLInputElement;
   readonly #coverage: HTMLInputElement;
   readonly #badge = h("span", { class: "badge warning notice" });
@@ -48,6 +51,8 @@ export class LayerCard {
   readonly #remove: HTMLButtonElement;
   readonly #choose: HTMLButtonElement;
   #ownThreshold: number | null = null;
+  /** Whether the classes exclude one another: the most likely one counts, not a threshold. */
+  #excluding = false;
   #shownPalette: PaletteName | null = null;
 
   constructor(job: Job, events: CardEvents) {
@@ -72,9 +77,9 @@ export class LayerCard {
     this.#eye.addEventListener("click", () => {
       events.onChange({ visible: this.#eye.getAttribute("aria-pressed") !== "true" });
     });
-    this.#own = h("button", { class: "link", type: "button", hidden: true }, "Use the model's threshold");
+    this.#own = h("button", { class: "link", type: "button", hidden: true });
     this.#own.addEventListener("click", () => {
-      if (this.#ownThreshold !== null) events.onChange({ threshold: this.#ownThreshold });
+      events.onChange({ threshold: this.#excluding ? null : this.#ownThreshold });
     });
     this.#remove = h(
       "button",
@@ -97,6 +102,7 @@ export class LayerCard {
         this.#threshold,
         h("div", { class: "palette-scale" }, this.#bar, this.#mark),
         h("div", { class: "palette-ends quiet numbers", "aria-hidden": "true" }, h("span", {}, "0"), h("span", {}, "probability"), h("span", {}, "1")),
+        this.#rule,
       ),
       h(
         "div",
@@ -144,8 +150,14 @@ export class LayerCard {
     const threshold = settings.threshold ?? this.#ownThreshold;
     this.#threshold.disabled = threshold === null;
     setNumber(this.#threshold, threshold ?? 0.5);
-    setText(this.#thresholdText, threshold === null ? "…" : probability(threshold));
-    this.#own.hidden = threshold === null || threshold === this.#ownThreshold;
+    this.#excluding = facts.info?.task === "multiclass";
+    const likely = facts.info !== null && isLikely(facts.info, settings);
+    setText(this.#thresholdText, threshold === null ? "…" : likely ? "not in use" : probability(threshold));
+    setText(this.#own, this.#excluding ? "Show the most likely class" : "Use the model's threshold");
+    this.#own.hidden = threshold === null || (this.#excluding ? likely : threshold === this.#ownThreshold);
+    this.#rule.hidden = !this.#excluding;
+    setText(this.#rule, facts.info === null ? "" : ruleText(facts.info, settings));
+    this.#mark.hidden = likely;
     this.#mark.style.left = `${(threshold ?? 0.5) * 100}%`;
     setNumber(this.#opacity, Math.round(settings.opacity * 100));
     setText(this.#opacityText, `${Math.round(settings.opacity * 100)} %`);
@@ -174,6 +186,16 @@ export class LayerCard {
       context.fillRect(index, 0, 1, 1);
     });
   }
+}
+
+/** Which cells of a result of classes that exclude one another are shown as of the chosen one. */
+function ruleText(info: CellsInfo, settings: LayerSettings): string {
+  const name = settings.of ?? info.positive;
+  if (isLikely(info, settings)) {
+    return `Coloured and outlined: where ${name} is the most likely class. Move the slider to choose by probability instead.`;
+  }
+  const at = probability(settings.threshold ?? info.threshold);
+  return `Coloured and outlined: where the probability of ${name} is ${at} or more. Regions and exports stay where it is the most likely class.`;
 }
 
 /** What differs from the usual, in a few words. */

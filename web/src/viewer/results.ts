@@ -1,7 +1,7 @@
 /** Results as `/v1/jobs/{id}/…` has them, for the viewer. */
 
 import { get } from "../api/client";
-import type { Alarm, Job } from "../api/jobs";
+import type { Alarm, ClassLabel, Job, Task } from "../api/jobs";
 import type { CellLevel } from "../geometry/cells";
 import type { Box } from "../geometry/view";
 
@@ -29,17 +29,6 @@ export interface Provenance {
   readonly [name: string]: unknown;
 }
 
-/** How the classes of a model exclude one another. */
-export type Task = "binary" | "multiclass" | "multilabel";
-
-/** What a label of the mask stands for. */
-export interface ClassLabel {
-  readonly label: number;
-  readonly name: string;
-  /** `#rrggbb`; null for what is none of the other classes, which has no probabilities. */
-  readonly colour: string | null;
-}
-
 export interface Findings {
   readonly slide_score: number | null;
   readonly slide_score_rule: string;
@@ -55,6 +44,8 @@ export interface Findings {
   readonly histogram: readonly number[];
   readonly task: Task;
   readonly classes: readonly ClassLabel[];
+  /** The class that score, area, regions and histogram are of. */
+  readonly positive: string;
   /** Area of every label by its name; empty in older results. */
   readonly class_areas_mm2: Readonly<Record<string, number>>;
   readonly alarms: readonly Alarm[];

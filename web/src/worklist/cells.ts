@@ -1,12 +1,13 @@
 /** The cells of the table: what a slide and its analysis look like. */
 
-import type { Job } from "../api/jobs";
+import type { Job, JobFindings } from "../api/jobs";
 import type { Slide } from "../api/slides";
 import { mppText } from "../geometry/scale";
 import { h, type Child } from "../ui/dom";
-import { area, bytes, count, duration, percent, probability, when } from "../ui/format";
+import { area, bytes, capital, count, duration, percent, probability, when } from "../ui/format";
 import { icon } from "../ui/icons";
 import { openPopover } from "../ui/popover";
+import { swatch } from "../ui/swatch";
 import { alarmsOf, isSuspicious } from "./lines";
 
 const STAGES: Readonly<Record<string, string>> = {
@@ -185,6 +186,8 @@ export function queueText(slide: Slide | null, job: Job, now: number = Date.now(
   return parts.join(" · ");
 }
 
+/** Most other classes whose areas a line has; the viewer has them all. */
+const MOST_AREAS = 3;
 /** What is said of figures of a model that was trained on synthetic tissue. */
 const DRAWINGS = "drawings only";
 const DRAWINGS_TITLE =
@@ -197,18 +200,20 @@ export function scoreCell(job: Job | null, synthetic: boolean): Child[] {
   if (findings.slide_score === null) return [h("span", { class: "quiet" }, "no tissue")];
   if (synthetic) {
     return [
-      h("span", { class: "score quiet" }, probability(findings.slide_score)),
+      h("span", { class: "score quiet" }, ...scoreText(findings)),
       h("span", { class: "facts quiet", title: DRAWINGS_TITLE }, DRAWINGS),
     ];
   }
   const high = isSuspicious(job, synthetic);
-  const bar = h("div", { class: high ? "score-bar high" : "score-bar" }, h("span", {}), h("i", {}));
+  // A threshold decides nothing where the most likely class counts.
+  const divided = findings.task !== "multiclass";
+  const bar = h("div", { class: high ? "score-bar high" : "score-bar" }, h("span", {}), divided && h("i", {}));
   const inside = bar.querySelector("span");
   inside?.style.setProperty("width", `${findings.slide_score * 100}%`);
   bar.querySelector("i")?.style.setProperty("left", `${findings.threshold * 100}%`);
-  bar.title = `Score ${probability(findings.slide_score)}, threshold ${findings.threshold}`;
+  bar.title = `Largest probability of ${findings.positive}${divided ? `, threshold ${findings.threshold}` : ""}`;
   return [
-    h("span", { class: high ? "score high" : "score" }, probability(findings.slide_score)),
+    h("span", { class: high ? "score high" : "score" }, ...scoreText(findings)),
     bar,
   ];
 }
@@ -220,7 +225,26 @@ export function areaCell(job: Job | null, synthetic: boolean): Child[] {
     h("span", { class: synthetic ? "quiet" : null }, area(findings.tumour_area_mm2)),
     findings.tumour_percent !== null &&
       h("span", { class: "facts quiet" }, `${percent(findings.tumour_percent)} of tissue`),
+    ...otherAreas(findings),
   ];
+}
+
+/** The class that slides are ranked by, and its score: `necrosis 0.930`. */
+function scoreText({ positive, slide_score: score }: JobFindings): Child[] {
+  return [h("span", { class: "class-of" }, positive), " ", probability(score ?? 0)];
+}
+
+/** Areas of the other classes, the largest first; of a model with one class there are none. */
+function otherAreas({ task, classes, positive, class_areas_mm2: areas }: JobFindings): Child[] {
+  if (task === "binary") return [];
+  const others = classes.filter(({ name }) => name !== positive && (areas[name] ?? 0) > 0);
+  others.sort((a, b) => (areas[b.name] ?? 0) - (areas[a.name] ?? 0));
+  const texts = others.map(({ name }) => `${name} ${area(areas[name] ?? 0)}`);
+  const shown = others.slice(0, MOST_AREAS).map(({ colour }, index) =>
+    h("span", { class: "facts quiet class-area" }, swatch(colour), texts[index] ?? ""),
+  );
+  const more = others.length - shown.length;
+  return more > 0 ? [...shown, h("span", { class: "facts quiet", title: texts.join(", ") }, `and ${more} more`)] : shown;
 }
 
 export function alarmCell(job: Job | null): Child[] {
@@ -246,6 +270,6 @@ export function alarmCell(job: Job | null): Child[] {
 
 function detailOf(text: string | undefined): string {
   if (!text) return "No reason was given.";
-  const sentence = text.charAt(0).toUpperCase() + text.slice(1);
+  const sentence = capital(text);
   return /[.!?]$/.test(sentence) ? sentence : `${sentence}.`;
 }

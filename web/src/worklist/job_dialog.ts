@@ -47,7 +47,7 @@ export function openJobDialog(
   const mppField = field("job-mpp", "µm per px", mpp, "Resolution of the analysis; a smaller number is finer.");
   const levelField = field("job-level", "Pyramid level", level, "Level of the slide file; 0 is the finest.");
   const strideField = field("job-stride", "Stride, px", stride, "Distance between tiles; smaller is finer and slower.");
-  const thresholdField = field("job-threshold", "Threshold", threshold, "Probability from which a cell is tumour.");
+  const thresholdField = field("job-threshold", "Threshold", threshold, "");
   const slideMppField = field("job-slide-mpp", "µm per px of the slide", slideMpp, slideMppHint(slides));
   fillLevels(level, slides);
 
@@ -69,6 +69,9 @@ export function openJobDialog(
     resolution.value = before || "model";
     stride.placeholder = `${found.patch_px}, the side of a patch`;
     threshold.placeholder = `${found.threshold}, the model's threshold`;
+    const hint = thresholdField.querySelector(".hint");
+    if (hint !== null) hint.textContent = thresholdText(found);
+    thresholdField.hidden = found.task === "multiclass";
     showResolution();
   }
 
@@ -84,7 +87,8 @@ export function openJobDialog(
       mpp: mpp.value,
       level: level.value,
       stride: stride.value,
-      threshold: threshold.value,
+      // A threshold decides nothing where the most likely class counts.
+      threshold: thresholdField.hidden ? "" : threshold.value,
       slideMpp: slideMpp.value,
       slideMppNeeded: unknown > 0,
       priority: priority.value,
@@ -166,6 +170,31 @@ export function openJobDialog(
   }
 }
 
+/** What the model answers for. */
+function classesText({ task, classes, positive }: Model): string {
+  if (task === "binary") return `Finds ${positive}.`;
+  const all = classes.join(", ");
+  const rule = task === "multiclass" ? "one of them for each cell" : "any of them for each cell";
+  return `Classes: ${all} (${rule}). Slides are ranked by ${positive}.`;
+}
+
+function thresholdText({ task, positive }: Model): string {
+  return `Probability from which a cell is ${task === "binary" ? positive : "of a class"}.`;
+}
+
+/** What its package says of it, beside what is shown at once. */
+function cardOf(model: Model): [string, string][] {
+  const figures = Object.entries(model.metrics).map(([name, value]) => `${name.replaceAll("_", " ")} ${Number(value.toPrecision(4))}`);
+  return [
+    ["Network", model.architecture],
+    ["Trained on", model.training_data],
+    ["Author's figures", figures.join(", ") || "none"],
+    ["Threshold", `${model.threshold} (${model.threshold_chosen})`],
+    ["Calibration", model.calibration],
+    ["SHA-256", model.sha256],
+  ];
+}
+
 function describe(model: Model): Node[] {
   return [
     h(
@@ -174,7 +203,19 @@ function describe(model: Model): Node[] {
       h("span", { class: "numbers" }, `Version ${model.version}`),
       model.notice === "" ? null : h("span", { class: "badge warning notice" }, model.notice),
     ),
+    h("p", { class: "quiet" }, classesText(model)),
     h("p", { class: "quiet" }, model.intended_use),
+    h("p", { class: "quiet" }, `Licence: ${model.licence}`),
+    h(
+      "details",
+      { class: "model-more" },
+      h("summary", {}, "Model card"),
+      h(
+        "dl",
+        {},
+        ...cardOf(model).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+      ),
+    ),
   ].filter((node) => node instanceof Node);
 }
 

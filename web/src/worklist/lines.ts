@@ -60,10 +60,13 @@ export function isActive(job: Job): boolean {
   return job.state === "queued" || job.state === "running";
 }
 
-/** Whether any cell reached the threshold of a model that may say so of real tissue. */
+/** Whether any cell is of the class that slides are ranked by, of a model that may say so of real tissue. */
 export function isSuspicious(job: Job, synthetic: boolean): boolean {
   const { findings } = job;
-  return !synthetic && findings !== null && (findings.slide_score ?? -1) >= findings.threshold;
+  if (synthetic || findings === null) return false;
+  // Of classes that exclude one another the most likely one counts, not a threshold.
+  if (findings.task === "multiclass") return findings.tumour_area_mm2 > 0;
+  return (findings.slide_score ?? -1) >= findings.threshold;
 }
 
 /** Put slides and jobs together. */
@@ -113,7 +116,7 @@ function suspicion(group: Group): number {
   return group.slide?.state === "checking" ? -2.5 : -5;
 }
 
-function tumourArea(group: Group): number {
+function positiveArea(group: Group): number {
   const counted = group.jobs.filter((job) => !group.synthetic.has(job.id));
   return Math.max(-1, ...counted.map((job) => job.findings?.tumour_area_mm2 ?? -1));
 }
@@ -158,9 +161,9 @@ export function choose(groups: readonly Group[], choice: Choice): Group[] {
 }
 
 const COMPARE: Record<Sort, (a: Group, b: Group) => number> = {
-  suspicion: (a, b) => suspicion(b) - suspicion(a) || tumourArea(b) - tumourArea(a) || byAge(a, b),
+  suspicion: (a, b) => suspicion(b) - suspicion(a) || positiveArea(b) - positiveArea(a) || byAge(a, b),
   name: (a, b) => NAMES.compare(a.slide?.name ?? "\uffff", b.slide?.name ?? "\uffff"),
-  area: (a, b) => tumourArea(b) - tumourArea(a) || suspicion(b) - suspicion(a) || byAge(a, b),
+  area: (a, b) => positiveArea(b) - positiveArea(a) || suspicion(b) - suspicion(a) || byAge(a, b),
   added: byAge,
 };
 

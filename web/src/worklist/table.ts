@@ -17,7 +17,7 @@ const COLUMNS: readonly { readonly name: string; readonly text: string; readonly
   { name: "col-analysis", text: "Analysis" },
   { name: "col-state", text: "State", sort: "added" },
   { name: "col-score", text: "Score", sort: "suspicion" },
-  { name: "col-area", text: "Tumour", sort: "area" },
+  { name: "col-area", text: "Area", sort: "area" },
   { name: "col-alarms", text: "Alarms" },
   { name: "col-actions", text: "" },
 ];

@@ -1,8 +1,9 @@
 /** Small pictures of slides with their heatmap on them. */
 
-import { colourCells, colourTable } from "../colour/lut";
+import { colourCells, colourLabels, colourTable, labelColours } from "../colour/lut";
 import { DEFAULT_PALETTE } from "../colour/palette";
 import { get, send } from "../api/client";
+import type { ClassLabel, Task } from "../api/jobs";
 import type { Slide } from "../api/slides";
 import { h } from "../ui/dom";
 
@@ -15,6 +16,9 @@ const AT_ONCE = 3;
 interface Cells {
   readonly tile_cells: number;
   readonly threshold_step: number;
+  readonly task: Task;
+  readonly classes: readonly ClassLabel[];
+  readonly positive: string;
   readonly levels: readonly {
     readonly columns: number;
     readonly rows: number;
@@ -107,16 +111,24 @@ async function fetchHeat(jobId: string): Promise<Heat | null> {
   if (level === undefined) return null;
   const columns = Math.min(level.columns, cells.tile_cells);
   const rows = Math.min(level.rows, cells.tile_cells);
-  const answer = await send(`/v1/jobs/${jobId}/heatmap/${index}/0_0`);
+  // Where the most likely class counts, no threshold says which cells to show.
+  const likely = cells.task === "multiclass";
+  const answer = await send(`/v1/jobs/${jobId}/heatmap/${index}/0_0${likely ? "?labels=true" : ""}`);
   const steps = new Uint16Array(await answer.arrayBuffer(), 0, columns * rows);
   const picture = h("canvas", { width: columns, height: rows });
   const context = picture.getContext("2d");
   if (context === null) return null;
   const image = context.createImageData(columns, rows);
   const px = new Uint32Array(image.data.buffer);
-  colourCells(steps, cells.threshold_step, colourTable(DEFAULT_PALETTE), px);
+  if (likely) colourLabels(steps, labelColours(onlyPositive(cells), DEFAULT_PALETTE), px);
+  else colourCells(steps, cells.threshold_step, colourTable(DEFAULT_PALETTE), px);
   context.putImageData(image, 0, 0);
   return { picture, cell: { width: level.cell_px, height: level.cell_height_px } };
+}
+
+/** The classes, with a colour for the one that slides are ranked by alone. */
+function onlyPositive({ classes, positive }: Cells): ClassLabel[] {
+  return classes.map((one) => (one.name === positive ? one : { ...one, colour: null }));
 }
 
 /** A few at a time, so that what the user asks for meanwhile is not kept waiting. */

@@ -59,8 +59,8 @@ afterEach(() => {
 
 describe("the plane asked for", () => {
   it.each([
-    [{ of: "tumour" } as const, "0/0_0"],
-    [{ of: "a b&c" } as const, "0/0_0?class=a%20b%26c"],
+    [{ of: "tumour", label: null } as const, "0/0_0"],
+    [{ of: "a b&c", label: null } as const, "0/0_0?class=a%20b%26c"],
     ["labels" as const, "0/0_0?labels=true"],
   ])("is in the address", async (plane, expected) => {
     const asked = serve();
@@ -90,7 +90,7 @@ describe("a tile of cells", () => {
 describe("a source of cells", () => {
   it("fetches each tile once", async () => {
     const asked = serve();
-    const source = new CellSource("job", INFO, { of: "tumour" }, () => undefined);
+    const source = new CellSource("job", INFO, { of: "tumour", label: null }, () => undefined);
     expect(source.tile(0, 0, 0)).toBeNull();
     expect(source.tile(0, 0, 0)).toBeNull();
     await settled(source);
@@ -100,7 +100,7 @@ describe("a source of cells", () => {
 
   it("knows what is at a level-0 place", async () => {
     serve();
-    const source = new CellSource("job", INFO, { of: "tumour" }, () => undefined);
+    const source = new CellSource("job", INFO, { of: "tumour", label: null }, () => undefined);
     source.tile(0, 0, 0);
     source.tile(0, 1, 0);
     await settled(source);
@@ -112,7 +112,7 @@ describe("a source of cells", () => {
 
   it("counts cells from each step on, without those that were not classified", async () => {
     serve();
-    const source = new CellSource("job", INFO, { of: "tumour" }, () => undefined);
+    const source = new CellSource("job", INFO, { of: "tumour", label: null }, () => undefined);
     expect(source.countsFrom()).toBeNull();
     await settled(source);
     const counts = source.countsFrom();
@@ -121,17 +121,30 @@ describe("a source of cells", () => {
 
   it("does not ask again for what the service has not", async () => {
     const asked = serve();
-    const source = new CellSource("job", INFO, { of: "tumour" }, () => undefined);
+    const source = new CellSource("job", INFO, { of: "tumour", label: null }, () => undefined);
     source.tile(1, 0, 0);
     await settled(source);
     source.tile(1, 0, 0);
     expect(asked).toEqual(["1/0_0"]);
   });
 
+  it("says which cells have the label of the class, where that is asked for", async () => {
+    const asked = serve();
+    TILES["0/0_0?labels=true"] = bytes([0, 1, 2, NOT_CLASSIFIED], [1, 1, 1, 2], [127, 254, 0, 255]);
+    const source = new CellSource("job", INFO, { of: "tumour", label: 1 }, () => undefined);
+    source.tile(0, 0, 0);
+    await settled(source);
+    expect(asked.sort()).toEqual(["0/0_0", "0/0_0?labels=true"]);
+    const tile = source.peek(0, 0, 0);
+    expect([...(tile?.steps ?? [])]).toEqual([0, STEPS, 100, NOT_CLASSIFIED]);
+    expect([...(tile?.own ?? [])]).toEqual([0, 1, 0, NOT_CLASSIFIED]);
+    source.dispose();
+  });
+
   it("tells nobody anything once it is disposed of", async () => {
     serve();
     const changed = vi.fn();
-    const source = new CellSource("job", INFO, { of: "tumour" }, changed);
+    const source = new CellSource("job", INFO, { of: "tumour", label: null }, changed);
     source.tile(0, 0, 0);
     source.dispose();
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -1,11 +1,15 @@
 import { describe, expect, it } from "vitest";
 import type { Job, JobFindings } from "../../src/api/jobs";
 import type { Slide } from "../../src/api/slides";
-import { alarmsOf, choose, FIRST_CHOICE, groupsOf, isSynthetic, passes } from "../../src/worklist/lines";
+import { alarmsOf, choose, FIRST_CHOICE, groupsOf, isSuspicious, isSynthetic, passes } from "../../src/worklist/lines";
 
 const PLAIN_FINDINGS: JobFindings = {
   slide_score: 0.5,
   threshold: 0.5,
+  positive: "tumour",
+  task: "binary",
+  classes: [],
+  class_areas_mm2: {},
   tumour_area_mm2: 1,
   tumour_percent: 10,
   regions: 1,
@@ -139,6 +143,16 @@ describe("search and filters", () => {
     expect(names(all, [], { filter: "active" })).toEqual(["checking"]);
     expect(names(all, [], { filter: "failed" })).toEqual(["rejected"]);
     expect(names(all, [], { filter: "none" })).toEqual(["fresh"]);
+  });
+});
+
+describe("classes that exclude one another", () => {
+  it("make a slide suspicious where the positive one is the most likely anywhere", () => {
+    const of = slide("s");
+    const seen = result(of, 0.4, { task: "multiclass", tumour_area_mm2: 0.2 });
+    const unseen = result(of, 0.6, { task: "multiclass", tumour_area_mm2: 0, threshold: 0.5 });
+    expect([seen, unseen].map((one) => isSuspicious(one, false))).toEqual([true, false]);
+    expect(isSuspicious(seen, true)).toBe(false);
   });
 });
 
