@@ -135,6 +135,24 @@ class Classes:
             likely = np.where(reached, likely + 1, 0)
         return np.asarray(likely, np.uint8)
 
+    def where(
+        self, label: int, probability: NDArray[np.float32], threshold: float
+    ) -> NDArray[np.bool_]:
+        """Which cells a label's class is in, ``(rows, columns)``.
+
+        As :meth:`decide` says it, but that classes of a multilabel model do not exclude one
+        another: each is wherever its own probability reaches the threshold.
+
+        Args:
+            label: One of :attr:`labels`.
+            probability: As for :meth:`decide`.
+            threshold: As for :meth:`decide`.
+        """
+        if self.task == "multilabel" and label:
+            reached = probability[label - 1] >= np.float32(threshold)
+            return np.asarray(reached, np.bool_)
+        return self.decide(probability, threshold) == label
+
 
 #: Of results and packages that say nothing of their classes.
 TUMOUR_OR_NORMAL = Classes("binary", (ModelClass("normal"), ModelClass("tumour")), "tumour")

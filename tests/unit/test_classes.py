@@ -53,6 +53,18 @@ def test_every_class_has_a_colour_of_its_own() -> None:
 
 
 @given(PROBABILITIES, st.floats(0, 1, width=32))
+def test_where_a_class_is(probability: np.ndarray, threshold: float) -> None:
+    many, one = of("multilabel"), of("multiclass")
+    for index, name in enumerate(NAMES):
+        reached = probability[index] >= np.float32(threshold)
+        assert np.array_equal(many.where(many.label_of(name), probability, threshold), reached)
+        likely = one.decide(probability, threshold) == one.label_of(name)
+        assert np.array_equal(one.where(one.label_of(name), probability, threshold), likely)
+    nothing = (probability < np.float32(threshold)).all(axis=0)
+    assert np.array_equal(many.where(0, probability, threshold), nothing)
+
+
+@given(PROBABILITIES, st.floats(0, 1, width=32))
 def test_decisions(probability: np.ndarray, threshold: float) -> None:
     likely = of("multiclass").decide(probability, threshold)
     best = np.take_along_axis(probability, likely[None].astype(int), 0)[0]

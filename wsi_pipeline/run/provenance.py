@@ -171,6 +171,11 @@ def _areas(cells: Cells, grid: Grid, threshold: float) -> tuple[dict[int, float]
     rows = np.diff(grid.row_edges(grid.downsample, grid.level_size.height))
     px_mm2 = grid.downsample**2 * grid.mpp_0.x * grid.mpp_0.y / 1e6
     area = np.outer(rows, columns) * px_mm2
-    decision = cells.decision(threshold)
-    areas = {label: float(area[decision == label].sum()) for label in cells.classes.labels}
-    return areas, float(area[cells.coverage == Coverage.CLASSIFIED].sum())
+    classified = cells.coverage == Coverage.CLASSIFIED
+    areas = {
+        label: float(
+            area[classified & cells.classes.where(label, cells.probability, threshold)].sum()
+        )
+        for label in cells.classes.labels
+    }
+    return areas, float(area[classified].sum())

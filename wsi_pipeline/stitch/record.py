@@ -258,10 +258,11 @@ class Record:
         slide_score: Largest cell probability of the positive class, 0-1; None where nothing was
             classified.
         slide_score_rule: How the score is made, in words.
-        tumour_area_mm2: Area whose label is the positive class.
+        tumour_area_mm2: Area of the positive class, as in `class_areas_mm2`.
         tissue_area_mm2: Area that was classified.
         tumour_percent: The former of the latter; None where nothing was classified.
-        class_areas_mm2: Area of every label by its name; empty in older results.
+        class_areas_mm2: Area of every label's class by its name, see
+            :meth:`~wsi_pipeline.classes.Classes.where`; empty in older results.
         controls: Clean glass the model was asked about; None in results older than controls.
         colours: Of the tissue; None in results older than these.
         warnings: Oddities of the slide, in words.

@@ -46,9 +46,13 @@ def make_record(
     rows = np.diff(grid.row_edges(grid.downsample, grid.level_size.height))
     px_mm2 = grid.downsample**2 * grid.mpp_0.x * grid.mpp_0.y / 1e6
     areas = np.outer(rows, columns) * px_mm2
-    decision = cells.decision(threshold)
-    tumour = float(areas[decision == classes.label_of(classes.positive)].sum())
-    tissue = float(areas[cells.coverage == Coverage.CLASSIFIED].sum())
+    classified = cells.coverage == Coverage.CLASSIFIED
+    by_label = {
+        label: float(areas[classified & classes.where(label, cells.probability, threshold)].sum())
+        for label in classes.labels
+    }
+    tumour = by_label[classes.label_of(classes.positive)]
+    tissue = float(areas[classified].sum())
     return Record(
         slide=SlideRecord(
             name=name,
@@ -105,8 +109,7 @@ def make_record(
         tissue_area_mm2=round(tissue, 6),
         tumour_percent=round(100 * tumour / tissue, 4) if tissue else None,
         class_areas_mm2={
-            one.name: round(float(areas[decision == label].sum()), 6)
-            for label, one in classes.labels.items()
+            one.name: round(by_label[label], 6) for label, one in classes.labels.items()
         },
         warnings=(),
         alarms=(),

@@ -80,7 +80,7 @@ export class FiguresPanel {
           { class: "wide" },
           h("dt", {}, "Slide score"),
           h("dd", { class: "numbers large" }, findings.slide_score === null ? "–" : probability(findings.slide_score)),
-          h("dd", { class: "quiet" }, `${findings.slide_score_rule}: ${findings.positive}`),
+          h("dd", { class: "quiet" }, `${findings.slide_score_rule} of ${findings.positive}`),
         ),
         h("div", {}, this.#areaName, this.#area),
         h("div", {}, h("dt", {}, "of the tissue"), this.#share),

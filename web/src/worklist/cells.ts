@@ -237,11 +237,17 @@ function scoreText({ positive, slide_score: score }: JobFindings): Child[] {
 /** Areas of the other classes, the largest first; of a model with one class there are none. */
 function otherAreas({ task, classes, positive, class_areas_mm2: areas }: JobFindings): Child[] {
   if (task === "binary") return [];
-  const others = classes.filter(({ name }) => name !== positive && (areas[name] ?? 0) > 0);
+  const others = classes.filter(({ name, colour }) => colour !== null && name !== positive && (areas[name] ?? 0) > 0);
   others.sort((a, b) => (areas[b.name] ?? 0) - (areas[a.name] ?? 0));
   const texts = others.map(({ name }) => `${name} ${area(areas[name] ?? 0)}`);
-  const shown = others.slice(0, MOST_AREAS).map(({ colour }, index) =>
-    h("span", { class: "facts quiet class-area" }, swatch(colour), texts[index] ?? ""),
+  const shown = others.slice(0, MOST_AREAS).map(({ name, colour }) =>
+    h(
+      "span",
+      { class: "facts quiet class-area", title: name },
+      swatch(colour),
+      h("span", { class: "cut" }, name),
+      h("span", { class: "class-mm2" }, area(areas[name] ?? 0)),
+    ),
   );
   const more = others.length - shown.length;
   return more > 0 ? [...shown, h("span", { class: "facts quiet", title: texts.join(", ") }, `and ${more} more`)] : shown;
