@@ -151,7 +151,7 @@ class Classes:
         if self.task == "multilabel" and label:
             reached = probability[label - 1] >= np.float32(threshold)
             return np.asarray(reached, np.bool_)
-        return self.decide(probability, threshold) == label
+        return np.equal(self.decide(probability, threshold), label)
 
 
 #: Of results and packages that say nothing of their classes.

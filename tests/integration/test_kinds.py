@@ -9,8 +9,14 @@ import tifffile
 import torch
 
 from wsi_pipeline.analysis_settings import AnalysisSettings
+from wsi_pipeline.annotation.truth import TruthKind
 from wsi_pipeline.classes import NOT_ANALYSED, ModelClass
+from wsi_pipeline.cohort.table import Cohort, CohortSlide
 from wsi_pipeline.errors import UsageError
+from wsi_pipeline.evaluation.cases import Sources, pair
+from wsi_pipeline.evaluation.evaluation import Evaluation, evaluate
+from wsi_pipeline.evaluation.report.page import report_page
+from wsi_pipeline.evaluation.settings import EvaluationSettings
 from wsi_pipeline.export.geojson import write_geojson
 from wsi_pipeline.export.heatmap import write_heatmap
 from wsi_pipeline.export.mask_tiff import write_tiff
@@ -115,3 +121,81 @@ def test_exports_have_a_class_each(planted: tuple[Path, Result], tmp_path: Path)
     assert (tmp_path / "a.png").stat().st_size > 10_000
     with pytest.raises(UsageError, match="no probabilities of 'fat'; it has normal, tumour"):
         write_heatmap(result, tmp_path / "b.png", of="fat")
+
+
+QUICK = EvaluationSettings(resamples=50, pictures=2)
+
+
+def evaluated(slide: Path, result: Result, kind: TruthKind) -> Evaluation:
+    """The result against the outlines or the numbers that were written with the slide."""
+    truth = class_mask_path(slide) if kind == "mask-classes" else slide.with_suffix(".xml")
+    row = CohortSlide(
+        name=slide.stem,
+        label="tumour",
+        patient="p",
+        annotated="full",
+        path=slide,
+        truth=truth,
+        truth_kind=kind,
+    )
+    cohort = Cohort((row,))
+    return evaluate(cohort, pair(cohort, Sources(results=(result.path,)), None), QUICK)
+
+
+def test_figures_of_every_class_are_those_of_mask_and_truth(planted: tuple[Path, Result]) -> None:
+    slide, result = planted
+    level = evaluated(slide, result, "mask-classes").metrics["classes"]
+    assert (level["positive"], level["background"]) == ("tumour", "normal")
+    assert level["labels"] == [one["name"] for one in level["classes"]] == list(CLASSES)
+    mask = np.asarray(result.mask(0)[...])
+    with tifffile.TiffFile(class_mask_path(slide)) as file:
+        truth = file.series[0].levels[result.slide.level].asarray()
+    for label, one in enumerate(level["classes"]):
+        own, true = mask == label, truth == label
+        if one["name"] == level["background"]:
+            true &= mask != NOT_ANALYSED
+        both = np.count_nonzero(own & true)
+        dice = 2 * both / (np.count_nonzero(own) + np.count_nonzero(true))
+        assert one["dice"]["pooled"]["value"] == pytest.approx(dice, abs=1e-3), one["name"]
+        assert one["iou"]["pooled"]["value"] == pytest.approx(dice / (2 - dice), abs=1e-3)
+        assert one["colour"] == KINDS_COLOURS[one["name"]]
+        assert one["auc"]["value"] > 0.95
+    # Cells are planted whole, but at the edge of the drawn tissue.
+    confusion = np.array(level["confusion"])
+    assert confusion.sum() == level["cells"] == result.record.counts.classified
+    assert np.array_equal(confusion.sum(axis=0), np.bincount(labels_of(result), minlength=4))
+    assert (np.diag(confusion) / confusion.sum(axis=1) > 0.7).all()
+    assert level["accuracy"]["value"] == pytest.approx(np.trace(confusion) / confusion.sum())
+
+
+def labels_of(result: Result) -> np.ndarray:
+    """Of the classified cells."""
+    known = ~np.isnan(result.probability[0])
+    return result.classes.decide(result.probability, result.threshold)[known]
+
+
+def test_outlines_by_group_say_the_same(planted: tuple[Path, Result]) -> None:
+    by_number, by_group = (
+        evaluated(*planted, kind).metrics["classes"] for kind in ("mask-classes", "asap")
+    )
+    for one, other in zip(by_number["classes"], by_group["classes"], strict=True):
+        for figure in ("dice", "iou"):
+            values = [it[figure]["pooled"]["value"] for it in (one, other)]
+            assert values[0] == pytest.approx(values[1], abs=0.01)
+    assert np.abs(np.subtract(by_number["confusion"], by_group["confusion"])).sum() <= 8
+
+
+def test_the_report_shows_all_four_classes(planted: tuple[Path, Result]) -> None:
+    evaluation = evaluated(*planted, "asap")
+    page = report_page(evaluation, QUICK)
+    _, _, section = page.partition('<section id="classes">')
+    section, _, _ = section.partition("</section>")
+    for name, colour in KINDS_COLOURS.items():
+        assert f'style="background:{colour}"></i>{name}' in section
+    assert "Class of interest, which all other sections are of: tumour" in section
+    # The other sections are of tumour against all others.
+    figures = evaluation.metrics["groups"]["all"]["patch_level"]
+    own = evaluation.metrics["classes"]["classes"][CLASSES.index("tumour")]
+    assert figures["auc"]["value"] > 0.95
+    overlap = evaluation.metrics["groups"]["all"]["segmentation"]["dice"]["pooled"]["value"]
+    assert overlap == pytest.approx(own["dice"]["pooled"]["value"], abs=0.01)

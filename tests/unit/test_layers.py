@@ -40,7 +40,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "annotation": BASICS | {"slide"},
     "cohort": BASICS | {"slide", "annotation"},
     "evaluation": BASICS
-    | {"slide", "grid", "tiles", "tissue", "stitch", "export", "annotation", "cohort", "metrics"},
+    | {"slide", "grid", "tiles", "tissue", "stitch", "export", "annotation", "cohort", "metrics"}
+    | {"classes"},
     "training": BASICS
     | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "metrics"},
     "demo": {"errors", "durable", "settings", "tissue", "model", "stitch", "synth"},

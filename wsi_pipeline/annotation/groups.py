@@ -31,7 +31,7 @@ class Groups:
         themselves.
         """
         tumour = {_plain(name) for name in self.tumour} or TUMOUR
-        for name in _from_whole_to_base(group):
+        for name in base_names(group):
             if name in tumour:
                 return "tumour"
             if name in EXCLUSION:
@@ -57,6 +57,7 @@ def _plain(name: str) -> str:
     return name.strip().rstrip("*").casefold()
 
 
-def _from_whole_to_base(group: str) -> list[str]:
+def base_names(group: str) -> list[str]:
+    """A group's name as compared; of a QuPath class ``A: B`` also its first parts, ``A``."""
     parts = [_plain(part) for part in group.split(":")]
     return [": ".join(parts[:count]) for count in range(len(parts), 0, -1)]

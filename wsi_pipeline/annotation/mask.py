@@ -1,14 +1,16 @@
 """Truth painted as a mask."""
 
 import os
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_pipeline.annotation.groups import TUMOUR
 from wsi_pipeline.annotation.mask_file import (
+    CLASS_NAMES,
     MaskFile,
     MaskLevel,
     is_padded,
@@ -33,21 +35,29 @@ class MaskTruth:
         path: The file.
         kind: Which value is tumour.
         size: The slide's level 0, px; None: see :func:`~wsi_pipeline.annotation.open_truth`.
+        value: Of a mask of several classes, the number of the one that is meant; None: tumour's.
 
     Raises:
         AnnotationError: it is no mask, or of another size than any level of the slide.
     """
 
-    def __init__(self, path: Path, kind: TruthKind, size: Size | None = None) -> None:
+    def __init__(
+        self, path: Path, kind: TruthKind, size: Size | None = None, *, value: int | None = None
+    ) -> None:
         self._path, self._kind, self._size = path, kind, size
-        self._value = int(kind.removeprefix("mask-"))
         self._file = open_mask(path)
+        if kind == "mask-classes":
+            self._value = self._number_of_tumour() if value is None else value
+            self._allowed = tuple(range(1, len(self._file.classes)))
+        else:
+            self._value, self._allowed = int(kind.removeprefix("mask-")), _ALLOWED[kind]
         self._check_statement()
         self._base = _base_factor(self._file, size)
 
-    def __reduce__(self) -> tuple[type["MaskTruth"], tuple[Path, TruthKind, Size | None]]:
+    def __reduce__(self) -> tuple[partial["MaskTruth"], tuple[Path, TruthKind, Size | None]]:
         """Pickle by what it was opened with: a decoder cannot travel."""
-        return type(self), (self._path, self._kind, self._size)
+        again = partial(type(self), value=self._value)
+        return again, (self._path, self._kind, self._size)
 
     @property
     def kind(self) -> TruthKind:
@@ -141,14 +151,24 @@ class MaskTruth:
         return np.asarray(block == self._value)
 
     def _check_values(self, *values: int) -> None:
-        allowed = _ALLOWED[self._kind]
-        others = sorted(value for value in values if value and value not in allowed)
+        others = sorted(value for value in values if value and value not in self._allowed)
         if others:
             raise AnnotationError(
                 self._path,
                 f"holds px of the value {', '.join(map(str, others))}, but was declared a mask "
                 f"whose tumour is {self._value}; declare what it is (--mask-value)",
             )
+
+    def _number_of_tumour(self) -> int:
+        names = [name.casefold() for name in self._file.classes]
+        found = next((number for number, name in enumerate(names) if name in TUMOUR), None)
+        if found is None:
+            raise AnnotationError(
+                self._path,
+                "does not name its classes, or none of them is tumour; a mask of classes says "
+                f'{{"{CLASS_NAMES}": ["normal", "tumour", …]}} in its image description',
+            )
+        return found
 
     def _check_statement(self) -> None:
         stated = (self._file.statement or {}).get("value", self._value)

@@ -18,6 +18,8 @@ from wsi_pipeline.slide.tiff.file import open_tiff
 
 #: Key of the JSON in the image description of masks that this program draws.
 STATEMENT = "wsi_pipeline_mask"
+#: Key of the names of the classes that a mask's values number, from 0 on.
+CLASS_NAMES = "wsi_pipeline_classes"
 #: Larger blocks are damage, or a mask in one piece that has no random access.
 _MAX_BLOCK_PX = 2**26
 #: Tile sides that writers pad levels to.
@@ -97,11 +99,13 @@ class MaskFile:
         path: The file.
         levels: Their downsamples are relative to the first.
         statement: What this program wrote into it: downsample, size of level 0, tumour value.
+        classes: Names of what its values number, from 0 on; empty where it names none.
     """
 
     path: Path
     levels: tuple[MaskLevel, ...]
     statement: dict[str, Any] | None
+    classes: tuple[str, ...] = ()
 
 
 def open_mask(path: Path) -> MaskFile:
@@ -114,7 +118,7 @@ def open_mask(path: Path) -> MaskFile:
         with open_tiff(path) as tiff:
             pages = [page.aspage() for page in tiff.pages]
             pages += [sub.aspage() for page in pages for sub in page.pages or ()]
-            statement = _statement(pages[0])
+            said = _said(pages[0])
     except OSError as error:
         raise AnnotationError(path, f"cannot be read: {error.strerror or error}") from error
     except Exception as error:  # tifffile meets damage with many kinds of error
@@ -130,7 +134,13 @@ def open_mask(path: Path) -> MaskFile:
         factor = None if size == full or _unusable(page) else level_factor(full, size)
         if factor is not None:
             levels.setdefault(factor, _level(path, page, factor))
-    return MaskFile(path, tuple(levels[factor] for factor in sorted(levels)), statement)
+    statement, names = said.get(STATEMENT), said.get(CLASS_NAMES)
+    return MaskFile(
+        path,
+        tuple(levels[factor] for factor in sorted(levels)),
+        statement if isinstance(statement, dict) else None,
+        tuple(map(str, names)) if isinstance(names, list) else (),
+    )
 
 
 def level_factor(full: Size, part: Size) -> float | None:
@@ -182,10 +192,10 @@ def _unusable(page: tifffile.TiffPage) -> str:
     return ""
 
 
-def _statement(page: tifffile.TiffPage) -> dict[str, Any] | None:
+def _said(page: tifffile.TiffPage) -> dict[str, Any]:
+    """The JSON of the image description; nothing where it is none."""
     try:
         value = json.loads(page.description)
     except (ValueError, RecursionError):
-        return None
-    found = value.get(STATEMENT) if isinstance(value, dict) else None
-    return found if isinstance(found, dict) else None
+        return {}
+    return value if isinstance(value, dict) else {}

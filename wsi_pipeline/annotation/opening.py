@@ -15,7 +15,8 @@ from wsi_pipeline.annotation.truth import Truth, TruthKind
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.geometry import Size
 
-_READERS = {"asap": read_asap, "geojson": read_geojson, "ncrf": read_ncrf}
+#: What reads the outlines of each kind.
+READERS = {"asap": read_asap, "geojson": read_geojson, "ncrf": read_ncrf}
 
 
 def open_truth(
@@ -41,12 +42,12 @@ def open_truth(
     """
     if kind.startswith("mask-") and kind in get_args(TruthKind):
         return MaskTruth(path, kind, size)
-    if kind not in _READERS:
+    if kind not in READERS:
         raise UsageError(
             f"there is no kind of annotation or mask called {kind!r}; choose "
             f"{', '.join(get_args(TruthKind))}"
         )
-    area, notes = tumour_area(path, _READERS[kind](path), Groups(tuple(tumour)))
+    area, notes = tumour_area(path, READERS[kind](path), Groups(tuple(tumour)))
     truth = OutlineTruth(kind, area, notes)
     if size is not None and truth.bounds is not None:
         check_inside(path, truth.bounds, size.width, size.height)

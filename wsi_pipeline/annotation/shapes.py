@@ -103,6 +103,11 @@ def tumour_area(path: Path, drawing: Drawing, groups: Groups) -> tuple[Area, tup
     return _polygons(whole), tuple(notes)
 
 
+def union_of(shapes: Sequence[Shape]) -> Area:
+    """All that shapes enclose: valid polygons in level-0 px."""
+    return _polygons(shapely.union_all([_valid(shape) for shape in shapes]))
+
+
 def check_inside(path: Path, bounds: tuple[float, ...], width: int, height: int) -> None:
     """Refuse tumour beyond a slide of ``width`` × ``height`` level-0 px.
 

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from wsi_pipeline.geometry import PerAxis
 
 #: ``asap``: ASAP/CAMELYON XML. ``geojson``: QuPath's. ``ncrf``: NCRF's JSON. ``mask-N``: a mask
-#: TIFF whose tumour px have the value N. Declared, never guessed from contents.
-TruthKind = Literal["asap", "geojson", "ncrf", "mask-255", "mask-2", "mask-1"]
+#: TIFF whose tumour px have the value N. ``mask-classes``: one whose values are numbers of classes
+#: that it names, as `wsi synth --plant` writes it. Declared, never guessed from contents.
+TruthKind = Literal["asap", "geojson", "ncrf", "mask-255", "mask-2", "mask-1", "mask-classes"]
 
 
 class Truth(Protocol):

@@ -296,3 +296,19 @@ def _say_headline(metrics: dict[str, Any]) -> None:
             "stages, kappa", f"{kappa['value']:.4f}", f"95 % {kappa['low']:.4f}–{kappa['high']:.4f}"
         )
     console.print(table, highlight=False)
+    if metrics["classes"] is not None:
+        console.print(_classes_table(metrics["classes"]), highlight=False)
+
+
+def _classes_table(level: dict[str, Any]) -> Table:
+    """The figures of every class."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("class", style="bold")
+    for name in ("cells", "Dice", "IoU", "AUC"):
+        table.add_column(name, justify="right")
+    for one in level["classes"]:
+        values = (one["dice"]["pooled"], one["iou"]["pooled"], one["auc"])
+        shown = ["–" if it["value"] is None else f"{it['value']:.4f}" for it in values]
+        interest = " (of interest)" if one["name"] == level["positive"] else ""
+        table.add_row(Text(one["name"] + interest), f"{one['cells']:,}", *shown)
+    return table

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 from wsi_pipeline import durable
+from wsi_pipeline.annotation.class_truths import open_class_truths
 from wsi_pipeline.annotation.groups import join_names, split_names
 from wsi_pipeline.annotation.opening import open_truth
 from wsi_pipeline.annotation.truth import Truth, TruthKind
@@ -89,6 +90,20 @@ class CohortSlide:
         if self.truth is None or self.truth_kind is None:
             return None
         return open_truth(self.truth, self.truth_kind, size, tumour=self.tumour_classes)
+
+    def open_class_truths(
+        self, classes: Sequence[str], size: Size | None = None
+    ) -> dict[str, Truth]:
+        """What its annotation or mask says of classes, by their names; empty where it has none.
+
+        Raises:
+            AnnotationError: see :func:`~wsi_pipeline.annotation.class_truths.open_class_truths`.
+        """
+        if self.truth is None or self.truth_kind is None:
+            return {}
+        return open_class_truths(
+            self.truth, self.truth_kind, size, classes, tumour=self.tumour_classes
+        )
 
     @property
     def positive(self) -> bool | None:

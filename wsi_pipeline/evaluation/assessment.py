@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from wsi_pipeline.cohort.table import CohortSlide, Label
 from wsi_pipeline.errors import CohortError
 from wsi_pipeline.evaluation.cases import Case
+from wsi_pipeline.evaluation.class_truth import ClassCells, class_cells
 from wsi_pipeline.evaluation.detections import Detections, read_detections, suppress
 from wsi_pipeline.evaluation.froc import Hits, hits
 from wsi_pipeline.evaluation.lesions import Lesions, find_lesions, no_lesions
@@ -32,14 +33,16 @@ class Tiles:
     Attributes:
         x: Left edge of the patch, level-0 px.
         y: Top edge of the patch, level-0 px.
-        probability: Of tumour.
-        tumour: Whether it is.
+        probability: Of the positive class, tumour as a rule.
+        tumour: Whether it is of that class.
+        called: Whether the result says so; None: that is a matter of the threshold.
     """
 
     x: NDArray[np.int64]
     y: NDArray[np.int64]
     probability: NDArray[np.float32]
     tumour: NDArray[np.bool_]
+    called: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class Assessment:
         predicted: The kind of metastasis the result shows.
         origin: Path and record of the result, if there is one.
         synthetic: Whether the slide says that it was drawn, not scanned.
+        class_cells: Its cells held against every class; None where the result has one class, or
+            not everything is annotated.
         notes: By figure, why the slide is not part of it, and what else there is to know.
     """
 
@@ -80,6 +85,7 @@ class Assessment:
     predicted: Label | None
     origin: tuple[Path, Record] | None
     synthetic: bool
+    class_cells: ClassCells | None = None
     notes: dict[str, str] = field(default_factory=dict)
 
 
@@ -97,7 +103,8 @@ def assess(case: Case, settings: EvaluationSettings) -> Assessment:
     result = None if case.result is None else Result(case.result)
     decision = None if result is None else decide(result, settings.threshold)
     size, mpp = _size_and_mpp(case, decision)
-    reference = open_reference_standard(case.slide, size)
+    positive = None if result is None else result.classes.positive
+    reference = open_reference_standard(case.slide, size, positive)
     notes: dict[str, str] = {}
     detections = _detections(case, decision, settings)
     _check_inside(case, detections, size)
@@ -105,11 +112,12 @@ def assess(case: Case, settings: EvaluationSettings) -> Assessment:
     extents = None if lesions is None else tuple(lesions.extent_um.tolist())
     kind, kind_from = reference.kind(extents)
     score, rule = _score(case, result, detections)
-    tiles = overlap = predicted = None
+    tiles = overlap = predicted = cells = None
     if result is not None and decision is not None:
         tiles = _tiles(reference, result, decision, settings, notes)
         overlap = _overlap(reference, decision, notes)
         predicted = kind_of(largest_extent_um(decision))
+        cells = _class_cells(case, reference, result, settings)
     return Assessment(
         slide=case.slide,
         positive=reference.positive,
@@ -126,6 +134,7 @@ def assess(case: Case, settings: EvaluationSettings) -> Assessment:
         predicted=case.label or predicted,
         origin=None if result is None else (result.path, result.record),
         synthetic=_synthetic(case),
+        class_cells=cells,
         notes=notes,
     )
 
@@ -209,7 +218,12 @@ def _tiles(
         return None
     table = result.tile_table()
     x, y = table["x"].astype(np.int64), table["y"].astype(np.int64)
-    probability = table["probability"].astype(np.float32)
+    classes, answers = result.classes, np.moveaxis(table["probability"], 0, -1)
+    probability = classes.plane_of(classes.positive, answers).astype(np.float32)
+    called = None
+    if decision.likely:
+        labels = classes.decide(answers[..., None, :], decision.threshold)[0]
+        called = labels == classes.label_of(classes.positive)
     tumour = np.zeros(len(x), bool)
     if reference.truth is not None:
         tumour = label_tiles(reference.truth, decision.grid, x, y, settings.tile_rule)
@@ -218,7 +232,17 @@ def _tiles(
         # What nobody annotated there may be tumour: it is no negative.
         known &= tumour
         notes["tiles"] = f"{reference.why_not}: only annotated tumour counts"
-    return Tiles(x[known], y[known], probability[known], tumour[known])
+    said = None if called is None else called[known]
+    return Tiles(x[known], y[known], probability[known], tumour[known], said)
+
+
+def _class_cells(
+    case: Case, reference: ReferenceStandard, result: Result, settings: EvaluationSettings
+) -> ClassCells | None:
+    if result.classes.task == "binary" or not reference.exhaustive:
+        return None
+    truths = case.slide.open_class_truths(result.classes.names, result.slide.size)
+    return class_cells(result, truths, settings.threshold)
 
 
 def _overlap(

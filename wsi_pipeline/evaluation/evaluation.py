@@ -11,6 +11,7 @@ from wsi_pipeline.cohort.table import Cohort, Label
 from wsi_pipeline.errors import WsiError
 from wsi_pipeline.evaluation.assessment import Assessment, assess
 from wsi_pipeline.evaluation.cases import Case, Pairing
+from wsi_pipeline.evaluation.class_level import class_level
 from wsi_pipeline.evaluation.json_metrics import Json, number
 from wsi_pipeline.evaluation.lesion_level import lesion_level
 from wsi_pipeline.evaluation.patch_level import patch_level
@@ -95,6 +96,7 @@ def evaluate(
         "program": f"wsi-pipeline {metadata.version('wsi-pipeline')}",
         "synthetic": any(_synthetic(slide) for slide in slides),
         "models": _models(slides),
+        "positive": _positive(slides),
         "cohort": {
             "table": None if cohort.source is None else cohort.source.name,
             "split": pairing.split,
@@ -112,6 +114,7 @@ def evaluate(
         "settings": settings.to_json(),
         "headline": _headline(figures["all"]),
         "groups": figures,
+        "classes": class_level(slides, settings),
         "stages": staging(slides, settings) if settings.stages else None,
         "slides": [_row(s) for s in slides],
     }
@@ -237,6 +240,12 @@ def _row(slide: Assessment) -> Json:
 
 def _synthetic(slide: Assessment) -> bool:
     return slide.synthetic or (slide.origin is not None and slide.origin[1].model.synthetic)
+
+
+def _positive(slides: Sequence[Assessment]) -> str:
+    """The class that the results are of; tumour where they are of several, or there is none."""
+    found = {slide.origin[1].classes.positive for slide in slides if slide.origin is not None}
+    return found.pop() if len(found) == 1 else "tumour"
 
 
 def _models(slides: Sequence[Assessment]) -> list[Json]:

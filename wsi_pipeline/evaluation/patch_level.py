@@ -51,6 +51,8 @@ def patch_level(every: Sequence[Assessment], settings: EvaluationSettings) -> Js
     counts = count_scores([one.tumour for one in tiles], [one.probability for one in tiles])
     decisions = [
         Confusion.at(one.tumour, one.probability, s.threshold or 0.5)
+        if one.called is None
+        else Confusion.of(one.tumour, one.called)
         for s, one in zip(slides, tiles, strict=True)
     ]
     return {

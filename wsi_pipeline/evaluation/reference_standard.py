@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from wsi_pipeline.annotation.class_truths import is_tumour
 from wsi_pipeline.annotation.truth import Truth
 from wsi_pipeline.cohort.table import CohortSlide, Label
 from wsi_pipeline.errors import CohortError
@@ -52,12 +53,16 @@ class ReferenceStandard:
         return (kind_of(max(extents_um)), "extent") if extents_um else (None, "")
 
 
-def open_reference_standard(slide: CohortSlide, size: Size | None) -> ReferenceStandard:
+def open_reference_standard(
+    slide: CohortSlide, size: Size | None, positive: str | None = None
+) -> ReferenceStandard:
     """Open a slide's truth and hold it against its label.
 
     Args:
         slide: Its row of the table.
         size: Of the slide in level-0 px, where it is known.
+        positive: The class that the result is of; None: tumour. Where the table names no classes,
+            another one than tumour is looked for under its own name.
 
     Raises:
         AnnotationError: the truth cannot be read, or does not lie on the slide.
@@ -65,7 +70,7 @@ def open_reference_standard(slide: CohortSlide, size: Size | None) -> ReferenceS
     """
     if slide.truth is not None and slide.truth_kind is None:
         raise CohortError(None, f"slide {slide.name}: the table does not say its truth_kind")
-    truth = slide.open_truth(size)
+    truth = _truth(slide, size, positive)
     drawn = truth is not None and truth.bounds is not None
     if slide.positive is None:
         return ReferenceStandard(
@@ -83,3 +88,12 @@ def open_reference_standard(slide: CohortSlide, size: Size | None) -> ReferenceS
             f"{what}; write annotation 'none' if there is none",
         )
     return ReferenceStandard(slide, truth, slide.positive)
+
+
+def _truth(slide: CohortSlide, size: Size | None, positive: str | None) -> Truth | None:
+    named = positive is not None and not is_tumour(positive) and not slide.tumour_classes
+    # A mask of one value is of the class that its maker looked for.
+    one_value = slide.truth_kind in ("mask-255", "mask-2", "mask-1")
+    if not named or one_value or positive is None:
+        return slide.open_truth(size)
+    return slide.open_class_truths([positive], size).get(positive)

@@ -1,12 +1,20 @@
 """The charts of an evaluation, from its figures."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from wsi_pipeline.evaluation.report.chart import Chart, unit_ticks
-from wsi_pipeline.evaluation.report.markup import Json, chips, interval_text, panel, tag, text
+from wsi_pipeline.evaluation.report.markup import (
+    Json,
+    chips,
+    class_name,
+    interval_text,
+    panel,
+    tag,
+    text,
+)
 
 #: Where the FROC chart begins: it is drawn over the logarithm of false positives.
 _FROC_FROM, _FROC_TO = 0.125, 8.0
@@ -162,13 +170,16 @@ def dice_panel(rows: Sequence[Json]) -> str:
     return panel("Dice per slide", chart.svg(), chips(named))
 
 
-def confusion_panel(title: str, confusion: Json, note: str = "") -> str:
+def confusion_panel(title: str, confusion: Json, note: str = "", positive: str = "tumour") -> str:
     """The four counts, shaded by their share of the true class."""
     cells = {"tp": "tumour", "fn": "tumour", "fp": "normal", "tn": "normal"}
     totals = {
         "tumour": confusion["tp"] + confusion["fn"],
         "normal": confusion["fp"] + confusion["tn"],
     }
+
+    # What is not tumour is normal; what is not another class may be anything.
+    yes, no = text(positive), "normal" if positive == "tumour" else "other"
 
     def cell(key: str) -> str:
         count, total = confusion[key], totals[cells[key]]
@@ -179,20 +190,25 @@ def confusion_panel(title: str, confusion: Json, note: str = "") -> str:
 
     head = tag(
         "tr",
-        "<td></td><th scope='col'>model: tumour</th><th scope='col'>model: normal</th>",
+        f"<td></td><th scope='col'>model: {yes}</th><th scope='col'>model: {no}</th>",
     )
     rows = [
-        tag("tr", f"<th scope='row'>is tumour</th>{cell('tp')}{cell('fn')}"),
-        tag("tr", f"<th scope='row'>is normal</th>{cell('fp')}{cell('tn')}"),
+        tag("tr", f"<th scope='row'>is {yes}</th>{cell('tp')}{cell('fn')}"),
+        tag("tr", f"<th scope='row'>is {no}</th>{cell('fp')}{cell('tn')}"),
     ]
     return panel(title, tag("table", head + "".join(rows), cls="confusion"), note)
 
 
 def matrix_panel(
-    title: str, names: Sequence[str], counts: Sequence[Sequence[int]], note: str
+    title: str,
+    names: Sequence[str],
+    counts: Sequence[Sequence[int]],
+    note: str,
+    colours: Mapping[str, str] | None = None,
 ) -> str:
-    """A square confusion matrix: rows are the truth."""
-    heads = "".join(tag("th", text(name), scope="col") for name in names)
+    """A square confusion matrix: rows are the truth; ``colours`` are those of some names."""
+    shown = {name: class_name(name, (colours or {}).get(name)) for name in names}
+    heads = "".join(tag("th", shown[name], scope="col") for name in names)
     rows = []
     for name, line in zip(names, counts, strict=True):
         total = sum(line)
@@ -201,7 +217,7 @@ def matrix_panel(
             f'style="--share:{count / total if total else 0:.3f}"><b>{count}</b></td>'
             for place, count in enumerate(line)
         )
-        rows.append(tag("tr", tag("th", text(name), scope="row") + cells))
+        rows.append(tag("tr", tag("th", shown[name], scope="row") + cells))
     corner = tag("td", "truth ↓ model →", cls="corner")
     whole = tag("tr", corner + heads) + "".join(rows)
     return panel(title, tag("table", whole, cls="confusion"), note)

@@ -28,6 +28,12 @@ def counted(count: int, what: str, several: str = "") -> str:
     return f"{count:,} {what if count == 1 else several or what + 's'}"
 
 
+def class_name(name: str, colour: str | None) -> str:
+    """A class with a square of its colour, if it has one."""
+    square = "" if colour is None else tag("i", "", cls="swatch", style=f"background:{colour}")
+    return square + text(name)
+
+
 def tag(name: str, inner: str, **attributes: str) -> str:
     """An element; ``cls`` is its class. ``inner`` is HTML already."""
     written = "".join(

@@ -18,14 +18,14 @@ from wsi_pipeline.evaluation.report.markup import (
 
 def headline(metrics: Json) -> str:
     """The few numbers people ask for first."""
-    values = metrics["headline"]
+    values, positive = metrics["headline"], metrics["positive"]
     cards = []
     for key, title, note in (
-        ("slide_auc", "Slide AUC", "separates slides with tumour from those without"),
+        ("slide_auc", "Slide AUC", f"separates slides with {positive} from those without"),
         ("froc", "FROC", "mean sensitivity at ¼ to 8 false positives per slide"),
         ("dice", "Dice", "mean agreement of mask and annotation"),
-        ("patch_auc", "Patch AUC", "separates tumour tiles from others"),
-        ("patch_recall", "Patch recall", "share of the tumour tiles found"),
+        ("patch_auc", "Patch AUC", f"separates {positive} tiles from others"),
+        ("patch_recall", "Patch recall", f"share of the {positive} tiles found"),
         ("expected_calibration_error", "Calibration error", "lower is better"),
     ):
         one = values[key]
@@ -69,7 +69,15 @@ def groups(metrics: Json) -> str:
                 cls="total" if name == "all" else "",
             )
         )
-    heads = ["slides", "|tumour + normal", "|slide AUC", "|FROC", "|Dice", "|patch AUC"]
+    others = "normal" if metrics["positive"] == "tumour" else "others"
+    heads = [
+        "slides",
+        f"|{metrics['positive']} + {others}",
+        "|slide AUC",
+        "|FROC",
+        "|Dice",
+        "|patch AUC",
+    ]
     return section(
         "groups",
         "By centre and by kind of metastasis",

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from wsi_pipeline.errors import WsiError
 from wsi_pipeline.evaluation.evaluation import NOTICE, Evaluation, notices
-from wsi_pipeline.evaluation.report import overview, pictures, sections
+from wsi_pipeline.evaluation.report import classes, overview, pictures, sections
 from wsi_pipeline.evaluation.report.markup import Json, counted, section, tag, text
 from wsi_pipeline.evaluation.settings import OFFICIAL_MPP, EvaluationSettings
 from wsi_pipeline.evaluation.slide_names import listed
@@ -49,6 +49,7 @@ def report_page(
         _header(metrics),
         _warnings(metrics),
         overview.headline(metrics),
+        classes.classes_section(metrics),
         overview.groups(metrics),
         sections.slides_section(metrics),
         sections.lesions_section(metrics),
@@ -106,7 +107,7 @@ def _header(metrics: Json) -> str:
     split = "all slides" if cohort["split"] == "all" else f"{cohort['split']} slides"
     facts = [
         f"{cohort['slides']:,} {split} of {counted(cohort['patients'], 'patient')}",
-        f"{cohort['tumour']} with tumour, {cohort['normal']} without",
+        f"{cohort['tumour']} with {metrics['positive']}, {cohort['normal']} without",
     ]
     if cohort["unknown"]:
         facts.append(f"{cohort['unknown']} of unknown label")
@@ -191,6 +192,12 @@ def _method(metrics: Json, settings: EvaluationSettings) -> str:
         "Kinds": "by the table's label; else by the longest lesion's major axis: below 200 µm "
         "isolated tumour cells, above 2 mm macro, micro between.",
     }
+    if metrics["classes"] is not None:
+        items["Classes"] = (
+            "the truth of a cell is the class that covers most of it, at 8 × 8 places. AUC: how "
+            "often a cell of the class has a higher probability of it than a cell of another; of "
+            "classes that may overlap, a cell is of every class that covers half of it."
+        )
     if metrics["stages"] is not None:
         items["Stages"] = (
             "CAMELYON17's: macro in up to three positive nodes pN1, in more pN2; else micro "

@@ -110,7 +110,9 @@ def worst_errors(
         tiles = slide.tiles
         if tiles is None:
             continue
-        called = tiles.probability >= np.float32(slide.threshold or 0.5)
+        called = tiles.called
+        if called is None:
+            called = tiles.probability >= np.float32(slide.threshold or 0.5)
         wrong = np.flatnonzero(tiles.tumour & ~called if missed else ~tiles.tumour & called)
         doubt = tiles.probability[wrong] if missed else 1 - tiles.probability[wrong]
         first = np.argsort(doubt, kind="stable")[:PER_SLIDE]

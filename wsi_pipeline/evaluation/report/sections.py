@@ -30,15 +30,16 @@ def slides_section(metrics: Json) -> str:
     level = metrics["groups"]["all"]["slide_level"]
     if level is None:
         return ""
+    positive = metrics["positive"]
     parts = [curves.roc_panel("ROC of slides", level, _centres(metrics, "slide_level"))]
     decision = level["decision"]
     if decision is not None:
         threshold = decision["threshold"]
-        note = f"Classified as tumour from a score of {text(threshold)} on."
+        note = f"Classified as {text(positive)} from a score of {text(threshold)} on."
         parts.append(
             tag(
                 "div",
-                curves.confusion_panel("Confusion matrix", decision["confusion"], note)
+                curves.confusion_panel("Confusion matrix", decision["confusion"], note, positive)
                 + _rates(decision, level["majority_baseline"]),
                 cls="stack",
             )
@@ -46,7 +47,7 @@ def slides_section(metrics: Json) -> str:
     return section(
         "slide-level",
         "Slides",
-        f"{counted(level['tumour'], 'slide')} with tumour, {level['normal']} without. "
+        f"{counted(level['tumour'], 'slide')} with {text(positive)}, {level['normal']} without. "
         f"Score: {text(', '.join(level['score']))}.",
         tag("div", "".join(parts), cls="pair"),
     )
@@ -144,7 +145,8 @@ def masks_section(metrics: Json, pictures: Sequence[tuple[str, SlidePicture]], n
     return section(
         "segmentation",
         "Masks",
-        f"{counted(level['slides'], 'fully annotated slide')} with tumour, at the level of the "
+        f"{counted(level['slides'], 'fully annotated slide')} with "
+        f"{text(metrics['positive'])}, at the level of the "
         "mask.",
         tag(
             "div",
@@ -167,7 +169,7 @@ def patches_section(metrics: Json) -> str:
         "patch-level",
         "Tiles",
         f"{counted(level['tiles'], 'classified tile')} of {counted(level['slides'], 'slide')}, "
-        f"{level['tumour_tiles']:,} of them ({100 * share:.1f} %) tumour: "
+        f"{level['tumour_tiles']:,} of them ({100 * share:.1f} %) {text(metrics['positive'])}: "
         f"{text(level['tile_label'])}.",
         tag(
             "div",
@@ -176,7 +178,9 @@ def patches_section(metrics: Json) -> str:
             + curves.reliability_panel(level)
             + tag(
                 "div",
-                curves.confusion_panel("Confusion matrix", level["confusion"])
+                curves.confusion_panel(
+                    "Confusion matrix", level["confusion"], positive=metrics["positive"]
+                )
                 + _rates(level, level["majority_baseline"]),
                 cls="stack",
             ),
