@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_pipeline.classes import TUMOUR_OR_NORMAL, Classes
 from wsi_pipeline.cohort.table import Cohort, CohortSlide, write_cohort
 from wsi_pipeline.geometry import Mpp, Size
 from wsi_pipeline.grid import Grid
@@ -54,12 +55,14 @@ def build_result(
     threshold: float = 0.5,
     mpp: float = 0.5,
     model: str = "cd" * 32,
+    classes: Classes = TUMOUR_OR_NORMAL,
 ) -> Result:
     """A result whose cells are patches, written by the real writer.
 
     Args:
         folder: Where; the store is ``NAME.zarr`` in it.
-        tiles: Probability of every cell, ``(rows, columns)``.
+        tiles: Probability of every cell, ``(rows, columns)``; of several classes
+            ``(rows, columns, planes)``.
         name: Of the slide.
         coverage: What the plan says of each cell; None: everything is classified.
         size: Of level 0 and the analysis level.
@@ -67,11 +70,12 @@ def build_result(
         threshold: Of the result.
         mpp: µm per level-0 px.
         model: SHA-256 of the model.
+        classes: What it answers for.
     """
     levels = (Level(size, 1.0), Level(Size(size.width // 4, size.height // 4), 4.0))
     grid = Grid(0, size, 1.0, 1.0, patch, patch, Mpp(mpp, mpp))
     shape = (grid.size.height, grid.size.width)
-    assert tiles.shape == shape, f"the grid is {shape}"
+    assert tiles.shape[:2] == shape, f"the grid is {shape}"
     if coverage is None:
         coverage = np.full(shape, Coverage.CLASSIFIED, np.uint8)
     rows, columns = np.nonzero(coverage == Coverage.CLASSIFIED)
@@ -84,7 +88,7 @@ def build_result(
         unreadable=np.empty((0, 2), np.int64),
     )
     probabilities = tiles[rows, columns].astype(np.float32)
-    cells = stitch_cells(plan, probabilities)
+    cells = stitch_cells(plan, probabilities, classes)
     record = make_record(grid, levels, cells, name=name, threshold=threshold, synthetic=True)
     record = replace(record, model=replace(record.model, name="squares", version="2", sha256=model))
     store = folder / f"{name}.zarr"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from numpy.typing import NDArray
 
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.annotation.truth import TruthKind
@@ -168,10 +169,11 @@ def test_figures_of_every_class_are_those_of_mask_and_truth(planted: tuple[Path,
     assert level["accuracy"]["value"] == pytest.approx(np.trace(confusion) / confusion.sum())
 
 
-def labels_of(result: Result) -> np.ndarray:
+def labels_of(result: Result) -> NDArray[np.uint8]:
     """Of the classified cells."""
     known = ~np.isnan(result.probability[0])
-    return result.classes.decide(result.probability, result.threshold)[known]
+    labels = result.classes.decide(result.probability, result.threshold)
+    return np.asarray(labels[known], np.uint8)
 
 
 def test_outlines_by_group_say_the_same(planted: tuple[Path, Result]) -> None:

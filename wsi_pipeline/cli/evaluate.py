@@ -82,7 +82,7 @@ def evaluate(
     threshold: Annotated[
         float | None,
         typer.Option(
-            help="Score from which a cell and a slide are tumour. "
+            help="Score from which a cell and a slide are of the class of interest. "
             "[dim]\\[default: each result's][/]",
             rich_help_panel=_RULES,
         ),
@@ -289,7 +289,7 @@ def _say_headline(metrics: dict[str, Any]) -> None:
         interval = ""
         if isinstance(one, dict) and one["low"] is not None:
             interval = f"95 % {one['low']:.4f}–{one['high']:.4f}"
-        table.add_row(title, f"{value:.4f}", interval)
+        table.add_row(title.replace("tumour", metrics["positive"]), f"{value:.4f}", interval)
     if metrics["stages"] is not None and metrics["stages"]["kappa"]["value"] is not None:
         kappa = metrics["stages"]["kappa"]
         table.add_row(

@@ -116,7 +116,7 @@ def assess(case: Case, settings: EvaluationSettings) -> Assessment:
     if result is not None and decision is not None:
         tiles = _tiles(reference, result, decision, settings, notes)
         overlap = _overlap(reference, decision, notes)
-        predicted = kind_of(largest_extent_um(decision))
+        predicted = None if reference.of_other_tissue else kind_of(largest_extent_um(decision))
         cells = _class_cells(case, reference, result, settings)
     return Assessment(
         slide=case.slide,
@@ -196,6 +196,9 @@ def _lesions(
     size: Size | None,
     notes: dict[str, str],
 ) -> Lesions | None:
+    if reference.of_other_tissue:
+        notes["lesions"] = "FROC and kinds of metastasis are of tumour"
+        return None
     if not reference.exhaustive:
         notes["lesions"] = reference.why_not
         return None

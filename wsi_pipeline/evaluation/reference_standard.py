@@ -18,11 +18,18 @@ class ReferenceStandard:
         slide: Its row of the table.
         truth: Where tumour is annotated; None: there is no annotation.
         positive: Whether it holds tumour; None: not known.
+        of: The class that stands here for tumour: that which the results are of.
     """
 
     slide: CohortSlide
     truth: Truth | None
     positive: bool | None
+    of: str = "tumour"
+
+    @property
+    def of_other_tissue(self) -> bool:
+        """Whether the class is not tumour: then there are no metastases to be found."""
+        return not is_tumour(self.of)
 
     @property
     def exhaustive(self) -> bool:
@@ -44,7 +51,7 @@ class ReferenceStandard:
         Args:
             extents_um: Of every lesion; None where they are not known.
         """
-        if self.positive is None:
+        if self.positive is None or self.of_other_tissue:
             return None, ""
         if self.slide.label not in (None, "tumour"):
             return self.slide.label, "label"
@@ -70,11 +77,12 @@ def open_reference_standard(
     """
     if slide.truth is not None and slide.truth_kind is None:
         raise CohortError(None, f"slide {slide.name}: the table does not say its truth_kind")
-    truth = _truth(slide, size, positive)
+    of = positive or "tumour"
+    truth = _truth(slide, size, of)
     drawn = truth is not None and truth.bounds is not None
     if slide.positive is None:
         return ReferenceStandard(
-            slide, truth, drawn if slide.annotated == "full" and truth else None
+            slide, truth, drawn if slide.annotated == "full" and truth else None, of
         )
     if drawn and not slide.positive:
         raise CohortError(
@@ -87,13 +95,12 @@ def open_reference_standard(
             f"slide {slide.name} is labelled {slide.label} and fully annotated, but the table "
             f"{what}; write annotation 'none' if there is none",
         )
-    return ReferenceStandard(slide, truth, slide.positive)
+    return ReferenceStandard(slide, truth, slide.positive, of)
 
 
-def _truth(slide: CohortSlide, size: Size | None, positive: str | None) -> Truth | None:
-    named = positive is not None and not is_tumour(positive) and not slide.tumour_classes
+def _truth(slide: CohortSlide, size: Size | None, of: str) -> Truth | None:
     # A mask of one value is of the class that its maker looked for.
     one_value = slide.truth_kind in ("mask-255", "mask-2", "mask-1")
-    if not named or one_value or positive is None:
+    if is_tumour(of) or slide.tumour_classes or one_value:
         return slide.open_truth(size)
-    return slide.open_class_truths([positive], size).get(positive)
+    return slide.open_class_truths([of], size).get(of)

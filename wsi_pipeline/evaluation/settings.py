@@ -57,11 +57,15 @@ class TileRule:
         return cls("central", _CENTRAL_PX if value is None else float(round(value)))
 
     def __str__(self) -> str:
+        return self.words("tumour")
+
+    def words(self, positive: str) -> str:
+        """The rule for a class."""
         if self.name == "any":
-            return "any px of the patch is tumour"
+            return f"any px of the patch is {positive}"
         if self.name == "central":
-            return f"any of the patch's central {self.value:g} × {self.value:g} px is tumour"
-        return f"at least {100 * self.value:g} % of the patch's px are tumour"
+            return f"any of the patch's central {self.value:g} × {self.value:g} px is {positive}"
+        return f"at least {100 * self.value:g} % of the patch's px are {positive}"
 
 
 @dataclass(frozen=True, slots=True)

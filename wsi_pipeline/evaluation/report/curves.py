@@ -46,7 +46,7 @@ def roc_panel(title: str, whole: Json, centres: Named, note: str = "") -> str:
     return panel(title, chart.svg(), chips(entries) + note)
 
 
-def precision_recall_panel(patch: Json) -> str:
+def precision_recall_panel(patch: Json, positive: str) -> str:
     """Precision over recall of tiles."""
     chart = Chart(
         unit_ticks(),
@@ -62,7 +62,7 @@ def precision_recall_panel(patch: Json) -> str:
     _line(chart, curve, "recall", "precision", "s1")
     entries = [
         ("s1", f"average precision {interval_text(patch['average_precision'])}"),
-        ("chance", f"share of tumour tiles, {baseline:.3f}"),
+        ("chance", f"share of {text(positive)} tiles, {baseline:.3f}"),
     ]
     return panel("Precision and recall", chart.svg(), chips(entries))
 
@@ -102,14 +102,14 @@ def froc_panel(lesion: Json, centres: Named) -> str:
     return panel("FROC", chart.svg(), chips(entries))
 
 
-def reliability_panel(patch: Json) -> str:
-    """How often tiles of a probability were tumour, and how many tiles there are of each."""
+def reliability_panel(patch: Json, positive: str) -> str:
+    """How often tiles of a probability were of the class, and how many tiles there are of each."""
     calibration = patch["calibration"]
     chart = Chart(
         unit_ticks(),
         unit_ticks(),
         x_label="probability given",
-        y_label="fraction of tumour",
+        y_label=f"fraction of {positive}",
         label="Reliability diagram",
     )
     most = max((math.log1p(item["tiles"]) for item in calibration["bins"]), default=1) or 1
@@ -130,7 +130,7 @@ def reliability_panel(patch: Json) -> str:
             interval = frequency["low"], frequency["high"]
         words = (
             f"{item['tiles']:,} tiles of mean probability {item['probability']:.3f}: "
-            f"{interval_text(frequency)} tumour"
+            f"{interval_text(frequency)} {positive}"
         )
         chart.point(*points[-1], "s1", words, interval)
     chart.line(points, "s1 thin")

@@ -55,7 +55,7 @@ def report_page(
         sections.lesions_section(metrics),
         sections.masks_section(metrics, shown, slides_note),
         sections.patches_section(metrics),
-        sections.gallery_section(errors[0], errors[1], drawn.note()),
+        sections.gallery_section(errors[0], errors[1], drawn.note(), metrics["positive"]),
         sections.stages_section(metrics),
         overview.table_section(metrics),
         _method(metrics, settings),
@@ -160,7 +160,7 @@ def _warnings(metrics: Json) -> str:
 
 
 def _method(metrics: Json, settings: EvaluationSettings) -> str:
-    froc = settings.froc
+    froc, positive = settings.froc, metrics["positive"]
     if froc.mpp == "slide":
         mpp = "each slide's own"
     elif froc.mpp == "auto":
@@ -172,9 +172,9 @@ def _method(metrics: Json, settings: EvaluationSettings) -> str:
         mpp = f"{froc.mpp:g} µm per px"
     items = {
         "Intervals": f"95 %, percentile bootstrap over slides, {settings.resamples:,} draws, seed "
-        f"{settings.seed}; slides with and without tumour keep their numbers.",
-        "Slide AUC": "Mann-Whitney: how often a slide with tumour scores above one without; ties "
-        "count half.",
+        f"{settings.seed}; slides with and without {positive} keep their numbers.",
+        "Slide AUC": f"Mann-Whitney: how often a slide with {positive} scores above one without; "
+        "ties count half.",
         "Detections": "from the heatmap by circular non-maximum suppression, radius "
         f"{settings.detection_radius_um:g} µm, probability at least "
         f"{settings.detection_threshold:g}; or as given.",
@@ -184,14 +184,18 @@ def _method(metrics: Json, settings: EvaluationSettings) -> str:
         "found nor an error. Further hits of a lesion are no errors. Slides without detections "
         "count. The lowest threshold is dropped, (0, 0) added.",
         "Masks": "Dice and IoU px by px at the mask's level, of fully annotated slides.",
-        "Not analysed": "the share of annotated tumour in cells that were not classified.",
-        "Tiles": f"a tile is tumour where {settings.tile_rule}. Where annotation is partial, "
-        "tissue outside of it is left out. The baseline always gives the more frequent answer.",
+        "Not analysed": f"the share of annotated {positive} in cells that were not classified.",
+        "Tiles": f"a tile is {positive} where {settings.tile_rule.words(positive)}. Where "
+        "annotation is partial, tissue outside of it is left out. The baseline always gives the "
+        "more frequent answer.",
         "Calibration": "mean distance of probability and frequency over 15 bins of equal width, "
         "weighted by tiles.",
         "Kinds": "by the table's label; else by the longest lesion's major axis: below 200 µm "
         "isolated tumour cells, above 2 mm macro, micro between.",
     }
+    if metrics["positive"] != "tumour":
+        # Both are of metastases.
+        del items["FROC"], items["Detections"], items["Kinds"]
     if metrics["classes"] is not None:
         items["Classes"] = (
             "the truth of a cell is the class that covers most of it, at 8 × 8 places. AUC: how "

@@ -85,7 +85,8 @@ def slide_picture(slide: Assessment, settings: EvaluationSettings) -> SlidePictu
     size = decision.picture_size(SIDE)
     px_0 = PerAxis(decision.slide.width / size.width, decision.slide.height / size.height)
     tissue = read_backdrop(result, path, size)
-    truth = open_reference_standard(slide.slide, decision.slide).truth
+    standard = open_reference_standard(slide.slide, decision.slide, decision.of.name)
+    truth = standard.truth
     tumour = np.zeros(tissue.shape[:2], bool)
     if truth is not None:
         tumour = truth.window(0, 0, size.width, size.height, px_0)
@@ -127,8 +128,8 @@ def patch_picture(slide: Assessment, tile: int, settings: EvaluationSettings) ->
         WsiError: its file or truth cannot be read.
     """
     assert slide.tiles is not None  # whoever asks has the tile's index
-    grid = _decision(slide, settings).grid
-    path = slide.slide.path
+    decision = _decision(slide, settings)
+    grid, path = decision.grid, slide.slide.path
     if path is None:
         raise WsiError(f"the table does not say where slide {slide.slide.name} is")
     x, y = int(slide.tiles.x[tile]), int(slide.tiles.y[tile])
@@ -136,7 +137,8 @@ def patch_picture(slide: Assessment, tile: int, settings: EvaluationSettings) ->
     reader = open_slide(path)
     try:
         pixels = read_patch(reader, grid, round(x / cell.x), round(y / cell.y)).copy()
-        truth: Truth | None = open_reference_standard(slide.slide, reader.info.size).truth
+        size, positive = reader.info.size, decision.of.name
+        truth: Truth | None = open_reference_standard(slide.slide, size, positive).truth
     finally:
         reader.close()
     if truth is not None:

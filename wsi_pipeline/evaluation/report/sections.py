@@ -21,6 +21,7 @@ from wsi_pipeline.evaluation.report.markup import (
     text,
 )
 from wsi_pipeline.evaluation.report.pictures import PatchPicture, SlidePicture
+from wsi_pipeline.evaluation.settings import TileRule
 
 _RATES = ("precision", "recall", "specificity", "f1", "accuracy")
 
@@ -40,7 +41,7 @@ def slides_section(metrics: Json) -> str:
             tag(
                 "div",
                 curves.confusion_panel("Confusion matrix", decision["confusion"], note, positive)
-                + _rates(decision, level["majority_baseline"]),
+                + _rates(decision, level["majority_baseline"], positive),
                 cls="stack",
             )
         )
@@ -115,10 +116,11 @@ def masks_section(metrics: Json, pictures: Sequence[tuple[str, SlidePicture]], n
         for key, title in (("dice", "Dice"), ("iou", "IoU"))
         for part, way in (("mean", "mean of slides"), ("pooled", "all px together"))
     ]
+    slides = "normal" if metrics["positive"] == "tumour" else "other"
     lost = level["not_analysed"]
     rows.append(
         row(
-            tag("th", "tumour in cells not analysed", scope="row"),
+            tag("th", f"{text(metrics['positive'])} in cells not analysed", scope="row"),
             number_cell(share_text(lost["share"])),
         )
     )
@@ -136,7 +138,9 @@ def masks_section(metrics: Json, pictures: Sequence[tuple[str, SlidePicture]], n
         false = level["false_mm2_per_normal_slide"]
         rows.append(
             row(
-                tag("th", "false tumour per normal slide, mm²", scope="row"),
+                tag(
+                    "th", f"false {text(metrics['positive'])} per {slides} slide, mm²", scope="row"
+                ),
                 number_cell(interval_text(false)),
             )
         )
@@ -170,18 +174,18 @@ def patches_section(metrics: Json) -> str:
         "Tiles",
         f"{counted(level['tiles'], 'classified tile')} of {counted(level['slides'], 'slide')}, "
         f"{level['tumour_tiles']:,} of them ({100 * share:.1f} %) {text(metrics['positive'])}: "
-        f"{text(level['tile_label'])}.",
+        f"{text(TileRule(**metrics['settings']['tile_rule']).words(metrics['positive']))}.",
         tag(
             "div",
             curves.roc_panel("ROC of tiles", level, centres)
-            + curves.precision_recall_panel(level)
-            + curves.reliability_panel(level)
+            + curves.precision_recall_panel(level, metrics["positive"])
+            + curves.reliability_panel(level, metrics["positive"])
             + tag(
                 "div",
                 curves.confusion_panel(
                     "Confusion matrix", level["confusion"], positive=metrics["positive"]
                 )
-                + _rates(level, level["majority_baseline"]),
+                + _rates(level, level["majority_baseline"], metrics["positive"]),
                 cls="stack",
             ),
             cls="pair",
@@ -190,7 +194,7 @@ def patches_section(metrics: Json) -> str:
 
 
 def gallery_section(
-    false: Sequence[PatchPicture], missed: Sequence[PatchPicture], note: str
+    false: Sequence[PatchPicture], missed: Sequence[PatchPicture], note: str, positive: str
 ) -> str:
     """The most confident errors."""
     parts = []
@@ -206,8 +210,8 @@ def gallery_section(
     return section(
         "errors",
         "The errors with the highest confidence",
-        "Patches of these tiles, at most four of a slide; annotated tumour is outlined in "
-        "yellow. Positions are level-0 px.",
+        f"Patches of these tiles, at most four of a slide; annotated {text(positive)} is "
+        "outlined in yellow. Positions are level-0 px.",
         *parts,
     )
 
@@ -249,7 +253,10 @@ def _centres(metrics: Json, level: str) -> list[tuple[str, Json]]:
     ]
 
 
-def _rates(figures: Json, baseline: Json) -> str:
+def _rates(figures: Json, baseline: Json, positive: str) -> str:
+    answer = baseline["answers"]
+    if positive != "tumour":
+        answer = positive if answer == "tumour" else "other"
     rows = [
         row(
             tag("th", {"f1": "F1"}.get(name, name), scope="row"),
@@ -261,7 +268,7 @@ def _rates(figures: Json, baseline: Json) -> str:
     return panel(
         "Rates",
         table(["", "|value", "|majority baseline"], rows, cls="points"),
-        f"The baseline always answers “{text(baseline['answers'])}”.",
+        f"The baseline always answers “{text(answer)}”.",
     )
 
 
