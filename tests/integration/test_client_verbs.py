@@ -155,3 +155,15 @@ def test_waiting_quietly_still_names_a_job_that_did_not_succeed(
     code, _, err = upload.verb("wait", job.id, option)
     assert code == 3
     assert err == f"✗ {job.id} cancelled\n"
+
+
+def test_models_are_shown_with_licence_and_notice(upload: Upload) -> None:
+    code, out, _ = upload.verb("models", "--json")
+    assert code == 0
+    (model,) = json.loads(out)
+    assert (model["name"], model["task"], model["positive"]) == ("stub", "binary", "tumour")
+    code, out, _ = upload.verb("models")
+    words = " ".join(out.split())
+    assert code == 0
+    for said in ("stub", "tumour", "Apache-2.0", "synthetic"):
+        assert said in words

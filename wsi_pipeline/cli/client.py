@@ -31,6 +31,34 @@ _JobIds = Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids of job
 
 @app.command()
 @with_remote
+def models(*, remote: Remote) -> None:
+    """Show the model packages of the service: what they find, their licence, what to know of them.
+
+    [bold]Examples[/]
+
+        wsi client models
+
+        wsi client models --json
+
+    Exit codes: 0 shown, 1 the service does not answer, 2 wrong usage or refused.
+    """
+    with remote.client() as client:
+        found = client.models()
+    remote.print_json(found)
+    if remote.json:
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("model", "version", "finds", "licence", "notice"):
+        table.add_column(column, overflow="fold")
+    for one in found:
+        finds = one.positive if one.task == "binary" else ", ".join(one.classes)
+        cells = (one.name, one.version, finds, one.licence, one.notice)
+        table.add_row(*(escape(cell) for cell in cells))
+    Console().print(table, highlight=False)
+
+
+@app.command()
+@with_remote
 def submit(
     slides: Annotated[list[str], typer.Argument(metavar="SLIDE...", help="Ids of slides.")],
     model: Annotated[str, typer.Option(help="Name of a model package of the service.")] = "demo",

@@ -18,6 +18,7 @@ from wsi_pipeline.client import (
     Client,
     ClientError,
     JobRecord,
+    ModelRecord,
     RefusedError,
     SharedMask,
     SlideRecord,
@@ -98,7 +99,9 @@ class Remote:
             fault(str(error))
             raise typer.Exit(EXIT_FAILURE) from error
 
-    def print_json(self, facts: Sequence[JobRecord | SharedMask | SlideRecord]) -> None:
+    def print_json(
+        self, facts: Sequence[JobRecord | ModelRecord | SharedMask | SlideRecord]
+    ) -> None:
         """Print what the service told, if that is wanted."""
         if self.json:
             sys.stdout.write(json_format.dumps([fact.json for fact in facts]) + "\n")

@@ -23,7 +23,7 @@ from wsi_pipeline.cli import EXIT_BAD
 from wsi_pipeline.cli.display import BAR_WIDTH, bars
 from wsi_pipeline.cli.remote import Remote, fault, with_remote
 from wsi_pipeline.client import RefusedError, SlideRecord, TransferError
-from wsi_pipeline.client.client import OF_A_CLASS, Export
+from wsi_pipeline.client.exports import OF_A_CLASS, Export
 from wsi_pipeline.errors import SlideError, UsageError
 from wsi_pipeline.service.text import shown
 

@@ -17,13 +17,20 @@ from wsi_pipeline.client.errors import (
     TransferError,
     UnreachableError,
 )
-from wsi_pipeline.client.records import Event, JobRecord, SharedMask, SlideRecord
+from wsi_pipeline.client.records import (
+    Event,
+    JobRecord,
+    ModelRecord,
+    SharedMask,
+    SlideRecord,
+)
 
 __all__ = [
     "Client",
     "ClientError",
     "Event",
     "JobRecord",
+    "ModelRecord",
     "RefusedError",
     "SharedMask",
     "SlideRecord",

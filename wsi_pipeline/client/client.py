@@ -6,33 +6,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 from urllib.parse import quote
 
 import platformdirs
 
 from wsi_pipeline.client import download, upload
 from wsi_pipeline.client.connection import Connection
+from wsi_pipeline.client.exports import EXPORTS, OF_A_CLASS, Export
 from wsi_pipeline.client.job_events import JobEvents
-from wsi_pipeline.client.records import Event, JobRecord, SharedMask, SlideRecord
+from wsi_pipeline.client.records import (
+    Event,
+    JobRecord,
+    ModelRecord,
+    SharedMask,
+    SlideRecord,
+)
 from wsi_pipeline.client.store import unpack_store
 from wsi_pipeline.client.upload_file import upload_file
 from wsi_pipeline.client.upload_records import UploadRecords
 from wsi_pipeline.errors import UsageError
 
-Export = Literal["mask", "zip", "heatmap", "geojson", "csv", "tiff"]
-
-#: What of a result can be fetched, and its path below the job's.
-EXPORTS: Mapping[Export, str] = {
-    "mask": "mask.zarr.zip",
-    "zip": "mask.zarr.zip",
-    "heatmap": "heatmap.png",
-    "geojson": "regions.geojson",
-    "csv": "tiles.csv",
-    "tiff": "mask.tiff",
-}
-#: Those that are of one class.
-OF_A_CLASS: tuple[Export, ...] = ("heatmap", "tiff")
 #: How often a slide that is being checked is asked after, seconds.
 _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.1, 2.0
 _APP = "wsi-pipeline"
@@ -145,6 +139,11 @@ class Client:
             params["search"] = search
         told = self._connection.request("GET", "/v1/slides", params=params).json()
         return [SlideRecord.of(slide) for slide in told["slides"]]
+
+    def models(self) -> list[ModelRecord]:
+        """Model packages that the service has, by name."""
+        told = self._connection.request("GET", "/v1/models").json()
+        return [ModelRecord.of(model) for model in told["models"]]
 
     def submit(
         self,

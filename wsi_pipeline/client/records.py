@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from wsi_pipeline.client.event_stream import Event
 
-__all__ = ["Event", "JobRecord", "SharedMask", "SlideRecord"]
+__all__ = ["Event", "JobRecord", "ModelRecord", "SharedMask", "SlideRecord"]
 
 _FINAL = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -95,6 +95,42 @@ class JobRecord:
             expected_at=None if expected is None else datetime.fromisoformat(expected),
             attempts=told["attempts"],
             problem=told.get("problem"),
+            json=told,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """One model package.
+
+    Attributes:
+        name: That jobs name it by.
+        task: ``binary``, ``multiclass`` or ``multilabel``.
+        positive: The class that slides are ranked by.
+        notice: To be shown wherever the model or its results are; empty: nothing.
+        json: All the service told: threshold, training, figures, intended use and so on.
+    """
+
+    name: str
+    version: str
+    task: str
+    classes: tuple[str, ...]
+    positive: str
+    licence: str
+    notice: str
+    json: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """From the service's JSON; what an older service does not tell is empty."""
+        return cls(
+            name=told["name"],
+            version=told["version"],
+            task=told.get("task", "binary"),
+            classes=tuple(told["classes"]),
+            positive=told["positive"],
+            licence=told["licence"],
+            notice=told.get("notice", ""),
             json=told,
         )
 
