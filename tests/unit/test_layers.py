@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": BASICS
     | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "metrics"},
     "demo": {"errors", "durable", "settings", "tissue", "model", "stitch", "synth"},
+    "importing": {"errors", "durable", "classes", "model", "synth"},
     "notebook": {
         "analysis_settings",
         "settings",
@@ -72,7 +73,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "pipeline",
         "batch",
     }
-    | {"export", "synth", "demo", "storage", "service", "client"}
+    | {"export", "synth", "demo", "importing", "storage", "service", "client"}
     | {"annotation", "cohort", "evaluation", "training"},
     # The package's own door, whose exports are imported when they are used.
     "__init__": {"notebook", "stitch"},
@@ -94,6 +95,7 @@ _WITH_TORCH += ("package", "session", "initial_weights")
 ONLY_IN = {
     "openslide": {"slide/openslide_reader.py"},
     "openvino": {"model/openvino_library.py"},
+    "onnxruntime": {"importing/onnx_source.py"},
     "nncf": {"model/conversion.py"},
     "torch": {
         "model/network.py",
@@ -102,6 +104,8 @@ ONLY_IN = {
         "model/conversion.py",
         "model/linear_probe.py",
         "demo/training.py",
+        "importing/checkpoint.py",
+        "importing/torchscript_child.py",
         "testing/kinds.py",
         "testing/models.py",
         *(f"training/{name}.py" for name in _WITH_TORCH),

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from wsi_pipeline.analysis_settings import PrecisionChoice, RuntimeChoice
 from wsi_pipeline.cli.console import console
+from wsi_pipeline.cli.models_import import import_package
 from wsi_pipeline.demo import find_or_build
 from wsi_pipeline.errors import PackageError, UsageError
 from wsi_pipeline.export.destination import draft
@@ -306,6 +307,9 @@ def pack(
         highlight=False,
         soft_wrap=True,
     )
+
+
+app.command("import")(import_package)
 
 
 def _find(package: str) -> ModelPackage:
