@@ -60,7 +60,7 @@ class ConfinedLimits:
 
 
 def call_confined(
-    module: str, arguments: dict[str, Any], folder: Path, limits: ConfinedLimits
+    module: str, arguments: dict[str, Any], folder: Path, limits: ConfinedLimits, *reads: Path
 ) -> Any:
     """What a module's function ``work`` answers in a confined child.
 
@@ -69,6 +69,7 @@ def call_confined(
         arguments: JSON's types, for ``work``.
         folder: The one in which the child may write plain files. Trust nothing that is found there.
         limits: What the child may use.
+        reads: Files and folders it may read, beside that folder and libraries.
 
     Raises:
         NotConfinedError: this machine cannot confine it; nothing was loaded.
@@ -78,10 +79,18 @@ def call_confined(
     errors = folder / "errors.txt"
     with ours, errors.open("wb") as said:
         with theirs:
-            call = json.dumps({"module": module, "arguments": arguments, "limits": limits.memory})
+            call = json.dumps(
+                {
+                    "module": module,
+                    "arguments": arguments,
+                    "memory": limits.memory,
+                    "file_bytes": limits.file_bytes,
+                    "reads": [str(path) for path in reads],
+                }
+            )
             command = [sys.executable, "-B", "-m", __name__, str(theirs.fileno()), str(folder)]
             child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [*command, str(limits.file_bytes), call],
+                [*command, call],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=said,
@@ -201,10 +210,11 @@ def _text(process: int, address: int) -> str:
 def main() -> None:
     """Be the child."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    folder, call = Path(sys.argv[2]), json.loads(sys.argv[4])
+    folder, call = Path(sys.argv[2]), json.loads(sys.argv[3])
     os.chdir("/")
     try:
-        listener = confine(folder, memory=call["limits"], file_bytes=int(sys.argv[3]))
+        reads = [Path(path) for path in call["reads"]]
+        listener = confine(folder, reads, memory=call["memory"], file_bytes=call["file_bytes"])
     except UnavailableError as error:
         _say(folder, {"unavailable": str(error)})
         return

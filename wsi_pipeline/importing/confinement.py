@@ -1,7 +1,8 @@
 """Takes network and write access from this process, for good, by what Linux offers everybody.
 
-Landlock (Linux 5.13) denies writing to every file but those of one folder; a seccomp filter denies
-what Landlock does not cover. Both need no rights, cannot be taken back, and hold for threads and
+Landlock (Linux 5.13) denies writing to every file but those of one folder, and reading every file
+but those of the system's and Python's libraries and the ones named; a seccomp filter denies what
+Landlock does not cover. Both need no rights, cannot be taken back, and hold for threads and
 children too. They hold for the calling thread and what it starts, so this runs before any library
 is loaded that starts threads: nothing here imports more than the standard library.
 
@@ -13,7 +14,10 @@ import ctypes
 import errno
 import os
 import resource
+import stat
 import struct
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from wsi_pipeline.importing.system_calls import OPENING, TOLD, Machine, this_machine
@@ -24,7 +28,8 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT = 444, 445, 446
 _VERSION_FLAG, _PATH_BENEATH = 1, 1
 #: Kinds of access (``LANDLOCK_ACCESS_FS_…``): writing, and what makes or removes names.
 _WRITE_FILE, _REMOVE_FILE, _MAKE_REG, _TRUNCATE = 1 << 1, 1 << 5, 1 << 8, 1 << 14
-_ALL_BUT_READING = _WRITE_FILE | sum(1 << bit for bit in range(4, 13))
+_READ_FILE, _READ_FOLDER = 1 << 2, 1 << 3
+_ACCESS = _WRITE_FILE | _READ_FILE | _READ_FOLDER | sum(1 << bit for bit in range(4, 13))
 #: Since which version of Landlock it knows an access.
 _SINCE = {1 << 13: 2, _TRUNCATE: 3, 1 << 15: 5}
 
@@ -32,6 +37,12 @@ _SECCOMP_FILTER, _WITH_LISTENER = 1, 1 << 3
 _ALLOW, _KILL, _TELL, _DENY = 0x7FFF0000, 0x80000000, 0x7FC00000, 0x00050000 | errno.EACCES
 #: System calls of the 32-bit pointers' interface of x86-64, which have numbers of their own.
 _X32 = 0x40000000
+#: What libraries read of a system: code, time zone, processors, memory. No user's files.
+_SYSTEM = (
+    *("/usr", "/lib", "/lib64", "/opt", "/sys/devices/system", "/sys/fs/cgroup", "/proc/self"),
+    *("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/filesystems", "/proc/sys/vm"),
+    *("/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/zero", "/dev/urandom"),
+)
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
@@ -39,14 +50,16 @@ class UnavailableError(Exception):
     """This machine cannot confine a process; the message says what it lacks."""
 
 
-def confine(writable: Path, *, memory: int, file_bytes: int) -> int:
+def confine(writable: Path, readable: Iterable[Path], *, memory: int, file_bytes: int) -> int:
     """Deny this process what a program that only computes has no need of.
 
     From here on it writes to no file outside ``writable`` (and ``/dev/null``), opens no network
-    connection, starts no other program and sends no other process a signal. It may read.
+    connection, starts no other program and sends no other process a signal. It reads libraries and
+    what is named here.
 
     Args:
         writable: The one folder in which it may make and write plain files.
+        readable: Files and folders it may read, beside ``writable`` and libraries.
         memory: Most address space, bytes.
         file_bytes: Most bytes in one file.
 
@@ -63,23 +76,31 @@ def confine(writable: Path, *, memory: int, file_bytes: int) -> int:
     library = ctypes.CDLL(None, use_errno=True)
     if library.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0:
         raise UnavailableError(f"no_new_privs: {os.strerror(ctypes.get_errno())}")
-    _landlock(library, writable)
+    python = (*sys.path, sys.prefix, sys.base_prefix)
+    _landlock(library, writable, {*_SYSTEM, *filter(None, python), *map(str, readable)})
     return _seccomp(library)
 
 
-def _landlock(library: ctypes.CDLL, writable: Path) -> None:
+def _landlock(library: ctypes.CDLL, writable: Path, readable: Iterable[str]) -> None:
     version = library.syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)
     if version < 1:
         raise UnavailableError("Landlock is not there (Linux 5.13 or newer has it)")
-    handled = _ALL_BUT_READING | sum(bit for bit, since in _SINCE.items() if version >= since)
+    handled = _ACCESS | sum(bit for bit, since in _SINCE.items() if version >= since)
     attributes = struct.pack("=Q", handled)
     rules = library.syscall(_CREATE_RULESET, attributes, len(attributes), 0)
     if rules < 0:
         raise UnavailableError(f"Landlock: {os.strerror(ctypes.get_errno())}")
-    inside = (_WRITE_FILE | _REMOVE_FILE | _MAKE_REG | _TRUNCATE) & handled
-    for path, allowed in ((writable, inside), (Path("/dev/null"), _WRITE_FILE)):
-        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        rule = struct.pack("=Qi", allowed, descriptor)
+    inside = (_WRITE_FILE | _REMOVE_FILE | _MAKE_REG | _TRUNCATE | _READ_FOLDER) & handled
+    allowed = {path: _READ_FILE | _READ_FOLDER for path in readable}
+    allowed |= {str(writable): inside | _READ_FILE, "/dev/null": _WRITE_FILE | _READ_FILE}
+    for path, access in allowed.items():
+        try:
+            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except OSError:
+            continue  # what is not there needs no rule
+        if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            access &= ~_READ_FOLDER  # noqa: PLW2901 - the kernel refuses it for a file
+        rule = struct.pack("=Qi", access, descriptor)
         failed = library.syscall(_ADD_RULE, rules, _PATH_BENEATH, rule, 0)
         os.close(descriptor)
         if failed:

@@ -27,7 +27,8 @@ OPENING = {"open": 1, "openat": 2}
 TOLD = frozenset({"socket", "execve", "execveat"})
 
 #: The rest is denied: what Landlock does not cover (modes, owners, times, attributes, `truncate`
-#: before its version 3), what reaches other processes, and what would get around a filter.
+#: before its version 3), what reaches other processes, what would get around a filter, and what
+#: would leave the group that is ended with the child.
 _SAME = {
     "openat2": 437,
     "fchmodat2": 452,
@@ -61,6 +62,8 @@ _X86_64 = {
     "process_vm_writev": 311,
     "kill": 62,
     "tkill": 200,
+    "setpgid": 109,
+    "setsid": 112,
     "mount": 165,
     "unshare": 272,
     "setns": 308,
@@ -85,6 +88,8 @@ _AARCH64 = {
     "process_vm_writev": 271,
     "kill": 129,
     "tkill": 130,
+    "setpgid": 154,
+    "setsid": 157,
     "mount": 40,
     "unshare": 97,
     "setns": 268,

@@ -56,6 +56,7 @@ def answer_torchscript(
                 arguments,
                 inside,
                 limits or ConfinedLimits(),
+                path.resolve(),
             )
         except NotConfinedError as error:
             raise ImportRefusedError(
