@@ -27,7 +27,10 @@ def import_package(
     ] = None,
     architecture: Annotated[
         str | None,
-        typer.Option(help="Network of a checkpoint, as timm calls it.", rich_help_panel=_STATED),
+        typer.Option(
+            help="Network of a checkpoint, as timm or torchvision calls it.",
+            rich_help_panel=_STATED,
+        ),
     ] = None,
     classes: Annotated[
         str | None,
@@ -60,6 +63,19 @@ def import_package(
     licence: Annotated[
         str | None, typer.Option(help="Of the model.", rich_help_panel=_STATED)
     ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(
+            help="A text about the model, which goes into the package as README.md.",
+            rich_help_panel=_STATED,
+        ),
+    ] = None,
+    resize: Annotated[
+        bool,
+        typer.Option(
+            help="Resize and crop patches as the source says, or give them as they are cut.",
+        ),
+    ] = True,
     reference: Annotated[
         Path | None,
         typer.Option(
@@ -72,8 +88,8 @@ def import_package(
         bool,
         typer.Option(
             "--trust",
-            help="Load TorchScript, which is a program: in a child without network and write "
-            "access.",
+            help="Load files that can run code: TorchScript in a process without network and "
+            "write access, of pickles (.pt, .pth, .bin) the tensors only.",
         ),
     ] = False,
     int8: Annotated[bool, typer.Option(help="Measure int8, and allow it where near.")] = True,
@@ -83,7 +99,7 @@ def import_package(
     """Make a package of a model from elsewhere, and check that it answers as it does there.
 
     Forms: a WSInfer folder, a Hugging Face folder of timm, TorchScript, ONNX, OpenVINO .xml, and
-    weights of a timm network. The form is recognised by what the files hold.
+    weights of a network of timm or torchvision. The form is recognised by what the files hold.
 
     [bold]Examples[/]
 
@@ -95,9 +111,15 @@ def import_package(
 
         wsi models import net.onnx --name mine --mpp 0.5 --classes normal,tumour
 
-    Weights of a network of timm's:
+    Weights of a network of timm's, with the classes of its three numbers:
 
-        wsi models import best.pt --name mine --architecture resnet50 --mpp 0.5
+        wsi models import best.safetensors --name mine --architecture resnet50 --mpp 0.5
+        --classes normal,tumour,necrosis --positive tumour
+
+    The same from a pickle, whose maker you know, in place of an earlier package:
+
+        wsi models import best.pth --name mine --architecture resnet50 --mpp 0.5 --trust
+        --overwrite
 
     Exit codes: 0 written, 2 an option is wrong, 3 it cannot be imported.
     """
@@ -119,13 +141,17 @@ def import_package(
         mean=mean,
         std=std,
         licence=licence,
+        card=card,
+        resize=resize,
         trust=trust,
         reference=reference,
         int8=int8,
     )
     folder = output or settings.models_dir / name
-    with console.status("importing: the source answers, then every precision is measured"):
-        done = import_model(path, request, folder, settings.cache_dir, overwrite=overwrite)
+    with console.status("reading the model") as status:
+        done = import_model(
+            path, request, folder, settings.cache_dir, overwrite=overwrite, tell=status.update
+        )
     package = done.package
     if json:
         facts = {

@@ -1,50 +1,125 @@
-"""Weights of a network of timm's, also under torchvision's names where they are the same."""
+"""Weights without their network: of a network of timm's, or of torchvision's."""
 
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import timm
 import torch
 
-from wsi_pipeline.importing.source import Floats, ImportRefusedError, Source, Triple
-from wsi_pipeline.model.description import WEIGHTS, Preprocessing
+from wsi_pipeline.importing.source import (
+    Floats,
+    ImportRefusedError,
+    ImportRequest,
+    Source,
+    Triple,
+    centre_of,
+)
+from wsi_pipeline.importing.torchvision_source import is_torchvision, torchvision_source
+from wsi_pipeline.importing.weights import read_weights
+from wsi_pipeline.model.description import WEIGHTS
 from wsi_pipeline.model.network import save_weights
 
-#: What training wrappers put before every name.
-_PREFIXES = ("module.", "model.", "backbone.")
 _PIL = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 #: timm's own, where nothing is said (``timm.data.transforms_factory``).
 _CROP_SHARE = 0.875
 
 
-def read_checkpoint(path: Path, name: str | None) -> Source:
+def read_checkpoint(path: Path, request: ImportRequest, **stated: Any) -> Source:
     """A file of weights, safetensors or what ``torch.save`` wrote of tensors.
 
     Args:
-        path: The file. Of a pickle only tensors are read: no code in it runs.
-        name: Its network, a name of timm's or torchvision's.
+        path: The file.
+        request: Names its network: timm's name, or torchvision's; ``timm/NAME`` and
+            ``torchvision/NAME`` say whose, where both have one.
+        stated: Further fields of :class:`Source`.
 
     Raises:
         ImportRefusedError: it holds more than tensors, or the weights of another network.
     """
-    if name is None:
+    if request.architecture is None:
         raise ImportRefusedError(
             path, "is a checkpoint, which does not say its network; pass --architecture NAME"
         )
-    return timm_source(path, name, {}, form="checkpoint")
+    library, _, name = request.architecture.rpartition("/")
+    of_timm = library in ("", "timm") and timm.is_model(name)
+    of_torchvision = library in ("", "torchvision") and is_torchvision(name)
+    if not of_timm and not of_torchvision:
+        raise ImportRefusedError(
+            path,
+            f"there is no network {request.architecture!r} in timm {timm.__version__} or "
+            "torchvision; export the model to ONNX and import that",
+        )
+    tensors = read_weights(path, trust=request.trust)
+    if of_timm:
+        try:
+            return timm_source(path, name, tensors, {}, form="checkpoint", **stated)
+        except ImportRefusedError:
+            if not of_torchvision:
+                raise
+    return torchvision_source(path, name, tensors, **stated)
+
+
+def read_hugging_face(
+    folder: Path, facts: dict[str, Any], request: ImportRequest, **stated: Any
+) -> Source:
+    """A folder as timm pushes it to the Hugging Face hub.
+
+    Args:
+        folder: Holds the weights.
+        facts: Its ``config.json``, with ``pretrained_cfg``.
+        request: Says whether a pickle may be read.
+        stated: Further fields of :class:`Source`.
+
+    Raises:
+        ImportRefusedError: the weights are missing or not this network's.
+    """
+    stored = ("model.safetensors", "pytorch_model.bin")
+    weights = next((folder / name for name in stored if (folder / name).is_file()), None)
+    if weights is None:
+        raise ImportRefusedError(folder, f"holds no {stored[0]}")
+    name = str(facts.get("architecture"))
+    if not timm.is_model(name):
+        raise ImportRefusedError(
+            folder / "config.json",
+            f"there is no network {name!r} in timm {timm.__version__}; export the model to ONNX "
+            "and import that",
+        )
+    if facts.get("model_args"):
+        raise ImportRefusedError(
+            folder / "config.json",
+            f"builds its network with model_args {facts['model_args']}; export it to ONNX",
+        )
+    configuration = facts["pretrained_cfg"]
+    names = facts.get("label_names") or configuration.get("label_names") or ()
+    stated["licence"] = stated.get("licence") or configuration.get("license")
+    return timm_source(
+        weights,
+        name,
+        read_weights(weights, trust=request.trust),
+        configuration,
+        form="Hugging Face folder",
+        classes=tuple(str(one) for one in names),
+        **stated,
+    )
 
 
 def timm_source(
-    weights: Path, name: str, configuration: dict[str, Any], *, form: str, **stated: Any
+    path: Path,
+    name: str,
+    tensors: dict[str, torch.Tensor],
+    configuration: dict[str, Any],
+    *,
+    form: str,
+    **stated: Any,
 ) -> Source:
     """A network of timm's with its weights and the preprocessing of its configuration.
 
     Args:
-        weights: The file.
+        path: The file of the weights, for messages.
         name: The network's.
+        tensors: The weights.
         configuration: timm's ``pretrained_cfg``; what it lacks is the network's usual one.
         form: For messages.
         stated: Further fields of :class:`Source`.
@@ -52,45 +127,52 @@ def timm_source(
     Raises:
         ImportRefusedError: the weights are not this network's, or a step is not known here.
     """
-    name = name.removeprefix("timm/")
-    if not timm.is_model(name):
-        raise ImportRefusedError(
-            weights,
-            f"there is no network {name!r} in timm {timm.__version__}; export it to ONNX instead",
-        )
     known = timm.get_pretrained_cfg(name)
     usual = {} if known is None else known.to_dict()  # type: ignore[no-untyped-call]  # timm types it not
     facts = {**usual, **configuration}
-    side = int(facts.get("input_size", (3, 224, 224))[-1])
-    share = float(facts.get("crop_pct") or _CROP_SHARE)
-    how = str(facts.get("interpolation") or "bilinear")
-    if how not in _PIL:
-        raise ImportRefusedError(weights, f"resizes by {how!r}, which is not known here")
-    tensors = _tensors(weights)
-    network = _network(weights, name, tensors, side)
+    try:
+        channels, side, width = (int(one) for one in facts.get("input_size", (3, 224, 224)))
+        share = float(facts.get("crop_pct") or _CROP_SHARE)
+        mean, std = _triple(facts["mean"]), _triple(facts["std"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ImportRefusedError(path, f"its pretrained_cfg is not sound: {error!r}") from error
+    how, mode = str(facts.get("interpolation") or "bilinear"), facts.get("crop_mode") or "center"
+    if channels != 3 or side != width:
+        raise ImportRefusedError(path, f"takes {channels} × {side} × {width}, not square RGB")
+    resized = math.floor(side / share)
+    if how not in _PIL or (mode == "border" and resized < side):
+        raise ImportRefusedError(path, f"resizes by {how!r} and {mode!r}, which is not known here")
+    network = _network(path, name, tensors, side)
 
     def answer(inputs: Floats, folder: Path) -> Floats:
         with torch.inference_mode():
-            parts = [network(torch.from_numpy(one[None])) for one in inputs]
+            try:
+                parts = [network(torch.from_numpy(one[None])) for one in inputs]
+            except (RuntimeError, AssertionError) as error:
+                raise ImportRefusedError(
+                    path, f"cannot take {inputs.shape[2]} px: {error}"
+                ) from error
         save_weights(network, folder / WEIGHTS)
         return np.concatenate([one.numpy() for one in parts]).astype(np.float32)
 
-    mean, std = _triple(facts["mean"]), _triple(facts["std"])
-    resized = math.floor(side / share)
-    steps = Preprocessing.model_validate(
-        {"resize": {"px": resized, "interpolation": how}, "crop": side}
-    )
+    guessed: tuple[str, ...] = ()
+    if not configuration:
+        guessed = (
+            f"timm's preprocessing of this network is taken: resized to {resized} px ({how}), its "
+            f"centre of {side} px; else pass --no-resize",
+        )
     return Source(
         form,
         f"torch {torch.__version__}",
         answer,
         side=side,
         architecture=f"timm/{name}",
-        preprocessing=steps,
+        preprocessing=centre_of(resized, side, how),
         patch_px=side,
         mean=mean,
         std=std,
         head="by number",
+        guessed=guessed,
         **stated,
     )
 
@@ -100,7 +182,7 @@ def _triple(values: Any) -> Triple:
     return red, green, blue
 
 
-def _network(path: Path, name: str, tensors: dict[str, torch.Tensor], side: int) -> Any:
+def _network(path: Path, name: str, tensors: dict[str, torch.Tensor], side: int) -> torch.nn.Module:
     known = timm.get_pretrained_cfg(name)
     given = {key: one for key, one in tensors.items() if not key.startswith("AuxLogits.")}
     if name.startswith("vgg") and "classifier.0.weight" in given:
@@ -109,43 +191,24 @@ def _network(path: Path, name: str, tensors: dict[str, torch.Tensor], side: int)
         given = _filter_fn(given)
     last = given.get(f"{None if known is None else known.classifier}.weight")
     if last is None:
-        raise ImportRefusedError(path, f"holds no last layer of timm's {name}, by its name there")
+        raise ImportRefusedError(
+            path,
+            f"holds no last layer of timm's {name}, by its name there; give the weights' network "
+            "as --architecture, or export the model to ONNX",
+        )
     options: dict[str, Any] = {"aux_logits": False} if name == "inception_v3" else {}
     if known is not None and known.fixed_input_size:
         options["img_size"] = side
-    network = timm.create_model(name, pretrained=False, num_classes=len(last), **options)
+    network: torch.nn.Module = timm.create_model(
+        name, pretrained=False, num_classes=len(last), **options
+    )
     try:
         network.load_state_dict(given)
     except RuntimeError as error:
         lines = str(error).strip().splitlines()
         raise ImportRefusedError(
             path,
-            f"are not the weights of timm's {name} ({lines[min(1, len(lines) - 1)].strip()}); give "
-            "their network as --architecture, or export the model to ONNX",
+            f"are not the weights of timm's {name} ({lines[min(1, len(lines) - 1)].strip()[:200]});"
+            " give their network as --architecture, or export the model to ONNX",
         ) from error
-    if not all(bool(torch.isfinite(one).all()) for one in network.state_dict().values()):
-        raise ImportRefusedError(path, "holds weights that are not finite")
     return network.eval()
-
-
-def _tensors(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch meets what is no state dict with many kinds of error
-        raise ImportRefusedError(
-            path,
-            "holds more than tensors, or cannot be read; nothing of it was run. Save its "
-            f"state_dict() instead ({str(error).strip().splitlines()[0][:160]})",
-        ) from error
-    for key in ("state_dict", "model"):
-        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
-            loaded = loaded[key]
-    if not isinstance(loaded, dict) or not all(torch.is_tensor(one) for one in loaded.values()):
-        raise ImportRefusedError(path, "is no state dict of tensors")
-    tensors: dict[str, torch.Tensor] = loaded
-    for prefix in _PREFIXES:
-        if tensors and all(key.startswith(prefix) for key in tensors):
-            tensors = {key.removeprefix(prefix): one for key, one in tensors.items()}
-    return tensors

@@ -39,7 +39,7 @@ _ALLOW, _KILL, _TELL, _DENY = 0x7FFF0000, 0x80000000, 0x7FC00000, 0x00050000 | e
 _X32 = 0x40000000
 #: What libraries read of a system: code, time zone, processors, memory. No user's files.
 _SYSTEM = (
-    *("/usr", "/lib", "/lib64", "/opt", "/sys/devices/system", "/sys/fs/cgroup", "/proc/self"),
+    *("/usr", "/lib", "/lib64", "/sys/devices/system", "/sys/fs/cgroup", "/proc/self"),
     *("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/filesystems", "/proc/sys/vm"),
     *("/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/zero", "/dev/urandom"),
 )
@@ -91,7 +91,7 @@ def _landlock(library: ctypes.CDLL, writable: Path, readable: Iterable[str]) -> 
     if rules < 0:
         raise UnavailableError(f"Landlock: {os.strerror(ctypes.get_errno())}")
     inside = (_WRITE_FILE | _REMOVE_FILE | _MAKE_REG | _TRUNCATE | _READ_FOLDER) & handled
-    allowed = {path: _READ_FILE | _READ_FOLDER for path in readable}
+    allowed = dict.fromkeys(readable, _READ_FILE | _READ_FOLDER)
     allowed |= {str(writable): inside | _READ_FILE, "/dev/null": _WRITE_FILE | _READ_FILE}
     for path, access in allowed.items():
         try:

@@ -1,7 +1,8 @@
 """Makes a package of a source: classes, preprocessing, reference, measured tolerances."""
 
 import shutil
-import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,18 +10,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import ValidationError
 
 from wsi_pipeline import durable
+from wsi_pipeline.errors import PackageError
+from wsi_pipeline.importing.answers import describe_answers, probabilities_of
 from wsi_pipeline.importing.recognise import read_source
 from wsi_pipeline.importing.source import (
     IMAGENET,
     Floats,
-    Head,
     ImportRefusedError,
     ImportRequest,
     Source,
 )
-from wsi_pipeline.model.description import REFERENCE, ModelDescription, Precision
+from wsi_pipeline.model.conversion import convert_here, keep_conversions
+from wsi_pipeline.model.description import (
+    CARD,
+    REFERENCE,
+    ModelDescription,
+    Precision,
+    Preprocessing,
+)
 from wsi_pipeline.model.openvino_runtime import OpenVinoPredictor, cpu_precisions
 from wsi_pipeline.model.package import (
     MIN_REFERENCE_PATCHES,
@@ -31,7 +41,6 @@ from wsi_pipeline.model.package import (
 )
 from wsi_pipeline.model.predictor import predict_all
 from wsi_pipeline.model.preprocessing import Preparer
-from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
 from wsi_pipeline.synth import render_patches
 
 #: How near fp32 must come to the source's runtime.
@@ -40,8 +49,6 @@ _FP32 = 1e-4
 _SPARE, _MOST = 2.0, {"bf16": 0.05, "int8": 0.15}
 #: Where this machine cannot measure bf16; every machine that has it measures before using it.
 _UNMEASURED_BF16 = 0.05
-_POSITIVE = ("tumor", "tumour", "cancer", "malignant", "metasta", "carcinoma", "lymphocyte")
-_NEGATIVE = ("non", "not", "no ", "no_", "neg", "without")
 _KINDS = ("tumour", "normal", "border")
 _DRAWN_EACH, _SEED, _DRAWN_MPP = 8, 20_171, (0.25, 0.5, 1.0, 2.0)
 
@@ -64,7 +71,13 @@ class Imported:
 
 
 def import_model(
-    path: Path, request: ImportRequest, folder: Path, cache: Path, *, overwrite: bool = False
+    path: Path,
+    request: ImportRequest,
+    folder: Path,
+    cache: Path,
+    *,
+    overwrite: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Imported:
     """Make a package of a model in another program's form, whole or not at all.
 
@@ -74,28 +87,53 @@ def import_model(
         folder: Of the package.
         cache: For converted models.
         overwrite: Whether a package there may be replaced.
+        tell: Told what is being done.
 
     Raises:
-        ImportRefusedError: it cannot be imported as asked.
-        PackageError: the package does not run here as its source does.
+        ImportRefusedError: it cannot be imported as asked, or does not run here as its source does.
     """
     if folder.exists() and not overwrite:
         raise ImportRefusedError(folder, "already exists; pass --overwrite to replace it")
-    source, told = read_source(path, request), list[str]()
+    if request.card is not None and not request.card.is_file():
+        raise ImportRefusedError(request.card, "is no file; --card takes a text about the model")
+    tell("reading the model")
+    source = read_source(path, request)
+    told = list(source.guessed if request.resize else ())
     fields = _input(path, source, request, told)
     patches = _patches(request, fields["patch_px"], fields["mpp"])
-    with durable.replacing_folder(folder, replace=overwrite) as new:
+    with _named(path), durable.replacing_folder(folder, replace=overwrite) as new:
+        tell(f"{source.form} answers {len(patches)} patches with {source.runtime}")
         answers = source.answer(_inputs(fields, patches), new)
-        fields |= _classes(path, source, request, answers, told)
-        expected = _probabilities(fields, answers)
+        if len(answers) != len(patches):
+            raise ImportRefusedError(
+                path, f"answers {len(patches)} images with {list(answers.shape)} numbers"
+            )
+        fields |= describe_answers(path, source, request, answers, told)
+        expected = probabilities_of(path, fields, answers)
         write_npz(new / REFERENCE, patches=patches, probabilities=expected)
         for document in source.documents:
             shutil.copyfile(document, new / document.name)
-        difference, tolerance = _measured(path, new, fields, request)
+        if request.card is not None:
+            shutil.copyfile(request.card, new / CARD)
+        measured = write_description(new, fields)
+        convert_here(measured, cache)
+        difference, tolerance = _measured(path, measured, request, cache, tell)
         package = write_description(new, {**fields, "tolerance": tolerance})
-        admitted = RuntimeRequest("cpu", "fp32", cache)
-        load_predictor(package, admitted, threshold=0.5).close()
+        keep_conversions(measured, package, cache)
     return Imported(load_package(folder), source.form, difference, tuple(told))
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of a package name the source: the package is a draft, under a name of its own."""
+    try:
+        yield
+    except PackageError as error:
+        raise ImportRefusedError(path, error.cause) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ImportRefusedError(path, f"{place}: {first['msg']}") from error
 
 
 def _input(path: Path, source: Source, request: ImportRequest, told: list[str]) -> dict[str, Any]:
@@ -104,8 +142,11 @@ def _input(path: Path, source: Source, request: ImportRequest, told: list[str]) 
         raise ImportRefusedError(path, "does not say its resolution; pass --mpp (µm per px)")
     if patch_px is None:
         raise ImportRefusedError(path, "does not say the side of a patch; pass --patch-px")
-    steps = source.preprocessing.model_dump(mode="json")
-    if source.side is not None and source.preprocessing.side(patch_px) != source.side:
+    if mpp <= 0 or not np.isfinite(mpp):
+        raise ImportRefusedError(path, f"says {mpp} µm per px; pass --mpp")
+    steps = (source.preprocessing if request.resize else Preprocessing()).model_dump(mode="json")
+    fitting = Preprocessing.model_validate(steps).side(patch_px)
+    if request.resize and source.side is not None and fitting != source.side:
         steps["resize"] = {"px": source.side}
         told.append(f"patches are resized from {patch_px} to {source.side} px, bilinear")
     mean, std = request.mean or source.mean, request.std or source.std
@@ -114,7 +155,7 @@ def _input(path: Path, source: Source, request: ImportRequest, told: list[str]) 
         mean, std = mean or IMAGENET[0], std or IMAGENET[1]
     licence = request.licence or source.licence
     if licence is None:
-        told.append("it does not say its licence; pass --licence")
+        told.append("it does not say its licence; else pass --licence")
     return {
         "name": request.name,
         "version": "1",
@@ -124,8 +165,8 @@ def _input(path: Path, source: Source, request: ImportRequest, told: list[str]) 
         "mpp": mpp,
         "normalisation": {"mean": [255 * one for one in mean], "std": [255 * one for one in std]},
         "threshold": {"value": 0.5, "chosen": "by definition; not fitted"},
-        "training": {"data": f"not known here: imported from {path.name} ({source.form})"},
-        "licence": licence or "not stated by the source",
+        "training": {"data": f"not known here; imported from {path.name} ({source.form})"},
+        "licence": licence or "unknown: its source states none",
         "intended_use": "as its maker says; not judged here",
         "tolerance": {"fp32": 1.0, "bf16": 1.0, "int8": 1.0},
     }
@@ -169,94 +210,32 @@ def _inputs(fields: dict[str, Any], patches: NDArray[np.uint8]) -> Floats:
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
 
 
-def _classes(
-    path: Path, source: Source, request: ImportRequest, answers: Floats, told: list[str]
-) -> dict[str, Any]:
-    if not np.isfinite(answers).all():
-        raise ImportRefusedError(path, "answers with numbers that are not finite (NaN)")
-    count = 1 if answers.ndim == 1 else answers.shape[1]
-    names = request.classes or source.classes
-    if not names:
-        names = ("tumour",) if count == 1 else tuple(f"class-{one}" for one in range(count))
-        told.append(f"it does not name its classes: {', '.join(names)}; else pass --classes")
-    if count == 1 and len(names) == 1:
-        names = (f"not {names[0]}", names[0])
-    if len(names) != max(count, 2):
-        raise ImportRefusedError(
-            path, f"answers with {count} numbers and {len(names)} classes are named; pass --classes"
-        )
-    positive = request.positive or _guessed(names, told)
-    if positive not in names:
-        raise ImportRefusedError(path, f"has no class {positive!r}; it has {', '.join(names)}")
-    if count == 1 and positive != names[1]:
-        raise ImportRefusedError(path, f"its one number is the probability of {names[1]}")
-    head = request.head or _head(source, answers, told)
-    if count == 1 or (count == 2 and head == "softmax"):
-        task = "binary"
-    else:  # two ready probabilities have a plane each
-        task = "multilabel" if head == "sigmoid" else "multiclass"
-    return {"task": task, "classes": list(names), "positive": positive, "head": head}
-
-
-def _guessed(names: tuple[str, ...], told: list[str]) -> str:
-    low = {name: name.lower() for name in names}
-    likely = [
-        name
-        for name, text in low.items()
-        if any(word in text for word in _POSITIVE) and not text.startswith(_NEGATIVE)
-    ]
-    positive = likely[0] if likely else names[-1]
-    told.append(f"the class of interest is taken to be {positive}; else pass --positive")
-    return positive
-
-
-def _head(source: Source, answers: Floats, told: list[str]) -> Head:
-    rows = answers.reshape(len(answers), -1)
-    if source.head == "by number":
-        return "sigmoid" if rows.shape[1] == 1 else "softmax"
-    within = bool((rows >= 0).all() and (rows <= 1).all())
-    ready = within and (rows.shape[1] == 1 or np.allclose(rows.sum(1), 1, atol=1e-4))
-    head: Head = "none" if ready else "sigmoid" if rows.shape[1] == 1 else "softmax"
-    what = "probabilities" if ready else f"logits, whose {head} is taken"
-    told.append(f"its answers are taken to be {what}; else pass --head")
-    return head
-
-
-def _probabilities(fields: dict[str, Any], answers: Floats) -> Floats:
-    rows = answers.reshape(len(answers), -1).astype(np.float64)
-    if fields["head"] == "sigmoid":
-        rows = 1 / (1 + np.exp(-rows))
-    if fields["head"] == "softmax":
-        rows = np.exp(rows - rows.max(1, keepdims=True))
-        rows /= rows.sum(1, keepdims=True)
-    if fields["task"] == "binary":
-        column = fields["classes"].index(fields["positive"]) if rows.shape[1] == 2 else 0
-        rows = rows[:, column]
-    return rows.astype(np.float32)
-
-
 def _measured(
-    path: Path, folder: Path, fields: dict[str, Any], request: ImportRequest
+    path: Path,
+    package: ModelPackage,
+    request: ImportRequest,
+    cache: Path,
+    tell: Callable[[str], None],
 ) -> tuple[float, dict[Precision, float]]:
     """How far fp32 is from the source, and what is allowed to each precision."""
-    package = write_description(folder, fields)
-    with tempfile.TemporaryDirectory() as cache:
-        difference = _difference(package, "fp32", Path(cache))
-        if not difference <= _FP32:
-            raise ImportRefusedError(
-                path,
-                f"OpenVINO's probabilities differ from the source's by {difference:.3g}, more than "
-                f"{_FP32:g}; it is not imported",
-            )
-        tolerance: dict[Precision, float] = {"fp32": _FP32, "bf16": _UNMEASURED_BF16}
-        able: list[Precision] = [*(("bf16",) if "bf16" in cpu_precisions() else ())]
-        if request.int8:
-            able.append("int8")
-        for precision in able:
-            tolerance.pop(precision, None)
-            found = _difference(package, precision, Path(cache))
-            if _SPARE * found <= _MOST[precision]:
-                tolerance[precision] = round(max(_SPARE * found, 0.01), 4)
+    tell("fp32 is compared with the source")
+    difference = _difference(package, "fp32", cache)
+    if not difference <= _FP32:
+        raise ImportRefusedError(
+            path,
+            f"OpenVINO's probabilities differ from the source's by {difference:.3g}, more than "
+            f"{_FP32:g}; it is not imported",
+        )
+    tolerance: dict[Precision, float] = {"fp32": _FP32, "bf16": _UNMEASURED_BF16}
+    able: list[Precision] = [*(("bf16",) if "bf16" in cpu_precisions() else ())]
+    if request.int8:
+        able.append("int8")
+    for precision in able:
+        tell(f"{precision} is measured")
+        tolerance.pop(precision, None)
+        found = _difference(package, precision, cache)
+        if _SPARE * found <= _MOST[precision]:
+            tolerance[precision] = round(max(_SPARE * found, 0.01), 4)
     return difference, tolerance
 
 

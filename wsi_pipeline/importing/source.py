@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,9 @@ class ImportRequest:
         mean: Of the px, 0-1.
         std: Of the px, 0-1.
         licence: Of the model.
+        card: A text about the model that goes into the package.
+        resize: Whether patches are resized and cropped as the source says; else the network is
+            given them as they are cut.
         trust: Whether files that can run code may be loaded, confined.
         reference: A folder of images or an npz with ``patches``; None draws some.
         int8: Whether int8 is measured, and allowed where it is near.
@@ -64,6 +67,8 @@ class ImportRequest:
     mean: Triple | None = None
     std: Triple | None = None
     licence: str | None = None
+    card: Path | None = None
+    resize: bool = True
     trust: bool = False
     reference: Path | None = None
     int8: bool = True
@@ -78,7 +83,7 @@ class Source:
         runtime: What answers for it.
         answer: Given float32 NCHW as the network takes it and a folder, writes the package's
             network there and returns what the source's runtime answers in fp32.
-        side: Side in px of what the network takes; None where it takes any.
+        side: Side in px of what the network takes; None where it takes any, or does not say.
         architecture: For ``model.yaml``.
         preprocessing: Before the normalisation.
         patch_px: Side of a patch, where stated.
@@ -89,6 +94,7 @@ class Source:
         head: What its program makes of the answers, where that is known.
         documents: Card and licence, which are copied.
         licence: Where stated.
+        guessed: What was taken for the source's, for the user, a sentence each.
     """
 
     form: str
@@ -105,3 +111,34 @@ class Source:
     head: Literal["by number"] | None = None
     documents: tuple[Path, ...] = ()
     licence: str | None = None
+    guessed: tuple[str, ...] = ()
+
+
+def centre_of(resized: int, side: int, interpolation: str) -> Preprocessing:
+    """Resized, then the centre: the preprocessing of torchvision and timm for square images.
+
+    Args:
+        resized: Side in px after resizing; where it is smaller, black is added around it, as
+            torchvision's ``CenterCrop`` does.
+        side: Of the centre, px.
+        interpolation: As Pillow calls it.
+    """
+    steps: dict[str, Any] = {"resize": {"px": resized, "interpolation": interpolation}}
+    if resized < side:
+        steps["pad"] = side
+    return Preprocessing.model_validate(steps | {"crop": side})
+
+
+def check_trust(path: Path, what: str, *, trust: bool) -> None:
+    """Refuse a file that can run code, unless the user trusts it.
+
+    Args:
+        path: The file.
+        what: What it is, and what is done against that.
+        trust: What the user says.
+
+    Raises:
+        ImportRefusedError: the user does not trust it.
+    """
+    if not trust:
+        raise ImportRefusedError(path, f"is {what}; if you know who made it, pass --trust")

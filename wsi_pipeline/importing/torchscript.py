@@ -15,21 +15,12 @@ from wsi_pipeline.importing.confined_call import (
 from wsi_pipeline.importing.source import Floats, ImportRefusedError
 from wsi_pipeline.model.description import GRAPH, GRAPH_WEIGHTS
 
+#: Why it is refused without `--trust`.
+PROGRAM = (
+    "TorchScript, a program that runs when it is loaded (here once, without network and without "
+    "write access)"
+)
 _INPUTS, _OUTPUTS, _CONVERTED = "inputs.npy", "outputs.npy", "converted"
-
-
-def check_trust(path: Path, *, trust: bool) -> None:
-    """Refuse a file that can run code, unless the user trusts it.
-
-    Raises:
-        ImportRefusedError: the user does not say so.
-    """
-    if not trust:
-        raise ImportRefusedError(
-            path,
-            "is TorchScript, a program that runs when it is loaded; if you know who made it, pass "
-            "--trust, and it runs once without network and without write access",
-        )
 
 
 def answer_torchscript(
@@ -65,7 +56,8 @@ def answer_torchscript(
                 f"({error}); import it on another machine",
             ) from error
         except ConfinedCallError as error:
-            raise ImportRefusedError(path, f"TorchScript: it {error}") from error
+            remedy = "" if "denied" in str(error) else f"; it was given {inputs.shape[2]} px"
+            raise ImportRefusedError(path, f"TorchScript: it {error}{remedy}") from error
         if said["kind"] != "Tensor":
             raise ImportRefusedError(
                 path, f"answers with a {said['kind']}, not with one tensor; export it so"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from wsi_pipeline.importing.graph_file import save_graph
 from wsi_pipeline.model.openvino_library import ov
 
 INPUTS, OUTPUTS, NETWORK = "inputs.npy", "outputs.npy", "converted.xml"
@@ -33,7 +34,9 @@ def work(
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         begin()
-        module = torch.jit.load(arguments["file"], map_location="cpu").eval()  # type: ignore[no-untyped-call]  # torch types it not
+        module = torch.jit.load(arguments["file"], map_location="cpu")  # type: ignore[no-untyped-call]  # torch types it not
+        # In fp32 also where the weights are of half precision.
+        module = module.float().eval()
         answers = [module(one[None]) for one in inputs]
         end()
         if not all(torch.is_tensor(one) for one in answers):
@@ -49,8 +52,7 @@ def work(
 def _convert(module: Any, example: torch.Tensor, path: Path) -> str | None:
     try:
         model = ov.convert_model(module, example_input=example)
-        model.reshape([-1, *example.shape[1:]])
-        ov.save_model(model, path, compress_to_fp16=False)
+        save_graph(model, example.shape[2], path)
     except Exception as error:  # OpenVINO meets what it does not know with many kinds of error
         return (str(error).strip().splitlines() or [type(error).__name__])[0]
     return None

@@ -20,6 +20,8 @@ WEIGHTS = "weights.safetensors"
 REFERENCE = "reference.npz"
 #: A network that is an OpenVINO graph, and its weights; instead of `WEIGHTS`.
 GRAPH, GRAPH_WEIGHTS = "network.xml", "network.bin"
+#: A text about the model by whoever made it, where there is one.
+CARD = "README.md"
 
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
