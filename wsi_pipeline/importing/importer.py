@@ -133,7 +133,7 @@ def _named(path: Path) -> Iterator[None]:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise ImportRefusedError(path, f"{place}: {first['msg']}") from error
+        raise ImportRefusedError(path, f"{place}: {first['msg']}".lstrip(": ")) from error
 
 
 def _input(path: Path, source: Source, request: ImportRequest, told: list[str]) -> dict[str, Any]:

@@ -82,13 +82,13 @@ def read_wsinfer(folder: Path, facts: dict[str, Any], *, trust: bool, **stated: 
     order = [one.name for one in configuration.transform]
     if order not in _ORDERS:
         raise ImportRefusedError(path, f"transforms by {order}, an order that is not known here")
+    steps = Preprocessing()
+    if resize is not None:
+        steps, side = _resizing(path, resize)
     network = folder / NETWORK
     if not network.is_file():
         raise ImportRefusedError(folder, f"holds no {NETWORK}")
     check_trust(network, PROGRAM, trust=trust)
-    steps = Preprocessing()
-    if resize is not None:
-        steps, side = _resizing(path, resize)
     return Source(
         "WSInfer model",
         "torch.jit",
