@@ -143,6 +143,7 @@ def show(package: _Package, json: _Json = False) -> None:
         "figures": ", ".join(f"{k} {v:g}" for k, v in description.training.metrics.items()) or "–",
         "licence": description.licence,
         "intended use": description.intended_use,
+        "came with it": ", ".join(found.documents()) or "–",
     }
     for key, value in rows.items():
         table.add_row(key, value)

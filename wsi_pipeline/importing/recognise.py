@@ -9,9 +9,8 @@ from typing import Any
 from wsi_pipeline.importing.source import ImportRefusedError, ImportRequest, Source, check_trust
 from wsi_pipeline.importing.torchscript import PROGRAM, answer_torchscript
 from wsi_pipeline.importing.wsinfer_source import read_wsinfer
+from wsi_pipeline.model.description import CARD, DOCUMENTS
 
-#: Card and licence, as folders of models name them.
-_DOCUMENTS = ("README.md", "LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "NOTICE")
 #: The block of facts before a card, and the licence in it (Hugging Face's form).
 _FRONT = re.compile(r"\A---\n(.*?)^---", re.MULTILINE | re.DOTALL)
 _STATED_LICENCE = re.compile(r"^license:[ \t]*([^\s#]+)", re.MULTILINE)
@@ -103,10 +102,10 @@ def _folder(path: Path, request: ImportRequest) -> Source:
 
 
 def _documents(path: Path) -> dict[str, Any]:
-    documents = tuple(path / name for name in _DOCUMENTS if (path / name).is_file())
+    documents = tuple(path / name for name in DOCUMENTS if (path / name).is_file())
     licence = None
     for document in documents:
-        if document.name == "README.md":
+        if document.name == CARD:
             front = _FRONT.match(document.read_text(encoding="utf-8", errors="replace"))
             found = front and _STATED_LICENCE.search(front.group(1))
             licence = found.group(1).strip("\"'") if found else None

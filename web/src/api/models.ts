@@ -23,6 +23,8 @@ export interface Model {
   readonly synthetic: boolean;
   readonly intended_use: string;
   readonly licence: string;
+  /** A text by its maker; empty if none came with it. */
+  readonly card: string;
 }
 
 export async function listModels(signal?: AbortSignal): Promise<Model[]> {

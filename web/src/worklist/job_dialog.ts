@@ -175,6 +175,15 @@ function describe(model: Model): Node[] {
       model.synthetic ? h("span", { class: "badge warning" }, "Trained on synthetic tissue") : null,
     ),
     h("p", { class: "quiet" }, model.intended_use),
+    h("p", { class: "quiet" }, `Licence: ${model.licence}`),
+    model.card
+      ? h(
+          "details",
+          { class: "maker-card" },
+          h("summary", {}, "Card by its maker"),
+          h("pre", {}, model.card),
+        )
+      : null,
   ].filter((node) => node instanceof Node);
 }
 
