@@ -140,6 +140,20 @@ def steps(*first: Any, mean: Any = MEAN, std: Any = STD) -> Any:
     return transforms.Compose([*first, *last])
 
 
+def timm_steps(facts: dict[str, Any]) -> Any:
+    """timm's transform of a ``pretrained_cfg``."""
+    known = ("input_size", "mean", "std", "interpolation", "crop_pct")
+    given = {key: facts[key] for key in known} | {"input_size": tuple(facts["input_size"])}
+    data: Any = timm.data
+    return data.create_transform(**given)
+
+
+def usual_steps(module: torch.nn.Module) -> Any:
+    """timm's transform of a network that states no configuration of its own."""
+    data: Any = timm.data
+    return timm_steps(data.resolve_data_config(model=module))
+
+
 def answers(
     module: torch.nn.Module,
     patches: NDArray[np.uint8],

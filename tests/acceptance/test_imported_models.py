@@ -15,7 +15,6 @@ import numpy as np
 import openslide
 import pytest
 import safetensors.torch
-import timm
 import torch
 from acceptance_support import Wsi, assert_same_arrays
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from wsi_pipeline.stitch.result import Result
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(1200),
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning"),
 ]
 
@@ -58,13 +58,6 @@ def _softmax(module: torch.nn.Module, images: list[Image.Image], prepare: Any) -
     return torch.softmax(logits, 1).numpy()
 
 
-def _timm(**facts: Any) -> Any:
-    known = ("input_size", "mean", "std", "interpolation", "crop_pct")
-    given = {key: facts[key] for key in known} | {"input_size": tuple(facts["input_size"])}
-    create: Any = timm.data.create_transform
-    return create(**given)
-
-
 def _onnx(module: torch.nn.Module, folder: Path) -> tuple[Path, list[Any], Any]:
     path = foreign.onnx(module, folder / "net.onnx")
     return path, [*_STATED, *_NORMALISED], foreign.steps()
@@ -83,14 +76,12 @@ def _torchscript(module: torch.nn.Module, folder: Path) -> tuple[Path, list[Any]
 def _checkpoint(module: torch.nn.Module, folder: Path) -> tuple[Path, list[Any], Any]:
     path = folder / "best.safetensors"
     safetensors.torch.save_file(module.state_dict(), path)
-    resolve: Any = timm.data.resolve_data_config
-    prepare = _timm(**resolve(model=module))
-    return path, [*_STATED, "--architecture", foreign.NAME], prepare
+    return path, [*_STATED, "--architecture", foreign.NAME], foreign.usual_steps(module)
 
 
 def _hub(module: torch.nn.Module, folder: Path) -> tuple[Path, list[Any], Any]:
     path = foreign.hub_folder(module, folder / "hub")
-    return path, [*_STATED], _timm(**foreign.hub_configuration())
+    return path, [*_STATED], foreign.timm_steps(foreign.hub_configuration())
 
 
 @pytest.mark.usefixtures("confined")
@@ -104,7 +95,9 @@ def test_a_model_answers_as_where_it_came_from(
     module = foreign.of_timm(3) if make in (_checkpoint, _hub) else foreign.small(3)
     source, options, prepare = make(module, tmp_path)
     model = tmp_path / "model"
-    done = wsi("models", "import", source, "--name", "mine", "-o", model, *options, "--json")
+    done = wsi(
+        *("models", "import", source, "--name", "mine", "-o", model, *options, "--json"), limit=600
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["max_abs_difference"] <= 1e-4
     done = wsi(

@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 import pytest
 import safetensors.torch
-import timm
 import torch
 import torchvision
 from foreign_models_support import SIDE, answers, of_timm, small, steps
@@ -146,17 +145,10 @@ def test_hugging_face_folder(tmp_path: Path) -> None:
     assert about.architecture.name == f"timm/{foreign.NAME}"
     assert (about.positive, about.licence) == ("tumour", "cc-by-4.0")
     patches = colour_patches(5, SIDE, seed=5)
-    prepare = _timm(foreign.hub_configuration())
+    prepare = foreign.timm_steps(foreign.hub_configuration())
     assert_same(
         probabilities(package, patches, tmp_path), softmax(answers(module, patches, prepare))
     )
-
-
-def _timm(cfg: dict[str, Any]) -> Any:
-    known = ("input_size", "mean", "std", "interpolation", "crop_pct")
-    given = {key: cfg[key] for key in known} | {"input_size": tuple(cfg["input_size"])}
-    create: Any = timm.data.create_transform
-    return create(**given)
 
 
 @pytest.mark.slow
@@ -178,8 +170,7 @@ def test_timm_checkpoint(tmp_path: Path, form: str) -> None:
     done = imported(path, tmp_path, 160, architecture=foreign.NAME, mpp=0.5, trust=True)
     assert any("--no-resize" in told for told in done.told)
     patches = colour_patches(5, 160, seed=5)
-    model: Any = timm.data
-    prepare = _timm(model.resolve_data_config(model=module))
+    prepare = foreign.usual_steps(module)
     expected = softmax(answers(module, patches, prepare))[:, 1]
     assert_same(probabilities(done.package, patches, tmp_path), expected)
 
