@@ -157,7 +157,7 @@ def test_workers_and_kills_change_nothing(wsi: Wsi, cmu: Path, tmp_path: Path) -
     model = tmp_path / "model"
     done = wsi("models", "import", source, "--name", "mine", "-o", model, *options)
     assert done.returncode == 0, done.stderr
-    run = ("run", cmu, "--model", model, "--precision", "fp32", "--quiet", "--stride", 16)
+    run = ("run", cmu, "--model", model, "--precision", "fp32", "--quiet", "--stride", 32)
     name = "cmu-1-small-region.zarr"
     assert wsi(*run, "-o", tmp_path / "one", "--workers", 1).returncode == 0
     process = wsi.start(*run, "-o", tmp_path / "two", "--workers", 3)
