@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from wsi_pipeline.geometry import MPP_RANGE
+from wsi_pipeline.geometry import MPP_RANGE, GridKind
 
 #: What computes the probabilities; `model.runtime` has an entry for each but ``auto``.
 RuntimeChoice = Literal["auto", "openvino", "torch"]
@@ -23,6 +23,8 @@ class AnalysisSettings(BaseModel):
         mpp: µm per analysis px; None takes the package's.
         level: Pyramid level to analyse as it is; overrides ``mpp``.
         stride: Distance between tiles in analysis px; None takes the patch side.
+        grid: ``cover`` covers the whole slide; ``wsinfer`` takes that program's tiles and reads
+            them as it does.
         min_tissue: Least tissue fraction of a classified patch, 0-1.
         tissue: ``fast`` decides from a coarse level, ``exact`` reads every patch.
         slide_mpp: µm per level-0 px to believe instead of the file.
@@ -38,6 +40,7 @@ class AnalysisSettings(BaseModel):
     mpp: float | None = Field(default=None, gt=0, le=MPP_RANGE[1])
     level: int | None = Field(default=None, ge=0)
     stride: int | None = Field(default=None, ge=1)
+    grid: GridKind = "cover"
     min_tissue: float = Field(default=0.3, ge=0, le=1)
     tissue: Literal["fast", "exact"] = "fast"
     slide_mpp: float | None = Field(default=None, ge=MPP_RANGE[0], le=MPP_RANGE[1])
@@ -66,6 +69,8 @@ class AnalysisSettings(BaseModel):
             decisive["mpp"] = None
         elif self.mpp is None:
             decisive |= {"mpp": mpp, "level": level}
+        if self.grid == "cover":
+            del decisive["grid"]  # as in the fingerprints from before there was another
         decisive["stride"] = self.stride or stride
         decisive["threshold"] = self.threshold or threshold
         text = json.dumps({"revision": ANALYSIS_REVISION, **decisive}, sort_keys=True)

@@ -13,6 +13,7 @@ converts silently into another.
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 #: µm per px that a person may state. Finest: light microscopes resolve 0.2 µm (Abbe: 550 nm at an
 #: aperture of 1.4), which a quarter of that samples twice as densely as Nyquist asks for. Coarsest:
@@ -21,6 +22,11 @@ MPP_RANGE = (0.05, 250.0)
 #: Px whose sides differ by less than this share count as square: files state rounded numbers, and
 #: no label or patch moves by a px for it.
 SQUARE_TOLERANCE = 0.02
+
+
+#: Whose tiles: ``cover`` covers the whole slide; ``wsinfer`` are those of that program, which are
+#: whole px of level 0 and have their centre on the slide.
+GridKind = Literal["cover", "wsinfer"]
 
 
 @dataclass(frozen=True, slots=True)

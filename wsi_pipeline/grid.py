@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.geometry import NO_STRETCH, Mpp, PerAxis, Size
+from wsi_pipeline.geometry import NO_STRETCH, GridKind, Mpp, PerAxis, Size
 from wsi_pipeline.slide.info import SlideInfo
 from wsi_pipeline.slide.resolution import Resolution
 
@@ -37,6 +37,7 @@ class Grid:
         stride: Side of a cell in analysis px; at most ``patch``.
         mpp_0: µm per level-0 px.
         stretch: Level px along x and y that make a square px; 1 × 1 where they are square.
+        kind: Whose tiles they are.
     """
 
     level: int
@@ -47,6 +48,7 @@ class Grid:
     stride: int
     mpp_0: Mpp
     stretch: PerAxis = NO_STRETCH
+    kind: GridKind = "cover"
 
     def __post_init__(self) -> None:
         if not 1 <= self.stride <= self.patch:
@@ -129,6 +131,20 @@ class Grid:
         return _edges(self.size.height, self.cell_0.y / downsample, height)
 
     @property
+    def with_centre(self) -> NDArray[np.bool_]:
+        """Which cells' patches have their centre on the slide, ``(rows, columns)``.
+
+        The centre as WSInfer takes it: half a patch, rounded to a whole px, from its corner
+        (``wsinfer.patchlib.patch``, 0.6.1).
+        """
+        columns = np.arange(self.size.width) * self.step.x + round(self.patch_side.x / 2)
+        rows = np.arange(self.size.height) * self.step.y + round(self.patch_side.y / 2)
+        inside: NDArray[np.bool_] = (rows < self.level_size.height - _EPSILON)[:, None] & (
+            columns < self.level_size.width - _EPSILON
+        )
+        return inside
+
+    @property
     def reach(self) -> int:
         """How many cells to the right and below a patch covers the centres of, itself included.
 
@@ -151,7 +167,14 @@ def _edges(count: int, cell: float, length: int) -> NDArray[np.int64]:
     return edges
 
 
-def make_grid(info: SlideInfo, resolution: Resolution, *, patch: int, stride: int) -> Grid:
+def make_grid(
+    info: SlideInfo,
+    resolution: Resolution,
+    *,
+    patch: int,
+    stride: int,
+    kind: GridKind = "cover",
+) -> Grid:
     """The grid of a slide at a resolution.
 
     Raises:
@@ -167,4 +190,5 @@ def make_grid(info: SlideInfo, resolution: Resolution, *, patch: int, stride: in
         stride=stride,
         mpp_0=resolution.mpp_0,
         stretch=resolution.stretch,
+        kind=kind,
     )

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from api.access import Viewer
 from api.dependencies import Services
 from wsi_pipeline.classes import Task
+from wsi_pipeline.model.description import CARD
 from wsi_pipeline.model.package import ModelPackage
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
@@ -51,6 +52,9 @@ class ModelOut(BaseModel):
     ]
     intended_use: str
     licence: str
+    card: Annotated[
+        str, Field(description="Text about it by its maker; empty if none came with it")
+    ]
     architecture: Annotated[str, Field(description="The network")]
     calibration: Annotated[str, Field(description="How probabilities were calibrated")]
     training_data: Annotated[str, Field(description="As stated by its author")]
@@ -77,6 +81,7 @@ class ModelOut(BaseModel):
             notice=description.notice,
             intended_use=description.intended_use,
             licence=description.licence,
+            card=package.documents().get(CARD, ""),
             architecture=description.architecture.name,
             calibration=description.calibration.fitted,
             training_data=description.training.data,

@@ -11,6 +11,7 @@ OTHER: dict[str, Any] = {
     "mpp": 0.5,
     "level": 1,
     "stride": 100,
+    "grid": "wsinfer",
     "min_tissue": 0.4,
     "tissue": "exact",
     "slide_mpp": 0.5,
@@ -51,6 +52,12 @@ def test_what_is_left_to_the_package_counts_as_given() -> None:
 def test_a_package_by_level_differs_from_one_by_resolution() -> None:
     by_level = AnalysisSettings().fingerprint(mpp=None, level=1, stride=299, threshold=0.5)
     assert by_level != print_of()
+
+
+def test_the_usual_grid_is_in_no_fingerprint() -> None:
+    """Results from before there was another are still found."""
+    expected = "c3dabe095c1faf219349452641d4e8faddc6338cf16f9b557f2b255b1186952d"
+    assert print_of() == expected
 
 
 def test_a_new_revision_makes_old_results_others(monkeypatch: pytest.MonkeyPatch) -> None:

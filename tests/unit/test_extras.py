@@ -34,6 +34,7 @@ NEEDS = {
     "notebook": "inference",
     "demo": "inference",
     "training": "training",
+    "importing": "training",
     "service": "service",
     "storage": "service",
     "cli": "service",

@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": BASICS
     | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "metrics"},
     "demo": {"errors", "durable", "settings", "tissue", "model", "stitch", "synth"},
+    "importing": {"errors", "durable", "classes", "model", "synth"},
     "notebook": {
         "analysis_settings",
         "settings",
@@ -74,7 +75,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "pipeline",
         "batch",
     }
-    | {"export", "synth", "demo", "storage", "service", "client"}
+    | {"export", "synth", "demo", "importing", "storage", "service", "client"}
     | {"annotation", "cohort", "evaluation", "training"},
     # The package's own door, whose exports are imported when they are used.
     "__init__": {"notebook", "stitch"},
@@ -96,6 +97,7 @@ _WITH_TORCH += ("package", "session", "initial_weights")
 ONLY_IN = {
     "openslide": {"slide/openslide_reader.py"},
     "openvino": {"model/openvino_library.py"},
+    "onnxruntime": {"importing/onnx_source.py"},
     "nncf": {"model/conversion.py"},
     "torch": {
         "model/network.py",
@@ -104,11 +106,15 @@ ONLY_IN = {
         "model/conversion.py",
         "model/linear_probe.py",
         "demo/training.py",
+        "importing/checkpoint.py",
+        "importing/weights.py",
+        "importing/torchvision_source.py",
+        "importing/torchscript_child.py",
         "testing/kinds.py",
         "testing/models.py",
         *(f"training/{name}.py" for name in _WITH_TORCH),
     },
-    "torchvision": {"model/network.py", "training/initial_weights.py"},
+    "torchvision": {"importing/torchvision_source.py", "training/initial_weights.py"},
     "distributed": {"run/scheduler.py"},
     "dask": {"notebook.py", "run/scheduler.py"},
     "zarr": {"stitch/writer.py", "stitch/result.py", "export/archive.py"},

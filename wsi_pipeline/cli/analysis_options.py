@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.errors import UsageError
+from wsi_pipeline.geometry import GridKind
 
 #: The panel of the help they are in.
 WHERE = "Resolution and tiles"
@@ -30,6 +31,13 @@ StrideOption = Annotated[
     int | None,
     typer.Option(
         help="Distance between tiles in analysis px. [dim]\\[default: the patch's side][/]",
+        rich_help_panel=WHERE,
+    ),
+]
+GridOption = Annotated[
+    GridKind,
+    typer.Option(
+        help="Tiles: cover the whole slide, or are those of WSInfer, read as it reads them.",
         rich_help_panel=WHERE,
     ),
 ]

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from wsi_pipeline.analysis_settings import PrecisionChoice, RuntimeChoice
 from wsi_pipeline.cli.console import console
+from wsi_pipeline.cli.models_import import import_package
 from wsi_pipeline.demo import find_or_build
 from wsi_pipeline.errors import PackageError, UsageError
 from wsi_pipeline.export.destination import draft
@@ -151,6 +152,7 @@ def show(package: _Package, json: _Json = False) -> None:
         "figures": ", ".join(f"{k} {v:g}" for k, v in description.training.metrics.items()) or "–",
         "licence": description.licence,
         "intended use": description.intended_use,
+        "came with it": ", ".join(found.documents()) or "–",
     }
     for key, value in rows.items():
         table.add_row(key, value)
@@ -315,6 +317,9 @@ def pack(
         highlight=False,
         soft_wrap=True,
     )
+
+
+app.command("import")(import_package)
 
 
 def _find(package: str) -> ModelPackage:

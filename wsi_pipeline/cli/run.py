@@ -9,6 +9,7 @@ import typer
 from wsi_pipeline.analysis_settings import PrecisionChoice, RuntimeChoice
 from wsi_pipeline.cli.analysis_options import (
     WHERE,
+    GridOption,
     LevelOption,
     MppOption,
     SlideMppOption,
@@ -37,6 +38,7 @@ def run(
     mpp: MppOption = None,
     level: LevelOption = None,
     stride: StrideOption = None,
+    grid: GridOption = "cover",
     min_tissue: Annotated[
         float,
         typer.Option(help="Least share of tissue in a tile, 0-1.", rich_help_panel=WHERE),
@@ -127,6 +129,11 @@ def run(
 
         wsi run 'rois/*.png' -o results --model demo --slide-mpp 0.5
 
+    The tiles and numbers of WSInfer, of a model that was imported from there:
+
+        wsi run slide.svs -o results --model breast --grid wsinfer --precision fp32
+        wsi export results/slide.zarr wsinfer-csv
+
     In folders, files named NAME_mask.tiff are taken for masks, not slides, and PNG and JPEG files
     for pictures of slides: those are analysed where they are named or match a pattern.
 
@@ -136,6 +143,7 @@ def run(
         mpp=mpp,
         level=level,
         stride=stride,
+        grid=grid,
         min_tissue=min_tissue,
         tissue=tissue,
         slide_mpp=slide_mpp,

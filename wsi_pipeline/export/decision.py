@@ -197,4 +197,5 @@ def grid_of(result: Result) -> Grid:
         stride=grid.stride_px,
         mpp_0=result.mpp_0,
         stretch=grid.stretch,
+        kind=grid.kind,
     )

@@ -61,6 +61,12 @@ def _csv(result: Result, path: Path, options: ExportOptions) -> None:
     write_csv(result, path, threshold=options.threshold, overwrite=options.overwrite)
 
 
+def _wsinfer_csv(result: Result, path: Path, options: ExportOptions) -> None:
+    from wsi_pipeline.export.wsinfer_table import write_wsinfer_csv
+
+    write_wsinfer_csv(result, path, overwrite=options.overwrite)
+
+
 def _parquet(result: Result, path: Path, options: ExportOptions) -> None:
     from wsi_pipeline.export.table import write_parquet
 
@@ -93,6 +99,7 @@ FORMATS: dict[str, ExportFormat] = {
         ExportFormat("heatmap", ".heatmap.png", "PNG of the probability over the slide", _heatmap),
         ExportFormat("geojson", ".geojson", "outlines of every class for QuPath", _geojson),
         ExportFormat("csv", ".tiles.csv", "tile table", _csv),
+        ExportFormat("wsinfer-csv", ".csv", "tile table in WSInfer's columns", _wsinfer_csv),
         ExportFormat("parquet", ".tiles.parquet", "tile table", _parquet),
         ExportFormat("tiff", ".mask.tiff", "mask for ASAP, QuPath, OpenSlide", _tiff),
         ExportFormat("zip", f"{SUFFIX}.zip", "the whole result as one file", _zip),

@@ -47,6 +47,7 @@ td.number { text-align: right; padding-right: 0; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
 code { font: .85em/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace;
   overflow-wrap: anywhere; }
+pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; }
 .patches { display: grid; grid-template-columns: repeat(auto-fill, minmax(5.4rem, 1fr));
   gap: .8rem; }
 figure { margin: 0; }
@@ -96,6 +97,10 @@ def card(package: ModelPackage) -> str:
         _section("Network", _facts(network)),
         _section("Reference patches", _reference(package)),
         _section("Package", _files(package)),
+        *(
+            _section(f"{name}, as it came with the model", f"<pre>{escape(text)}</pre>")
+            for name, text in package.documents().items()
+        ),
     ]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

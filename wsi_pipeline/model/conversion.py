@@ -69,6 +69,25 @@ def carry_graph(package: ModelPackage, cache: Path) -> Path:
         return keep_graph(package, made)
 
 
+def convert_here(package: ModelPackage, cache: Path) -> None:
+    """Make the graph in this process, which has loaded torch anyway, so that no child has to.
+
+    Raises:
+        PackageError: its network cannot be built.
+    """
+    folder = _cache_folder(package, cache)
+    with _locked(folder):
+        if not (folder / _PLAIN).exists():
+            _save(_convert(package), folder / _PLAIN)
+
+
+def keep_conversions(earlier: ModelPackage, package: ModelPackage, cache: Path) -> None:
+    """Use what was converted of a package also for one that differs in its tolerances only."""
+    made, folder = _cache_folder(earlier, cache), _cache_folder(package, cache)
+    if made.is_dir() and not folder.exists():
+        made.rename(folder)
+
+
 def _in_child(package: ModelPackage, path: Path, batch: int | None) -> None:
     carried = None if batch is None else find_graph(package)
     complete = package.description.architecture.is_graph or carried is not None

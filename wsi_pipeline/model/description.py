@@ -21,6 +21,9 @@ WEIGHTS = "weights.safetensors"
 REFERENCE = "reference.npz"
 #: A network that is an OpenVINO graph, and its weights; instead of `WEIGHTS`.
 GRAPH, GRAPH_WEIGHTS = "network.xml", "network.bin"
+#: A text about the model by whoever made it, and the licence, where they came with it.
+CARD = "README.md"
+DOCUMENTS = (CARD, "LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "NOTICE")
 
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 

@@ -22,11 +22,13 @@ from pydantic import ValidationError
 
 from wsi_pipeline.classes import Classes
 from wsi_pipeline.errors import PackageError
-from wsi_pipeline.model.description import GRAPH, REFERENCE, WEIGHTS, ModelDescription
+from wsi_pipeline.model.description import DOCUMENTS, GRAPH, REFERENCE, WEIGHTS, ModelDescription
 
 DESCRIPTION = "model.yaml"
 CALIBRATION = "calibration.npz"
 MIN_REFERENCE_PATCHES = 16
+#: Characters that are shown of a text that came with a model.
+_MOST_TEXT = 40_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,15 @@ class ModelPackage:
         """
         with np.load(self.folder / REFERENCE, allow_pickle=False) as data:
             return data["patches"], data["probabilities"]
+
+    def documents(self) -> dict[str, str]:
+        """Texts that came with the model: its maker's card, its licence; by name, shortened."""
+        texts = {}
+        for name in DOCUMENTS:
+            if name in self.description.files:
+                with (self.folder / name).open(encoding="utf-8", errors="replace") as file:
+                    texts[name] = file.read(_MOST_TEXT)
+        return texts
 
     def calibration(self) -> NDArray[np.uint8]:
         """Patches ``(n, patch, patch, 3)`` RGB, of all kinds, to fit int8 ranges on."""

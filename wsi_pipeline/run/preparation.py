@@ -14,7 +14,12 @@ from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.slide import SlideInfo, SlideReader, open_slide
 from wsi_pipeline.slide.files import slide_files, slide_sha256
 from wsi_pipeline.slide.probe import Probe, probe
-from wsi_pipeline.slide.resolution import Resolution, choose_resolution, slide_mpp
+from wsi_pipeline.slide.resolution import (
+    Resolution,
+    choose_resolution,
+    slide_mpp,
+    whole_px_resolution,
+)
 from wsi_pipeline.tiles.plan import Plan, make_plan
 from wsi_pipeline.tissue.overview import check_brightfield
 
@@ -78,15 +83,26 @@ def resolve_grid(
         SlideMetadataError: the slide does not allow what is asked.
     """
     description = package.description
-    level = analysis.level
-    if level is None and analysis.mpp is None:
-        level = description.level
-    resolution = choose_resolution(
-        info, mpp=analysis.mpp or description.mpp, level=level, override=analysis.slide_mpp
-    )
-    stride = analysis.stride or description.patch_px
+    stride, mpp = analysis.stride or description.patch_px, analysis.mpp or description.mpp
+    if analysis.grid == "wsinfer":
+        if analysis.level is not None or mpp is None or stride != description.patch_px:
+            raise SlideMetadataError(
+                info.path,
+                "the grid of WSInfer needs µm per px and tiles side by side: leave out --level and "
+                "--stride, and give --mpp where the model states none",
+            )
+        resolution = whole_px_resolution(
+            info, mpp=mpp, patch=description.patch_px, override=analysis.slide_mpp
+        )
+    else:
+        level = analysis.level
+        if level is None and analysis.mpp is None:
+            level = description.level
+        resolution = choose_resolution(info, mpp=mpp, level=level, override=analysis.slide_mpp)
     try:
-        grid = make_grid(info, resolution, patch=description.patch_px, stride=stride)
+        grid = make_grid(
+            info, resolution, patch=description.patch_px, stride=stride, kind=analysis.grid
+        )
     except UsageError as error:
         raise SlideMetadataError(info.path, str(error)) from error
     return resolution, grid

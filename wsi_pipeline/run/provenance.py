@@ -138,6 +138,7 @@ def _grid(prepared: Preparation) -> GridRecord:
         patch_px_0=grid.patch_0.x,
         patch_height_px_0=grid.patch_0.y,
         mpp=prepared.resolution.mpp,
+        kind=grid.kind,
     )
 
 

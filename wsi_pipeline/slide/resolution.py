@@ -131,6 +131,31 @@ def choose_resolution(
     return Resolution(source, scale, mpp_0, Mpp(mpp, mpp), mpp_0.stretch, warnings)
 
 
+def whole_px_resolution(
+    info: SlideInfo, *, mpp: float, patch: int, override: float | None = None
+) -> Resolution:
+    """Level 0, at the scale that makes a patch a whole number of its px, as WSInfer does.
+
+    That program takes ``round(patch × mpp / µm per px)``, of the mean of both axes, and does not
+    make px square (``wsinfer.patchlib``, 0.6.1).
+
+    Args:
+        info: The slide.
+        mpp: Wanted µm per analysis px.
+        patch: Side of a patch in analysis px.
+        override: µm per level-0 px to believe instead of the file.
+
+    Raises:
+        SlideMetadataError: the resolution is unknown or implausible, or a patch is no px.
+    """
+    mpp_0, warnings = slide_mpp(info, override)
+    side = round(patch * mpp / mpp_0.mean)
+    if side < 1 or side / patch * MAX_ENLARGEMENT < 1:
+        raise SlideMetadataError(info.path, _too_coarse(mpp_0.mean, mpp, override))
+    scale = side / patch
+    return Resolution(0, scale, mpp_0, mpp_0.scaled(scale), NO_STRETCH, warnings)
+
+
 def _as_it_is(info: SlideInfo, level: int, mpp_0: Mpp, warnings: tuple[str, ...]) -> Resolution:
     """A level whose px are only made square, where they are not."""
     actual = mpp_0.squared().scaled(info.levels[level].downsample)

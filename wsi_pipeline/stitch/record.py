@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from wsi_pipeline.classes import TUMOUR_OR_NORMAL, Classes
 from wsi_pipeline.errors import ResultError
-from wsi_pipeline.geometry import NO_STRETCH, Mpp, PerAxis, Size
+from wsi_pipeline.geometry import NO_STRETCH, GridKind, Mpp, PerAxis, Size
 from wsi_pipeline.notice import notice_of
 
 _Value = TypeVar("_Value")
@@ -120,6 +120,7 @@ class GridRecord:
         patch_px_0: Width of a patch in level-0 px.
         patch_height_px_0: Its height; None in results older than it: the same.
         mpp: µm per analysis px.
+        kind: Whose tiles: ``cover`` or ``wsinfer``.
     """
 
     columns: int
@@ -133,6 +134,7 @@ class GridRecord:
     patch_px_0: float
     patch_height_px_0: float | None = None
     mpp: Mpp
+    kind: GridKind = "cover"
 
     @property
     def cell_0(self) -> PerAxis:

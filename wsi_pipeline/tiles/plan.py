@@ -116,6 +116,8 @@ def make_plan(
         unsettled = ~keep & (tiles.at_most >= min_tissue)
         if exact:
             keep, unsettled = keep & False, keep | True
+    if grid.kind == "wsinfer":
+        keep, unsettled = keep & grid.with_centre, unsettled & grid.with_centre
     settle = _in_order(grid, unsettled)
     own = _own_shares(reader, grid, settle, threads, progress, emptiness=level is None)
     columns, rows = settle[:, 0], settle[:, 1]

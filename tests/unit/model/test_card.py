@@ -98,3 +98,17 @@ def test_a_card_of_several_classes(kinds_package: ModelPackage) -> None:
         "with their probabilities of tumour",
     ):
         assert words in said, words
+
+
+def test_what_came_with_the_model_is_shown_as_text(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    make_stub_package(folder)
+    (folder / "README.md").write_text("# Mine <script>alert(1)</script>\n")
+    (folder / "LICENSE").write_text("do what you want\n")
+    package = make_stub_package(folder)
+    assert list(package.documents()) == ["README.md", "LICENSE"]
+    page = _Page(card(package))
+    text = " ".join(page.text)
+    assert "# Mine <script>alert(1)</script>" in text
+    assert "do what you want" in text
+    assert "script" not in page.tags

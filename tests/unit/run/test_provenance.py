@@ -49,6 +49,7 @@ KEYS = {
         "patch_px_0": {},
         "patch_height_px_0": {},
         "mpp": {"x": {}, "y": {}},
+        "kind": {},
     },
     "runtime": {"runtime": {}, "device": {}, "precision": {}},
     "software": None,

@@ -33,6 +33,8 @@ export interface Model {
   readonly calibration: string;
   /** Measurements stated by its author. */
   readonly metrics: Readonly<Record<string, number>>;
+  /** A text by its maker; empty if none came with it. */
+  readonly card: string;
 }
 
 export async function listModels(signal?: AbortSignal): Promise<Model[]> {

@@ -216,6 +216,14 @@ function describe(model: Model): Node[] {
         ...cardOf(model).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
       ),
     ),
+    model.card
+      ? h(
+          "details",
+          { class: "maker-card" },
+          h("summary", {}, "Card by its maker"),
+          h("pre", {}, model.card),
+        )
+      : null,
   ].filter((node) => node instanceof Node);
 }
 

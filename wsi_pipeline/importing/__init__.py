@@ -1,0 +1,1 @@
+"""Import: models in the forms other programs keep them in become model packages."""
