@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "demo": {"errors", "durable", "settings", "tissue", "model", "stitch", "synth"},
     "importing": {"errors", "durable", "classes", "model", "synth"},
     "notebook": {
+        "errors",
         "analysis_settings",
         "settings",
         "slide",
@@ -107,6 +108,7 @@ ONLY_IN = {
         "importing/checkpoint.py",
         "importing/torchscript_child.py",
         "testing/kinds.py",
+        "testing/maps.py",
         "testing/models.py",
         *(f"training/{name}.py" for name in _WITH_TORCH),
     },

@@ -89,6 +89,24 @@ class Preprocessing(_Frozen):
         return min(side, self.crop or side)
 
 
+class MapOutput(_Frozen):
+    """A map that a network answers with: what of its input each number is for.
+
+    Px are of the network's input, after the preprocessing.
+
+    Attributes:
+        stride_px: Px of the input for each px of the map, along each axis.
+        margin_px: Px at each side of the input whose answers are thrown away, because the network
+            sees padding there.
+        pool: Px of the map along each axis whose mean is a cell of the result: makes large slides
+            fit into memory.
+    """
+
+    stride_px: int = Field(gt=0, le=4096)
+    margin_px: int = Field(ge=0, le=2048)
+    pool: int = Field(default=1, gt=0, le=4096)
+
+
 class Normalisation(_Frozen):
     """Per-channel ``(value - mean) / std`` on RGB values 0-255."""
 
@@ -179,6 +197,10 @@ class ModelDescription(_Frozen):
     positive: str = "tumour"
     #: What makes probabilities of the network's answers; ``none`` where they are probabilities.
     head: Literal["sigmoid", "softmax", "none"] | None = None
+    #: Whether the network answers with a number for each class, or with a map of each,
+    output: Literal["classes", "map"] = "classes"
+    #: which is this.
+    map: MapOutput | None = None
     #: Side of the square that is cut from the slide.
     patch_px: int = Field(gt=0, le=4096)
     preprocessing: Preprocessing = Preprocessing()
@@ -206,6 +228,7 @@ class ModelDescription(_Frozen):
             raise ValueError("a softmax makes classes exclude one another; multilabel ones do not")
         if self.activation == "sigmoid" and classes.task == "multiclass":
             raise ValueError("classes that exclude one another need the head softmax, or none")
+        self._check_map()
         network = {GRAPH, GRAPH_WEIGHTS} if self.architecture.is_graph else {WEIGHTS}
         missing = {*network, REFERENCE} - set(self.files)
         if missing:
@@ -213,6 +236,29 @@ class ModelDescription(_Frozen):
         if "fp32" not in self.tolerance:
             raise ValueError("no tolerance for fp32")
         return self
+
+    def _check_map(self) -> None:
+        if (self.output == "map") != (self.map is not None):
+            raise ValueError(
+                "output: map needs stride_px and margin_px under map, others have none"
+            )
+        if self.map is None:
+            return
+        if not self.architecture.is_graph:
+            raise ValueError("only a network that is a graph can answer with a map; import it")
+        if self.preprocessing.pad is not None or self.preprocessing.crop is not None:
+            raise ValueError("a map's place is lost by pad and crop; choose another patch_px")
+        kept = self.input_px - 2 * self.map.margin_px
+        side = self.map.stride_px * self.map.pool
+        if kept < side or kept % side:
+            raise ValueError(
+                f"{self.input_px} px less two margins of {self.map.margin_px} px are no multiple "
+                f"of {side} px (stride_px times pool); choose another patch_px"
+            )
+        if any(self.patch_px * length % self.input_px for length in (side, self.map.margin_px)):
+            raise ValueError(
+                "resized by no whole number of px for each cell; choose another resize"
+            )
 
     @property
     def classification(self) -> Classes:
@@ -230,6 +276,31 @@ class ModelDescription(_Frozen):
         if self.task == "binary":
             return 2 if self.activation == "softmax" else 1
         return len(self.classes)
+
+    @property
+    def cell_px(self) -> int | None:
+        """Side in px of the patch of what a number of the map is for; None where there is none."""
+        if self.map is None:
+            return None
+        return self.map.stride_px * self.map.pool * self.patch_px // self.input_px
+
+    @property
+    def margin_px(self) -> int:
+        """Px at each side of the patch that are read for their neighbours only."""
+        return 0 if self.map is None else self.map.margin_px * self.patch_px // self.input_px
+
+    @property
+    def tile_px(self) -> int:
+        """Side of the part of a patch that is answered for, in px of the patch."""
+        return self.patch_px - 2 * self.margin_px
+
+    @property
+    def answer(self) -> tuple[int, ...]:
+        """Shape of the answer for one patch: of the classes, then rows and columns of a map."""
+        shape = self.classification.shape
+        if self.cell_px is None:
+            return shape
+        return (*shape, self.tile_px // self.cell_px, self.tile_px // self.cell_px)
 
     @property
     def input_px(self) -> int:

@@ -1,5 +1,7 @@
 """Packages whose network is an OpenVINO graph: normalisation before it, the head behind it."""
 
+from typing import Any
+
 import numpy as np
 
 from wsi_pipeline.errors import PackageError
@@ -14,7 +16,7 @@ def complete_graph(package: ModelPackage) -> ov.Model:
 
     Returns:
         A model that takes uint8 NHWC in any number and answers probabilities: ``(n,)`` for a
-        binary model, else ``(n, classes)``.
+        binary model, else ``(n, classes)``; of maps with two more axes, rows and columns.
 
     Raises:
         PackageError: the graph takes or answers something else than the description says.
@@ -27,12 +29,8 @@ def complete_graph(package: ModelPackage) -> ov.Model:
         answer = model.output(0).get_node().input_value(0)
     except RuntimeError as error:
         raise PackageError(package.folder, f"its graph cannot be used: {error}") from error
-    if (
-        answer.get_partial_shape().rank.is_dynamic
-        or answer.get_partial_shape().rank.get_length() > 2
-    ):
-        raise PackageError(package.folder, "its graph does not answer one row for each patch")
-    value = operations.reshape(answer, np.array([-1, about.units]), special_zero=False)
+    inside = None if about.map is None else _inside_margins(package, answer)
+    value = _rows(package, answer) if inside is None else answer
     classes, temperature = about.classification, about.calibration.temperature
     if about.activation != "none" and temperature != 1:
         value = operations.divide(value, np.float32(temperature))
@@ -40,6 +38,11 @@ def complete_graph(package: ModelPackage) -> ov.Model:
         value = operations.sigmoid(value)
     if about.activation == "softmax":
         value = operations.softmax(value, axis=1)
+    if about.map is not None and inside is not None:
+        first, last = (np.array([end, end]) for end in (inside.start, inside.stop))
+        value = operations.slice(value, first, last, np.array([1, 1]), np.array([2, 3]))
+        side = [about.map.pool] * 2
+        value = operations.avg_pool(value, side, [0, 0], [0, 0], side, exclude_pad=True)
     if classes.task == "binary":
         column = classes.names.index(classes.positive) if about.units == 2 else 0
         value = operations.gather(value, np.int64(column), np.int64(1))
@@ -50,3 +53,33 @@ def complete_graph(package: ModelPackage) -> ov.Model:
     given = steps.input().preprocess().convert_element_type(ov.Type.f32)
     given.mean(list(about.normalisation.mean)).scale(list(about.normalisation.std))
     return steps.build()
+
+
+def _rows(package: ModelPackage, answer: Any) -> Any:
+    """One row for each patch."""
+    rank = answer.get_partial_shape().rank
+    if rank.is_dynamic or rank.get_length() > 2:
+        raise PackageError(package.folder, "its graph does not answer one row for each patch")
+    return operations.reshape(answer, np.array([-1, package.description.units]), special_zero=False)
+
+
+def _inside_margins(package: ModelPackage, answer: Any) -> slice:
+    """The rows and columns of a map that lie inside the margins."""
+    about, shape = package.description, answer.get_partial_shape()
+    assert about.map is not None  # asked before
+    stride, margin = about.map.stride_px, about.map.margin_px
+    known = [] if shape.rank.is_dynamic else list(shape)[1:]
+    if len(known) != 3 or any(one.is_dynamic for one in known):
+        raise PackageError(package.folder, "its graph does not answer one map for each patch")
+    units, height, width = (one.get_length() for one in known)
+    # Without padding of its own a network answers for the middle of its input only.
+    lost = about.input_px - height * stride
+    cut = margin - lost // 2
+    if (units, height) != (about.units, width) or lost < 0 or lost % 2 or cut < 0 or cut % stride:
+        raise PackageError(
+            package.folder,
+            f"its graph answers with {units} planes of {height} × {width} for {about.input_px} px, "
+            f"which does not fit {about.units} planes, a stride of {stride} px and a margin of "
+            f"{margin} px; correct model.yaml",
+        )
+    return slice(cut // stride, height - cut // stride)

@@ -188,14 +188,17 @@ def _cascade(
     device: str,
     threshold: float,
 ) -> Predictor:
-    """Every admitted precision the package tolerates, then fp32; fp32 alone if none is admitted."""
+    """Every admitted precision the package tolerates, then fp32; fp32 alone if none is admitted.
+
+    Of maps fp32 alone: most tiles of tissue have px near the threshold and would be asked again.
+    """
     stages: list[Stage] = []
 
     def load(precision: Precision) -> Predictor:
         batch = runtime.refine_batch if stages else None
         return runtime.load(package, request, device, precision, batch)
 
-    for precision in runtime.precisions():
+    for precision in runtime.precisions() if package.description.map is None else ():
         if precision not in package.description.tolerance:
             continue
         predictor = load(precision)

@@ -1,5 +1,6 @@
 """Everything that is settled about an analysis before its first tile is classified."""
 
+import math
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +10,7 @@ from pathlib import Path
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.errors import SlideMetadataError, UsageError
 from wsi_pipeline.geometry import Mpp
-from wsi_pipeline.grid import Grid, make_grid
+from wsi_pipeline.grid import MAX_CELLS, Grid, make_grid
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.slide import SlideInfo, SlideReader, open_slide
 from wsi_pipeline.slide.files import slide_files, slide_sha256
@@ -84,12 +85,36 @@ def resolve_grid(
     resolution = choose_resolution(
         info, mpp=analysis.mpp or description.mpp, level=level, override=analysis.slide_mpp
     )
-    stride = analysis.stride or description.patch_px
     try:
-        grid = make_grid(info, resolution, patch=description.patch_px, stride=stride)
+        grid = make_grid(
+            info,
+            resolution,
+            patch=description.tile_px,
+            stride=analysis.stride or description.tile_px,
+            cell=description.cell_px,
+            margin=description.margin_px,
+        )
+        if description.map is not None:
+            _check_memory(grid, len(package.classes.planes), description.map.pool)
     except UsageError as error:
         raise SlideMetadataError(info.path, str(error)) from error
     return resolution, grid
+
+
+def _check_memory(grid: Grid, planes: int, pool: int) -> None:
+    """Refuse a map that stitching could not hold.
+
+    Raises:
+        UsageError: it is too large.
+    """
+    size, values = grid.cells.size, grid.cells.size.area * planes
+    if values > MAX_CELLS:
+        fewer = math.ceil(math.sqrt(values / MAX_CELLS))
+        raise UsageError(
+            f"a map of {size} cells for {planes} classes is more than {MAX_CELLS:,} numbers; make "
+            f"its cells larger: import the model with --pool {pool * fewer} (map.pool in "
+            "model.yaml), or choose a coarser resolution"
+        )
 
 
 def check_slide(

@@ -29,12 +29,12 @@ def test_cells_are_the_means_of_the_patches_over_their_centres(
     seed: int, patch: int, data: st.DataObject
 ) -> None:
     stride = data.draw(st.integers(max(1, patch // 4), patch))
-    grid = Grid(0, Size(7 * stride - 1, 6 * stride), 1.0, 1.0, patch, stride, Mpp(1, 1))
+    grid = Grid(0, Size(max(7, 7 * stride - 1), 6 * stride), 1.0, 1.0, patch, stride, Mpp(1, 1))
     rng = np.random.default_rng(seed)
     plan = plan_of(rng.random((6, 7)) < 0.6, grid)
     probabilities = rng.random(len(plan)).astype(np.float32)
     probabilities[rng.random(len(plan)) < 0.2] = np.nan
-    cells = stitch_cells(plan, probabilities)
+    cells = stitch_cells(plan, [(plan.cells, probabilities)])
     for row in range(6):
         for column in range(7):
             x, y = (column + 0.5) * stride, (row + 0.5) * stride
@@ -62,7 +62,10 @@ def test_the_outcome_does_not_depend_on_the_order_of_the_plan(seed: int) -> None
     probabilities = rng.random(len(plan)).astype(np.float32)
     order = rng.permutation(len(plan))
     shuffled = Plan(grid, plan.cells[order], plan.tissue, plan.coverage, 0, plan.unreadable)
-    one, other = stitch_cells(plan, probabilities), stitch_cells(shuffled, probabilities[order])
+    one, other = (
+        stitch_cells(plan, [(plan.cells, probabilities)]),
+        stitch_cells(shuffled, [(shuffled.cells, probabilities[order])]),
+    )
     assert one.probability.tobytes() == other.probability.tobytes()
 
 
