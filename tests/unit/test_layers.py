@@ -96,7 +96,7 @@ _WITH_TORCH += ("package", "session", "initial_weights")
 ONLY_IN = {
     "openslide": {"slide/openslide_reader.py"},
     "openvino": {"model/openvino_library.py"},
-    "onnxruntime": {"importing/onnx_source.py"},
+    "onnxruntime": {"importing/onnx_source.py", "model/onnx_runtime.py"},
     "nncf": {"model/conversion.py"},
     "torch": {
         "model/network.py",

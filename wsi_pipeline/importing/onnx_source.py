@@ -7,8 +7,8 @@ import onnx
 import onnxruntime  # type: ignore[import-untyped]  # it has no types
 
 from wsi_pipeline.importing.source import Floats, ImportRefusedError, Source
-from wsi_pipeline.importing.torchscript import dense
-from wsi_pipeline.model.description import GRAPH
+from wsi_pipeline.importing.torchscript import unknown_shape
+from wsi_pipeline.model.description import GRAPH, ONNX
 from wsi_pipeline.model.openvino_library import ov
 
 
@@ -49,7 +49,13 @@ def read_onnx(path: Path) -> Source:
         _save(path, folder, inputs.shape[2])
         return _checked(path, found)
 
-    return Source("ONNX", f"onnxruntime {onnxruntime.__version__}", answer, side=side)
+    runtime = f"onnxruntime {onnxruntime.__version__}"
+    return Source("ONNX", runtime, answer, side=side, keep=lambda folder: _keep(path, folder))
+
+
+def _keep(path: Path, folder: Path) -> None:
+    """The file as a package's network, with what it keeps beside it inside."""
+    onnx.save_model(onnx.load_model(str(path)), str(folder / ONNX))
 
 
 def read_ir(path: Path) -> Source:
@@ -99,6 +105,6 @@ def _save(path: Path, folder: Path, side: int) -> None:
 
 
 def _checked(path: Path, found: Floats) -> Floats:
-    if found.ndim > 2:
-        raise ImportRefusedError(path, dense(list(found.shape)))
+    if found.ndim not in (1, 2, 4):
+        raise ImportRefusedError(path, unknown_shape(list(found.shape)))
     return found.astype(np.float32)

@@ -52,6 +52,9 @@ class ImportRequest:
         trust: Whether files that can run code may be loaded, confined.
         reference: A folder of images or an npz with ``patches``; None draws some.
         int8: Whether int8 is measured, and allowed where it is near.
+        stride: Of a map, px of the input for each px of it.
+        margin: Of a map, px at each side of the input whose answers are thrown away.
+        pool: Of a map, px along each axis whose mean is a cell.
     """
 
     name: str
@@ -67,6 +70,9 @@ class ImportRequest:
     trust: bool = False
     reference: Path | None = None
     int8: bool = True
+    stride: int | None = None
+    margin: int | None = None
+    pool: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,8 @@ class Source:
         head: What its program makes of the answers, where that is known.
         documents: Card and licence, which are copied.
         licence: Where stated.
+        keep: Writes the network as its own runtime takes it, as architecture ``onnx``, for when
+            OpenVINO does not compute it near enough.
     """
 
     form: str
@@ -105,3 +113,4 @@ class Source:
     head: Literal["by number"] | None = None
     documents: tuple[Path, ...] = ()
     licence: str | None = None
+    keep: Callable[[Path], None] | None = None

@@ -20,6 +20,10 @@ WEIGHTS = "weights.safetensors"
 REFERENCE = "reference.npz"
 #: A network that is an OpenVINO graph, and its weights; instead of `WEIGHTS`.
 GRAPH, GRAPH_WEIGHTS = "network.xml", "network.bin"
+#: A network that ONNX Runtime computes.
+ONNX = "network.onnx"
+#: What a package keeps its network in.
+_NETWORK_FILES = {"graph": (GRAPH, GRAPH_WEIGHTS), "onnx": (ONNX,), "weights": (WEIGHTS,)}
 
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
@@ -32,7 +36,8 @@ class Architecture(_Frozen):
     """The network: the name of its trunk and what this project puts behind it.
 
     Attributes:
-        name: ``graph`` for a network that is an OpenVINO graph; ``baseline`` or ``vgg16`` for this
+        name: ``graph`` for a network that is an OpenVINO graph, ``onnx`` for one that is an ONNX
+            file; ``baseline`` or ``vgg16`` for this
             project's own; else a name of timm's, of which ``timm/NAME`` is the longer form.
         pooling: Global pooling: ``network`` leaves it as the network has it.
         dropout: Share of the pooled features, in training.
@@ -51,9 +56,9 @@ class Architecture(_Frozen):
         return given
 
     @property
-    def is_graph(self) -> bool:
-        """Whether the package holds the network as an OpenVINO graph."""
-        return self.name == "graph"
+    def kind(self) -> Literal["graph", "onnx", "weights"]:
+        """What the package holds the network as: an OpenVINO graph, an ONNX file, or weights."""
+        return self.name if self.name in ("graph", "onnx") else "weights"  # type: ignore[return-value]  # the names are of the kinds
 
 
 class Resize(_Frozen):
@@ -229,8 +234,7 @@ class ModelDescription(_Frozen):
         if self.activation == "sigmoid" and classes.task == "multiclass":
             raise ValueError("classes that exclude one another need the head softmax, or none")
         self._check_map()
-        network = {GRAPH, GRAPH_WEIGHTS} if self.architecture.is_graph else {WEIGHTS}
-        missing = {*network, REFERENCE} - set(self.files)
+        missing = {*_NETWORK_FILES[self.architecture.kind], REFERENCE} - set(self.files)
         if missing:
             raise ValueError(f"no SHA-256 for {', '.join(sorted(missing))}")
         if "fp32" not in self.tolerance:
@@ -244,8 +248,8 @@ class ModelDescription(_Frozen):
             )
         if self.map is None:
             return
-        if not self.architecture.is_graph:
-            raise ValueError("only a network that is a graph can answer with a map; import it")
+        if self.architecture.kind == "weights":
+            raise ValueError("only a graph or an ONNX file can answer with a map; import it")
         if self.preprocessing.pad is not None or self.preprocessing.crop is not None:
             raise ValueError("a map's place is lost by pad and crop; choose another patch_px")
         kept = self.input_px - 2 * self.map.margin_px
@@ -276,6 +280,11 @@ class ModelDescription(_Frozen):
         if self.task == "binary":
             return 2 if self.activation == "softmax" else 1
         return len(self.classes)
+
+    @property
+    def network_file(self) -> str:
+        """What the package holds the network in, or its weights."""
+        return _NETWORK_FILES[self.architecture.kind][0]
 
     @property
     def cell_px(self) -> int | None:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from wsi_pipeline.errors import PackageError
+from wsi_pipeline.model.head import inside_margins
 from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.model.package import ModelPackage
 
@@ -66,20 +67,13 @@ def _rows(package: ModelPackage, answer: Any) -> Any:
 def _inside_margins(package: ModelPackage, answer: Any) -> slice:
     """The rows and columns of a map that lie inside the margins."""
     about, shape = package.description, answer.get_partial_shape()
-    assert about.map is not None  # asked before
-    stride, margin = about.map.stride_px, about.map.margin_px
     known = [] if shape.rank.is_dynamic else list(shape)[1:]
     if len(known) != 3 or any(one.is_dynamic for one in known):
         raise PackageError(package.folder, "its graph does not answer one map for each patch")
-    units, height, width = (one.get_length() for one in known)
-    # Without padding of its own a network answers for the middle of its input only.
-    lost = about.input_px - height * stride
-    cut = margin - lost // 2
-    if (units, height) != (about.units, width) or lost < 0 or lost % 2 or cut < 0 or cut % stride:
-        raise PackageError(
-            package.folder,
-            f"its graph answers with {units} planes of {height} × {width} for {about.input_px} px, "
-            f"which does not fit {about.units} planes, a stride of {stride} px and a margin of "
-            f"{margin} px; correct model.yaml",
-        )
-    return slice(cut // stride, height - cut // stride)
+    units, rows, columns = (one.get_length() for one in known)
+    if units != about.units:
+        raise PackageError(package.folder, f"its graph answers {units} planes, not {about.units}")
+    try:
+        return inside_margins(about, rows, columns)
+    except ValueError as error:
+        raise PackageError(package.folder, str(error)) from error

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from wsi_pipeline.classes import Classes
 from wsi_pipeline.errors import PackageError
-from wsi_pipeline.model.description import GRAPH, REFERENCE, WEIGHTS, ModelDescription
+from wsi_pipeline.model.description import REFERENCE, ModelDescription
 
 DESCRIPTION = "model.yaml"
 CALIBRATION = "calibration.npz"
@@ -59,8 +59,8 @@ class ModelPackage:
 
     @property
     def weights(self) -> Path:
-        """The weights file, or the graph."""
-        return self.folder / (GRAPH if self.description.architecture.is_graph else WEIGHTS)
+        """The weights file, or the network itself."""
+        return self.folder / self.description.network_file
 
     def reference(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Reference patches and what the model answers in fp32.
