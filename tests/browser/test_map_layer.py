@@ -90,11 +90,11 @@ def test_every_cell_lies_on_the_mask(
     expected = np.where(np.outer(inside_y, inside_x), mask[np.ix_(rows, columns)], NOT_ANALYSED)
     # A screen px along each axis, since each is rounded by itself.
     near = np.ones((3, 3), bool)
-    compared = 0
+    compared: int = 0
     for label, name in enumerate(MAP_CLASSES):
         drawn = (shown == list(bytes.fromhex(COLOURS[name][1:]))).all(axis=-1)
         wanted = expected == label
-        compared += np.count_nonzero(wanted)
+        compared += int(np.count_nonzero(wanted))
         assert not (drawn & ~ndimage.binary_dilation(wanted, near)).any(), name
         assert not (wanted & ~ndimage.binary_dilation(drawn, near)).any(), name
     assert compared > 100_000

@@ -3,6 +3,7 @@
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def run(
     *,
     workers: int = 2,
     observer: SilentObserver | None = None,
-    **said: object,
+    **said: Any,
 ) -> Result:
     analysis = AnalysisSettings.model_validate({"min_tissue": 0.0, **said})
     request = RuntimeRequest("cpu", "auto", cache, threads=2)
@@ -75,8 +76,8 @@ def whole(slide: Path, package: ModelPackage, stride: int) -> NDArray[np.float32
     width, height = (-(-length // 16) * 16 + 2 * margin for length in (WIDTH, HEIGHT))
     image = open_slide(slide).read(Region(0, -margin, -margin, width, height))
     network = make_map_network(stride, units=about.units)
-    found = answer_map(network, about, np.ascontiguousarray(image)[None])[0]
-    return found[..., : -(-HEIGHT // cell), : -(-WIDTH // cell)]
+    found = answer_map(network, about, np.ascontiguousarray(image)[None])
+    return found[0, ..., : -(-HEIGHT // cell), : -(-WIDTH // cell)]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def whole(slide: Path, package: ModelPackage, stride: int) -> NDArray[np.float32
     ids=["stride-1", "stride-4-classes", "stride-16", "pooled-overlap", "overlap-classes"],
 )
 def test_it_equals_the_network_run_once(
-    slide: Path, tmp_path: Path, stride: int, units: int, pool: int, said: dict[str, int]
+    slide: Path, tmp_path: Path, stride: int, units: int, pool: int, said: dict[str, Any]
 ) -> None:
     package = make_map_package(
         tmp_path / "package",
@@ -129,7 +130,8 @@ def test_workers_and_interruptions_change_nothing(
     # Regions of one or two tiles, so that there are several.
     monkeypatch.setattr(regions, "REGION_VALUES", 2 * 16 * 16 + 1)
     package = make_map_package(tmp_path / "package", patch_px=96)
-    cache, said = tmp_path / "cache", {"stride": 32, "min_tissue": 0.3}
+    cache = tmp_path / "cache"
+    said: dict[str, Any] = {"stride": 32, "min_tissue": 0.3}
     first = run(slide, package, cache, tmp_path / "first.zarr", workers=1, **said)
     final = tmp_path / "second.zarr"
     with pytest.raises(InterruptedError):

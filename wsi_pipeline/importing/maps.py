@@ -8,9 +8,14 @@ from typing import Any
 import numpy as np
 
 from wsi_pipeline.importing.source import Floats, ImportRefusedError, ImportRequest, Source
-from wsi_pipeline.model.description import GRAPH, GRAPH_WEIGHTS, ModelDescription
+from wsi_pipeline.model.description import (
+    GRAPH,
+    GRAPH_WEIGHTS,
+    REFERENCE,
+    ModelDescription,
+)
 from wsi_pipeline.model.head import probabilities
-from wsi_pipeline.model.package import MIN_REFERENCE_MAPS, REFERENCE, thinned
+from wsi_pipeline.model.package import MIN_REFERENCE_MAPS, thinned
 
 #: Side above which a reference keeps few patches of a map, since each takes seconds; also of what
 #: the margin is measured on.

@@ -42,8 +42,8 @@ def complete_graph(package: ModelPackage) -> ov.Model:
     if about.map is not None and inside is not None:
         first, last = (np.array([end, end]) for end in (inside.start, inside.stop))
         value = operations.slice(value, first, last, np.array([1, 1]), np.array([2, 3]))
-        side = [about.map.pool] * 2
-        value = operations.avg_pool(value, side, [0, 0], [0, 0], side, exclude_pad=True)
+        block = [about.map.pool] * 2
+        value = operations.avg_pool(value, block, [0, 0], [0, 0], block, exclude_pad=True)
     if classes.task == "binary":
         column = classes.names.index(classes.positive) if about.units == 2 else 0
         value = operations.gather(value, np.int64(column), np.int64(1))

@@ -41,7 +41,7 @@ class Cells:
         :attr:`~wsi_pipeline.classes.Classes.labels` names them; 255 = not analysed.
         """
         labels = np.full(self.coverage.shape, NOT_ANALYSED, np.uint8)
-        rows = max(1, _DECIDED_AT_ONCE // labels.shape[1])
+        rows = max(1, _DECIDED_AT_ONCE // self.coverage.shape[1])
         for top in range(0, len(labels), rows):
             band = slice(top, top + rows)
             decided = self.classes.decide(self.probability[..., band, :], threshold)

@@ -38,7 +38,7 @@ def onnx_file(network: Any, path: Path, *, fixed: bool = False) -> Path:
 
 def imported(path: Path, tmp_path: Path, **said: Any) -> Imported:
     np.savez(tmp_path / "patches.npz", patches=colour_patches(16, _SIDE))
-    usual = {
+    usual: dict[str, Any] = {
         "mpp": 0.5,
         "patch_px": _SIDE,
         "mean": (0.5,) * 3,
