@@ -23,8 +23,8 @@ from wsi_pipeline.slide import open_slide
 from wsi_pipeline.stitch.result import verify
 
 SLIDE = Path(__file__).parents[3] / "shared" / "data" / "slides" / "cmu-1-small-region.svs"
-#: Coarser than the network was made for, so that one patch of 896 px covers the slide.
-MPP, PATCH_PX, MARGIN_PX = 2.0, 896, 64
+#: Coarser than the network was made for, so that one small patch covers the slide.
+MPP, PATCH_PX, MARGIN_PX = 3.0, 576, 32
 
 
 def network() -> Path:
@@ -51,6 +51,7 @@ def wsi(folder: Path, *arguments: object) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_its_map_is_that_of_the_network_run_once(tmp_path: Path) -> None:
     file = network()
     if not SLIDE.exists():

@@ -20,6 +20,11 @@ from wsi_pipeline.tiles.plan import Plan, make_plan
 from wsi_pipeline.tissue.overview import check_brightfield
 
 
+_NOTHING = "no tile holds enough tissue: nothing was classified"
+#: Of maps, whose tiles may be as large as the tissue.
+_LARGE_TILES = "the model's tiles are large, a lower --min-tissue (`min_tissue`) lets more through"
+
+
 @dataclass(frozen=True, slots=True)
 class CheckedSlide:
     """A slide that can be analysed as asked.
@@ -197,7 +202,7 @@ def prepare(
     )
     warnings = checked.warnings
     if len(plan) == 0:
-        warnings += ("no tile holds enough tissue: nothing was classified",)
+        warnings += (_NOTHING if grid.cell is None else f"{_NOTHING}; {_LARGE_TILES}",)
     return Preparation(
         path,
         checked.reader,
