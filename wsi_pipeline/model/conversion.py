@@ -63,6 +63,11 @@ def carry_graph(package: ModelPackage, cache: Path) -> Path:
     Raises:
         PackageError: the conversion failed, or torch is not installed.
     """
+    if package.description.architecture.kind == "onnx":
+        raise PackageError(
+            package.folder,
+            "holds an ONNX file, which onnxruntime computes; there is nothing to convert",
+        )
     with tempfile.TemporaryDirectory(dir=_made(cache / "openvino")) as folder:
         made = Path(folder) / _PLAIN
         _in_child(package, made, None)

@@ -19,7 +19,6 @@ from wsi_pipeline.slide.resolution import Resolution, choose_resolution, slide_m
 from wsi_pipeline.tiles.plan import Plan, make_plan
 from wsi_pipeline.tissue.overview import check_brightfield
 
-
 _NOTHING = "no tile holds enough tissue: nothing was classified"
 #: Of maps, whose tiles may be as large as the tissue.
 _LARGE_TILES = "the model's tiles are large, a lower --min-tissue (`min_tissue`) lets more through"
