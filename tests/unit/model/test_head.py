@@ -16,7 +16,6 @@ from wsi_pipeline.model.runtime import choose_runtime
 from wsi_pipeline.testing.maps import make_map_package
 from wsi_pipeline.testing.models import model_fields
 
-
 _FINE = {"stride_px": 1, "margin_px": 8}
 
 
