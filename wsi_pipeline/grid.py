@@ -117,9 +117,18 @@ class Grid:
     @property
     def size(self) -> Size:
         """Columns and rows; the last ones reach over the slide's edge where it does not fit."""
+        return self._covering(self.stride)
+
+    @property
+    def cells_size(self) -> Size:
+        """Columns and rows of :attr:`cells`, also where these would be too many."""
+        return self._covering(self.cell or self.stride)
+
+    def _covering(self, side: int) -> Size:
+        step = self.stretch * (side * self.scale)
         return Size(
-            max(1, math.ceil(self.level_size.width / self.step.x - _EPSILON)),
-            max(1, math.ceil(self.level_size.height / self.step.y - _EPSILON)),
+            max(1, math.ceil(self.level_size.width / step.x - _EPSILON)),
+            max(1, math.ceil(self.level_size.height / step.y - _EPSILON)),
         )
 
     def corner(self, column: int, row: int) -> tuple[float, float]:

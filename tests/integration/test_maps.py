@@ -10,6 +10,7 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
+from wsi_pipeline import grid
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.classes import NOT_ANALYSED
 from wsi_pipeline.errors import SlideMetadataError
@@ -193,6 +194,7 @@ def test_a_map_that_is_too_large_is_refused_before_the_run(
 ) -> None:
     package = make_map_package(tmp_path / "package", units=3, patch_px=96)
     monkeypatch.setattr(preparation, "MAX_CELLS", 10_000)
+    monkeypatch.setattr(grid, "MAX_CELLS", 10_000)
     with pytest.raises(SlideMetadataError, match=r"116 × 97 cells for 3 .* --pool 2 "):
         prepare(slide, package, AnalysisSettings())
 

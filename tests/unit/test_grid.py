@@ -134,7 +134,7 @@ def test_the_cells_of_a_map_divide_its_tiles() -> None:
     grid = Grid(1, Size(500, 430), 4.0, 1.5, 96, 48, Mpp(0.25, 0.5), cell=12, margin=20)
     cells = grid.cells
     assert (grid.cells_per_tile, grid.reach, grid.read_px) == (4, 8, 136)
-    assert cells.size == Size(math.ceil(500 / 18), math.ceil(430 / 18))
+    assert cells.size == grid.cells_size == Size(math.ceil(500 / 18), math.ceil(430 / 18))
     assert (cells.cell_0.x, cells.reach, cells.margin) == (72.0, 1, 0)
     assert grid.corner(2, 3) == cells.corner(8, 12)
     assert grid.read_corner(0, 1) == (-30.0, 72.0 - 30.0)

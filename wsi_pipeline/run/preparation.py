@@ -111,7 +111,7 @@ def _check_memory(grid: Grid, planes: int, pool: int) -> None:
     Raises:
         UsageError: it is too large.
     """
-    size, values = grid.cells.size, grid.cells.size.area * planes
+    size, values = grid.cells_size, grid.cells_size.area * planes
     if values > MAX_CELLS:
         fewer = math.ceil(math.sqrt(values / MAX_CELLS))
         raise UsageError(

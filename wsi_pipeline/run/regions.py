@@ -141,7 +141,9 @@ def cut_regions(plan: Plan, answer: tuple[int, ...] = ()) -> list[Region]:
     """
     sampled = spread(len(plan), SAMPLED_TILES)
     regions: list[Region] = []
-    step = max(1, min(REGION_TILES, REGION_VALUES // math.prod(answer)))
+    fitting = max(1, min(REGION_TILES, REGION_VALUES // math.prod(answer)))
+    # A power of two, so that a runtime's batches divide it.
+    step = 1 << (fitting.bit_length() - 1)
     for start in range(0, len(plan), step):
         cells = plan.cells[start : start + step]
         inside = sampled[(sampled >= start) & (sampled < start + len(cells))] - start
