@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from wsi_pipeline.geometry import MPP_RANGE, GridKind
 
 #: What computes the probabilities; `model.runtime` has an entry for each but ``auto``.
-RuntimeChoice = Literal["auto", "openvino", "torch"]
+RuntimeChoice = Literal["auto", "openvino", "torch", "onnxruntime"]
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 #: Bump when the same settings would give other arrays: old results are then not reused.
@@ -32,7 +32,7 @@ class AnalysisSettings(BaseModel):
         allow_unreadable: Share of the tissue tiles that may be unreadable, 0-1.
         device: ``auto``, ``cpu`` or ``cuda:N``.
         precision: ``auto`` or one precision.
-        runtime: ``auto``, ``openvino`` or ``torch``.
+        runtime: ``auto``, ``openvino``, ``torch`` or ``onnxruntime``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

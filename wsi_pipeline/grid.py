@@ -1,14 +1,17 @@
-"""The analysis grid: how cells, patches and px of each frame lie on one another.
+"""The analysis grid: how tiles, cells, patches and px of each frame lie on one another.
 
 Three lengths meet here. *Analysis px* are what the model sees. *Level px* are px of the pyramid
 level that is read; ``scale`` of them make one analysis px. Analysis px are square in µm; where the
 slide's px are not, ``stretch`` times as many level px make one, along each axis. *Level-0 px* are
 ``downsample`` times finer than level px. Every position is computed from its index, never by adding
 up steps, so that nothing drifts from the top left to the bottom right.
+
+A model that answers with a number for each class has one cell a tile. One that answers with a map
+has several, which :attr:`Grid.cells` are a grid of.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,18 +29,22 @@ _EPSILON = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Cells of ``stride`` analysis px that cover a whole level, each with a patch at its corner.
+    """Tiles of ``stride`` analysis px that cover a whole level, each with a patch at its corner.
 
     Attributes:
         level: Pyramid level that is read.
         level_size: Its size in level px.
         downsample: Level-0 px per level px.
         scale: Level px per analysis px, but for the stretch.
-        patch: Side of a patch in analysis px.
-        stride: Side of a cell in analysis px; at most ``patch``.
+        patch: Side in analysis px of what the model answers for.
+        stride: Side of a tile in analysis px; at most ``patch``.
         mpp_0: µm per level-0 px.
         stretch: Level px along x and y that make a square px; 1 × 1 where they are square.
         kind: Whose tiles they are.
+        cell: Side in analysis px of what one number is for: of a model that answers with a map, a
+            px of it, else None, which is the stride.
+        margin: Analysis px around a patch that are read with it, on each side, for which the model
+            gives no answer.
     """
 
     level: int
@@ -49,12 +56,19 @@ class Grid:
     mpp_0: Mpp
     stretch: PerAxis = NO_STRETCH
     kind: GridKind = "cover"
+    cell: int | None = None
+    margin: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.stride <= self.patch:
             raise UsageError(
                 f"a stride of {self.stride} px is not between 1 and the patch of {self.patch} px; "
                 "a larger one would leave tissue unclassified between the patches"
+            )
+        if self.cell is not None and (self.stride % self.cell or self.patch % self.cell):
+            raise UsageError(
+                f"a stride of {self.stride} px is not a multiple of the map's cells of "
+                f"{self.cell} px; the maps of neighbouring tiles would not lie on one another"
             )
         if self.size.area > MAX_CELLS:
             raise UsageError(
@@ -74,12 +88,12 @@ class Grid:
 
     @property
     def step(self) -> PerAxis:
-        """Width and height of a cell in level px."""
+        """Width and height of a tile in level px."""
         return self.stretch * (self.stride * self.scale)
 
     @property
     def cell_0(self) -> PerAxis:
-        """Width and height of a cell in level-0 px."""
+        """Width and height of a tile in level-0 px."""
         return self.step * self.downsample
 
     @property
@@ -93,16 +107,40 @@ class Grid:
         return self.patch_side * self.downsample
 
     @property
+    def read_px(self) -> int:
+        """Side in analysis px of what the model is given for a patch, with the margins."""
+        return self.patch + 2 * self.margin
+
+    @property
+    def read_side(self) -> PerAxis:
+        """Width and height of the same in level px."""
+        return self.stretch * (self.read_px * self.scale)
+
+    @property
     def size(self) -> Size:
         """Columns and rows; the last ones reach over the slide's edge where it does not fit."""
+        return self._covering(self.stride)
+
+    @property
+    def cells_size(self) -> Size:
+        """Columns and rows of :attr:`cells`, also where these would be too many."""
+        return self._covering(self.cell or self.stride)
+
+    def _covering(self, side: int) -> Size:
+        step = self.stretch * (side * self.scale)
         return Size(
-            max(1, math.ceil(self.level_size.width / self.step.x - _EPSILON)),
-            max(1, math.ceil(self.level_size.height / self.step.y - _EPSILON)),
+            max(1, math.ceil(self.level_size.width / step.x - _EPSILON)),
+            max(1, math.ceil(self.level_size.height / step.y - _EPSILON)),
         )
 
     def corner(self, column: int, row: int) -> tuple[float, float]:
-        """Top-left corner of a cell and of its patch, in level px."""
+        """Top-left corner of a tile and of its patch, in level px."""
         return column * self.step.x, row * self.step.y
+
+    def read_corner(self, column: int, row: int) -> tuple[float, float]:
+        """Top-left corner of what the model is given for a tile, in level px; may be negative."""
+        x, y = self.corner(column, row)
+        return x - self.margin * self.px.x, y - self.margin * self.px.y
 
     def corners_0(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
         """Top-left corners of cells in level-0 px, rounded.
@@ -145,12 +183,24 @@ class Grid:
         return inside
 
     @property
+    def cells(self) -> "Grid":
+        """The grid of what has a number of its own; this one where that is a tile."""
+        if self.cell is None:
+            return self
+        return replace(self, patch=self.cell, stride=self.cell, cell=None, margin=0)
+
+    @property
+    def cells_per_tile(self) -> int:
+        """Cells along a side of a tile."""
+        return 1 if self.cell is None else self.stride // self.cell
+
+    @property
     def reach(self) -> int:
-        """How many cells to the right and below a patch covers the centres of, itself included.
+        """How many cells to the right and below a patch covers the centres of, its own included.
 
         A patch covers a cell when it contains the cell's centre.
         """
-        return max(1, math.ceil(self.patch / self.stride - 0.5))
+        return max(1, math.ceil(self.patch / (self.cell or self.stride) - 0.5))
 
     @property
     def cell_um(self) -> tuple[float, float]:
@@ -174,11 +224,14 @@ def make_grid(
     patch: int,
     stride: int,
     kind: GridKind = "cover",
+    cell: int | None = None,
+    margin: int = 0,
 ) -> Grid:
-    """The grid of a slide at a resolution.
+    """The grid of a slide at a resolution; see :class:`Grid` for the lengths, in analysis px.
 
     Raises:
-        UsageError: the stride is not between 1 and ``patch``, or the grid is too large.
+        UsageError: the stride is not between 1 and ``patch``, or does not fit the cells, or the
+            grid is too large.
     """
     level = info.levels[resolution.level]
     return Grid(
@@ -191,4 +244,6 @@ def make_grid(
         mpp_0=resolution.mpp_0,
         stretch=resolution.stretch,
         kind=kind,
+        cell=cell,
+        margin=margin,
     )

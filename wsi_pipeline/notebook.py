@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.analysis_settings import AnalysisSettings
+from wsi_pipeline.errors import UsageError
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.package import ModelPackage
@@ -90,6 +91,11 @@ def probability_array(
 
     analysis = analysis or AnalysisSettings()
     package, path = _package(model), Path(slide).resolve()
+    if package.description.answer:
+        raise UsageError(
+            f"{package.name} answers with more than one number for each tile; use analyse, whose "
+            "result has them all"
+        )
     _, grid = resolve_grid(open_slide(path).info, package, analysis)
     threshold = analysis.threshold or package.description.threshold.value
     facts = (package.folder.resolve(), package.sha256, _runtime(analysis), threshold)

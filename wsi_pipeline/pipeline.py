@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.errors import DamagedSlideError, ResultExistsError, UsageError
 from wsi_pipeline.model.package import ModelPackage
@@ -18,7 +21,7 @@ from wsi_pipeline.run.provenance import describe
 from wsi_pipeline.run.regions import RESOURCES, Region, RegionResult, RegionTask, cut_regions
 from wsi_pipeline.run.scheduler import Scheduler
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
-from wsi_pipeline.stitch.cells import stitch_cells
+from wsi_pipeline.stitch.cells import Answers, stitch_cells
 from wsi_pipeline.stitch.record import TimingsRecord
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.stitch.writer import publish, write_store
@@ -52,7 +55,7 @@ class Work:
         return self.analysis.fingerprint(
             mpp=description.mpp,
             level=description.level,
-            stride=description.patch_px,
+            stride=description.tile_px,
             threshold=description.threshold.value,
         )
 
@@ -99,13 +102,15 @@ def analyse_slide(
         if final.exists() and not overwrite:
             checkpoint.discard()
             raise ResultExistsError(final, "exists already; remove it or use --overwrite")
-        answers = TileProbabilities(plan, work.package.classes.shape)
+        shape, classes = work.package.description.answer, work.package.classes
+        regions = cut_regions(plan, shape)
+        answers = TileProbabilities(plan, shape, classes.shape)
         missing: dict[int, Region] = {}
         losses = _Losses(prepared, work.analysis)
         losses.add(len(plan.unreadable), "found when looking for tissue")
         resumed = 0
-        for region in cut_regions(plan):
-            earlier = checkpoint.load(region.index, region.size(work.package.classes.shape))
+        for region in regions:
+            earlier = checkpoint.load(region.index, region.size(shape))
             if earlier is None:
                 missing[region.index] = region
             else:
@@ -122,7 +127,10 @@ def analyse_slide(
             observer.advanced(region.tiles, done.bytes_read)
         classified = time.perf_counter()
         observer.stage("writing")
-        cells = stitch_cells(plan, answers.probabilities, work.package.classes)
+        parts: Answers = [(plan.cells, answers.probabilities)]
+        if shape != classes.shape:
+            parts = _maps(checkpoint, regions, shape)
+        cells = stitch_cells(plan, parts, classes)
         timings = TimingsRecord(
             classify_seconds=round(classified - began, 3),
             read_thread_seconds=round(read, 3),
@@ -152,6 +160,15 @@ def analyse_slide(
         publish(checkpoint.store, final, overwrite=overwrite)
         checkpoint.discard()
     return Result(final)
+
+
+def _maps(
+    checkpoint: Checkpoint, regions: list[Region], shape: tuple[int, ...]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Tiles and their maps, a region at a time: all of them may not fit into memory."""
+    for region in regions:
+        if region.start is not None:
+            yield region.cells, region.split(checkpoint.reload(region.index), shape)[0]
 
 
 def _classify(

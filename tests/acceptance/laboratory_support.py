@@ -88,7 +88,7 @@ def build_result(
         unreadable=np.empty((0, 2), np.int64),
     )
     probabilities = tiles[rows, columns].astype(np.float32)
-    cells = stitch_cells(plan, probabilities, classes)
+    cells = stitch_cells(plan, [(plan.cells, probabilities)], classes)
     record = make_record(grid, levels, cells, name=name, threshold=threshold, synthetic=True)
     record = replace(record, model=replace(record.model, name="squares", version="2", sha256=model))
     store = folder / f"{name}.zarr"

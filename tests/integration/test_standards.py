@@ -33,7 +33,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name="a",
         plan=plan,
         probabilities=probabilities,
-        cells=stitch_cells(plan, probabilities),
+        cells=stitch_cells(plan, [(plan.cells, probabilities)]),
         threshold=0.5,
         levels=slide.info.levels,
         attributes={},

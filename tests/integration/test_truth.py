@@ -54,7 +54,7 @@ def analyse(
     grid = make_grid(slide.info, resolution, patch=PATCH, stride=stride)
     plan = make_plan(slide, grid, min_tissue=0.3, exact=False)
     done = classify_region(slide, FakePredictor(patch_px=PATCH, batch_size=64), grid, plan.cells)
-    cells = stitch_cells(plan, done.probabilities)
+    cells = stitch_cells(plan, [(plan.cells, done.probabilities)])
     write_store(
         folder / "planted.zarr",
         name="planted",

@@ -1,5 +1,6 @@
 """The grid covers every px once, in the right place, to the last row and column."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -127,3 +128,23 @@ def test_a_grid_too_large_for_memory_is_refused() -> None:
     assert make(side, side, patch=1).size.area <= MAX_CELLS
     with pytest.raises(UsageError, match="larger stride"):
         make(side + 10, side + 10, patch=1)
+
+
+def test_the_cells_of_a_map_divide_its_tiles() -> None:
+    grid = Grid(1, Size(500, 430), 4.0, 1.5, 96, 48, Mpp(0.25, 0.5), cell=12, margin=20)
+    cells = grid.cells
+    assert (grid.cells_per_tile, grid.reach, grid.read_px) == (4, 8, 136)
+    assert cells.size == grid.cells_size == Size(math.ceil(500 / 18), math.ceil(430 / 18))
+    assert (cells.cell_0.x, cells.reach, cells.margin) == (72.0, 1, 0)
+    assert grid.corner(2, 3) == cells.corner(8, 12)
+    assert grid.read_corner(0, 1) == (-30.0, 72.0 - 30.0)
+    # Of a model that answers with numbers the tiles are the cells.
+    plain = Grid(1, Size(500, 430), 4.0, 1.5, 96, 48, Mpp(0.25, 0.5))
+    assert plain.cells is plain
+    assert plain.read_corner(2, 3) == plain.corner(2, 3)
+
+
+@pytest.mark.parametrize(("patch", "stride"), [(96, 40), (90, 48)])
+def test_cells_that_do_not_divide_the_tiles_are_refused(patch: int, stride: int) -> None:
+    with pytest.raises(UsageError, match="not a multiple of the map's cells of 12 px"):
+        Grid(0, Size(500, 430), 1.0, 1.0, patch, stride, MPP, cell=12)

@@ -47,6 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "demo": {"errors", "durable", "settings", "tissue", "model", "stitch", "synth"},
     "importing": {"errors", "durable", "classes", "model", "synth"},
     "notebook": {
+        "errors",
         "analysis_settings",
         "settings",
         "slide",
@@ -97,7 +98,7 @@ _WITH_TORCH += ("package", "session", "initial_weights")
 ONLY_IN = {
     "openslide": {"slide/openslide_reader.py"},
     "openvino": {"model/openvino_library.py"},
-    "onnxruntime": {"importing/onnx_source.py"},
+    "onnxruntime": {"importing/onnx_source.py", "model/onnx_runtime.py"},
     "nncf": {"model/conversion.py"},
     "torch": {
         "model/network.py",
@@ -111,6 +112,7 @@ ONLY_IN = {
         "importing/torchvision_source.py",
         "importing/torchscript_child.py",
         "testing/kinds.py",
+        "testing/maps.py",
         "testing/models.py",
         *(f"training/{name}.py" for name in _WITH_TORCH),
     },

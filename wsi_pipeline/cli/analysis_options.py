@@ -67,16 +67,22 @@ def analysis_settings(**settings: Any) -> AnalysisSettings:
     return analysis
 
 
-def check_stride(stride: int | None, patch: int) -> None:
-    """Refuse a stride that leaves gaps between the patches.
+def check_stride(stride: int | None, patch: int, cell: int | None = None) -> None:
+    """Refuse a stride that leaves gaps between the patches, or does not fit the cells of a map.
 
     Args:
         stride: In analysis px; None: the patch's side.
-        patch: Side of the model's patch in px.
+        patch: Side in px of what the model answers for.
+        cell: Side in px of a cell of its map, if it answers with one.
 
     Raises:
-        UsageError: it is larger than the patch.
+        UsageError: it is larger than the patch, or no multiple of the cell.
     """
+    if stride is not None and cell is not None and stride % cell:
+        raise UsageError(
+            f"--stride {stride} is not a multiple of the model's map cells of {cell} px; the maps "
+            "of neighbouring tiles would not lie on one another"
+        )
     if stride is not None and stride > patch:
         raise UsageError(
             f"--stride {stride} is larger than the model's patch of {patch} px and would leave "

@@ -69,8 +69,8 @@ def info(
     """
     chosen = analysis_settings(mpp=mpp, level=level, stride=stride, slide_mpp=slide_mpp)
     package = None if model is None else find_or_build(model, Settings())
-    tile = patch if package is None else package.description.patch_px
-    check_stride(stride, tile)
+    tile = patch if package is None else package.description.tile_px
+    check_stride(stride, tile, None if package is None else package.description.cell_px)
     probed = probe(slide)
     checked, refusal = None, None
     try:

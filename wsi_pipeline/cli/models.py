@@ -19,7 +19,6 @@ from wsi_pipeline.export.destination import draft
 from wsi_pipeline.model.card import card as card_page
 from wsi_pipeline.model.description import REFERENCE, WEIGHTS
 from wsi_pipeline.model.package import CALIBRATION, DESCRIPTION, ModelPackage, load_package
-from wsi_pipeline.model.predictor import predict_all
 from wsi_pipeline.settings import Settings
 
 app = typer.Typer(
@@ -144,6 +143,10 @@ def show(package: _Package, json: _Json = False) -> None:
         "classes": f"{', '.join(found.classes.names)} "
         f"({description.task}; positive: {description.positive})",
         "input": f"{description.patch_px} × {description.patch_px} px at {resolution}",
+        "answer": "a number for each class"
+        if description.cell_px is None
+        else f"a map, {description.cell_px} px a cell, without margins of {description.margin_px} "
+        "px",
         "threshold": "none: a cell has its most likely class"
         if description.task == "multiclass"
         else f"{description.threshold.value:g} ({description.threshold.chosen})",
@@ -180,14 +183,15 @@ def verify(
     Exit codes: 0 sound, 2 altered, incomplete or not reproduced here.
     """
     # Imported here: this needs OpenVINO, looking at packages does not.
+    from wsi_pipeline.model.reference_check import answer_reference  # noqa: PLC0415
     from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor  # noqa: PLC0415
 
     found = _find(package)
     request = RuntimeRequest(device, precision, Settings().cache_dir, runtime=runtime)
     with console.status("computing the reference"):
         predictor = load_predictor(found, request, threshold=found.description.threshold.value)
-        patches, expected = found.reference()
-        largest = float(abs(predict_all(predictor, patches) - expected).max())
+        expected = found.reference()[1]
+        largest = float(abs(answer_reference(found, predictor) - expected).max())
     info = predictor.info
     predictor.close()
     if json:

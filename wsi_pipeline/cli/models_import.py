@@ -13,6 +13,7 @@ from wsi_pipeline.errors import UsageError
 from wsi_pipeline.settings import Settings
 
 _STATED = "What the source does not say"
+_MAP = "A network that answers with a map"
 
 
 def import_package(
@@ -84,6 +85,26 @@ def import_package(
             metavar="PATCHES",
         ),
     ] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(help="Px of the input for each px of a map.", min=1, rich_help_panel=_MAP),
+    ] = None,
+    margin: Annotated[
+        int | None,
+        typer.Option(
+            help="Px at each side of the input whose answers are thrown away.",
+            min=0,
+            rich_help_panel=_MAP,
+        ),
+    ] = None,
+    pool: Annotated[
+        int | None,
+        typer.Option(
+            help="Px of the map along each axis whose mean is a cell of results.",
+            min=1,
+            rich_help_panel=_MAP,
+        ),
+    ] = None,
     trust: Annotated[
         bool,
         typer.Option(
@@ -110,6 +131,10 @@ def import_package(
     An ONNX file, which says neither resolution nor classes:
 
         wsi models import net.onnx --name mine --mpp 0.5 --classes normal,tumour
+
+    A network that answers with a map, as ONNX, whose input may have any size:
+
+        wsi models import unet.onnx --name glands --mpp 1 --patch-px 512 --classes no,gland
 
     Weights of a network of timm's, with the classes of its three numbers:
 
@@ -146,6 +171,9 @@ def import_package(
         trust=trust,
         reference=reference,
         int8=int8,
+        stride=stride,
+        margin=margin,
+        pool=pool,
     )
     folder = output or settings.models_dir / name
     with console.status("reading the model") as status:

@@ -161,7 +161,7 @@ def run(
             settings,
             lambda what: status.update(f"building the demo model: {what}") if status else None,
         )
-    check_stride(stride, package.description.patch_px)
+    check_stride(stride, package.description.tile_px, package.description.cell_px)
     request = RuntimeRequest(device, precision, settings.cache_dir, runtime=runtime)
     threshold = threshold or package.description.threshold.value
     local = nullcontext() if scheduler else model_loading(package, request, threshold)

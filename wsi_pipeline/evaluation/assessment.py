@@ -18,7 +18,7 @@ from wsi_pipeline.evaluation.overlap import Overlap, measure_overlap
 from wsi_pipeline.evaluation.reference_standard import ReferenceStandard, open_reference_standard
 from wsi_pipeline.evaluation.settings import OFFICIAL_MPP, EvaluationSettings
 from wsi_pipeline.evaluation.tile_truth import label_tiles
-from wsi_pipeline.export.decision import Decision, decide
+from wsi_pipeline.export.decision import Decision, decide, tiles_of
 from wsi_pipeline.geometry import Mpp, Size
 from wsi_pipeline.slide import open_slide
 from wsi_pipeline.slide.synthetic import declares_synthetic
@@ -114,7 +114,7 @@ def assess(case: Case, settings: EvaluationSettings) -> Assessment:
     score, rule = _score(case, result, detections)
     tiles = overlap = predicted = cells = None
     if result is not None and decision is not None:
-        tiles = _tiles(reference, result, decision, settings, notes)
+        tiles = _tiles(reference, result, settings, notes)
         overlap = _overlap(reference, decision, notes)
         predicted = None if reference.of_other_tissue else kind_of(largest_extent_um(decision))
         cells = _class_cells(case, reference, result, settings)
@@ -212,7 +212,6 @@ def _lesions(
 def _tiles(
     reference: ReferenceStandard,
     result: Result,
-    decision: Decision,
     settings: EvaluationSettings,
     notes: dict[str, str],
 ) -> Tiles | None:
@@ -229,7 +228,7 @@ def _tiles(
         called = labels == classes.label_of(classes.positive)
     tumour = np.zeros(len(x), bool)
     if reference.truth is not None:
-        tumour = label_tiles(reference.truth, decision.grid, x, y, settings.tile_rule)
+        tumour = label_tiles(reference.truth, tiles_of(result), x, y, settings.tile_rule)
     known = ~np.isnan(probability)
     if not reference.exhaustive:
         # What nobody annotated there may be tumour: it is no negative.

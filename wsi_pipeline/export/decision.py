@@ -186,7 +186,12 @@ def chosen_threshold(result: Result, threshold: float | None) -> float:
 
 
 def grid_of(result: Result) -> Grid:
-    """The analysis grid of a result."""
+    """The grid of a result's cells."""
+    return tiles_of(result).cells
+
+
+def tiles_of(result: Result) -> Grid:
+    """The grid of a result's tiles, which are its cells unless the model answers with maps."""
     slide, grid = result.slide, result.record.grid
     return Grid(
         level=slide.level,
@@ -198,4 +203,6 @@ def grid_of(result: Result) -> Grid:
         mpp_0=result.mpp_0,
         stretch=grid.stretch,
         kind=grid.kind,
+        cell=grid.map_px,
+        margin=grid.margin_px,
     )

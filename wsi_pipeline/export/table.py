@@ -14,7 +14,7 @@ from wsi_pipeline.stitch.record import to_plain
 from wsi_pipeline.stitch.result import Result
 
 _MEANINGS = {
-    "x": "left edge of the patch, level-0 px",
+    "x": "left edge of the patch, level-0 px; of maps: of the part that is answered for",
     "y": "top edge of the patch, level-0 px",
     "width": "width of the patch, level-0 px; may reach over the slide's edge",
     "height": "height of the patch, level-0 px; may reach over the slide's edge",
@@ -31,7 +31,8 @@ def tile_table(result: Result, threshold: float | None = None) -> pa.Table:
     ``prob_tumour``. Then, of a binary model, its positive class, ``tumour`` (uint8, 1 from the
     threshold on); of another, ``class``, the name. What concerns the model is null for tiles that
     could not be read. Probabilities are the patches' own: where patches overlap, a cell of the
-    heatmap is the mean of several rows.
+    heatmap is the mean of several rows. Of a model that answers with maps a row is one map: the
+    part of the patch inside the margins, with the mean of its probabilities.
 
     Args:
         result: The result.

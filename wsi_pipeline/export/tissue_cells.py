@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.export.decision import grid_of
+from wsi_pipeline.export.decision import tiles_of
 from wsi_pipeline.stitch.result import Result
 
 #: What stands for a share of 1.
@@ -57,17 +57,21 @@ def coarser(shares: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:
 @functools.lru_cache(_KEPT)
 def _cells(path: Path, digest: str) -> NDArray[np.uint8]:  # noqa: ARG001 - tells results apart
     result = Result(path)
-    grid, tiles = grid_of(result), result.tile_table()
-    cell = result.cell_0
-    columns = np.rint(tiles["x"] / cell.x).astype(np.int64)
-    rows = np.rint(tiles["y"] / cell.y).astype(np.int64)
+    grid, tiles = tiles_of(result), result.tile_table()
+    columns = np.rint(tiles["x"] / grid.cell_0.x).astype(np.int64)
+    rows = np.rint(tiles["y"] / grid.cell_0.y).astype(np.int64)
     total = np.zeros((grid.size.height, grid.size.width), np.int32)
     count = np.zeros_like(total)
     total[rows, columns] = np.rint(tiles["tissue"].astype(np.float64) * STEPS)
     count[rows, columns] = 1
+    # Of maps: all cells of a tile have its share.
+    reach = -(-grid.reach // grid.cells_per_tile)
     for axis in (0, 1):
-        total, count = _reached(total, grid.reach, axis), _reached(count, grid.reach, axis)
-    cells = _means(total, count)
+        total, count = _reached(total, reach, axis), _reached(count, reach, axis)
+    cells, size = _means(total, count), grid.cells.size
+    for axis in (0, 1):
+        cells = cells.repeat(grid.cells_per_tile, axis)
+    cells = cells[: size.height, : size.width]
     cells.flags.writeable = False
     return cells
 

@@ -1,6 +1,7 @@
 """ONNX files and OpenVINO graphs: read by OpenVINO, judged by their own runtime."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import onnxruntime  # type: ignore[import-untyped]  # it has no types
 
 from wsi_pipeline.importing.graph_file import save_graph
 from wsi_pipeline.importing.source import Floats, ImportRefusedError, Source
-from wsi_pipeline.importing.torchscript import dense
-from wsi_pipeline.model.description import GRAPH
+from wsi_pipeline.importing.torchscript import unknown_shape
+from wsi_pipeline.model.description import GRAPH, ONNX
 from wsi_pipeline.model.openvino_library import ov
 
 
@@ -47,7 +48,8 @@ def read_onnx(path: Path, **stated: Any) -> Source:
         return checked
 
     runtime = f"onnxruntime {onnxruntime.__version__}"
-    return Source("ONNX", runtime, answer, side=side, **stated)
+    keep = partial(_keep, path)
+    return Source("ONNX", runtime, answer, side=side, keep=keep, **stated)
 
 
 def _check_external(path: Path) -> None:
@@ -66,6 +68,11 @@ def _check_external(path: Path) -> None:
                         f"its data is in {entry.value!r}, which is not a file of its folder; put "
                         "it there, or save the model as one file",
                     )
+
+
+def _keep(path: Path, folder: Path) -> None:
+    """The file as a package's network, with what it keeps beside it inside."""
+    onnx.save_model(onnx.load_model(str(path)), str(folder / ONNX))
 
 
 def read_ir(path: Path, **stated: Any) -> Source:
@@ -125,6 +132,6 @@ def _last(error: Exception) -> str:
 
 
 def _checked(path: Path, found: Floats) -> Floats:
-    if found.ndim > 2:
-        raise ImportRefusedError(path, dense(list(found.shape)))
+    if found.ndim not in (1, 2, 4):
+        raise ImportRefusedError(path, unknown_shape(list(found.shape)))
     return found.astype(np.float32)

@@ -55,6 +55,9 @@ class ImportRequest:
         trust: Whether files that can run code may be loaded, confined.
         reference: A folder of images or an npz with ``patches``; None draws some.
         int8: Whether int8 is measured, and allowed where it is near.
+        stride: Of a map, px of the input for each px of it.
+        margin: Of a map, px at each side of the input whose answers are thrown away.
+        pool: Of a map, px along each axis whose mean is a cell.
     """
 
     name: str
@@ -72,6 +75,9 @@ class ImportRequest:
     trust: bool = False
     reference: Path | None = None
     int8: bool = True
+    stride: int | None = None
+    margin: int | None = None
+    pool: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,8 @@ class Source:
         documents: Card and licence, which are copied.
         licence: Where stated.
         guessed: What was taken for the source's, for the user, a sentence each.
+        keep: Writes the network as its own runtime takes it, as architecture ``onnx``, for when
+            OpenVINO does not compute it near enough.
     """
 
     form: str
@@ -112,6 +120,7 @@ class Source:
     documents: tuple[Path, ...] = ()
     licence: str | None = None
     guessed: tuple[str, ...] = ()
+    keep: Callable[[Path], None] | None = None
 
 
 def centre_of(resized: int, side: int, interpolation: str) -> Preprocessing:

@@ -62,8 +62,8 @@ def answer_torchscript(
             raise ImportRefusedError(
                 path, f"answers with a {said['kind']}, not with one tensor; export it so"
             )
-        if len(said["shape"]) > 2:
-            raise ImportRefusedError(path, dense(said["shape"]))
+        if len(said["shape"]) not in (1, 2, 4):
+            raise ImportRefusedError(path, unknown_shape(said["shape"]))
         if said["converted"]:
             raise ImportRefusedError(path, f"OpenVINO cannot convert it: {said['converted']}")
         for suffix, name in ((".xml", GRAPH), (".bin", GRAPH_WEIGHTS)):
@@ -72,9 +72,9 @@ def answer_torchscript(
         return found
 
 
-def dense(shape: list[int]) -> str:
-    """The cause to give for a network that answers with a map."""
-    return f"answers with {shape} numbers, a map; dense models are not supported yet"
+def unknown_shape(shape: list[int]) -> str:
+    """The cause to give for a network that answers with neither numbers nor maps."""
+    return f"answers with {shape} numbers; (n, classes) or (n, classes, rows, columns) are known"
 
 
 def _copy(made: Path, to: Path) -> None:

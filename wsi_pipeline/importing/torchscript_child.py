@@ -44,7 +44,7 @@ def work(
         outputs = torch.cat(answers).float().numpy()
         np.save(folder / OUTPUTS, outputs)
         said = {"shape": list(outputs.shape), "kind": "Tensor", "converted": None}
-        if outputs.ndim <= 2:
+        if outputs.ndim in (1, 2, 4):
             said["converted"] = _convert(module, inputs[:2], folder / NETWORK)
     return said
 

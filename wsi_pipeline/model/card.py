@@ -72,6 +72,10 @@ def card(package: ModelPackage) -> str:
         "task": f"{about.task}, head {about.activation}",
         "positive class": about.positive,
     }
+    if about.map is not None:
+        network["answers with"] = (
+            f"a map, {about.cell_px} px a cell, without margins of {about.margin_px} px"
+        )
     preprocessing = _preprocessing(about.preprocessing)
     if preprocessing:
         network["preprocessing"] = preprocessing
@@ -166,6 +170,8 @@ def _metrics(metrics: Mapping[str, float]) -> str:
 
 def _reference(package: ModelPackage) -> str:
     patches, answers = package.reference()
+    if package.description.map is not None:
+        answers = answers.mean(axis=(-2, -1))
     probabilities = package.classes.plane_of(
         package.description.positive, np.moveaxis(answers, 0, -1)
     )

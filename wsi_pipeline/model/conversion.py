@@ -63,6 +63,11 @@ def carry_graph(package: ModelPackage, cache: Path) -> Path:
     Raises:
         PackageError: the conversion failed, or torch is not installed.
     """
+    if package.description.architecture.kind == "onnx":
+        raise PackageError(
+            package.folder,
+            "holds an ONNX file, which onnxruntime computes; there is nothing to convert",
+        )
     with tempfile.TemporaryDirectory(dir=_made(cache / "openvino")) as folder:
         made = Path(folder) / _PLAIN
         _in_child(package, made, None)
@@ -90,7 +95,7 @@ def keep_conversions(earlier: ModelPackage, package: ModelPackage, cache: Path) 
 
 def _in_child(package: ModelPackage, path: Path, batch: int | None) -> None:
     carried = None if batch is None else find_graph(package)
-    complete = package.description.architecture.is_graph or carried is not None
+    complete = package.description.architecture.kind == "graph" or carried is not None
     if not complete and importlib.util.find_spec("torch") is None:
         raise PackageError(
             package.folder,
@@ -140,7 +145,7 @@ def main() -> None:
 
 
 def _convert(package: ModelPackage) -> ov.Model:
-    if package.description.architecture.is_graph:
+    if package.description.architecture.kind == "graph":
         return complete_graph(package)
     import torch  # noqa: PLC0415 - see the module's docstring
 
@@ -174,10 +179,9 @@ def _quantise(package: ModelPackage, model: ov.Model) -> ov.Model:
 
         nncf.set_log_level(logging.ERROR)
         patches = Preparer(package.description)(package.calibration())
-        batches = [
-            patches[i : i + _CALIBRATION_BATCH]
-            for i in range(0, len(patches) - _CALIBRATION_BATCH + 1, _CALIBRATION_BATCH)
-        ]
+        # Of maps there may be few.
+        size = min(_CALIBRATION_BATCH, len(patches))
+        batches = [patches[i : i + size] for i in range(0, len(patches) - size + 1, size)]
         return nncf.quantize(
             model,
             nncf.Dataset(batches),

@@ -24,6 +24,10 @@ GRAPH, GRAPH_WEIGHTS = "network.xml", "network.bin"
 #: A text about the model by whoever made it, and the licence, where they came with it.
 CARD = "README.md"
 DOCUMENTS = (CARD, "LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "NOTICE")
+#: A network that ONNX Runtime computes.
+ONNX = "network.onnx"
+#: What a package keeps its network in.
+_NETWORK_FILES = {"graph": (GRAPH, GRAPH_WEIGHTS), "onnx": (ONNX,), "weights": (WEIGHTS,)}
 
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
@@ -36,7 +40,8 @@ class Architecture(_Frozen):
     """The network: the name of its trunk and what this project puts behind it.
 
     Attributes:
-        name: ``graph`` for a network that is an OpenVINO graph; ``baseline`` or ``vgg16`` for this
+        name: ``graph`` for a network that is an OpenVINO graph, ``onnx`` for one that is an ONNX
+            file; ``baseline`` or ``vgg16`` for this
             project's own; else a name of timm's, of which ``timm/NAME`` is the longer form.
         pooling: Global pooling: ``network`` leaves it as the network has it.
         dropout: Share of the pooled features, in training.
@@ -55,9 +60,9 @@ class Architecture(_Frozen):
         return given
 
     @property
-    def is_graph(self) -> bool:
-        """Whether the package holds the network as an OpenVINO graph."""
-        return self.name == "graph"
+    def kind(self) -> Literal["graph", "onnx", "weights"]:
+        """What the package holds the network as: an OpenVINO graph, an ONNX file, or weights."""
+        return self.name if self.name in ("graph", "onnx") else "weights"  # type: ignore[return-value]  # the names are of the kinds
 
 
 class Resize(_Frozen):
@@ -91,6 +96,24 @@ class Preprocessing(_Frozen):
         side = patch_px if self.resize is None else self.resize.px
         side = max(side, self.pad or 0)
         return min(side, self.crop or side)
+
+
+class MapOutput(_Frozen):
+    """A map that a network answers with: what of its input each number is for.
+
+    Px are of the network's input, after the preprocessing.
+
+    Attributes:
+        stride_px: Px of the input for each px of the map, along each axis.
+        margin_px: Px at each side of the input whose answers are thrown away, because the network
+            sees padding there.
+        pool: Px of the map along each axis whose mean is a cell of the result: makes large slides
+            fit into memory.
+    """
+
+    stride_px: int = Field(gt=0, le=4096)
+    margin_px: int = Field(ge=0, le=2048)
+    pool: int = Field(default=1, gt=0, le=4096)
 
 
 class Normalisation(_Frozen):
@@ -183,6 +206,10 @@ class ModelDescription(_Frozen):
     positive: str = "tumour"
     #: What makes probabilities of the network's answers; ``none`` where they are probabilities.
     head: Literal["sigmoid", "softmax", "none"] | None = None
+    #: Whether the network answers with a number for each class, or with a map of each,
+    output: Literal["classes", "map"] = "classes"
+    #: which is this.
+    map: MapOutput | None = None
     #: Side of the square that is cut from the slide.
     patch_px: int = Field(gt=0, le=4096)
     preprocessing: Preprocessing = Preprocessing()
@@ -219,13 +246,36 @@ class ModelDescription(_Frozen):
             raise ValueError("a softmax makes classes exclude one another; multilabel ones do not")
         if self.activation == "sigmoid" and classes.task == "multiclass":
             raise ValueError("classes that exclude one another need the head softmax, or none")
-        network = {GRAPH, GRAPH_WEIGHTS} if self.architecture.is_graph else {WEIGHTS}
-        missing = {*network, REFERENCE} - set(self.files)
+        self._check_map()
+        missing = {*_NETWORK_FILES[self.architecture.kind], REFERENCE} - set(self.files)
         if missing:
             raise ValueError(f"no SHA-256 for {', '.join(sorted(missing))}")
         if "fp32" not in self.tolerance:
             raise ValueError("no tolerance for fp32")
         return self
+
+    def _check_map(self) -> None:
+        if (self.output == "map") != (self.map is not None):
+            raise ValueError(
+                "output: map needs stride_px and margin_px under map, others have none"
+            )
+        if self.map is None:
+            return
+        if self.architecture.kind == "weights":
+            raise ValueError("only a graph or an ONNX file can answer with a map; import it")
+        if self.preprocessing.pad is not None or self.preprocessing.crop is not None:
+            raise ValueError("a map's place is lost by pad and crop; choose another patch_px")
+        kept = self.input_px - 2 * self.map.margin_px
+        side = self.map.stride_px * self.map.pool
+        if kept < side or kept % side:
+            raise ValueError(
+                f"{self.input_px} px less two margins of {self.map.margin_px} px are no multiple "
+                f"of {side} px (stride_px times pool); choose another patch_px"
+            )
+        if any(self.patch_px * length % self.input_px for length in (side, self.map.margin_px)):
+            raise ValueError(
+                "resized by no whole number of px for each cell; choose another resize"
+            )
 
     @property
     def classification(self) -> Classes:
@@ -243,6 +293,36 @@ class ModelDescription(_Frozen):
         if self.task == "binary":
             return 2 if self.activation == "softmax" else 1
         return len(self.classes)
+
+    @property
+    def network_file(self) -> str:
+        """What the package holds the network in, or its weights."""
+        return _NETWORK_FILES[self.architecture.kind][0]
+
+    @property
+    def cell_px(self) -> int | None:
+        """Side in px of the patch of what a number of the map is for; None where there is none."""
+        if self.map is None:
+            return None
+        return self.map.stride_px * self.map.pool * self.patch_px // self.input_px
+
+    @property
+    def margin_px(self) -> int:
+        """Px at each side of the patch that are read for their neighbours only."""
+        return 0 if self.map is None else self.map.margin_px * self.patch_px // self.input_px
+
+    @property
+    def tile_px(self) -> int:
+        """Side of the part of a patch that is answered for, in px of the patch."""
+        return self.patch_px - 2 * self.margin_px
+
+    @property
+    def answer(self) -> tuple[int, ...]:
+        """Shape of the answer for one patch: of the classes, then rows and columns of a map."""
+        shape = self.classification.shape
+        if self.cell_px is None:
+            return shape
+        return (*shape, self.tile_px // self.cell_px, self.tile_px // self.cell_px)
 
     @property
     def input_px(self) -> int:

@@ -143,12 +143,6 @@ def _from_timm(architecture: Architecture, units: int, input_px: int) -> nn.Modu
     import timm  # noqa: PLC0415 - its import takes seconds
 
     name = architecture.name.removeprefix(_TIMM)
-    if architecture.is_graph:
-        raise PackageError(
-            name,
-            "its package holds an OpenVINO graph, which only OpenVINO on a CPU runs; leave out "
-            "--runtime and --device",
-        )
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, [*timm.list_models(), *BUILDERS], 3)
         meant = f"; did you mean {' or '.join(near)}?" if near else ""

@@ -16,6 +16,9 @@ from wsi_pipeline.model.preprocessing import Preparer
 
 #: Patches per request: larger ones are no faster and cost memory (``make bench`` shows it).
 BATCH_SIZE = 4
+#: Px of a request, at most, but for that of one patch; and of a patch from which one request at a
+#: time has all threads. Both bound memory: a network keeps some hundred bytes for each px.
+_BATCH_PX, _ALONE_PX = BATCH_SIZE * 512**2, 1024**2
 #: Up to here every core gets a stream of its own, which is fastest; beyond, OpenVINO decides.
 _STREAMS_BY_CORE = 4
 
@@ -28,7 +31,7 @@ class OpenVinoPredictor(SlotPredictor[ov.InferRequest]):
         precision: ``fp32``, ``bf16`` or ``int8``.
         cache: Folder for converted and compiled models.
         threads: CPU threads to use; None for all this process may.
-        batch_size: Patches per request.
+        batch_size: Patches per request; fewer where patches are large.
     """
 
     def __init__(
@@ -41,6 +44,8 @@ class OpenVinoPredictor(SlotPredictor[ov.InferRequest]):
         batch_size: int = BATCH_SIZE,
     ) -> None:
         prepare = Preparer(package.description)
+        px = prepare.input_px**2
+        batch_size = max(1, min(batch_size, _BATCH_PX // px))
         core = ov.Core()
         core.set_property({"CACHE_DIR": str(cache / "openvino" / "compiled")})
         # By its path: a model compiled before is then loaded without reading the original.
@@ -54,7 +59,9 @@ class OpenVinoPredictor(SlotPredictor[ov.InferRequest]):
             # Layers int8 does not cover run in fp32, so that int8 means the same on every CPU.
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         }
-        if threads <= _STREAMS_BY_CORE:
+        if px >= _ALONE_PX:
+            config["NUM_STREAMS"] = 1
+        elif threads <= _STREAMS_BY_CORE:
             config["NUM_STREAMS"] = threads
         try:
             compiled = core.compile_model(path, "CPU", config)
@@ -91,4 +98,4 @@ def _infer(request: ov.InferRequest, patches: NDArray[np.uint8]) -> NDArray[np.f
     request.infer({0: np.ascontiguousarray(patches)}, share_inputs=True)
     values: NDArray[np.float32] = request.get_output_tensor(0).data
     # An older graph or another program's may give a binary answer as a column.
-    return values.reshape(-1) if values.size == len(values) else values
+    return values.reshape(-1) if values.ndim == 2 and values.shape[1] == 1 else values

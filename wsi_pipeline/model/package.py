@@ -22,13 +22,17 @@ from pydantic import ValidationError
 
 from wsi_pipeline.classes import Classes
 from wsi_pipeline.errors import PackageError
-from wsi_pipeline.model.description import DOCUMENTS, GRAPH, REFERENCE, WEIGHTS, ModelDescription
+from wsi_pipeline.model.description import DOCUMENTS, REFERENCE, ModelDescription
 
 DESCRIPTION = "model.yaml"
 CALIBRATION = "calibration.npz"
 MIN_REFERENCE_PATCHES = 16
 #: Characters that are shown of a text that came with a model.
 _MOST_TEXT = 40_000
+#: Of a model that answers with maps, each of which is many numbers.
+MIN_REFERENCE_MAPS = 3
+#: Cells along a side of a map that a reference keeps, at most.
+_KEPT_CELLS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +61,15 @@ class ModelPackage:
 
     @property
     def weights(self) -> Path:
-        """The weights file, or the graph."""
-        return self.folder / (GRAPH if self.description.architecture.is_graph else WEIGHTS)
+        """The weights file, or the network itself."""
+        return self.folder / self.description.network_file
 
     def reference(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Reference patches and what the model answers in fp32.
 
         Returns:
             Patches ``(n, patch, patch, 3)`` RGB; probabilities ``(n,)`` of a binary model, else
-            ``(n, classes)``.
+            ``(n, classes)``; of maps those that :func:`thinned` keeps, in two more axes.
         """
         with np.load(self.folder / REFERENCE, allow_pickle=False) as data:
             return data["patches"], data["probabilities"]
@@ -86,6 +90,19 @@ class ModelPackage:
         with np.load(self.folder / CALIBRATION, allow_pickle=False) as data:
             patches: NDArray[np.uint8] = data["patches"]
         return patches
+
+
+def thinned(answers: NDArray[np.float32], description: ModelDescription) -> NDArray[np.float32]:
+    """Of answers with maps what a reference keeps: cells at even distances, 64 × 64 at most.
+
+    Args:
+        answers: For any number of patches.
+        description: Of the model; one that answers with numbers keeps all.
+    """
+    if description.map is None:
+        return answers
+    step = -(-answers.shape[-1] // _KEPT_CELLS)
+    return answers[..., step // 2 :: step, step // 2 :: step]
 
 
 def load_package(folder: Path, *, expect: str | None = None) -> ModelPackage:
@@ -164,21 +181,27 @@ def _check_reference(package: ModelPackage) -> None:
         patches, probabilities = package.reference()
     except (OSError, ValueError, KeyError) as error:
         raise PackageError(package.folder, f"{REFERENCE} cannot be read: {error}") from error
-    side = package.description.patch_px
+    about, side = package.description, package.description.patch_px
+    shape = thinned(np.zeros((1, *about.answer), np.float32), about).shape[1:]
+    least = MIN_REFERENCE_PATCHES if about.map is None else MIN_REFERENCE_MAPS
     sound = (
         patches.dtype == np.uint8
         and patches.shape[1:] == (side, side, 3)
-        and probabilities.shape == patches.shape[:1] + package.classes.shape
-        and len(patches) >= MIN_REFERENCE_PATCHES
+        and probabilities.shape == patches.shape[:1] + shape
+        and len(patches) >= least
         and bool(np.isfinite(probabilities).all())
     )
     if not sound:
         raise PackageError(
             package.folder,
-            f"{REFERENCE} must hold at least {MIN_REFERENCE_PATCHES} uint8 patches of "
+            f"{REFERENCE} must hold at least {least} uint8 patches of "
             f"{side}×{side}×3 and finite probabilities for each, one for each class of a model of "
-            "several",
+            f"several{_of_maps(shape) if about.map is not None else ''}",
         )
+
+
+def _of_maps(shape: tuple[int, ...]) -> str:
+    return f", {' × '.join(str(side) for side in shape)} numbers of its map"
 
 
 def _first_line(error: Exception) -> str:

@@ -63,7 +63,8 @@ class Predictor(Protocol):
 
         Returns:
             A future of the probabilities, 0-1: of a binary model's positive class, ``(n,)``; of
-            every class of another, ``(n, classes)``.
+            every class of another, ``(n, classes)``. A model that answers with maps has two more
+            axes, rows and columns, with the margins cut.
         """
         ...
 

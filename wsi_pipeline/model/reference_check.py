@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from wsi_pipeline import durable
 from wsi_pipeline.errors import RuntimeRejectedError
-from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.package import ModelPackage, thinned
 from wsi_pipeline.model.predictor import Predictor, predict_all
 
-#: Patches computed again when a model that was admitted before is loaded.
+#: Patches computed again when a model that was admitted before is loaded; of maps one.
 _REPEATED = 2
 #: How far the repetition may be from what was kept: the same machine gives the same values, but
 #: another number of threads may round differently.
@@ -38,15 +38,16 @@ def admit(package: ModelPackage, predictor: Predictor, cache: Path) -> NDArray[n
     Raises:
         RuntimeRejectedError: the runtime does not reproduce the reference.
     """
-    patches, expected = package.reference()
+    _, expected = package.reference()
     record = _record(package, predictor, cache)
     values = _kept(record, expected.shape)
     if values is not None:
-        again = predict_all(predictor, patches[: max(_REPEATED, predictor.batch_size)])
+        least = _REPEATED if package.description.map is None else 1
+        again = answer_reference(package, predictor, max(least, predictor.batch_size))
         if not np.allclose(again, values[: len(again)], rtol=0, atol=_REPEATABLE):
             values = None
     if values is None:
-        values = predict_all(predictor, patches)
+        values = answer_reference(package, predictor)
     if values.shape != expected.shape:
         predictor.close()
         raise RuntimeRejectedError(
@@ -68,6 +69,27 @@ def admit(package: ModelPackage, predictor: Predictor, cache: Path) -> NDArray[n
         )
     _keep(record, values)
     return values
+
+
+def answer_reference(
+    package: ModelPackage, predictor: Predictor, first: int | None = None
+) -> NDArray[np.float32]:
+    """What a predictor answers for a package's reference patches, as its reference has it.
+
+    Memory: of maps those of one batch.
+
+    Args:
+        package: The model.
+        predictor: Loaded from it.
+        first: How many patches, from the first; None: all.
+    """
+    patches = package.reference()[0][:first]
+    step = len(patches) if package.description.map is None else predictor.batch_size
+    parts = [
+        thinned(predict_all(predictor, patches[i : i + step]), package.description)
+        for i in range(0, len(patches), step)
+    ]
+    return np.concatenate(parts)
 
 
 def _record(package: ModelPackage, predictor: Predictor, cache: Path) -> Path:

@@ -1,5 +1,6 @@
 """Choosing and admitting a runtime: no precision or compiler is trusted without the reference."""
 
+import importlib.util
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.analysis_settings import PrecisionChoice, RuntimeChoice
 from wsi_pipeline.classes import deviation, margin
-from wsi_pipeline.errors import RuntimeRejectedError, UsageError
+from wsi_pipeline.errors import PackageError, RuntimeRejectedError, UsageError
 from wsi_pipeline.model.cascade import CascadePredictor, Stage
 from wsi_pipeline.model.description import Precision
 from wsi_pipeline.model.openvino_runtime import OpenVinoPredictor, cpu_precisions
@@ -61,6 +62,8 @@ class Runtime:
             batch size takes the runtime's own.
         refine_batch: Batch size of the later stages of a cascade, which get few patches.
         refuses: Why a precision is not to be had here, by precision.
+        networks: Kinds of networks it computes, as
+            :attr:`~wsi_pipeline.model.description.Architecture.kind` names them.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Runtime:
     load: Callable[[ModelPackage, RuntimeRequest, str, Precision, int | None], Predictor]
     refine_batch: int = 1
     refuses: Mapping[str, str] = field(default_factory=dict)
+    networks: frozenset[str] = frozenset({"weights"})
 
 
 def load_predictor(
@@ -86,8 +90,10 @@ def load_predictor(
         UsageError: the combination does not exist.
         PackageError: the device cannot be used.
     """
-    device = resolve_device(request.device)
-    runtime = choose_runtime(request.runtime, device)
+    network, device = package.description.architecture.kind, resolve_device(request.device)
+    if request.device == "auto" and network != "weights":
+        device = "cpu"  # no GPU runtime computes the others
+    runtime = choose_runtime(request.runtime, device, network)
     if request.precision in runtime.refuses:
         raise UsageError(runtime.refuses[request.precision])
     if request.precision == "auto":
@@ -97,18 +103,27 @@ def load_predictor(
     return predictor
 
 
-def choose_runtime(name: str, device: str) -> Runtime:
+def choose_runtime(name: str, device: str, network: str = "weights") -> Runtime:
     """The runtime of a name on a device; ``auto`` takes the first of :data:`RUNTIMES`.
 
     Args:
         name: ``auto`` or one runtime.
         device: ``cpu`` or ``cuda:N``.
+        network: Kind of the network.
 
     Raises:
         UsageError: it does not run there.
     """
     kind = device.split(":", maxsplit=1)[0]
-    here = [one for one in RUNTIMES if one.device == kind]
+    able = [one for one in RUNTIMES if network in one.networks]
+    fits = any(one.device == kind and name in ("auto", one.name) for one in able)
+    if network != "weights" and not fits:
+        only = " or ".join(f"{one.name} on {one.device}" for one in able)
+        raise UsageError(
+            f"the package holds its network as {network}, which only {only} computes; leave out "
+            "--runtime and --device"
+        )
+    here = [one for one in able if one.device == kind]
     found = next((one for one in here if name in ("auto", one.name)), None)
     if found is None:
         elsewhere = ", ".join(one.device for one in RUNTIMES if one.name == name) or "no device"
@@ -159,7 +174,23 @@ def _load_torch_cuda(
     return TorchCudaPredictor(package, precision, device, batch_size=batch_size or CUDA_BATCH_SIZE)
 
 
+def _load_onnx(
+    package: ModelPackage, request: RuntimeRequest, _: str, __: Precision, ___: int | None
+) -> Predictor:
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise PackageError(
+            package.folder,
+            "holds an ONNX file, and onnxruntime, which computes it, is not installed: pip install "
+            "onnxruntime",
+        )
+    from wsi_pipeline.model.onnx_runtime import OnnxPredictor  # noqa: PLC0415 - few packages
+
+    return OnnxPredictor(package, threads=request.threads)
+
+
 _REFERENCE_ONLY = "torch on the CPU is the fp32 reference; leave out --precision"
+
+_ONNX_FP32 = "onnxruntime computes in fp32; leave out --precision"
 
 #: Every runtime; on each device ``auto`` takes the first.
 RUNTIMES: list[Runtime] = [
@@ -169,6 +200,7 @@ RUNTIMES: list[Runtime] = [
         _fast_on_cpu,
         _load_openvino,
         refuses={"fp16": "fp16 is for GPUs; on the CPU choose fp32, bf16, int8 or auto"},
+        networks=frozenset({"weights", "graph"}),
     ),
     Runtime(
         "torch",
@@ -178,6 +210,14 @@ RUNTIMES: list[Runtime] = [
         refuses=dict.fromkeys(("bf16", "fp16", "int8"), _REFERENCE_ONLY),
     ),
     Runtime("torch", "cuda", lambda: ("bf16",), _load_torch_cuda, refine_batch=8),
+    Runtime(
+        "onnxruntime",
+        "cpu",
+        lambda: (),
+        _load_onnx,
+        refuses=dict.fromkeys(("bf16", "fp16", "int8"), _ONNX_FP32),
+        networks=frozenset({"onnx"}),
+    ),
 ]
 
 
@@ -188,14 +228,17 @@ def _cascade(
     device: str,
     threshold: float,
 ) -> Predictor:
-    """Every admitted precision the package tolerates, then fp32; fp32 alone if none is admitted."""
+    """Every admitted precision the package tolerates, then fp32; fp32 alone if none is admitted.
+
+    Of maps fp32 alone: most tiles of tissue have px near the threshold and would be asked again.
+    """
     stages: list[Stage] = []
 
     def load(precision: Precision) -> Predictor:
         batch = runtime.refine_batch if stages else None
         return runtime.load(package, request, device, precision, batch)
 
-    for precision in runtime.precisions():
+    for precision in runtime.precisions() if package.description.map is None else ():
         if precision not in package.description.tolerance:
             continue
         predictor = load(precision)

@@ -22,7 +22,7 @@ LEAST_AREA_MM2 = math.pi * 0.3**2
 _SAME_ODDS = 1.01
 #: Cells below which equal answers may be chance.
 _SEVERAL = 8
-#: Scanned cells, four by four, from which the lack of glass or of tissue is no chance.
+#: Scanned tiles, four by four, from which the lack of glass or of tissue is no chance.
 _LEAST_SCANNED = 16
 #: Objectives are a factor of two apart: beyond its root, a resolution is nearer to another one's.
 _ANOTHER_OBJECTIVE = math.sqrt(2)
@@ -174,12 +174,12 @@ def _no_background(record: Record, _: Cells) -> str:
     """Of the scanned cells none is glass, or every one.
 
     A section lies on glass that is scanned with it. With wrong colours or too dark a picture all
-    of it counts as tissue, with a pale stain none. Below 16 cells it may be chance; and a
+    of it counts as tissue, with a pale stain none. Below 16 tiles it may be chance; and a
     piece cut out of a slide may be tissue all over: the sentence says so.
     """
     glass = record.counts.glass
     scanned = glass + record.counts.classified + record.counts.rejected
-    if scanned < _LEAST_SCANNED or 0 < glass < scanned:
+    if scanned < _LEAST_SCANNED * record.grid.cells_in_tile or 0 < glass < scanned:
         return ""
     if glass:
         return (

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline import durable
-from wsi_pipeline.errors import ResultBusyError
+from wsi_pipeline.errors import ResultBusyError, ResultError
 
 _KEY = "analysis.json"
 
@@ -83,16 +83,31 @@ class Checkpoint:
         data = np.ascontiguousarray(values).tobytes()
         durable.write_bytes(path, hashlib.sha256(data).digest() + data)
 
-    def load(self, index: int, count: int) -> NDArray[np.float32] | None:
-        """A region finished earlier; None if there is none, or not of ``count`` numbers."""
+    def load(self, index: int, count: int | None) -> NDArray[np.float32] | None:
+        """A region finished earlier; None if there is none, or not of ``count`` numbers, if any."""
         try:
             data = self._region(index).read_bytes()
         except FileNotFoundError:
             return None
         digest, values = data[:32], data[32:]
-        if hashlib.sha256(values).digest() != digest or len(values) != 4 * count:
+        if hashlib.sha256(values).digest() != digest or count not in (None, len(values) / 4):
             return None
         return np.frombuffer(values, np.float32).copy()
+
+    def reload(self, index: int) -> NDArray[np.float32]:
+        """A region that was kept or loaded a while ago.
+
+        Raises:
+            ResultError: it is gone, or damaged.
+        """
+        values = self.load(index, None)
+        if values is None:
+            raise ResultError(
+                self._final,
+                f"a finished part of it, {self._region(index)}, was removed or damaged meanwhile; "
+                "run again",
+            )
+        return values
 
     def discard(self) -> None:
         """Remove the folder; called when the result stands in its place."""

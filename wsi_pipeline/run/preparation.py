@@ -1,5 +1,6 @@
 """Everything that is settled about an analysis before its first tile is classified."""
 
+import math
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +10,7 @@ from pathlib import Path
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.errors import SlideMetadataError, UsageError
 from wsi_pipeline.geometry import Mpp
-from wsi_pipeline.grid import Grid, make_grid
+from wsi_pipeline.grid import MAX_CELLS, Grid, make_grid
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.slide import SlideInfo, SlideReader, open_slide
 from wsi_pipeline.slide.files import slide_files, slide_sha256
@@ -22,6 +23,10 @@ from wsi_pipeline.slide.resolution import (
 )
 from wsi_pipeline.tiles.plan import Plan, make_plan
 from wsi_pipeline.tissue.overview import check_brightfield
+
+_NOTHING = "no tile holds enough tissue: nothing was classified"
+#: Of maps, whose tiles may be as large as the tissue.
+_LARGE_TILES = "the model's tiles are large, a lower --min-tissue (`min_tissue`) lets more through"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +88,19 @@ def resolve_grid(
         SlideMetadataError: the slide does not allow what is asked.
     """
     description = package.description
-    stride, mpp = analysis.stride or description.patch_px, analysis.mpp or description.mpp
+    stride, mpp = analysis.stride or description.tile_px, analysis.mpp or description.mpp
     if analysis.grid == "wsinfer":
-        if analysis.level is not None or mpp is None or stride != description.patch_px:
+        if (
+            analysis.level is not None
+            or mpp is None
+            or stride != description.patch_px
+            or description.map is not None
+        ):
             raise SlideMetadataError(
                 info.path,
-                "the grid of WSInfer needs µm per px and tiles side by side: leave out --level and "
-                "--stride, and give --mpp where the model states none",
+                "the grid of WSInfer needs µm per px, tiles side by side and a model that answers "
+                "with numbers: leave out --level and --stride, and give --mpp where the model "
+                "states none",
             )
         resolution = whole_px_resolution(
             info, mpp=mpp, patch=description.patch_px, override=analysis.slide_mpp
@@ -101,11 +112,35 @@ def resolve_grid(
         resolution = choose_resolution(info, mpp=mpp, level=level, override=analysis.slide_mpp)
     try:
         grid = make_grid(
-            info, resolution, patch=description.patch_px, stride=stride, kind=analysis.grid
+            info,
+            resolution,
+            patch=description.tile_px,
+            stride=stride,
+            kind=analysis.grid,
+            cell=description.cell_px,
+            margin=description.margin_px,
         )
+        if description.map is not None:
+            _check_memory(grid, len(package.classes.planes), description.map.pool)
     except UsageError as error:
         raise SlideMetadataError(info.path, str(error)) from error
     return resolution, grid
+
+
+def _check_memory(grid: Grid, planes: int, pool: int) -> None:
+    """Refuse a map that stitching could not hold.
+
+    Raises:
+        UsageError: it is too large.
+    """
+    size, values = grid.cells_size, grid.cells_size.area * planes
+    if values > MAX_CELLS:
+        fewer = math.ceil(math.sqrt(values / MAX_CELLS))
+        raise UsageError(
+            f"a map of {size} cells for {planes} classes is more than {MAX_CELLS:,} numbers; make "
+            f"its cells larger: import the model with --pool {pool * fewer} (map.pool in "
+            "model.yaml), or choose a coarser resolution"
+        )
 
 
 def check_slide(
@@ -188,7 +223,7 @@ def prepare(
     )
     warnings = checked.warnings
     if len(plan) == 0:
-        warnings += ("no tile holds enough tissue: nothing was classified",)
+        warnings += (_NOTHING if grid.cell is None else f"{_NOTHING}; {_LARGE_TILES}",)
     return Preparation(
         path,
         checked.reader,

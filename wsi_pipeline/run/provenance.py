@@ -51,7 +51,7 @@ def describe(
     plan, grid = prepared.plan, prepared.plan.grid
     threshold = analysis.threshold or package.description.threshold.value
     counts = {item.name.lower(): int(np.count_nonzero(cells.coverage == item)) for item in Coverage}
-    areas, tissue_mm2 = _areas(cells, grid, threshold)
+    areas, tissue_mm2 = _areas(cells, grid.cells, threshold)
     tumour_mm2 = areas[package.classes.label_of(package.classes.positive)]
     record = Record(
         slide=_slide(prepared, analysis),
@@ -126,15 +126,18 @@ def _model(package: ModelPackage) -> ModelRecord:
 
 def _grid(prepared: Preparation) -> GridRecord:
     grid = prepared.plan.grid
+    cells = grid.cells
     return GridRecord(
-        columns=grid.size.width,
-        rows=grid.size.height,
+        columns=cells.size.width,
+        rows=cells.size.height,
         patch_px=grid.patch,
         stride_px=grid.stride,
+        map_px=grid.cell,
+        margin_px=grid.margin,
         scale=grid.scale,
         stretch=grid.stretch,
-        cell_px_0=grid.cell_0.x,
-        cell_height_px_0=grid.cell_0.y,
+        cell_px_0=cells.cell_0.x,
+        cell_height_px_0=cells.cell_0.y,
         patch_px_0=grid.patch_0.x,
         patch_height_px_0=grid.patch_0.y,
         mpp=prepared.resolution.mpp,

@@ -23,13 +23,15 @@ from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.predictor import Predictor
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.slide import SlideReader, open_slide
-from wsi_pipeline.tiles.patches import read_patch
+from wsi_pipeline.tiles.patches import read_input
 from wsi_pipeline.tiles.plan import Plan, spread
 from wsi_pipeline.tissue.colours import patch_colours
 
 #: Tiles in a region: some seconds of work, so that little is lost and little overhead paid. A
 #: multiple of every runtime's batch size, so that batches fall alike wherever a region runs.
 REGION_TILES = 256
+#: Numbers that a region yields, at most, but for those of one tile: a region is held in memory.
+REGION_VALUES = 2**23
 #: Tiles whose colours are measured, spread evenly over the plan.
 SAMPLED_TILES = 64
 #: Numbers that tell a tile's colours.
@@ -105,7 +107,7 @@ class RegionResult:
     Attributes:
         index: Which region.
         probabilities: float32 in the region's order, ``(n,)``, or ``(n, planes)`` of a model that
-            is not binary; NaN = unreadable.
+            is not binary; of maps with two more axes; NaN = unreadable.
         colours: :func:`~wsi_pipeline.tissue.colours.patch_colours` of the sampled ones, float32
             ``(k, 2, 3)``.
         runtime_kind: Of the predictor that computed them.
@@ -130,12 +132,20 @@ class RegionResult:
         return np.concatenate([self.probabilities.ravel(), self.colours.ravel()])
 
 
-def cut_regions(plan: Plan) -> list[Region]:
-    """Cut a plan into regions of :data:`REGION_TILES`, the last one shorter; then its controls."""
+def cut_regions(plan: Plan, answer: tuple[int, ...] = ()) -> list[Region]:
+    """Cut a plan into regions of :data:`REGION_TILES`, the last one shorter; then its controls.
+
+    Args:
+        plan: The tiles.
+        answer: Shape of the model's answer for one patch; large ones make smaller regions.
+    """
     sampled = spread(len(plan), SAMPLED_TILES)
     regions: list[Region] = []
-    for start in range(0, len(plan), REGION_TILES):
-        cells = plan.cells[start : start + REGION_TILES]
+    fitting = max(1, min(REGION_TILES, REGION_VALUES // math.prod(answer)))
+    # A power of two, so that a runtime's batches divide it.
+    step = 1 << (fitting.bit_length() - 1)
+    for start in range(0, len(plan), step):
+        cells = plan.cells[start : start + step]
         inside = sampled[(sampled >= start) & (sampled < start + len(cells))] - start
         regions.append(Region(len(regions), cells, inside, start))
     if len(plan.controls):
@@ -180,10 +190,10 @@ def classify_region(
             raise StoppedError("stopped; what was finished is kept")
         began = time.thread_time()
         part = cells[start : start + step]
-        batch = np.empty((len(part), grid.patch, grid.patch, 3), np.uint8)
+        batch = np.empty((len(part), grid.read_px, grid.read_px, 3), np.uint8)
         for i, (column, row) in enumerate(part):
             try:
-                batch[i] = read_patch(reader, grid, int(column), int(row))
+                batch[i] = read_input(reader, grid, int(column), int(row))
             except DamagedSlideError as error:
                 batch[i] = 255
                 lost.append(start + i)

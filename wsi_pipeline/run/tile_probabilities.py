@@ -13,25 +13,29 @@ class TileProbabilities:
     Args:
         plan: What is asked.
         answer: Shape of the model's answer for one patch, ``()`` of a binary one.
+        classes: How much of it are classes; the rest are rows and columns of a map.
 
     Attributes:
-        probabilities: One answer per tile in plan order, float32 ``(n, *answer)``; NaN = unreadable
-            or not there yet.
-        controls: One per control, float32 ``(k, *answer)``; the same.
+        probabilities: One row per tile in plan order, float32 ``(n, *classes)``: its answer, or the
+            mean of its map; NaN = unreadable or not there yet.
+        controls: One per control, float32 ``(k, *classes)``; the same.
         colours: :func:`~wsi_pipeline.tissue.colours.patch_colours` of the sampled tiles, float32
             ``(s, 2, 3)``.
     """
 
-    def __init__(self, plan: Plan, answer: tuple[int, ...]) -> None:
+    def __init__(self, plan: Plan, answer: tuple[int, ...], classes: tuple[int, ...]) -> None:
         self._answer = answer
+        self._map_axes = tuple(range(1 + len(classes), 1 + len(answer)))
         self._sampled = spread(len(plan), SAMPLED_TILES)
-        self.probabilities = np.full((len(plan), *answer), np.nan, np.float32)
-        self.controls = np.full((len(plan.controls), *answer), np.nan, np.float32)
+        self.probabilities = np.full((len(plan), *classes), np.nan, np.float32)
+        self.controls = np.full((len(plan.controls), *classes), np.nan, np.float32)
         self.colours = np.full((len(self._sampled), 2, 3), np.nan, np.float32)
 
     def take(self, region: Region, values: NDArray[np.float32]) -> int:
         """Put a region's values where they belong; returns how many tiles could not be read."""
         probabilities, colours = region.split(values, self._answer)
+        if self._map_axes:
+            probabilities = probabilities.mean(axis=self._map_axes)
         if region.start is None:
             self.controls[:] = probabilities
             return 0

@@ -1,5 +1,6 @@
 """From tile probabilities to the grid: averages, coverage and the decision per cell."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,8 @@ from wsi_pipeline.tiles.plan import Coverage, Plan
 
 #: Labels of a binary mask, with `NOT_ANALYSED`.
 NOT_TUMOUR, TUMOUR = 0, 1
+#: Cells, because a decision takes several times the memory of its labels.
+_DECIDED_AT_ONCE = 2**21
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,42 +40,76 @@ class Cells:
 
         :attr:`~wsi_pipeline.classes.Classes.labels` names them; 255 = not analysed.
         """
-        classified = self.coverage == Coverage.CLASSIFIED
-        decided = self.classes.decide(self.probability, threshold)
-        return np.where(classified, decided, NOT_ANALYSED).astype(np.uint8)
+        labels = np.full(self.coverage.shape, NOT_ANALYSED, np.uint8)
+        rows = max(1, _DECIDED_AT_ONCE // self.coverage.shape[1])
+        for top in range(0, len(labels), rows):
+            band = slice(top, top + rows)
+            decided = self.classes.decide(self.probability[..., band, :], threshold)
+            classified = self.coverage[band] == Coverage.CLASSIFIED
+            labels[band][classified] = decided[classified]
+        return labels
 
 
-def stitch_cells(
-    plan: Plan, probabilities: NDArray[np.float32], classes: Classes = TUMOUR_OR_NORMAL
-) -> Cells:
+#: Tiles and answers for them: columns and rows ``(n, 2)``, and float32 ``(n, *answer)``.
+Answers = Iterable[tuple[NDArray[np.int64], NDArray[np.float32]]]
+
+
+def stitch_cells(plan: Plan, answers: Answers, classes: Classes = TUMOUR_OR_NORMAL) -> Cells:
     """Average over each cell the patches that cover its centre.
 
     Sums are taken in a fixed order in float64: no result depends on arrival order.
 
+    Memory: 13 bytes for each number of the result and some copies of one part of the answers.
+
     Args:
         plan: The tiles.
-        probabilities: One answer for each tile in plan order, ``(n,)`` of a binary model, else
-            ``(n, planes)``; NaN = unreadable.
+        answers: Every tile and its answer once, in parts that are always the same. An answer is a
+            number of a binary model, else ``(planes,)``; of maps with two more axes, rows and
+            columns of cells from the tile's corner on; NaN = unreadable.
         classes: What the model answers for.
     """
-    rows, columns = plan.coverage.shape
-    answer = probabilities.shape[1:]
-    total, count = np.zeros((rows, columns, *answer)), np.zeros((rows, columns), np.int32)
-    valid = ~np.isnan(probabilities).any(axis=tuple(range(1, probabilities.ndim)))
-    cells, values = plan.cells[valid], probabilities[valid].astype(np.float64)
-    for down in range(plan.grid.reach):
-        for right in range(plan.grid.reach):
-            x, y = cells[:, 0] + right, cells[:, 1] + down
-            inside = (x < columns) & (y < rows)
-            # A cell is reached by at most one patch per offset, so plain indexing adds rightly.
-            total[y[inside], x[inside]] += values[inside]
-            count[y[inside], x[inside]] += 1
+    grid = plan.grid
+    # The cells of a tile are a block; a patch reaches over the following blocks.
+    side, reach = grid.cells_per_tile, grid.reach
+    tiles_down, tiles_across = plan.coverage.shape
+    total = np.zeros((tiles_down, side, tiles_across, side, *classes.shape))
+    most = (-(-reach // side)) ** 2
+    count = np.zeros((tiles_down, side, tiles_across, side), np.min_scalar_type(most))
     coverage = plan.coverage.copy()
-    lost = plan.cells[~valid]
-    coverage[lost[:, 1], lost[:, 0]] = Coverage.UNREADABLE
-    coverage[count > 0] = Coverage.CLASSIFIED
-    mean = np.full(total.shape, np.nan, np.float32)
-    shares = count.reshape(rows, columns, *(1 for _ in answer))
-    np.divide(total, shares, out=mean, where=shares > 0, casting="same_kind")
+    for every, given in answers:
+        valid = ~np.isnan(given).any(axis=tuple(range(1, given.ndim)))
+        lost = every[~valid]
+        coverage[lost[:, 1], lost[:, 0]] = Coverage.UNREADABLE
+        tiles, values = every[valid], _by_cell(given[valid], reach, classes)
+        for down in range(0, reach, side):
+            for right in range(0, reach, side):
+                x, y = tiles[:, 0] + right // side, tiles[:, 1] + down // side
+                inside = (x < tiles_across) & (y < tiles_down)
+                part = values[inside, down : down + side, right : right + side]
+                block = (y[inside], slice(part.shape[1]), x[inside], slice(part.shape[2]))
+                # A block is reached by at most one patch per offset, so indexing adds rightly.
+                total[block] += part
+                count[block] += 1
+    size = grid.cells.size
+    total = total.reshape(tiles_down * side, tiles_across * side, *classes.shape)
+    counts = count.reshape(total.shape[:2])[: size.height, : size.width]
+    total = total[: size.height, : size.width]
+    for axis in (0, 1):
+        coverage = coverage.repeat(side, axis)
+    coverage = coverage[: size.height, : size.width]
+    coverage[counts > 0] = Coverage.CLASSIFIED
+    mean = np.full((*classes.shape, *counts.shape), np.nan, np.float32)
+    shares = counts.reshape(*counts.shape, *(1 for _ in classes.shape))
     # Planes come first in the store, as OME-Zarr orders its axes.
-    return Cells(np.moveaxis(mean, -1, 0) if answer else mean, coverage, classes)
+    out = np.moveaxis(mean, 0, -1) if classes.shape else mean
+    np.divide(total, shares, out=out, where=shares > 0, casting="same_kind")
+    return Cells(mean, coverage, classes)
+
+
+def _by_cell(answers: NDArray[np.float32], reach: int, classes: Classes) -> NDArray[np.float64]:
+    """An answer for each cell of a patch, ``(n, reach, reach, *classes)``."""
+    wide = answers.astype(np.float64)
+    if wide.ndim > 1 + len(classes.shape):
+        return np.moveaxis(wide, 1, -1) if classes.shape else wide
+    alike = wide[:, None, None]
+    return np.broadcast_to(alike, (len(wide), reach, reach, *wide.shape[1:]))

@@ -111,8 +111,11 @@ class GridRecord:
     Attributes:
         columns: Cells across.
         rows: Cells down.
-        patch_px: Side of a patch in analysis px.
+        patch_px: Side in analysis px of what the model answers for at once.
         stride_px: Between two patches, analysis px.
+        map_px: Side of a cell in analysis px where the model answers with a map; None where cells
+            are the stride wide.
+        margin_px: Analysis px around each patch that the model was given with it.
         scale: Level px per analysis px, but for the stretch.
         stretch: Level px along x and y that make a square px.
         cell_px_0: Width of a cell in level-0 px.
@@ -127,6 +130,8 @@ class GridRecord:
     rows: int
     patch_px: int
     stride_px: int
+    map_px: int | None = None
+    margin_px: int = 0
     scale: float
     stretch: PerAxis = NO_STRETCH
     cell_px_0: float
@@ -135,6 +140,11 @@ class GridRecord:
     patch_height_px_0: float | None = None
     mpp: Mpp
     kind: GridKind = "cover"
+
+    @property
+    def cells_in_tile(self) -> int:
+        """How many cells a tile has: several where the model answers with maps."""
+        return 1 if self.map_px is None else (self.stride_px // self.map_px) ** 2
 
     @property
     def cell_0(self) -> PerAxis:

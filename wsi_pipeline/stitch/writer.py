@@ -44,8 +44,8 @@ def write_store(
         folder: Must not exist yet.
         name: Of the image, the slide's.
         plan: The tiles.
-        probabilities: One answer per tile in plan order, ``(n,)`` of a binary model, else
-            ``(n, planes)``; NaN = unreadable.
+        probabilities: One row per tile in plan order, ``(n,)`` of a binary model, else
+            ``(n, planes)``; of maps their means; NaN = unreadable.
         cells: What they were stitched to.
         threshold: Decides the mask.
         levels: The slide's levels, finest first.
@@ -132,7 +132,7 @@ def _write_probability(
     levels: int,
     hashes: dict[str, str],
 ) -> None:
-    values, datasets = cells.probability, layout.grid_datasets(plan.grid, levels)
+    values, datasets = cells.probability, layout.grid_datasets(plan.grid.cells, levels)
     for path, _ in datasets:
         _write_small(root, path, values, layout.PROBABILITY_FILL, hashes)
         values = _halved(values)
@@ -148,14 +148,14 @@ def _draw(
     plan: Plan, cells: Cells, threshold: float, levels: tuple[Level, ...]
 ) -> list[DrawnLevel]:
     """The mask at the analysis level and every coarser one of the slide."""
-    decision = cells.decision(threshold)
+    decision, grid = cells.decision(threshold), plan.grid.cells
     return [
         DrawnLevel(
             decision,
-            plan.grid.column_edges(level.downsample, level.size.width),
-            plan.grid.row_edges(level.downsample, level.size.height),
+            grid.column_edges(level.downsample, level.size.width),
+            grid.row_edges(level.downsample, level.size.height),
         )
-        for level in levels[plan.grid.level :]
+        for level in levels[grid.level :]
     ]
 
 
@@ -185,7 +185,7 @@ def _write_coverage(
     root: zarr.Group, plan: Plan, cells: Cells, levels: int, hashes: dict[str, str]
 ) -> None:
     group = root.create_group(layout.COVERAGE_LABEL)
-    values, datasets = cells.coverage, layout.grid_datasets(plan.grid, levels)
+    values, datasets = cells.coverage, layout.grid_datasets(plan.grid.cells, levels)
     for path, _ in datasets:
         label = f"{layout.COVERAGE_LABEL}/{path}"
         _write_small(root, label, values, layout.COVERAGE_FILL, hashes)
@@ -238,7 +238,7 @@ def _write_small(
     )
     if values.size:
         array[...] = values
-    hashes[path] = hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
+    hashes[path] = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
 
 
 def _write_mask(group: zarr.Group, folder: Path, path: str, drawn: DrawnLevel) -> None:

@@ -24,16 +24,33 @@ def read_patch(reader: SlideReader, grid: Grid, column: int, row: int) -> NDArra
     return read_at(reader, grid, *grid.corner(column, row))
 
 
+def read_input(reader: SlideReader, grid: Grid, column: int, row: int) -> NDArray[np.uint8]:
+    """What the model is given for a tile: its patch and the margin around it.
+
+    Side :attr:`~wsi_pipeline.grid.Grid.read_px`; else as :func:`read_patch`.
+
+    Raises:
+        DamagedSlideError: a needed part of the file cannot be decoded.
+    """
+    return _read(reader, grid, *grid.read_corner(column, row), grid.read_side, grid.read_px)
+
+
 def read_at(reader: SlideReader, grid: Grid, x: float, y: float) -> NDArray[np.uint8]:
     """The patch whose top-left corner is anywhere, in level px; else as :func:`read_patch`.
 
     Where the grid does not resample, the corner is a whole px.
     """
+    return _read(reader, grid, x, y, grid.patch_side, grid.patch)
+
+
+def _read(
+    reader: SlideReader, grid: Grid, x: float, y: float, side: PerAxis, px: int
+) -> NDArray[np.uint8]:
     if grid.kind == "wsinfer":
         return _read_as_wsinfer(reader, grid, round(x), round(y))
     if grid.px == PerAxis(1.0, 1.0):
-        return reader.read(Region(grid.level, int(x), int(y), grid.patch, grid.patch))
-    return read_box(reader, grid.level, x, y, grid.patch_side, grid.patch)
+        return reader.read(Region(grid.level, int(x), int(y), px, px))
+    return read_box(reader, grid.level, x, y, side, px)
 
 
 def read_box(

@@ -86,7 +86,7 @@ def build_result(
         unreadable=np.empty((0, 2), np.int64),
     )
     probabilities = tiles[rows, columns].astype(np.float32)
-    cells = stitch_cells(plan, probabilities)
+    cells = stitch_cells(plan, [(plan.cells, probabilities)])
     store = folder / f"{name}.zarr"
     write_store(
         store,

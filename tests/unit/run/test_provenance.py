@@ -42,6 +42,8 @@ KEYS = {
         "rows": {},
         "patch_px": {},
         "stride_px": {},
+        "map_px": {},
+        "margin_px": {},
         "scale": {},
         "stretch": {"x": {}, "y": {}},
         "cell_px_0": {},

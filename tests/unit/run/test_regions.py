@@ -79,7 +79,7 @@ def test_answers_come_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
     regions = cut_regions(plan)
     values = {region.index: rng.random(region.size(())).astype(np.float32) for region in regions}
     values[2][5] = values[len(regions) - 1][1] = np.nan
-    forwards, backwards = TileProbabilities(plan, ()), TileProbabilities(plan, ())
+    forwards, backwards = TileProbabilities(plan, (), ()), TileProbabilities(plan, (), ())
     lost = [forwards.take(region, values[region.index]) for region in regions]
     for region in reversed(regions):
         backwards.take(region, values[region.index])

@@ -51,7 +51,7 @@ def make_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeStore:
         plan = make_plan_of(rng.random((grid.size.height, grid.size.width)) < 0.7, grid)
         probabilities = rng.random((len(plan), *classes.shape)).astype(np.float32)
         probabilities[:5] = np.nan
-        cells = stitch_cells(plan, probabilities, classes)
+        cells = stitch_cells(plan, [(plan.cells, probabilities)], classes)
         write_store(
             tmp_path / name,
             name="a",

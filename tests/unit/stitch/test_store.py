@@ -207,7 +207,7 @@ def test_a_store_without_a_tile_is_whole(tmp_path: Path) -> None:
         name="a",
         plan=plan,
         probabilities=np.empty(0, np.float32),
-        cells=stitch_cells(plan, np.empty(0, np.float32)),
+        cells=stitch_cells(plan, [(plan.cells, np.empty(0, np.float32))]),
         threshold=0.5,
         levels=(Level(Size(100, 50), 1.0),),
         attributes={"slide": {"name": "a"}},

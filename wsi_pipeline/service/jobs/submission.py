@@ -30,11 +30,15 @@ def make_request(
     """
     if config.mpp is not None and config.level is not None:
         raise UsageError("give mpp or level, not both")
-    side = package.description.patch_px
+    side, cell = package.description.tile_px, package.description.cell_px or 1
     if config.stride is not None and config.stride > side:
         raise UsageError(
             f"stride {config.stride} is larger than the model's patch of {side} px and would "
             "leave tissue unclassified"
+        )
+    if config.stride is not None and config.stride % cell:
+        raise UsageError(
+            f"stride {config.stride} is not a multiple of the model's map cells of {cell} px"
         )
     return JobRequest(
         slide_id=slide_id,
@@ -53,6 +57,6 @@ def fingerprint_of(package: ModelPackage, config: AnalysisSettings) -> str:
     return config.fingerprint(
         mpp=description.mpp,
         level=description.level,
-        stride=description.patch_px,
+        stride=description.tile_px,
         threshold=description.threshold.value,
     )

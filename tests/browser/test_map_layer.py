@@ -1,0 +1,108 @@
+"""A result with several cells a tile in the viewer: every px has the colour of the stored mask."""
+
+import io
+from dataclasses import dataclass
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Page
+from results_support import api, settle
+from scipy import ndimage
+from service_process_support import TOKEN, Site
+
+from wsi_pipeline.classes import NOT_ANALYSED
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.testing.maps import MAP_CLASSES, make_map_package
+from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
+from wsi_pipeline.testing.slides import write_pyramid
+
+#: Level-0 px; no multiple of a tile's 96 px or a cell's 4 px.
+WIDTH, HEIGHT = 1007, 685
+COLOURS = dict(zip(MAP_CLASSES, ("#4caf50", "#d50000", "#42d4f4"), strict=True))
+_HIDDEN = ".viewer-tools, .viewer-overview, .scale-bar, .viewer-cross"
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A slide and its result."""
+
+    slide_id: str
+    job_id: str
+    result: Result
+
+
+@pytest.fixture(scope="module")
+def served_package(tmp_path_factory: pytest.TempPathFactory) -> ModelPackage:
+    """A model that answers with a map of three classes."""
+    classes = [{"name": name, "colour": colour} for name, colour in COLOURS.items()]
+    folder = tmp_path_factory.mktemp("maps") / "package"
+    return make_map_package(folder, units=3, stride=4, patch_px=128, classes=classes)
+
+
+@pytest.fixture(scope="module")
+def planted(service: Site, tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    folder = tmp_path_factory.mktemp("slide")
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    # Rings and a corner of glass: nothing of the picture repeats along the grid.
+    share = (np.sin(np.hypot(x - 300, y - 200) / 40)[..., None] + 1) / 2
+    image = share * np.array(TUMOUR_COLOUR) + (1 - share) * np.array(NORMAL_COLOUR)
+    image[(x > 700) & (y > 450)] = 243
+    write_pyramid(folder / "rings.tiff", image.astype(np.uint8), mpp=0.5)
+    with api(service.url, TOKEN) as asked:
+        slide_id = asked.upload(folder / "rings.tiff")
+        job_id = asked.analyse(slide_id)
+    store = httpx.get(
+        f"{service.url}/v1/jobs/{job_id}/mask.zarr.zip",
+        headers={"Authorization": f"Bearer {TOKEN}"},
+        timeout=60,
+    ).raise_for_status()
+    (folder / "mask.zarr.zip").write_bytes(store.content)
+    result = Result(folder / "mask.zarr.zip")
+    counts = [np.count_nonzero(result.mask(0)[...] == value) for value in (0, 1, 2, NOT_ANALYSED)]
+    # Without several labels there is nothing to compare.
+    assert sum(count > 10_000 for count in counts) >= 3, counts
+    return Planted(slide_id, job_id, result)
+
+
+@pytest.mark.parametrize("zoom", [1.0, 1.7, 4.0])
+def test_every_cell_lies_on_the_mask(
+    page: Page, service: Site, planted: Planted, zoom: float
+) -> None:
+    # Opaque, with the most likely class, without outline and coverage.
+    x, y = 331.0, 217.0
+    layer = f"layer={planted.job_id}_graphite_100__vl"
+    page.goto(f"{service.url}/slides/{planted.slide_id}?x={x}&y={y}&z={zoom}&{layer}")
+    page.wait_for_selector(".class-legend")
+    settle(page)
+    page.evaluate(
+        "(hidden) => document.querySelectorAll(hidden).forEach((e) => e.style.display = 'none')",
+        _HIDDEN,
+    )
+    taken = page.locator(".viewer-slide").screenshot()
+    shown = np.asarray(Image.open(io.BytesIO(taken)).convert("RGB"))
+    mask = np.asarray(planted.result.mask(0)[...])
+    rows, inside_y = place(shown.shape[0], y, zoom, mask.shape[0])
+    columns, inside_x = place(shown.shape[1], x, zoom, mask.shape[1])
+    expected = np.where(np.outer(inside_y, inside_x), mask[np.ix_(rows, columns)], NOT_ANALYSED)
+    # A screen px along each axis, since each is rounded by itself.
+    near = np.ones((3, 3), bool)
+    compared: int = 0
+    for label, name in enumerate(MAP_CLASSES):
+        drawn = (shown == list(bytes.fromhex(COLOURS[name][1:]))).all(axis=-1)
+        wanted = expected == label
+        compared += int(np.count_nonzero(wanted))
+        assert not (drawn & ~ndimage.binary_dilation(wanted, near)).any(), name
+        assert not (wanted & ~ndimage.binary_dilation(drawn, near)).any(), name
+    assert compared > 100_000
+
+
+def place(
+    pane: int, centre: float, zoom: float, length: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """For each screen px along an axis the mask's px below its centre, and whether there is one."""
+    at = np.floor(centre + (np.arange(pane) + 0.5 - pane / 2) / zoom).astype(np.int64)
+    return at.clip(0, length - 1), (at >= 0) & (at < length)
