@@ -114,7 +114,7 @@ def assess(case: Case, settings: EvaluationSettings) -> Assessment:
     score, rule = _score(case, result, detections)
     tiles = overlap = predicted = cells = None
     if result is not None and decision is not None:
-        tiles = _tiles(reference, result, settings, notes)
+        tiles = _tiles(reference, result, decision, settings, notes)
         overlap = _overlap(reference, decision, notes)
         predicted = None if reference.of_other_tissue else kind_of(largest_extent_um(decision))
         cells = _class_cells(case, reference, result, settings)
@@ -212,6 +212,7 @@ def _lesions(
 def _tiles(
     reference: ReferenceStandard,
     result: Result,
+    decision: Decision,
     settings: EvaluationSettings,
     notes: dict[str, str],
 ) -> Tiles | None:
