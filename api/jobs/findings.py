@@ -10,8 +10,13 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from wsi_pipeline.classes import TUMOUR_OR_NORMAL, Classes, Task
+from wsi_pipeline.notice import notice_of
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+Notice = Annotated[
+    str,
+    Field(description="What must be shown of the model with its results; empty: nothing"),
+]
 
 
 class PlaceOut(BaseModel):
@@ -142,10 +147,16 @@ class FindingsOut(BaseModel):
     colours: ColoursOut | None
     alarms: list[AlarmOut]
     warnings: Annotated[list[str], Field(description="Unusual properties of the slide")]
+    notice: Notice
     provenance: Annotated[
         dict[str, Any],
         Field(description="Slide, model, configuration, software, device and timings"),
     ]
+
+    @classmethod
+    def of(cls, summary: Mapping[str, Any]) -> Self:
+        """From what is kept of a result."""
+        return cls.model_validate({"notice": _notice(summary), **summary})
 
 
 class JobFindings(BaseModel):
@@ -159,10 +170,18 @@ class JobFindings(BaseModel):
     tumour_percent: Annotated[float | None, Field(description="Tumour of tissue")]
     regions: Annotated[int, Field(description="How many tumour regions there are")]
     alarms: list[AlarmOut]
+    notice: Notice
 
     @classmethod
     def of(cls, summary: Mapping[str, Any]) -> Self | None:
         """From what is kept of a result; None where that says nothing of findings."""
-        if not cls.model_fields.keys() <= summary.keys():
+        told = {"notice": _notice(summary), **summary}
+        if not cls.model_fields.keys() <= told.keys():
             return None
-        return cls.model_validate({name: summary[name] for name in cls.model_fields})
+        return cls.model_validate({name: told[name] for name in cls.model_fields})
+
+
+def _notice(summary: Mapping[str, Any]) -> str:
+    """Of what was kept before models had notices."""
+    model = summary.get("provenance", {}).get("model", {})
+    return notice_of("", synthetic=bool(model.get("synthetic")))

@@ -107,7 +107,7 @@ def get_result(job_id: JobId, access: Viewer, services: _Services) -> ResultOut:
         id=found.id,
         job_id=job_id,
         created_at=timestamp(found.created_at),
-        findings=FindingsOut.model_validate(services.results.summary(found.id)),
+        findings=FindingsOut.of(services.results.summary(found.id)),
         links=Links.of(job_id, found.slide_id),
     )
 

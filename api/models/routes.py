@@ -39,6 +39,10 @@ class ModelOut(BaseModel):
     synthetic: Annotated[
         bool, Field(description="Trained on synthetic tissue only: not valid for real tissue")
     ]
+    notice: Annotated[
+        str,
+        Field(description="To be shown wherever the model or its results are; empty: nothing"),
+    ]
     intended_use: str
     licence: str
     architecture: Annotated[str, Field(description="The network")]
@@ -64,6 +68,7 @@ class ModelOut(BaseModel):
             threshold=description.threshold.value,
             threshold_chosen=description.threshold.chosen,
             synthetic=description.training.synthetic,
+            notice=description.notice,
             intended_use=description.intended_use,
             licence=description.licence,
             architecture=description.architecture.name,

@@ -351,7 +351,7 @@ def test_figures_say_what_the_result_says(viewer: Page, asked: Api, shown: Shown
         expect(panel.locator(f'[data-alarm="{alarm["code"]}"]')).to_be_visible()
     expect(panel.get_by_role("img")).to_have_attribute("aria-label", re.compile("threshold is 0.5"))
     expect(panel).to_contain_text(findings["provenance"]["model"]["intended_use"])
-    expect(viewer.locator(".shell-slot .badge")).to_have_text("Synthetic model")
+    expect(viewer.locator(".shell-slot .badge")).to_have_text("Trained on synthetic tissue")
     expect(viewer.locator(".shell-head")).to_contain_text("Research use, not a diagnosis")
 
 

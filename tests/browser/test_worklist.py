@@ -131,7 +131,7 @@ def test_scores_of_a_model_of_drawings_do_not_count(listed: Page) -> None:
     much = row(listed, "much.tiff")
     expect(much.locator(".col-area")).to_contain_text("mm²")
     expect(much.locator(".col-state")).to_contain_text("Finished")
-    expect(much.get_by_text("Synthetic tissue")).to_be_visible()
+    expect(much.get_by_text("Trained on synthetic tissue")).to_be_visible()
     expect(listed.get_by_text("Research use, not a diagnosis")).to_be_visible()
     much.locator("button.alarm").click()
     expect(listed.get_by_role("group", name="Alarms").get_by_role("listitem").first).to_be_visible()

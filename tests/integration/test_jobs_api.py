@@ -187,6 +187,7 @@ def test_models_are_listed_with_what_they_are_for(
     (model,) = http.get("/v1/models").json()["models"]
     assert (model["name"], model["sha256"]) == (MODEL, stub_package.sha256)
     assert (model["mpp"], model["threshold"], model["synthetic"]) == (0.5, 0.5, True)
+    assert model["notice"] == "Trained on synthetic tissue"
     assert model["intended_use"] == "tests"
     assert model["task"] == "binary"
     assert model["class_colours"] == {"tumour": "#d50000"}

@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "geometry": set(),
     "classes": set(),
+    "notice": set(),
     "durable": set(),
     "settings": set(),
     "analysis_settings": {"geometry"},
@@ -27,8 +28,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "grid": BASICS | {"slide"},
     "tissue": BASICS | {"slide", "grid"},
     "tiles": BASICS | {"slide", "grid", "tissue"},
-    "model": {"errors", "durable", "classes", "analysis_settings"},
-    "stitch": BASICS | {"classes", "slide", "grid", "tiles"},
+    "model": {"errors", "durable", "classes", "notice", "analysis_settings"},
+    "stitch": BASICS | {"classes", "notice", "slide", "grid", "tiles"},
     "run": BASICS
     | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"},
     "pipeline": {"errors", "analysis_settings", "model", "stitch", "run"},
@@ -126,7 +127,7 @@ ONLY_IN = {
 SERVICE = {
     "api": BASICS
     | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"}
-    | {"classes"},
+    | {"classes", "notice"},
     "workers": BASICS
     | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"}
     | {"run", "pipeline"},

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import typer
+from rich.text import Text
 
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.batch import run_batch
@@ -60,11 +61,17 @@ def run_slides(
                 outcomes.append(outcome)
                 write_summary(out, outcomes, inputs.ignored)
     write_summary(out, outcomes, inputs.ignored)
-    _conclude(outcomes, inputs.ignored, out, json=json, quiet=quiet)
+    _conclude(outcomes, inputs.ignored, out, package, json=json, quiet=quiet)
 
 
 def _conclude(
-    outcomes: list[Outcome], ignored: tuple[Path, ...], out: Path, *, json: bool, quiet: bool
+    outcomes: list[Outcome],
+    ignored: tuple[Path, ...],
+    out: Path,
+    package: ModelPackage,
+    *,
+    json: bool,
+    quiet: bool,
 ) -> None:
     failed = sum(outcome.status == "failed" for outcome in outcomes)
     if json:
@@ -79,4 +86,8 @@ def _conclude(
         console.print(
             f"{text or 'nothing to do'}{extra}. Table: {out / 'summary.csv'}", soft_wrap=True
         )
+        about = package.description
+        if about.notice:
+            words = f"! {about.name} {about.version}: {about.notice}"
+            console.print(Text(words, "yellow"), soft_wrap=True)
     raise typer.Exit(EXIT_BAD if failed else EXIT_OK)

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from wsi_pipeline.cli import EXIT_BAD, EXIT_OK
 from wsi_pipeline.cli.console import console
@@ -16,7 +17,7 @@ from wsi_pipeline.cli.display import BAR_WIDTH, Display
 from wsi_pipeline.cohort.references import read_any_cohort
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.evaluation.cases import Sources, pair
-from wsi_pipeline.evaluation.evaluation import Evaluation
+from wsi_pipeline.evaluation.evaluation import Evaluation, notices
 from wsi_pipeline.evaluation.evaluation import evaluate as run_evaluation
 from wsi_pipeline.evaluation.report_folder import PAGE, check_folder, write_folder
 from wsi_pipeline.evaluation.settings import EvaluationSettings, FrocRule, TileRule
@@ -269,6 +270,8 @@ def _say(evaluation: Evaluation, out: Path, *, quiet: bool) -> None:
         return
     if metrics["synthetic"]:
         console.print("[yellow]! synthetic: these figures say nothing about real slides[/]")
+    for words in notices(metrics):
+        console.print(Text(f"! {words}", "yellow"), soft_wrap=True)
     count = metrics["cohort"]["slides"]
     console.print(f"{count} slides. Report: {out / PAGE}", soft_wrap=True, highlight=False)
 

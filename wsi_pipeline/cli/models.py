@@ -68,6 +68,7 @@ def list_packages(json: _Json = False) -> None:
                     "level": one.description.level,
                     "threshold": one.description.threshold.value,
                     "synthetic": one.description.training.synthetic,
+                    "notice": one.description.notice,
                     "sha256": one.sha256,
                 }
                 for one in found
@@ -104,7 +105,7 @@ def _list(folder: Path, found: list[ModelPackage]) -> None:
             f"{about.patch_px} px, {finest}",
             f"{about.threshold.value:.3g}",
             one.sha256[:12],
-            "[yellow]synthetic tissue[/]" if about.training.synthetic else about.training.data,
+            Text(about.notice, "yellow") if about.notice else Text(about.training.data),
         )
     Console().print(table, highlight=False)
 
@@ -147,8 +148,8 @@ def show(package: _Package, json: _Json = False) -> None:
     for key, value in rows.items():
         table.add_row(key, value)
     Console().print(table, highlight=False)
-    if description.training.synthetic:
-        Console().print("[yellow]! trained on synthetic tissue[/]")
+    if description.notice:
+        Console().print(Text(f"! {description.notice}", "yellow"))
 
 
 @app.command()

@@ -118,6 +118,16 @@ def evaluate(
     return Evaluation(metrics, tuple(slides), failed)
 
 
+def notices(metrics: Json) -> list[str]:
+    """What must be said of the models, each with its name, once."""
+    told = (
+        f"{model['name']} {model['version']}: {model['notice']}"
+        for model in metrics["models"]
+        if model["notice"]
+    )
+    return list(dict.fromkeys(told))
+
+
 def _assessed(
     cases: Sequence[Case], settings: EvaluationSettings, threads: int
 ) -> Iterator[tuple[Case, Assessment | WsiError]]:
@@ -243,6 +253,7 @@ def _models(slides: Sequence[Assessment]) -> list[Json]:
                 "version": model.version,
                 "sha256": model.sha256,
                 "synthetic": model.synthetic,
+                "notice": model.notice,
                 "threshold": slide.threshold,
                 "mpp": to_plain(grid.mpp),
                 "patch_px": grid.patch_px,

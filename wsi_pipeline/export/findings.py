@@ -91,6 +91,7 @@ class Findings:
         class_areas_mm2: Area of every label by its name; empty in results older than classes.
         alarms: What a person has to look at before this is believed.
         warnings: Oddities of the slide, in words.
+        notice: What everybody must know of the model; empty where there is nothing.
         provenance: Slide, model, configuration, software, device and timings. The slide's file
             name is not among them.
     """
@@ -114,6 +115,7 @@ class Findings:
     class_areas_mm2: dict[str, float]
     alarms: tuple[Alarm, ...]
     warnings: tuple[str, ...]
+    notice: str
     provenance: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
@@ -152,6 +154,7 @@ def find(result: Result) -> Findings:
         class_areas_mm2=record.class_areas_mm2,
         alarms=result.alarms,
         warnings=record.warnings,
+        notice=record.model.notice,
         provenance=_provenance(result),
     )
 

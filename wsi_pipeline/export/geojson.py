@@ -53,6 +53,7 @@ def write_geojson(
     positive = result.classes.positive
     decisions = sorted(decide_all(result, threshold), key=lambda one: one.of.name != positive)
     slide, model = result.slide, result.model
+    told = {"notice": model.notice} if model.notice else {}
     about = {
         "slide": {
             "name": slide.name,
@@ -60,7 +61,7 @@ def write_geojson(
             "width": slide.width,
             "height": slide.height,
         },
-        "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
+        "model": {"name": model.name, "version": model.version, "sha256": model.sha256, **told},
         "threshold": decisions[0].threshold,
         "notice": "research use only - not for diagnosis",
     }

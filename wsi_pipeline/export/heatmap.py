@@ -22,7 +22,6 @@ from wsi_pipeline.tiles.plan import Coverage
 SIDE = 1600
 _SIDES = (400, 8000)
 NOTICE = "Research use only – not for diagnosis"
-SYNTHETIC = "Model trained on synthetic tissue"
 
 _INK, _QUIET, _ALARM = "#1b1b1f", "#5f6068", "#a84300"
 #: Lengths of the layout in px of a picture with a side of :data:`SIDE`.
@@ -109,8 +108,7 @@ def draw_heatmap(
     raster = rasterise(decision, size)
     unit = side / SIDE
     picture = paint(raster, palette, backdrop, line_px=max(1, round(2 * unit)))
-    synthetic = result.model.synthetic
-    sheet = _Sheet(size, unit, _HEADER + (_LINE if synthetic else 0))
+    sheet = _Sheet(size, unit, _HEADER + (_LINE if result.model.notice else 0))
     axes = sheet.axes(0, 0, size.width, size.height)
     axes.imshow(
         picture,
@@ -218,8 +216,9 @@ def _header(sheet: _Sheet, result: Result, decision: Decision) -> None:
     sheet.text(0, top + 98 * unit, "   ·   ".join(facts), 22)
     words = f"{_capital(decision.of.name)} probability by {model.name} {model.version}"
     sheet.text(0, top + 140 * unit, _shortened(words, sheet, 14), 22, colour=_QUIET)
-    if model.synthetic:
-        sheet.text(0, top + 180 * unit, SYNTHETIC, 22, colour=_ALARM, bold=True)
+    if model.notice:
+        words = _shortened(model.notice, sheet, 15)
+        sheet.text(0, top + 180 * unit, words, 22, colour=_ALARM, bold=True)
 
 
 def _capital(name: str) -> str:

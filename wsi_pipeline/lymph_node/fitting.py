@@ -19,7 +19,7 @@ from wsi_pipeline.tissue.colours import patch_colours, summarise
 from wsi_pipeline.training.operating_point import Decision, ThresholdRule, decide
 
 #: Views of each patch that are trained on; the first is the patch as it is, and is scored.
-VIEWS = 8
+VIEWS = 6
 #: How often a patch of a source is trained on: few patches of another resolution must not drown.
 REPEATS = {"lymph-node": 4}
 

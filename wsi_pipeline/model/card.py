@@ -103,19 +103,16 @@ def card(package: ModelPackage) -> str:
         f"<title>{title} – model card</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
         f"<header><h1>{escape(about.name)} <small>{escape(about.version)}</small></h1>"
         f"<p>Model card · licence {escape(about.licence)}</p></header>\n"
-        f"{_notice(synthetic=about.training.synthetic)}\n"
-        + "\n".join(parts)
-        + "\n</main>\n</body>\n</html>\n"
+        f"{_notice(about)}\n" + "\n".join(parts) + "\n</main>\n</body>\n</html>\n"
     )
 
 
-def _notice(*, synthetic: bool) -> str:
+def _notice(about: ModelDescription) -> str:
     said = "<strong>Research software, not a medical device.</strong>"
-    if synthetic:
-        said += (
-            " <strong>Trained on synthetic tissue:</strong> it has seen drawings of tissue only, "
-            "and its results on real tissue mean nothing."
-        )
+    if about.notice:
+        said += f" <strong>{escape(about.notice.rstrip('.'))}.</strong>"
+    if about.training.synthetic:
+        said += " It has seen drawings of tissue only, and its results on real tissue mean nothing."
     return f'<div class="notice" role="note"><p>{said}</p></div>'
 
 

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from wsi_pipeline.classes import Classes, ModelClass, Task
+from wsi_pipeline.notice import LONGEST, notice_of
 
 WEIGHTS = "weights.safetensors"
 REFERENCE = "reference.npz"
@@ -212,12 +213,21 @@ class ModelDescription(_Frozen):
     threshold: Threshold
     calibration: Calibration = Calibration()
     training: Training
+    #: In a few words what everybody who sees a result must know of the model: shown with every
+    #: result. Where the package states none, it is made of `training.synthetic`.
+    notice: str = Field(default="", max_length=LONGEST, pattern=r"^[^\n]*$")
     licence: str
     intended_use: str
     #: Largest difference from the reference probabilities allowed to a runtime of each precision.
     tolerance: Mapping[Precision, float]
     #: SHA-256 (hex) of every other file of the package.
     files: Mapping[str, str]
+
+    @model_validator(mode="after")
+    def _usual_notice(self) -> Self:
+        notice = notice_of(self.notice, synthetic=self.training.synthetic)
+        object.__setattr__(self, "notice", notice)  # frozen, but not yet anybody's
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -120,6 +120,7 @@ def _model(package: ModelPackage) -> ModelRecord:
         level=description.level,
         synthetic=description.training.synthetic,
         intended_use=description.intended_use,
+        notice=description.notice,
     )
 
 

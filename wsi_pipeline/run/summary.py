@@ -36,6 +36,7 @@ class Outcome:
         alarms: Codes of the result's alarms, separated by semicolons.
         warnings: What a person should look at, in words, separated by semicolons.
         positive: The class that score, area and percentage are of.
+        notice: What everybody must know of the model, if there is anything.
     """
 
     slide: str
@@ -55,6 +56,7 @@ class Outcome:
     alarms: str = ""
     warnings: str = ""
     positive: str = "tumour"
+    notice: str = ""
 
 
 def outcome_of(slide: Path, result: Result, out: Path, status: Status, seconds: float) -> Outcome:
@@ -77,6 +79,7 @@ def outcome_of(slide: Path, result: Result, out: Path, status: Status, seconds: 
         alarms="; ".join(alarm.code for alarm in record.alarms),
         warnings="; ".join((*(alarm.message for alarm in record.alarms), *record.warnings)),
         positive=record.classes.positive,
+        notice=record.model.notice,
     )
 
 

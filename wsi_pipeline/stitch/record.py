@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from wsi_pipeline.classes import TUMOUR_OR_NORMAL, Classes
 from wsi_pipeline.errors import ResultError
 from wsi_pipeline.geometry import NO_STRETCH, Mpp, PerAxis, Size
+from wsi_pipeline.notice import notice_of
 
 _Value = TypeVar("_Value")
 
@@ -86,6 +87,7 @@ class ModelRecord:
     Attributes:
         mpp: µm per px it was made for; None where it states a level.
         level: Pyramid level it was made for; None where it states a resolution.
+        notice: Shown wherever the result is shown; empty where there is none.
     """
 
     name: str
@@ -95,6 +97,11 @@ class ModelRecord:
     level: int | None = None
     synthetic: bool
     intended_use: str = ""
+    notice: str = ""
+
+    def __post_init__(self) -> None:
+        notice = notice_of(self.notice, synthetic=self.synthetic)
+        object.__setattr__(self, "notice", notice)  # frozen, but not yet anybody's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

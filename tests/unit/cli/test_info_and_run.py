@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from wsi_pipeline.export.findings import find
+from wsi_pipeline.export.geojson import write_geojson
+from wsi_pipeline.export.table import tile_table
 from wsi_pipeline.geometry import Mpp
 from wsi_pipeline.model import loaded
 from wsi_pipeline.model.package import ModelPackage
-from wsi_pipeline.testing import FakePredictor, write_pyramid
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.testing import FakePredictor, make_stub_package, write_pyramid
 from wsi_pipeline.testing.models import NORMAL_COLOUR
 
 Wsi = Callable[..., tuple[int, str, str]]
@@ -88,6 +92,30 @@ def test_both_verbs_agree(
         facts = json.loads(text)
         assert (facts["refused"] is None) == (code == 0)
         assert (facts["analysis"] is None) == (code != 0)
+
+
+def test_the_notice_of_the_model_goes_with_the_result(
+    wsi: Wsi, slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notice = "Research preview, fitted on 4,057 patches"
+    training = {"data": "patches", "synthetic": False}
+    package = make_stub_package(tmp_path / "preview", notice=notice, training=training)
+    monkeypatch.setattr(loaded, "load_predictor", lambda *_, **__: FakePredictor(patch_px=64))
+    run = ["run", slides / "good.tiff", "--model", package.folder, "-o", tmp_path / "out"]
+    code, table, error = wsi(*run, "--json")
+    assert code == 0, error
+    assert f"! test-model 1: {notice}" in error
+    assert json.loads(table)["slides"][0]["notice"] == notice
+    result = Result(tmp_path / "out" / "good.zarr")
+    assert find(result).notice == notice
+    assert "synthetic-model" not in {alarm.code for alarm in result.alarms}
+    write_geojson(result, tmp_path / "x.geojson")
+    about = json.loads((tmp_path / "x.geojson").read_text(encoding="utf-8"))["wsi_pipeline"]
+    assert about["model"]["notice"] == notice
+    told = json.loads(tile_table(result).schema.metadata[b"wsi_pipeline"])
+    assert told["model"]["notice"] == notice
+    code, shown, _ = wsi("models", "show", package.folder)
+    assert f"! {notice}" in shown
 
 
 def test_without_a_model_info_asks_what_no_model_decides(wsi: Wsi, slides: Path) -> None:

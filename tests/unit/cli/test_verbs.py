@@ -187,7 +187,7 @@ def test_models_show_prints_the_package(wsi: Wsi, stub_package: ModelPackage) ->
     assert facts["sha256"] == stub_package.sha256
     assert facts["name"] == "test-model"
     code, out, _ = wsi("models", "show", stub_package.folder)
-    assert "trained on synthetic tissue" in out
+    assert "! Trained on synthetic tissue" in out
 
 
 def test_models_verify_holds_a_runtime_to_the_reference(wsi: Wsi, package: ModelPackage) -> None:

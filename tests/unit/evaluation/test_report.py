@@ -102,6 +102,7 @@ def test_the_page_needs_nothing_but_itself(text: str) -> None:
         assert title in words
     assert "Research use only" in words
     assert "Synthetic: the model was trained on synthetic tissue" in words
+    assert "squares 2: Trained on synthetic tissue." in words
     assert "<n>" in words
     assert "<n>" not in text
 

@@ -166,7 +166,7 @@ def words(result: Result) -> str:
 def test_picture_says_what_it_is(make_result: MakeResult) -> None:
     text = words(make_result(synthetic=True, name="a"))
     for expected in (
-        "Model trained on synthetic tissue",
+        "Trained on synthetic tissue",
         "Research use only – not for diagnosis",
         "lymph-node 1.2.0",
         "Slide score 0.9",

@@ -58,6 +58,15 @@ def test_the_card_says_what_the_description_says(stub_package: ModelPackage) -> 
     assert all(link.startswith("data:image/jpeg;base64,") for link in page.links)
 
 
+def test_a_card_shows_the_package_s_own_notice(tmp_path: Path) -> None:
+    notice = "Research preview, fitted on 4,057 patches"
+    training = {"data": "patches", "synthetic": False}
+    package = make_stub_package(tmp_path / "p", notice=notice, training=training)
+    said = "".join(_Page(card(package)).text)
+    assert f"{notice}." in said
+    assert "drawings" not in said
+
+
 def test_words_of_others_are_only_words(tmp_path: Path) -> None:
     package = make_stub_package(
         tmp_path / "p",

@@ -31,6 +31,7 @@ KEYS = {
         "level": {},
         "synthetic": {},
         "intended_use": {},
+        "notice": {},
     },
     "configuration": None,
     "fingerprint": {},

@@ -12,6 +12,7 @@ import pytest
 from wsi_pipeline.errors import ResultError
 from wsi_pipeline.geometry import Mpp, Size
 from wsi_pipeline.grid import Grid
+from wsi_pipeline.notice import SYNTHETIC
 from wsi_pipeline.slide.info import Level
 from wsi_pipeline.stitch.cells import Cells
 from wsi_pipeline.stitch.record import Alarm, ControlsRecord, Record, read_record, read_seal
@@ -56,10 +57,12 @@ def test_the_oldest_results_are_read(record: Record) -> None:
     attributes = record.to_json() | {"alarms": ["3 cells of tissue could not be read"]}
     for name in ("controls", "colours"):
         del attributes[name]
-    del attributes["slide"]["mpp_file"], attributes["model"]["mpp"]
+    del attributes["slide"]["mpp_file"], attributes["model"]["mpp"], attributes["model"]["notice"]
+    attributes["model"]["synthetic"] = True
     old = read_record(attributes, STORE)
     assert old.alarms == (Alarm("unreadable-tissue", "3 cells of tissue could not be read"),)
     assert (old.controls, old.colours, old.slide.mpp_file, old.model.mpp) == (None,) * 4
+    assert old.model.notice == SYNTHETIC
 
 
 @pytest.mark.parametrize(

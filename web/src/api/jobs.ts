@@ -28,6 +28,8 @@ export interface JobFindings {
   readonly tumour_percent: number | null;
   readonly regions: number;
   readonly alarms: readonly Alarm[];
+  /** What must be shown of the model; empty: nothing. */
+  readonly notice: string;
 }
 
 export interface Tiles {

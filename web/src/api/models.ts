@@ -21,8 +21,12 @@ export interface Model {
   readonly threshold_chosen: string;
   /** Trained on drawn tissue: says nothing of real. */
   readonly synthetic: boolean;
+  /** Shown wherever the model or its results are; empty: nothing. */
+  readonly notice: string;
   readonly intended_use: string;
   readonly licence: string;
+  /** As its author says it. */
+  readonly training_data: string;
 }
 
 export async function listModels(signal?: AbortSignal): Promise<Model[]> {

@@ -96,8 +96,7 @@ function viewPicture(session: Session, stage: Stage): HTMLCanvasElement {
   context.fillStyle = "#17222a";
   context.font = "500 13px system-ui, sans-serif";
   context.textBaseline = "middle";
-  const synthetic = session.jobs.some((job) => session.result(job.id) !== null && session.synthetic(job));
-  context.fillText(synthetic ? `${NOTICE} · model trained on synthetic tissue` : NOTICE, 12, 17);
+  context.fillText([NOTICE, ...session.notices].join(" · "), 12, 17);
   const mpp = session.mpp;
   if (mpp !== null) {
     const bar = scaleBar(first.view.zoom, umAcross(mpp, first.view.rotation), 160);

@@ -66,6 +66,7 @@ export class FiguresPanel {
 
   #parts(findings: Findings, result: Loaded | null): Child[] {
     const { model } = findings.provenance;
+    const installed = result === null ? null : this.#session.model(result.job);
     return [
       ...findings.alarms.map((alarm) =>
         h("p", { class: "alarm", "data-alarm": alarm.code }, icon("warning", 16), h("span", {}, sentence(alarm.message))),
@@ -88,12 +89,13 @@ export class FiguresPanel {
         h("h3", {}, "Model"),
         facts([
           ["Name", `${model.name} ${model.version}`],
-          ["Trained on", model.synthetic ? "synthetic tissue only; not valid for real tissue" : "see its model card"],
+          ...(findings.notice === "" ? [] : [["Notice", findings.notice] as const]),
+          ["Trained on", installed?.training_data ?? "–"],
           ["Resolution", model.mpp === null ? "–" : `${model.mpp} µm/px`],
           ["Threshold", probability(findings.threshold)],
-          ["How chosen", this.#session.models.find((one) => one.name === result?.job.model)?.threshold_chosen ?? "–"],
+          ["How chosen", installed?.threshold_chosen ?? "–"],
           ["Intended use", model.intended_use],
-          ["Licence", this.#session.models.find((one) => one.name === result?.job.model)?.licence ?? "–"],
+          ["Licence", installed?.licence ?? "–"],
           ["SHA-256", h("code", { class: "hash" }, model.sha256)],
         ]),
       ),

@@ -18,7 +18,8 @@ export interface CardEvents {
 export interface CardFacts {
   /** What the result holds; null until it is known. */
   readonly info: CellsInfo | null;
-  readonly synthetic: boolean;
+  /** What must be shown of the model; empty: nothing. */
+  readonly notice: string;
   readonly active: boolean;
   readonly alone: boolean;
   readonly problem: string | null;
@@ -39,7 +40,7 @@ export class LayerCard {
   readonly #own: HTMLButtonElement;
   readonly #outline: HTMLInputElement;
   readonly #coverage: HTMLInputElement;
-  readonly #badge = h("span", { class: "badge warning" }, "Synthetic model");
+  readonly #badge = h("span", { class: "badge warning notice" });
   readonly #classes: ClassMenu;
   /** What a probability is shown with. */
   readonly #ofProbability: readonly HTMLElement[];
@@ -154,7 +155,8 @@ export class LayerCard {
     this.#eye.setAttribute("aria-pressed", String(settings.visible));
     this.#eye.setAttribute("aria-label", settings.visible ? "Hide layer" : "Show layer");
     this.#eye.title = settings.visible ? "Hide" : "Show";
-    this.#badge.hidden = !facts.synthetic;
+    this.#badge.hidden = facts.notice === "";
+    setText(this.#badge, facts.notice);
     this.#problem.hidden = facts.problem === null;
     setText(this.#problem, facts.problem ?? "");
     this.#remove.hidden = facts.alone;

@@ -42,7 +42,7 @@ export class LayersPanel {
       const job = this.#session.jobs.find((one) => one.id === settings.job);
       this.#cards.get(settings.job)?.update(settings, {
         info: result?.layer?.info ?? null,
-        synthetic: job !== undefined && this.#session.synthetic(job),
+        notice: job === undefined ? "" : this.#session.notice(job),
         active: index === active,
         alone: layers.length === 1,
         problem: result?.problem ?? null,

@@ -13,7 +13,6 @@ export interface Provenance {
     readonly version: string;
     readonly sha256: string;
     readonly mpp: number | null;
-    readonly synthetic: boolean;
     readonly intended_use: string;
   };
   readonly grid: {
@@ -60,6 +59,8 @@ export interface Findings {
   readonly class_areas_mm2: Readonly<Record<string, number>>;
   readonly alarms: readonly Alarm[];
   readonly warnings: readonly string[];
+  /** What must be shown of the model; empty: nothing. */
+  readonly notice: string;
   readonly provenance: Provenance;
 }
 

@@ -114,10 +114,20 @@ export class Session {
       .filter((layer) => layer !== null);
   }
 
-  /** Whether a model this shows was trained on synthetic tissue. */
-  synthetic(job: Job): boolean {
-    const told = this.#results.get(job.id)?.findings?.provenance.model.synthetic;
-    return told ?? this.models.find((model) => model.name === job.model)?.synthetic ?? false;
+  /** The model of a job, if it is still installed. */
+  model(job: Job): Model | null {
+    return this.models.find((one) => one.name === job.model) ?? null;
+  }
+
+  /** What must be shown of a job's model with its result; empty: nothing. */
+  notice(job: Job): string {
+    return this.#results.get(job.id)?.findings?.notice ?? this.model(job)?.notice ?? "";
+  }
+
+  /** What must be shown of the models of the results that are shown. */
+  get notices(): readonly string[] {
+    const shown = this.state.value.layers.map(({ job: id }) => this.jobs.find((job) => job.id === id));
+    return [...new Set(shown.map((job) => (job === undefined ? "" : this.notice(job))))].filter((one) => one !== "");
   }
 
   /** Be told when something has arrived; returns how to stop that. */

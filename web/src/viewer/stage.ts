@@ -103,18 +103,18 @@ export class Stage {
     const job = this.#session.jobs.find((one) => one.id === id);
     const title = this.#titles[index];
     if (title === undefined || job === undefined) return;
-    const synthetic = this.#session.synthetic(job);
+    const notice = this.#session.notice(job);
     const layer = this.#session.result(id)?.layer ?? null;
     const several = layer !== null && planesOf(layer.info).length > 1;
     const of = several ? (layer.settings.labels ? "most likely class" : layer.of.name) : "";
-    const shown = `${job.id} ${synthetic} ${of}`;
+    const shown = `${job.id} ${notice} ${of}`;
     if (title.dataset["shown"] === shown) return;
     title.dataset["shown"] = shown;
     const settings = settingsText(job);
     fill(
       title,
       h("span", { class: "cut" }, [job.model, of, settings].filter((text) => text !== "").join(" · ")),
-      synthetic && h("span", { class: "badge warning" }, "Synthetic"),
+      notice !== "" && h("span", { class: "badge warning notice" }, notice),
     );
   }
 

@@ -5,7 +5,7 @@ import { listModels } from "../api/models";
 import { Unauthorised, problemText } from "../api/problem";
 import { getSlide } from "../api/slides";
 import { fromQuery } from "../state/viewer_state";
-import { fill, h } from "../ui/dom";
+import { fill, h, setText } from "../ui/dom";
 import { icon } from "../ui/icons";
 import { message } from "../ui/message";
 import { pyramidOf } from "./pyramid";
@@ -32,17 +32,16 @@ export function mount(root: HTMLElement, slideId: string): () => void {
     const session = new Session(slide, pyramid, fromQuery(location.search));
     workspace = new Workspace(session);
     fill(root, workspace.element);
-    const badge = h("span", { class: "badge warning", hidden: true }, "Synthetic model");
-    badge.title = "A model shown here was trained on synthetic tissue only. Its results are not valid for real tissue.";
+    const badge = h("span", { class: "badge warning notice", hidden: true });
     const slot = document.querySelector(".shell-slot");
     if (slot !== null) {
       const back = h("a", { class: "button plain", href: "/" }, icon("list", 16), "Worklist");
       fill(slot, back, h("h1", { class: "viewer-name cut", title: slide.name }, slide.name), badge);
     }
     session.listen(() => {
-      badge.hidden = !session.state.value.layers.some(({ job: id }) =>
-        session.jobs.some((job) => job.id === id && session.synthetic(job)),
-      );
+      const { notices } = session;
+      badge.hidden = notices.length === 0;
+      setText(badge, notices.join(" · "));
     });
     workspace.begin();
     await session.begin(jobs);

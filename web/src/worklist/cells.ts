@@ -54,7 +54,7 @@ function slideFacts(slide: Slide): Child[] {
   ]);
 }
 
-export function analysisCell(job: Job | null, slideId: string, first: boolean, synthetic: boolean): Child[] {
+export function analysisCell(job: Job | null, slideId: string, first: boolean, notice: string): Child[] {
   if (job === null) return [h("span", { class: "quiet" }, "–")];
   const name =
     first || job.result_id === null
@@ -63,7 +63,7 @@ export function analysisCell(job: Job | null, slideId: string, first: boolean, s
   const options = settingsOf(job);
   return [
     name,
-    synthetic && h("span", { class: "badge warning" }, "Synthetic tissue"),
+    notice !== "" && h("span", { class: "badge warning notice" }, notice),
     options !== "" && h("span", { class: "facts quiet numbers" }, options),
   ];
 }

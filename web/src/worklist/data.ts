@@ -59,12 +59,7 @@ export class WorklistData {
   }
 
   get groups(): Group[] {
-    return groupsOf(this.slides.values(), this.jobs.values(), this.synthetic);
-  }
-
-  /** Names of the models that say they were trained on synthetic tissue. */
-  get synthetic(): ReadonlySet<string> {
-    return new Set(this.models.filter((model) => model.synthetic).map((model) => model.name));
+    return groupsOf(this.slides.values(), this.jobs.values(), this.models);
   }
 
   start(): void {

@@ -172,7 +172,7 @@ function describe(model: Model): Node[] {
       "div",
       { class: "model-facts" },
       h("span", { class: "numbers" }, `Version ${model.version}`),
-      model.synthetic ? h("span", { class: "badge warning" }, "Trained on synthetic tissue") : null,
+      model.notice === "" ? null : h("span", { class: "badge warning notice" }, model.notice),
     ),
     h("p", { class: "quiet" }, model.intended_use),
   ].filter((node) => node instanceof Node);

@@ -4,6 +4,7 @@
  */
 
 import { besideSynthetic, SYNTHETIC, type Alarm, type Job } from "../api/jobs";
+import type { Model } from "../api/models";
 import type { Slide } from "../api/slides";
 
 /** A slide and its analyses, the most telling first; without a slide where that was deleted. */
@@ -13,7 +14,12 @@ export interface Group {
   readonly jobs: readonly Job[];
   /** Ids of the jobs whose model was trained on synthetic tissue: their scores do not count. */
   readonly synthetic: ReadonlySet<string>;
+  /** What must be shown of a job's model, by the job's id; jobs of which nothing must are not in it. */
+  readonly notices: ReadonlyMap<string, string>;
 }
+
+/** What lines need to know of a model. */
+export type KnownModel = Pick<Model, "name" | "synthetic" | "notice">;
 
 export const FILTERS = ["all", "suspicious", "alarms", "active", "failed", "none"] as const;
 export type Filter = (typeof FILTERS)[number];
@@ -60,14 +66,14 @@ export function isSuspicious(job: Job, synthetic: boolean): boolean {
   return !synthetic && findings !== null && (findings.slide_score ?? -1) >= findings.threshold;
 }
 
-/**
- * Put slides and jobs together; `synthetic` has the names of models trained on synthetic tissue.
- */
+/** Put slides and jobs together. */
 export function groupsOf(
   slides: Iterable<Slide>,
   jobs: Iterable<Job>,
-  synthetic: ReadonlySet<string>,
+  models: readonly KnownModel[],
 ): Group[] {
+  const synthetic = new Set(models.filter((model) => model.synthetic).map(({ name }) => name));
+  const told = new Map(models.map(({ name, notice }) => [name, notice]));
   const bySlide = new Map<string, { slide: Slide | null; jobs: Job[] }>();
   for (const slide of slides) bySlide.set(slide.id, { slide, jobs: [] });
   for (const job of jobs) {
@@ -80,7 +86,13 @@ export function groupsOf(
     const rank = (job: Job): number => suspicionOfJob(job, drawn.has(job.id));
     // Results first, the highest score on top; then what is under way.
     own.sort((a, b) => rank(b) - rank(a) || compareText(b.created_at, a.created_at));
-    return { id, slide, jobs: own, synthetic: drawn };
+    const notices = new Map(
+      own
+        // Of a result what its own model said: the package of that name may be another one now.
+        .map((job): [string, string] => [job.id, job.findings?.notice ?? told.get(job.model) ?? ""])
+        .filter(([, notice]) => notice !== ""),
+    );
+    return { id, slide, jobs: own, synthetic: drawn, notices };
   });
 }
 

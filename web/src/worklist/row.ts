@@ -139,8 +139,9 @@ function updateLine(line: Line, group: Group, job: Job | null, first: boolean, c
   const result = `${job?.id ?? ""}|${job?.result_id ?? ""}|${job?.findings === null ? "" : "f"}`;
   line.element.dataset["job"] = job?.id ?? "";
   line.element.dataset["state"] = job?.state ?? slide?.state ?? "";
-  line.analysis.show(`${result}|${synthetic}|${first}`, () =>
-    cells.analysisCell(job, group.id, first, synthetic),
+  const notice = group.notices.get(job?.id ?? "") ?? "";
+  line.analysis.show(`${result}|${notice}|${first}`, () =>
+    cells.analysisCell(job, group.id, first, notice),
   );
   line.state.show(`${job?.id ?? ""}|${cells.stateKey(slide, job)}`, () => cells.stateCell(slide, job));
   cells.updateProgress(line.state.element, slide, job);

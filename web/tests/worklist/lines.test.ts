@@ -10,6 +10,7 @@ const PLAIN_FINDINGS: JobFindings = {
   tumour_percent: 10,
   regions: 1,
   alarms: [],
+  notice: "",
 };
 
 let made = 0;
@@ -64,7 +65,7 @@ function result(of: Slide, score: number | null, findings: Partial<JobFindings> 
 }
 
 function names(slides: Slide[], jobs: Job[], choice = {}): (string | undefined)[] {
-  return choose(groupsOf(slides, jobs, new Set()), { ...FIRST_CHOICE, ...choice }).map(
+  return choose(groupsOf(slides, jobs, []), { ...FIRST_CHOICE, ...choice }).map(
     (group) => group.slide?.name,
   );
 }
@@ -90,7 +91,7 @@ describe("the order of the list", () => {
   it("ranks a slide by its most suspicious analysis, and shows that one first", () => {
     const [one, two] = [slide("one"), slide("two")];
     const jobs = [result(one, 0.2), job(one), result(one, 0.9), result(two, 0.5)];
-    const [first] = choose(groupsOf([two, one], jobs, new Set()), FIRST_CHOICE);
+    const [first] = choose(groupsOf([two, one], jobs, []), FIRST_CHOICE);
     expect(first?.slide?.name).toBe("one");
     expect(first?.jobs.map(({ findings }) => findings?.slide_score)).toEqual([0.9, 0.2, undefined]);
   });
@@ -105,7 +106,7 @@ describe("the order of the list", () => {
 
   it("keeps results whose slide was deleted", () => {
     const gone = slide("gone");
-    const groups = groupsOf([], [result(gone, 0.9)], new Set());
+    const groups = groupsOf([], [result(gone, 0.9)], []);
     expect(groups).toHaveLength(1);
     expect(groups[0]?.slide).toBeNull();
   });
@@ -124,8 +125,8 @@ describe("search and filters", () => {
 
   it("counts a score at the threshold as suspicious", () => {
     const at = slide("at");
-    const [group] = groupsOf([at], [result(at, 0.5, { threshold: 0.5 })], new Set());
-    const [below] = groupsOf([at], [result(at, 0.4999, { threshold: 0.5 })], new Set());
+    const [group] = groupsOf([at], [result(at, 0.5, { threshold: 0.5 })], []);
+    const [below] = groupsOf([at], [result(at, 0.4999, { threshold: 0.5 })], []);
     expect(group && passes(group, "suspicious")).toBe(true);
     expect(below && passes(below, "suspicious")).toBe(false);
   });
@@ -158,7 +159,7 @@ describe("models trained on synthetic tissue", () => {
       result(drawn, 0.99, { alarms: [alarm], tumour_area_mm2: 9 }),
       { ...result(named, 0.98, { tumour_area_mm2: 8 }), model: "drawings" },
     ];
-    const groups = groupsOf([drawn, named, real], jobs, new Set(["drawings"]));
+    const groups = groupsOf([drawn, named, real], jobs, [{ name: "drawings", synthetic: true, notice: "Trained on synthetic tissue" }]);
     expect(groups.filter((group) => passes(group, "suspicious"))).toEqual([]);
     for (const sort of ["suspicion", "area"] as const) {
       const order = choose(groups, { ...FIRST_CHOICE, sort }).map((group) => group.slide?.name);
@@ -169,9 +170,19 @@ describe("models trained on synthetic tissue", () => {
   it("come after a model of real tissue on the same slide", () => {
     const both = slide("both");
     const jobs = [result(both, 0.99, { alarms: [alarm] }), result(both, 0.6)];
-    const [group] = groupsOf([both], jobs, new Set());
+    const [group] = groupsOf([both], jobs, []);
     expect(group?.jobs.map(({ findings }) => findings?.slide_score)).toEqual([0.6, 0.99]);
     expect(group && passes(group, "suspicious")).toBe(true);
+  });
+
+  it("show the notice of the result, before there is one that of the package", () => {
+    const models = [{ name: "demo", synthetic: false, notice: "Research preview" }];
+    const [old, fresh, queued] = [result(of, 0.5, { notice: "Draft" }), result(of, 0.5), job(of)];
+    const [group] = groupsOf([of], [old, fresh, queued], models);
+    expect(group && [...group.notices.entries()].sort()).toEqual(
+      [[old.id, "Draft"], [queued.id, "Research preview"]].sort(),
+    );
+    expect(group?.synthetic.size).toBe(0);
   });
 
   it("have a badge, not one alarm more", () => {

@@ -5,7 +5,7 @@ from importlib import resources
 from typing import TypeVar
 
 from wsi_pipeline.errors import WsiError
-from wsi_pipeline.evaluation.evaluation import NOTICE, Evaluation
+from wsi_pipeline.evaluation.evaluation import NOTICE, Evaluation, notices
 from wsi_pipeline.evaluation.report import overview, pictures, sections
 from wsi_pipeline.evaluation.report.markup import Json, counted, section, tag, text
 from wsi_pipeline.evaluation.settings import OFFICIAL_MPP, EvaluationSettings
@@ -136,6 +136,7 @@ def _warnings(metrics: Json) -> str:
         if any(model["synthetic"] for model in metrics["models"]):
             what.append("the model was trained on synthetic tissue")
         warnings.append(f"Synthetic: {', and '.join(what)}. {_SAY_NOTHING}")
+    warnings += [f"{words.rstrip('.')}." for words in notices(metrics)]
     warnings += [
         f"Not evaluated, without {kind}: {listed(names)}. The figures are of the others."
         for kind, names in metrics["missing"].items()
