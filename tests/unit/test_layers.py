@@ -43,7 +43,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"slide", "grid", "tiles", "tissue", "stitch", "export", "annotation", "cohort", "metrics"},
     "training": BASICS
     | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "metrics"},
-    "demo": {"errors", "durable", "settings", "tissue", "model", "stitch", "synth"},
+    "demo": {"errors", "tissue", "model", "stitch", "synth"},
+    "lymph_node": {"errors", "durable", "tissue", "model", "metrics", "synth", "training"},
+    "provided": {"errors", "durable", "settings", "model", "demo", "lymph_node"},
     "importing": {"errors", "durable", "classes", "model", "synth"},
     "notebook": {
         "errors",
@@ -55,14 +57,14 @@ MAY_IMPORT: dict[str, set[str]] = {
         "stitch",
         "run",
         "pipeline",
-        "demo",
+        "provided",
     },
     "testing": BASICS
     | {"classes", "slide", "grid", "tiles", "model", "stitch", "annotation", "synth"},
     # The service's foundations: what is stored, what is queued, and how to ask from outside.
     "storage": {"errors", "durable"},
     "service": {"errors", "durable", "analysis_settings", "model", "storage"},
-    "client": {"errors", "durable", "stitch"},
+    "client": {"errors", "durable", "analysis_settings", "stitch"},
     "cli": BASICS
     | {
         "analysis_settings",
@@ -75,7 +77,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "pipeline",
         "batch",
     }
-    | {"export", "synth", "demo", "importing", "storage", "service", "client"}
+    | {"export", "synth", "demo", "provided", "importing", "storage", "service", "client"}
     | {"annotation", "cohort", "evaluation", "training"},
     # The package's own door, whose exports are imported when they are used.
     "__init__": {"notebook", "stitch"},
@@ -92,6 +94,7 @@ _WITH_TORCH: tuple[str, ...] = (
     "run",
 )
 _WITH_TORCH += ("package", "session", "initial_weights")
+_LYMPH_NODE = ("features", "fitting", "head_file", "network", "package", "patches", "training")
 
 #: The only modules that may import a library.
 ONLY_IN = {
@@ -108,6 +111,7 @@ ONLY_IN = {
         "demo/training.py",
         "importing/checkpoint.py",
         "importing/torchscript_child.py",
+        *(f"lymph_node/{name}.py" for name in _LYMPH_NODE),
         "testing/kinds.py",
         "testing/maps.py",
         "testing/models.py",
