@@ -1,6 +1,6 @@
-"""Fitting the head: cross-validation by groups, threshold and calibration, then all patches."""
+"""Fitting the head: cross-validation by groups, threshold and calibration, then one last test."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from wsi_pipeline.lymph_node.features import Features, features_of
-from wsi_pipeline.lymph_node.folds import FOLDS, folds_of
+from wsi_pipeline.lymph_node.folds import FOLDS, TEST_FOLD, folds_of
 from wsi_pipeline.lymph_node.network import Head
 from wsi_pipeline.lymph_node.patches import RealPatches
 from wsi_pipeline.lymph_node.training import MEMBERS, score, train_head
@@ -29,7 +29,7 @@ class Fitted:
     """What was fitted.
 
     Attributes:
-        head: On all patches.
+        head: On all patches but those of the test.
         decision: Temperature and threshold, from patches that the scoring head never saw.
         metrics: For ``metrics.json``.
     """
@@ -73,22 +73,34 @@ def fit(sources: Sequence[RealPatches], kept: Path, progress: Progress | None = 
     tumour = np.concatenate([source.tumour for source in sources])
     fold = np.concatenate(folds)
     repeats = np.concatenate([np.full(len(s), REPEATS.get(s.source, 1)) for s in sources])
-    told.stage("cross-validation", FOLDS * MEMBERS)
-    logits, neighbours = np.empty(len(tumour)), np.empty(len(tumour))
-    for number in range(FOLDS):
-        trained = np.flatnonzero(fold != number)
+    rest = [number for number in range(FOLDS) if number != TEST_FOLD]
+    told.stage("cross-validation", len(rest) * MEMBERS)
+    logits, neighbours = np.full(len(tumour), np.nan), np.full(len(tumour), np.nan)
+    for number in rest:
+        trained = np.flatnonzero((fold != number) & (fold != TEST_FOLD))
         head = train_head(views, tumour, trained.repeat(repeats[trained]), told.advanced)
         held_out = np.flatnonzero(fold == number)
         logits[held_out] = score(head, views[0][held_out])
         neighbours[held_out] = score(head, views[1][held_out])
-    decision = decide(tumour, logits, ThresholdRule("youden"))
+    fitted, tested = np.flatnonzero(fold != TEST_FOLD), np.flatnonzero(fold == TEST_FOLD)
+    decision = decide(tumour[fitted], logits[fitted], ThresholdRule("youden"))
     told.stage("the head of all patches", MEMBERS)
-    everything = np.arange(len(tumour))
-    head = train_head(views, tumour, everything.repeat(repeats), told.advanced)
-    names = np.concatenate([np.full(len(source), source.source) for source in sources])
-    parts = {source.source: names == source.source for source in sources}
-    metrics = _metrics(sources, parts, logits, neighbours, decision)
-    return Fitted(head.half().float(), decision, metrics)
+    head = train_head(views, tumour, fitted.repeat(repeats[fitted]), told.advanced)
+    head = head.half().float()  # as it is handed on
+    last = np.full(len(tumour), np.nan)
+    last[tested] = score(head, views[0][tested])
+    worth = _Worth(sources, decision)
+    metrics = {
+        "patches": len(fitted),
+        "folds": len(rest),
+        "views": VIEWS,
+        "held_out": worth.of(logits),
+        "held_out_other_colours_and_neighbours": worth.of(neighbours),
+        "test": worth.of(last),
+        "calibration": calibration_json(tumour[fitted], decision),
+        "colours": _colours(sources),
+    }
+    return Fitted(head, decision, metrics)
 
 
 def _joined(parts: Sequence[Features]) -> Features:
@@ -97,32 +109,28 @@ def _joined(parts: Sequence[Features]) -> Features:
     )
 
 
-def _metrics(
-    sources: Sequence[RealPatches],
-    parts: Mapping[str, NDArray[np.bool_]],
-    logits: NDArray[np.float64],
-    neighbours: NDArray[np.float64],
-    decision: Decision,
-) -> dict[str, Any]:
-    def told(scores: NDArray[np.float64]) -> dict[str, Any]:
-        scaled = scores / decision.temperature
-        return {
-            source.source: worth_json(source, scaled[parts[source.source]], decision.threshold)
-            for source in sources
-        }
+@dataclass(frozen=True, slots=True)
+class _Worth:
+    """Figures of each source, of the patches that have a logit."""
 
-    # Of both sources: the alarm for other colours than these must know either.
-    colours = summarise(
+    sources: Sequence[RealPatches]
+    decision: Decision
+
+    def of(self, logits: NDArray[np.float64]) -> dict[str, Any]:
+        found, begin = {}, 0
+        for source in self.sources:
+            part = logits[begin : begin + len(source)] / self.decision.temperature
+            begin += len(source)
+            known = np.flatnonzero(~np.isnan(part))
+            if len(known):
+                some = source.only(known)
+                found[source.source] = worth_json(some, part[known], self.decision.threshold)
+        return found
+
+
+def _colours(sources: Sequence[RealPatches]) -> dict[str, Any] | None:
+    """Of both sources: the alarm for other colours than these must know either."""
+    found = summarise(
         np.array([patch_colours(patch) for source in sources for patch in source.pixels])
     )
-    return {
-        "patches": sum(map(len, sources)),
-        "folds": FOLDS,
-        "views": VIEWS,
-        "held_out": told(logits),
-        "held_out_other_colours_and_neighbours": told(neighbours),
-        "calibration": calibration_json(
-            np.concatenate([source.tumour for source in sources]), decision
-        ),
-        "colours": None if colours is None else asdict(colours),
-    }
+    return None if found is None else asdict(found)

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from wsi_pipeline.lymph_node.patches import RealPatches
 
 FOLDS = 10
+#: The fold that no head that is handed on has seen: for the last test, and for the demonstration.
+TEST_FOLD = 9
 
 
 def folds_of(patches: RealPatches) -> NDArray[np.int64]:

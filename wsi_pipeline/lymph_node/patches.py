@@ -43,6 +43,11 @@ class RealPatches:
     def __len__(self) -> int:
         return len(self.tumour)
 
+    def only(self, chosen: NDArray[np.int64]) -> "RealPatches":
+        """Some of them, by their numbers."""
+        group = tuple(self.group[index] for index in chosen)
+        return RealPatches(self.source, self.pixels[chosen], self.tumour[chosen], group)
+
 
 def read_pcam(folder: Path, limit: int | None = None) -> RealPatches:
     """PatchCamelyon: ``patches.csv`` with file, label and overlap group.

@@ -58,11 +58,10 @@ def score(head: Head, features: Features) -> NDArray[np.float64]:
     try:
         with torch.inference_mode():
             parts = [
-                head(places.float(), surround.float()).flatten()
-                for places, surround in zip(
-                    features.places.split(_SCORED_AT_ONCE),
-                    features.surround.split(_SCORED_AT_ONCE),
-                    strict=True,
+                head(some.places.float(), some.surround.float()).flatten()
+                for some in (
+                    features[np.arange(start, min(start + _SCORED_AT_ONCE, len(features)))]
+                    for start in range(0, len(features), _SCORED_AT_ONCE)
                 )
             ]
     finally:
@@ -80,7 +79,7 @@ def _train(
         places, surround = (_moments(part) for part in _parts(views[0][chosen]))
         labels = torch.from_numpy(tumour * (1 - 2 * _SMOOTHING) + _SMOOTHING).float()
         optimiser = torch.optim.AdamW(head.parameters(), _RATE, weight_decay=_DECAY)
-        steps = len(chosen) // _BATCH
+        steps = max(1, len(chosen) // _BATCH)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, _RATE, total_steps=_EPOCHS * steps
         )
@@ -117,24 +116,24 @@ def _standard(features: Tensor, moments: tuple[Tensor, Tensor]) -> Tensor:
 
 def _plain(head: Head, places: tuple[Tensor, Tensor], surround: tuple[Tensor, Tensor]) -> Head:
     """A head of features as they are that answers what one of standardised features does."""
-    with torch.no_grad():
-        shift = torch.zeros_like(head.place.bias)  # type: ignore[arg-type]  # it has a bias
-        for layer, (mean, std) in ((head.place, places), (head.surround, surround)):
-            layer.weight /= std
-            shift -= torch.einsum("hfxy,fxy->h", layer.weight.double(), mean.double()).float()
-        head.place.bias += shift  # type: ignore[operator]  # as above
+    state = head.state_dict()
+    for layer, (mean, std) in (("place.weight", places), ("surround.weight", surround)):
+        state[layer] = state[layer] / std
+        shift = (state[layer].double() * mean.double()).sum((1, 2, 3))
+        state["place.bias"] = state["place.bias"] - shift.float()
+    head.load_state_dict(state)
     return head
 
 
 def _merged(members: Sequence[Head]) -> Head:
     """One head whose logit is the mean of all members'."""
+    states = [one.state_dict() for one in members]
+    first = ("place.weight", "place.bias", "surround.weight")
+    state = {name: torch.cat([one[name] for one in states]) for name in first}
+    # The pooled sums are the means of all members, then their soft maxima.
+    pooled = torch.stack([one["out.weight"].reshape(2, HIDDEN) for one in states], 1)
+    state["out.weight"] = pooled.reshape(1, -1, 1, 1) / len(members)
+    state["out.bias"] = torch.stack([one["out.bias"] for one in states]).mean(0)
     head = Head(MEMBERS * HIDDEN)
-    with torch.no_grad():
-        head.place.weight.copy_(torch.cat([one.place.weight for one in members]))
-        head.place.bias.copy_(torch.cat([one.place.bias for one in members]))  # type: ignore[misc, union-attr]  # it has a bias
-        head.surround.weight.copy_(torch.cat([one.surround.weight for one in members]))
-        # The pooled sums are the means of all members, then their soft maxima.
-        both = torch.stack([one.out.weight.reshape(2, HIDDEN) for one in members], 1)
-        head.out.weight.copy_(both.reshape(1, -1, 1, 1) / len(members))
-        head.out.bias.copy_(torch.stack([one.out.bias for one in members]).mean(0))  # type: ignore[misc, arg-type]  # as above
+    head.load_state_dict(state)
     return head.eval()
