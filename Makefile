@@ -12,7 +12,7 @@ WEB_SOURCES := $(shell find web/src) web/index.html web/tsconfig.json web/vite.c
 # pytest-xdist workers; two cores by default, more where there are more.
 JOBS ?= $(shell $(PYTHON) -c "import os; print(max(2, len(os.sched_getaffinity(0))))")
 
-.PHONY: help setup demo serve test test-slow test-long lint format bench screenshots docs lock clean
+.PHONY: help setup demo serve test test-slow test-long lint format bench model screenshots docs lock clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,6 +70,9 @@ format: setup  ## Apply the style.
 
 bench: setup  ## Measure against the reference loop; keeps build/bench.json.
 	$(BIN)/python -m benchmarks.bench --out build/bench.json
+
+model: setup  ## Fit the lymph-node model anew: make model PATCHES=folder with pcam/ and lymph-node/.
+	$(BIN)/python -m wsi_pipeline.lymph_node $(or $(PATCHES),../shared/data/patches) --out build/lymph-node
 
 screenshots: setup  ## Take the pictures of the pages anew, for README and docs.
 	$(BIN)/python -m benchmarks.screenshots --out docs/images

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from wsi_pipeline.analysis_settings import AnalysisSettings
-from wsi_pipeline.demo import find_or_build
+from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.settings import Settings
 from wsi_pipeline.stitch.result import Result

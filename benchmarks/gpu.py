@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from wsi_pipeline.demo import find_or_build
+from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.settings import Settings
 from wsi_pipeline.synth import SynthSpec, parse_size, write_slide
 

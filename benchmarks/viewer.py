@@ -31,7 +31,7 @@ import psutil
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 from benchmarks.formula_results import Running, finish, serving, upload
-from wsi_pipeline.demo import find_or_build
+from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.settings import Settings
 from wsi_pipeline.synth import SynthSpec, parse_size, write_slide
 

@@ -14,6 +14,8 @@ PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 #: Bump when the same settings would give other arrays: old results are then not reused.
 ANALYSIS_REVISION = 1
+#: The model package that is used where none is named.
+DEFAULT_MODEL = "lymph-node"
 
 
 class AnalysisSettings(BaseModel):

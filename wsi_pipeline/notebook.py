@@ -120,7 +120,7 @@ def _classify_block(
 
 
 def _package(model: Path | str) -> ModelPackage:
-    from wsi_pipeline.demo import find_or_build  # noqa: PLC0415 - only this path needs the demo
+    from wsi_pipeline.provided import find_or_build  # noqa: PLC0415 - only this path may have to build one
 
     return find_or_build(str(model), Settings())
 

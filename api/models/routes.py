@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from api.access import Viewer
 from api.dependencies import Services
+from wsi_pipeline.analysis_settings import DEFAULT_MODEL
 from wsi_pipeline.classes import Task
 from wsi_pipeline.model.description import CARD
 from wsi_pipeline.model.package import ModelPackage
@@ -90,7 +91,7 @@ class ModelOut(BaseModel):
 
 
 class ModelList(BaseModel):
-    """Installed model packages, by name."""
+    """Installed model packages: the usual one first, the others by name."""
 
     models: list[ModelOut]
 
@@ -98,5 +99,5 @@ class ModelList(BaseModel):
 @router.get("")
 def list_models(access: Viewer, services: Annotated[Services, Depends(Services.of)]) -> ModelList:  # noqa: ARG001 - checked
     """Installed model packages."""
-    found = services.models.installed()
+    found = sorted(services.models.installed(), key=lambda one: (one[0] != DEFAULT_MODEL, one[0]))
     return ModelList(models=[ModelOut.of(name, package) for name, package in found])

@@ -33,6 +33,7 @@ NEEDS = {
     "run": "inference",
     "notebook": "inference",
     "demo": "inference",
+    "lymph_node": "inference",
     "training": "training",
     "importing": "training",
     "service": "service",

@@ -44,7 +44,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"classes"},
     "training": BASICS
     | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "metrics"},
-    "demo": {"errors", "durable", "settings", "tissue", "model", "stitch", "synth"},
+    "demo": {"errors", "tissue", "model", "stitch", "synth"},
+    "lymph_node": {"errors", "durable", "tissue", "model", "metrics", "synth", "training"},
+    "provided": {"errors", "durable", "settings", "model", "demo", "lymph_node"},
     "importing": {"errors", "durable", "classes", "model", "synth"},
     "notebook": {
         "errors",
@@ -56,14 +58,14 @@ MAY_IMPORT: dict[str, set[str]] = {
         "stitch",
         "run",
         "pipeline",
-        "demo",
+        "provided",
     },
     "testing": BASICS
     | {"classes", "slide", "grid", "tiles", "model", "stitch", "annotation", "synth"},
     # The service's foundations: what is stored, what is queued, and how to ask from outside.
     "storage": {"errors", "durable"},
     "service": {"errors", "durable", "analysis_settings", "model", "storage"},
-    "client": {"errors", "durable", "stitch"},
+    "client": {"errors", "durable", "analysis_settings", "stitch"},
     "cli": BASICS
     | {
         "analysis_settings",
@@ -76,7 +78,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "pipeline",
         "batch",
     }
-    | {"export", "synth", "demo", "importing", "storage", "service", "client"}
+    | {"export", "synth", "demo", "provided", "importing", "storage", "service", "client"}
     | {"annotation", "cohort", "evaluation", "training"},
     # The package's own door, whose exports are imported when they are used.
     "__init__": {"notebook", "stitch"},
@@ -93,6 +95,7 @@ _WITH_TORCH: tuple[str, ...] = (
     "run",
 )
 _WITH_TORCH += ("package", "session", "initial_weights")
+_LYMPH_NODE = ("features", "fitting", "head_file", "network", "package", "patches", "training")
 
 #: The only modules that may import a library.
 ONLY_IN = {
@@ -111,6 +114,7 @@ ONLY_IN = {
         "importing/weights.py",
         "importing/torchvision_source.py",
         "importing/torchscript_child.py",
+        *(f"lymph_node/{name}.py" for name in _LYMPH_NODE),
         "testing/kinds.py",
         "testing/maps.py",
         "testing/models.py",

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from wsi_pipeline.analysis_settings import DEFAULT_MODEL
 from wsi_pipeline.cli import EXIT_BAD
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.display import BAR_WIDTH, bars
@@ -61,7 +62,9 @@ def models(*, remote: Remote) -> None:
 @with_remote
 def submit(
     slides: Annotated[list[str], typer.Argument(metavar="SLIDE...", help="Ids of slides.")],
-    model: Annotated[str, typer.Option(help="Name of a model package of the service.")] = "demo",
+    model: Annotated[
+        str, typer.Option(help="Name of a model package of the service.")
+    ] = DEFAULT_MODEL,
     mpp: Annotated[float | None, typer.Option(help="µm per px.", show_default=False)] = None,
     level: Annotated[
         int | None, typer.Option(help="Pyramid level, instead of --mpp.", show_default=False)

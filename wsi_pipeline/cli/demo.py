@@ -15,13 +15,13 @@ from wsi_pipeline.batch import run_batch
 from wsi_pipeline.cli import EXIT_BAD
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.progress import RunDisplay
-from wsi_pipeline.demo import find_or_build
 from wsi_pipeline.demo.agreement import agreement
 from wsi_pipeline.export.geojson import write_geojson
 from wsi_pipeline.export.heatmap import write_heatmap
 from wsi_pipeline.export.table import write_csv
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.pipeline import Work
+from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.run.inputs import Entry
 from wsi_pipeline.run.scheduler import connect
 from wsi_pipeline.settings import Settings

@@ -18,9 +18,9 @@ from wsi_pipeline.cli.analysis_options import (
     analysis_settings,
     check_stride,
 )
-from wsi_pipeline.demo import find_or_build
 from wsi_pipeline.errors import SlideError
 from wsi_pipeline.geometry import Mpp
+from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.run.preparation import CheckedSlide, check_slide
 from wsi_pipeline.settings import Settings
 from wsi_pipeline.slide.files import slide_files

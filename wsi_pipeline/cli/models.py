@@ -13,12 +13,12 @@ from rich.text import Text
 from wsi_pipeline.analysis_settings import PrecisionChoice, RuntimeChoice
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.models_import import import_package
-from wsi_pipeline.demo import find_or_build
 from wsi_pipeline.errors import PackageError, UsageError
 from wsi_pipeline.export.destination import draft
 from wsi_pipeline.model.card import card as card_page
 from wsi_pipeline.model.description import REFERENCE, WEIGHTS
 from wsi_pipeline.model.package import CALIBRATION, DESCRIPTION, ModelPackage, load_package
+from wsi_pipeline.provided import PROVIDED, find_or_build
 from wsi_pipeline.settings import Settings
 
 app = typer.Typer(
@@ -28,7 +28,7 @@ app = typer.Typer(
 )
 
 _Package = Annotated[
-    str, typer.Argument(help="A package's folder, or a name such as demo.", metavar="PACKAGE")
+    str, typer.Argument(help="A package's folder, or a name such as lymph-node.", metavar="PACKAGE")
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
@@ -91,7 +91,7 @@ def list_packages(json: _Json = False) -> None:
 def _list(folder: Path, found: list[ModelPackage]) -> None:
     if not found:
         Console().print(
-            f"no packages in {folder}; [bold]demo[/] is built when it is first used",
+            f"no packages in {folder}; {' and '.join(PROVIDED)} are built when first used",
             highlight=False,
             soft_wrap=True,
         )
@@ -328,6 +328,4 @@ app.command("import")(import_package)
 
 def _find(package: str) -> ModelPackage:
     with console.status("loading the model") as status:
-        return find_or_build(
-            package, Settings(), lambda what: status.update(f"building the demo model: {what}")
-        )
+        return find_or_build(package, Settings(), status.update)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from wsi_pipeline.analysis_settings import PrecisionChoice, RuntimeChoice
+from wsi_pipeline.analysis_settings import DEFAULT_MODEL, PrecisionChoice, RuntimeChoice
 from wsi_pipeline.cli.analysis_options import (
     WHERE,
     GridOption,
@@ -18,9 +18,9 @@ from wsi_pipeline.cli.analysis_options import (
     check_stride,
 )
 from wsi_pipeline.cli.console import console
-from wsi_pipeline.demo import find_or_build
 from wsi_pipeline.model.loaded import model_loading
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
+from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.settings import Settings
 
 _HOW = "Computing"
@@ -33,8 +33,8 @@ def run(
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")],
     model: Annotated[
-        str, typer.Option(help="Model package: its folder, or a name such as [bold]demo[/].")
-    ],
+        str, typer.Option(help="Model package: its folder, or a name; see `wsi models list`.")
+    ] = DEFAULT_MODEL,
     mpp: MppOption = None,
     level: LevelOption = None,
     stride: StrideOption = None,
@@ -113,9 +113,9 @@ def run(
 
     [bold]Examples[/]
 
-    One slide, with the demo model:
+    One slide, with the model of real lymph-node tissue that comes with the program:
 
-        wsi run slide.svs -o results --model demo
+        wsi run slide.svs -o results
 
     A directory, at 0.5 µm/px with half-overlapping tiles:
 
@@ -123,11 +123,11 @@ def run(
 
     A slide whose file states no resolution, on the first GPU:
 
-        wsi run old.tiff -o results --model demo --slide-mpp 0.25 --device cuda:0
+        wsi run old.tiff -o results --slide-mpp 0.25 --device cuda:0
 
     A region of interest kept as PNG, which states no spacing:
 
-        wsi run 'rois/*.png' -o results --model demo --slide-mpp 0.5
+        wsi run 'rois/*.png' -o results --slide-mpp 0.5
 
     The tiles and numbers of WSInfer, of a model that was imported from there:
 
@@ -159,7 +159,7 @@ def run(
         package = find_or_build(
             model,
             settings,
-            lambda what: status.update(f"building the demo model: {what}") if status else None,
+            lambda what: status.update(what) if status else None,
         )
     check_stride(stride, package.description.tile_px, package.description.cell_px)
     request = RuntimeRequest(device, precision, settings.cache_dir, runtime=runtime)

@@ -33,9 +33,8 @@ from wsi_pipeline.cli.service import (
 )
 from wsi_pipeline.cli.supervisor import Program, StartError, Supervisor, die_with
 from wsi_pipeline.cli.worker import WORKER
-from wsi_pipeline.demo.models import DEMO, DEMO_VERSION
 from wsi_pipeline.errors import PackageError, UsageError
-from wsi_pipeline.model.package import load_package
+from wsi_pipeline.provided import PROVIDED, is_built
 from wsi_pipeline.service import logs, schema
 from wsi_pipeline.service.database import Database
 from wsi_pipeline.service.keys import PREFIX, ApiKeys
@@ -90,7 +89,8 @@ def serve(
         bool,
         typer.Option(
             "--demo/--no-demo",
-            help="Build the demo model if it is missing; takes about a minute, once.",
+            help="Build lymph-node and demo, the models that come with the program, where missing; "
+            "takes about a minute, once.",
             rich_help_panel=_COMPUTE,
         ),
     ] = True,
@@ -143,7 +143,7 @@ def serve(
         check_storage(settings.storage_url)
         token = _prepare(settings)
         if demo:
-            _ensure_demo(settings)
+            _ensure_provided(settings)
         environment = {**os.environ, **as_variables({**flags, "token": token})}
         api = Program(
             "api",
@@ -280,28 +280,32 @@ def _keep_token(path: Path, token: str) -> None:
     fresh.rename(path)
 
 
-def _ensure_demo(settings: ServiceSettings) -> None:
-    """Build the demo model if it is missing, in a child: torch never comes into this process."""
-    with contextlib.suppress(PackageError):
-        package = load_package(settings.models_dir / DEMO)
-        if package.description.version == DEMO_VERSION:
-            return
-    if importlib.util.find_spec("torch") is None:
-        console.print("no demo model: it is missing, and torch, which builds it, is not installed")
+def _ensure_provided(settings: ServiceSettings) -> None:
+    """Build packages that come with the program where they are missing.
+
+    In a child: torch never comes into this process.
+    """
+    missing = [name for name in PROVIDED if not is_built(name, settings.models_dir)]
+    if missing and importlib.util.find_spec("torch") is None:
+        console.print(
+            f"without the models {', '.join(missing)}: they are missing, and torch, which builds "
+            "them, is not installed"
+        )
         return
-    console.print("building the demo model; takes about a minute, this first time only")
-    command = [sys.executable, "-m", "wsi_pipeline.cli", "models", "show", DEMO, "--json"]
-    environment = {**os.environ, **as_variables({"models_dir": settings.models_dir})}
-    done = subprocess.run(  # noqa: S603 - our own program
-        command,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        # Safe here: this process has one thread.
-        preexec_fn=partial(die_with, os.getpid()),
-        check=False,
-    )
-    if done.returncode:
-        raise PackageError(DEMO, "could not be built; see above, or start with --no-demo")
+    for name in missing:
+        console.print(f"building the model {name}; takes up to a minute, this first time only")
+        command = [sys.executable, "-m", "wsi_pipeline.cli", "models", "show", name, "--json"]
+        environment = {**os.environ, **as_variables({"models_dir": settings.models_dir})}
+        done = subprocess.run(  # noqa: S603 - our own program
+            command,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            # Safe here: this process has one thread.
+            preexec_fn=partial(die_with, os.getpid()),
+            check=False,
+        )
+        if done.returncode:
+            raise PackageError(name, "could not be built; see above, or start with --no-demo")
 
 
 def _say_address(settings: ServiceSettings, port: int, token: str | None) -> None:

@@ -6,7 +6,7 @@ Needs only httpx; imports neither torch nor OpenSlide::
 
     with Client("http://127.0.0.1:8000", token) as client:
         slide = client.upload("slide.svs")
-        job = client.wait(client.submit(slide.id, model="demo").id)
+        job = client.wait(client.submit(slide.id).id)
         client.fetch(job.id, "mask", "slide.zarr")
 """
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import platformdirs
 
+from wsi_pipeline.analysis_settings import DEFAULT_MODEL
 from wsi_pipeline.client import download, upload
 from wsi_pipeline.client.connection import Connection
 from wsi_pipeline.client.exports import EXPORTS, OF_A_CLASS, Export
@@ -148,7 +149,7 @@ class Client:
     def submit(
         self,
         slide_id: str,
-        model: str = "demo",
+        model: str = DEFAULT_MODEL,
         *,
         idempotency_key: str | None = None,
         **settings: Any,
@@ -171,7 +172,7 @@ class Client:
     def submit_all(
         self,
         slide_ids: Sequence[str],
-        model: str = "demo",
+        model: str = DEFAULT_MODEL,
         *,
         idempotency_key: str | None = None,
         **settings: Any,

