@@ -16,6 +16,7 @@ from wsi_pipeline.batch import run_batch
 from wsi_pipeline.cli import EXIT_BAD, EXIT_OK
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.progress import RunDisplay
+from wsi_pipeline.model.description import ModelDescription
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
 from wsi_pipeline.pipeline import Work
@@ -88,6 +89,20 @@ def _conclude(
         )
         about = package.description
         if about.notice:
-            words = f"! {about.name} {about.version}: {about.notice}"
+            words = f"! {about.name} {about.version}: {about.notice}{_worth(about)}"
             console.print(Text(words, "yellow"), soft_wrap=True)
     raise typer.Exit(EXIT_BAD if failed else EXIT_OK)
+
+
+def _worth(about: ModelDescription) -> str:
+    """What a model says of its own figures, for the end of a run."""
+    figures = about.training.metrics
+    auc = figures.get("held_out_patch_auc")
+    if auc is None:
+        return ""
+    low, high = (figures.get(f"another_slide_auc_{end}") for end in ("low", "high"))
+    expected = "" if low is None or high is None else f", {low:.2f} to {high:.2f} on another slide"
+    return (
+        f". Patch AUC {auc:.3f} on patches it was not fitted on{expected}; "
+        f"`wsi models show {about.name}` says more"
+    )

@@ -105,10 +105,11 @@ def _description(version: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
             "EfficientNet-Lite0 with ImageNet weights (Apache-2.0), not trained further. "
             f"Held out by groups in {metrics['folds']} folds: {_told('PatchCamelyon', pcam)}; "
             f"{_told('the slides, each left out whole', lymph)} (interval by patches, too narrow "
-            f"for other slides). {last['patches']} further PatchCamelyon patches were scored once, "
-            f"at the end, by this head, which never saw them: {_told('test', last)}. On another slide an AUC between "
-            f"{expected['low']:.3f} and {expected['high']:.3f} is expected (95 % prediction "
-            f"interval from {len(pcam['auc_of_like_colours'])} groups of like colours)",
+            "for other slides). "
+            f"{last['patches']} further PatchCamelyon patches were scored once, at the end, by "
+            f"this head, which never saw them: {_told('test', last)}. On another slide an AUC "
+            f"between {expected['low']:.3f} and {expected['high']:.3f} is expected (95 % "
+            f"prediction interval from {len(pcam['auc_of_like_colours'])} groups of like colours)",
             "metrics": {
                 "held_out_patch_auc": pcam["auc"]["value"],
                 "held_out_patch_auc_low": pcam["auc"]["low"],

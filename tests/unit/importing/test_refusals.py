@@ -184,7 +184,7 @@ class _Nan(torch.nn.Module):
 @pytest.mark.parametrize(
     ("module", "said", "cause"),
     [
-        (_Dense(), {}, "dense models are not supported yet"),
+        (_Dense(), {}, "answers with a map and takes images of 64 px only; pass --margin"),
         (_Nan(), {}, "not finite"),
         (small(3), {"classes": ("a", "b")}, "answers with 3 numbers and 2 classes are named"),
         (small(3), {"resize": False, "patch_px": 80}, "onnxruntime cannot run it"),
