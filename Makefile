@@ -12,6 +12,9 @@ WEB_SOURCES := $(shell find web/src) web/index.html web/tsconfig.json web/vite.c
 # pytest-xdist workers; two cores by default, more where there are more.
 JOBS ?= $(shell $(PYTHON) -c "import os; print(max(2, len(os.sched_getaffinity(0))))")
 
+# Real patches, in pcam/ and lymph-node/; the demonstration shows some where they are there.
+PATCHES ?= ../shared/data/patches
+
 .PHONY: help setup demo serve test test-slow test-long lint format bench model screenshots docs lock clean
 
 help:  ## Show this list.
@@ -42,7 +45,7 @@ $(WEB_PAGES): $(WEB_SOURCES) $(WEB_PACKAGES)
 	@rm -rf web/dist && mv web/node_modules/.dist web/dist && touch $@
 
 demo: setup  ## Draw a slide, build the demo model, analyse, compare with the truth.
-	$(BIN)/wsi demo --out build/demo
+	$(BIN)/wsi demo --out build/demo $(if $(wildcard $(PATCHES)/pcam),--patches $(PATCHES)/pcam)
 
 test: setup  ## Run the tests (under ten minutes on two cores).
 	cd web && "$(NODE)/bin/node" node_modules/vitest/vitest.mjs run
@@ -72,7 +75,7 @@ bench: setup  ## Measure against the reference loop; keeps build/bench.json.
 	$(BIN)/python -m benchmarks.bench --out build/bench.json
 
 model: setup  ## Fit the lymph-node model anew: make model PATCHES=folder with pcam/ and lymph-node/.
-	$(BIN)/python -m wsi_pipeline.lymph_node $(or $(PATCHES),../shared/data/patches) --out build/lymph-node
+	$(BIN)/python -m wsi_pipeline.lymph_node $(PATCHES) --out build/lymph-node
 
 screenshots: setup  ## Take the pictures of the pages anew, for README and docs.
 	$(BIN)/python -m benchmarks.screenshots --out docs/images

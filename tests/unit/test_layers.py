@@ -45,7 +45,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": BASICS
     | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "metrics"},
     "demo": {"errors", "tissue", "model", "stitch", "synth"},
-    "lymph_node": {"errors", "durable", "tissue", "model", "metrics", "synth", "training"},
+    "lymph_node": {"errors", "durable", "tissue", "model", "stitch", "metrics", "synth"}
+    | {"training"},
     "provided": {"errors", "durable", "settings", "model", "demo", "lymph_node"},
     "importing": {"errors", "durable", "classes", "model", "synth"},
     "notebook": {
@@ -78,7 +79,17 @@ MAY_IMPORT: dict[str, set[str]] = {
         "pipeline",
         "batch",
     }
-    | {"export", "synth", "demo", "provided", "importing", "storage", "service", "client"}
+    | {
+        "export",
+        "synth",
+        "demo",
+        "lymph_node",
+        "provided",
+        "importing",
+        "storage",
+        "service",
+        "client",
+    }
     | {"annotation", "cohort", "evaluation", "training"},
     # The package's own door, whose exports are imported when they are used.
     "__init__": {"notebook", "stitch"},
