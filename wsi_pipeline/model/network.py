@@ -133,6 +133,12 @@ def build_network(architecture: Architecture, units: int, input_px: int) -> nn.M
     Raises:
         PackageError: there is no such network, or not with this pooling or size.
     """
+    if architecture.kind != "weights":
+        raise PackageError(
+            architecture.name,
+            f"its package holds the network as {architecture.kind}, not as weights: torch cannot "
+            "build it; leave out --runtime and --device",
+        )
     builder = BUILDERS.get(architecture.name)
     if builder is not None:
         return builder(architecture, units)

@@ -73,5 +73,5 @@ def test_what_cannot_be_built() -> None:
         build_network(Architecture(name="resnett50"), 1, 224)
     with pytest.raises(PackageError, match="cannot build it with max pooling"):
         build_network(Architecture(name="levit_128s", pooling="max"), 1, 224)
-    with pytest.raises(PackageError, match="holds an OpenVINO graph"):
+    with pytest.raises(PackageError, match="holds the network as graph, not as weights"):
         build_network(Architecture(name="graph"), 1, 224)
