@@ -34,7 +34,7 @@ ENV PATH=/opt/wsi/bin:$PATH \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 10001:10001
 WORKDIR /data
-# Written to: /data, /tmp, and /models where the demo model is built; the rest may be read-only.
+# Written to: /data, /tmp, and /models where the models that come with it are built; the rest may be read-only.
 VOLUME ["/data", "/models"]
 HEALTHCHECK --interval=60s --timeout=20s --start-period=60s --retries=3 \
   CMD ["python", "-m", "workers.health"]

@@ -1,6 +1,6 @@
 # A worker that computes on CPUs, by OpenVINO alone: torch and the CUDA libraries it brings are
 # four times larger than all the rest. Models come with their OpenVINO graph (`wsi models convert`),
-# as the demo model does, which is made in a stage that has torch and stays behind.
+# as those that come with it do, which are made in a stage that has torch and stays behind.
 #   docker build -f docker/worker.Dockerfile -t wsi-worker .
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
 
@@ -19,16 +19,18 @@ COPY api ./api
 COPY workers ./workers
 RUN uv pip install --quiet --python /opt/wsi/bin/python --no-deps .
 
-FROM build AS demo
+FROM build AS models
 RUN uv pip install --quiet --python /opt/wsi/bin/python \
       --verify-hashes --constraint requirements.lock --requirements pyproject.toml --extra inference
-RUN WSI_MODELS_DIR=/models WSI_CACHE_DIR=/tmp/cache /opt/wsi/bin/wsi models convert demo
+RUN for model in lymph-node demo; do \
+      WSI_MODELS_DIR=/models WSI_CACHE_DIR=/tmp/cache /opt/wsi/bin/wsi models convert $model || exit 1; \
+    done
 
 FROM ${BASE}
 RUN groupadd --gid 10001 wsi && useradd --uid 10001 --gid wsi --no-create-home --home-dir /data wsi \
  && install -d -o wsi -g wsi -m 0750 /data /models
 COPY --from=build /opt/wsi /opt/wsi
-COPY --from=demo /models/demo /opt/models/demo
+COPY --from=models /models /opt/models
 ENV PATH=/opt/wsi/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

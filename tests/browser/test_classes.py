@@ -4,7 +4,6 @@ The layer of the most likely class is photographed opaque: every px must have th
 class that the stored mask has there, or a screen px further. So must those of one class alone.
 """
 
-import io
 import itertools
 import json
 import re
@@ -17,8 +16,8 @@ import numpy as np
 import pytest
 import shapely
 from browser_support import accessibility_problems
+from class_layer_support import check_colours, mask_on_screen, open_alone, photograph
 from numpy.typing import NDArray
-from PIL import Image
 from playwright.sync_api import Page, expect
 from results_support import api, settle
 from scipy import ndimage
@@ -44,7 +43,6 @@ PLANTS = (
 CENTRE = 2450.0, 2200.0
 #: One of the names.
 _NAMES = re.compile(f"^({'|'.join(CLASSES)})$")
-_HIDDEN = ".viewer-tools, .viewer-overview, .scale-bar, .viewer-cross"
 
 
 @dataclass(frozen=True)
@@ -206,7 +204,8 @@ def test_a_class_lies_where_the_mask_has_it(
     zoom, shown = 0.41, open_layer(page, service, planted, 0.41, f"graphite_100__v{of}")
     open_layer(page, service, planted, zoom, "graphite_100__")
     without = photograph(page)
-    expected = mask_on_screen(planted, shown.shape[:2], zoom)
+    mask = np.asarray(planted.result.mask(0)[...])
+    expected = mask_on_screen(mask, shown.shape[:2], CENTRE, zoom, planted.downsample)
     # Below the rule there is a faint veil, above it the full colour: far from the tissue's.
     changed = np.abs(shown.astype(int) - without).max(axis=-1) > 40
     wanted = expected == CLASSES.index(name)
@@ -221,15 +220,9 @@ def test_the_layer_lies_on_the_mask(
 ) -> None:
     # Opaque, with the most likely class, without outline and coverage.
     shown = open_layer(page, service, planted, zoom, "graphite_100__vl")
-    expected = mask_on_screen(planted, shown.shape[:2], zoom)
-    # A screen px along each axis, since each is rounded by itself.
-    near = np.ones((3, 3), bool)
-    for label, name in enumerate(CLASSES):
-        drawn = (shown == list(bytes.fromhex(KINDS_COLOURS[name][1:]))).all(axis=-1)
-        wanted = expected == label
-        assert wanted.sum() > 1000
-        assert not (drawn & ~ndimage.binary_dilation(wanted, near)).any(), name
-        assert not (wanted & ~ndimage.binary_dilation(drawn, near)).any(), name
+    mask = np.asarray(planted.result.mask(0)[...])
+    expected = mask_on_screen(mask, shown.shape[:2], CENTRE, zoom, planted.downsample)
+    assert min(check_colours(shown, expected, CLASSES, KINDS_COLOURS)) > 1000
 
 
 def open_layer(
@@ -238,27 +231,8 @@ def open_layer(
     """The pane without what lies over the slide, with a layer of these settings."""
     x, y = CENTRE
     layer = f"layer={planted.job_id}_{settings}"
-    page.goto(f"{service.url}/slides/{planted.slide_id}?x={x}&y={y}&z={zoom}&{layer}")
-    page.wait_for_selector(".class-menu fieldset")
-    settle(page)
-    page.evaluate(
-        "(hidden) => document.querySelectorAll(hidden).forEach((e) => e.style.display = 'none')",
-        _HIDDEN,
-    )
-    return photograph(page)
-
-
-def mask_on_screen(planted: Planted, pane: tuple[int, ...], zoom: float) -> NDArray[np.uint8]:
-    """The mask's value under each screen px, 255 beside the slide."""
-    mask = np.asarray(planted.result.mask(0)[...])
-    places = []
-    for side, centre, length in zip(pane, reversed(CENTRE), mask.shape, strict=True):
-        at = (centre + (np.arange(side) + 0.5 - side / 2) / zoom) / planted.downsample
-        whole = np.floor(at).astype(np.int64)
-        places.append((whole.clip(0, length - 1), (whole >= 0) & (whole < length)))
-    (rows, inside_y), (columns, inside_x) = places
-    inside = np.outer(inside_y, inside_x)
-    return np.where(inside, mask[np.ix_(rows, columns)], 255).astype(np.uint8)
+    address = f"{service.url}/slides/{planted.slide_id}?x={x}&y={y}&z={zoom}&{layer}"
+    return open_alone(page, address, ".class-menu fieldset")
 
 
 @pytest.fixture(scope="module")
@@ -351,8 +325,3 @@ def test_the_menu_of_models_has_every_kind(page: Page, service: Site, overlappin
     dialog.get_by_text("Model card").click()
     expect(dialog.get_by_text("patches of one synthetic slide")).to_be_visible()
     assert accessibility_problems(page) == []
-
-
-def photograph(page: Page) -> NDArray[np.uint8]:
-    taken = page.locator(".viewer-slide").screenshot()
-    return np.asarray(Image.open(io.BytesIO(taken)).convert("RGB"))

@@ -1,16 +1,13 @@
 """A result with several cells a tile in the viewer: every px has the colour of the stored mask."""
 
-import io
 from dataclasses import dataclass
 
 import httpx
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from PIL import Image
+from class_layer_support import check_colours, mask_on_screen, open_alone
 from playwright.sync_api import Page
-from results_support import api, settle
-from scipy import ndimage
+from results_support import api
 from service_process_support import TOKEN, Site
 
 from wsi_pipeline.classes import NOT_ANALYSED
@@ -23,7 +20,6 @@ from wsi_pipeline.testing.slides import write_pyramid
 #: Level-0 px; no multiple of a tile's 96 px or a cell's 4 px.
 WIDTH, HEIGHT = 1007, 685
 COLOURS = dict(zip(MAP_CLASSES, ("#4caf50", "#d50000", "#42d4f4"), strict=True))
-_HIDDEN = ".viewer-tools, .viewer-overview, .scale-bar, .viewer-cross"
 
 
 @dataclass(frozen=True)
@@ -75,34 +71,11 @@ def test_every_cell_lies_on_the_mask(
     # Opaque, with the most likely class, without outline and coverage.
     x, y = 331.0, 217.0
     layer = f"layer={planted.job_id}_graphite_100__vl"
-    page.goto(f"{service.url}/slides/{planted.slide_id}?x={x}&y={y}&z={zoom}&{layer}")
-    page.wait_for_selector(".class-legend")
-    settle(page)
-    page.evaluate(
-        "(hidden) => document.querySelectorAll(hidden).forEach((e) => e.style.display = 'none')",
-        _HIDDEN,
+    shown = open_alone(
+        page,
+        f"{service.url}/slides/{planted.slide_id}?x={x}&y={y}&z={zoom}&{layer}",
+        ".class-legend",
     )
-    taken = page.locator(".viewer-slide").screenshot()
-    shown = np.asarray(Image.open(io.BytesIO(taken)).convert("RGB"))
     mask = np.asarray(planted.result.mask(0)[...])
-    rows, inside_y = place(shown.shape[0], y, zoom, mask.shape[0])
-    columns, inside_x = place(shown.shape[1], x, zoom, mask.shape[1])
-    expected = np.where(np.outer(inside_y, inside_x), mask[np.ix_(rows, columns)], NOT_ANALYSED)
-    # A screen px along each axis, since each is rounded by itself.
-    near = np.ones((3, 3), bool)
-    compared: int = 0
-    for label, name in enumerate(MAP_CLASSES):
-        drawn = (shown == list(bytes.fromhex(COLOURS[name][1:]))).all(axis=-1)
-        wanted = expected == label
-        compared += int(np.count_nonzero(wanted))
-        assert not (drawn & ~ndimage.binary_dilation(wanted, near)).any(), name
-        assert not (wanted & ~ndimage.binary_dilation(drawn, near)).any(), name
-    assert compared > 100_000
-
-
-def place(
-    pane: int, centre: float, zoom: float, length: int
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """For each screen px along an axis the mask's px below its centre, and whether there is one."""
-    at = np.floor(centre + (np.arange(pane) + 0.5 - pane / 2) / zoom).astype(np.int64)
-    return at.clip(0, length - 1), (at >= 0) & (at < length)
+    expected = mask_on_screen(mask, shown.shape[:2], (x, y), zoom)
+    assert sum(check_colours(shown, expected, MAP_CLASSES, COLOURS)) > 100_000

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
+from wsi_pipeline.provided import PROVIDED
 from wsi_pipeline.service.settings import ServiceSettings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
-OURS = ("api", "worker", "worker-cuda", "migrate", "demo-model")
+OURS = ("api", "worker", "worker-cuda", "migrate", "models")
 DOCKERFILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
 #: What `docker compose` and `podman-compose` put in for a variable: ${NAME:-default}, or, where
 #: nothing starts without, ${NAME:?message}.
@@ -120,7 +121,8 @@ def test_secrets_are_asked_for_and_not_given(services: dict[str, dict[str, Any]]
         for line in (ROOT / ".env.example").read_text().splitlines()
         if line and not line.startswith("#")
     )
-    text = COMPOSE.read_text()
+    # A dollar written twice is one of the shell's.
+    text = COMPOSE.read_text().replace("$$", "")
     used = {match[1]: match[2] or "" for match in VARIABLE.finditer(text)}
     assert len(re.findall(r"\$", text)) == len(VARIABLE.findall(text)), "each has a default"
     assert {match[1] for match in VARIABLE.finditer(text) if ":?" in match[0]} == NEEDED
@@ -175,25 +177,30 @@ def test_an_image_installs_the_extras_it_needs(image: str, extras: set[str]) -> 
     assert "--requirements pyproject.toml" in stage
 
 
-def test_the_demo_model_is_put_in_place_whole(
+def test_the_models_are_put_in_place_whole(
     services: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
     """Where it is missing or another, from the worker's image; what is the same stays."""
-    service = services["demo-model"]
+    service = services["models"]
     assert service["image"] == services["worker"]["image"]
     assert service["entrypoint"] == ["sh", "-c"]
     assert (
-        "COPY --from=demo /models/demo /opt/models/demo"
+        "COPY --from=models /models /opt/models"
         in (ROOT / "docker" / "worker.Dockerfile").read_text()
     )
     (script,) = service["command"]
-    script = script.replace("/opt/models", str(tmp_path / "image")).replace(
-        " /models", f" {tmp_path / 'volume'}"
+    # What Compose itself makes of it.
+    script = (
+        script.replace("$$", "$")
+        .replace("/opt/models", str(tmp_path / "image"))
+        .replace(" /models", f" {tmp_path / 'volume'}")
     )
-    given = tmp_path / "image" / "demo" / "openvino" / "graph.json"
-    found = tmp_path / "volume" / "demo" / "openvino" / "graph.json"
-    given.parent.mkdir(parents=True)
+    graphs = [Path(name, "openvino", "graph.json") for name in PROVIDED]
+    given, found = (tmp_path / place / graphs[0] for place in ("image", "volume"))
     (tmp_path / "volume").mkdir()
+    for graph in graphs:
+        (tmp_path / "image" / graph).parent.mkdir(parents=True)
+        (tmp_path / "image" / graph).write_text("the same")
     for content in ("first", "first", "second"):
         given.write_text(content)
         before = found.stat().st_ino if found.exists() else None
@@ -201,7 +208,7 @@ def test_the_demo_model_is_put_in_place_whole(
         assert found.read_text() == content
         unchanged = before is not None and found.stat().st_ino == before
         assert unchanged == (content == "first" and before is not None)
-        assert [path.name for path in (tmp_path / "volume").iterdir()] == ["demo"]
+        assert {path.name for path in (tmp_path / "volume").iterdir()} == set(PROVIDED)
 
 
 def test_the_proxy_holds_nothing_back_and_logs_no_arguments() -> None:

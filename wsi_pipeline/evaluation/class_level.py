@@ -8,6 +8,7 @@ from wsi_pipeline.evaluation.assessment import Assessment
 from wsi_pipeline.evaluation.class_truth import UNKNOWN, ClassCells, background_of
 from wsi_pipeline.evaluation.json_metrics import Json, Values, estimate, redraw, shares
 from wsi_pipeline.evaluation.score_counts import count_scores
+from wsi_pipeline.evaluation.segmentation import pooled
 from wsi_pipeline.evaluation.settings import EvaluationSettings
 from wsi_pipeline.metrics.ranking import roc_auc
 
@@ -72,8 +73,8 @@ def _figures(cells: Sequence[ClassCells], plane: int, drawn: Values) -> Json:
                 shares(drawn @ values, drawn @ there.astype(float)),
             ),
             "pooled": estimate(
-                float(_pooled(areas.sum(axis=0, keepdims=True), key)[0]),
-                _pooled(drawn @ areas, key),
+                float(pooled(areas.sum(axis=0, keepdims=True), key)[0]),
+                pooled(drawn @ areas, key),
             ),
         }
     return {
@@ -87,13 +88,6 @@ def _figures(cells: Sequence[ClassCells], plane: int, drawn: Values) -> Json:
             count_scores(holds, scores).aucs(drawn),
         ),
     }
-
-
-def _pooled(areas: Values, figure: str) -> Values:
-    both, truth, mask = areas.T
-    if figure == "dice":
-        return shares(2 * both, truth + mask)
-    return shares(both, truth + mask - both)
 
 
 def _accuracies(cells: Sequence[ClassCells], drawn: Values) -> Values:

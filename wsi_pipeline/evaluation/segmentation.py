@@ -72,12 +72,18 @@ def _agreement(slides: Sequence[Assessment], settings: EvaluationSettings, figur
         "mean": estimate(_mean(values), shares(drawn @ values, count)),
         "median": number(float(np.median(values))) if len(values) else None,
         "pooled": estimate(
-            float(_pooled(areas.sum(axis=0, keepdims=True), figure)[0]), _pooled(redrawn, figure)
+            float(pooled(areas.sum(axis=0, keepdims=True), figure)[0]), pooled(redrawn, figure)
         ),
     }
 
 
-def _pooled(areas: Values, figure: str) -> Values:
+def pooled(areas: Values, figure: str) -> Values:
+    """Dice or IoU of areas that were added up first.
+
+    Args:
+        areas: What truth and mask have in common, truth, mask; ``(n, 3)``, mm².
+        figure: ``dice``, else IoU.
+    """
     both, tumour, mask = areas.T
     if figure == "dice":
         return shares(2 * both, tumour + mask)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from wsi_pipeline import durable
 from wsi_pipeline.errors import PackageError, UsageError
 from wsi_pipeline.lymph_node import LYMPH_NODE
-from wsi_pipeline.lymph_node.network import CELL_PX, MEAN, PATCH_PX, PLACES, STD, Trunk, inner
+from wsi_pipeline.lymph_node.network import MEAN, PATCH_PX, PLACES, STD, Trunk, inner
 from wsi_pipeline.lymph_node.patches import RealPatches, placed, varied
 from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.training.initial_weights import lite0_weights
@@ -119,7 +119,6 @@ class _Inner(nn.Module):
 
 
 def _compiled() -> Any:
-    assert PATCH_PX % CELL_PX == 0
     shape = (_BATCH, 3, PATCH_PX, PATCH_PX)
     module = _Inner(new_trunk())
     with warnings.catch_warnings(), torch.inference_mode():

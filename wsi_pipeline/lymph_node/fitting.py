@@ -84,7 +84,7 @@ def fit(sources: Sequence[RealPatches], kept: Path, progress: Progress | None = 
         neighbours[held_out] = score(head, views[1][held_out])
     fitted, tested = np.flatnonzero(fold != TEST_FOLD), np.flatnonzero(fold == TEST_FOLD)
     decision = decide(tumour[fitted], logits[fitted], ThresholdRule("youden"))
-    told.stage("the head of all patches", MEMBERS)
+    told.stage("the head", MEMBERS)
     head = train_head(views, tumour, fitted.repeat(repeats[fitted]), told.advanced)
     head = head.half().float()  # as it is handed on
     last = np.full(len(tumour), np.nan)
