@@ -24,7 +24,9 @@ _COMMIT_BYTES = 8 * 2**20
 _COMMIT_SECONDS = 1.0
 #: A writer that got nothing for so long leaves if another one comes: its line is dead.
 _STALLED_SECONDS = 3.0
-#: And leaves by itself after so long.
+#: So long a request waits for the one before it, whose bytes may still be saved.
+_GRACE_SECONDS = 2.0
+#: A writer that got nothing for so long leaves by itself.
 _SILENT_SECONDS = 60.0
 #: How often a silent writer looks up, seconds.
 _LOOK_UP_SECONDS = 1.0
@@ -88,13 +90,26 @@ class Receiver:
             raise ApiError(NO_SPACE, detail, {"Retry-After": "60"}) from error
 
     async def make_way(self, upload_id: str) -> None:
-        """Send a writer away whose line is dead, so that its client can continue here."""
+        """Wait a moment for an upload's writer, so that its client can continue here.
+
+        A client that breaks off and continues comes here while its last request is still saved. A
+        writer whose line is dead is sent away; one that still gets bytes stays.
+        """
         writer = self._writers.get(upload_id)
-        now = asyncio.get_running_loop().time()
-        if writer is not None and now - writer.heard_at >= _STALLED_SECONDS:
+        if writer is None:
+            return
+        if not self._is_stalled(writer):
+            with anyio.move_on_after(_GRACE_SECONDS):
+                await writer.gone.wait()
+                return
+        if self._is_stalled(writer):
             writer.leave.set()
             with anyio.move_on_after(_STALLED_SECONDS):
                 await writer.gone.wait()
+
+    @staticmethod
+    def _is_stalled(writer: _Writer) -> bool:
+        return asyncio.get_running_loop().time() - writer.heard_at >= _STALLED_SECONDS
 
     async def receive(self, request: Request, append: Append, offset: int) -> Upload:
         """Append a request's body to an upload.

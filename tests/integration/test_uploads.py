@@ -27,6 +27,7 @@ from uploads_support import (
 
 from wsi_pipeline.service.access import Scope
 from wsi_pipeline.service.tables import slides, uploads
+from wsi_pipeline.service.upload_files import GrowingFile
 
 
 @pytest.fixture(scope="module")
@@ -362,6 +363,27 @@ def test_bytes_count_while_more_come(service: Service, client: httpx.Client) -> 
         assert status_of(connection) == 204
 
 
+def test_one_that_breaks_off_and_continues_is_not_kept_out(
+    service: Service, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = GrowingFile.sync
+
+    def slowly(file: GrowingFile) -> None:
+        time.sleep(0.5)
+        sync(file)
+
+    monkeypatch.setattr(GrowingFile, "sync", slowly)
+    data = os.urandom(2 * MIB)
+    location = service.create(client, len(data))
+    headers = {**authorised(service), **OCTETS, "Upload-Offset": "0"}
+    headers |= {"Content-Length": str(len(data))}
+    connection = service.connect("PATCH", location, headers, data[:MIB])
+    until(lambda: on_disk(service, location) == MIB)
+    connection.close()
+    # At once, while the server saves what came before the end of the connection.
+    assert service.patch(client, location, MIB, data[MIB:]).status_code == 204
+
+
 def test_of_two_writers_one_wins_and_nobody_else_waits(
     service: Service, client: httpx.Client
 ) -> None:
@@ -376,19 +398,17 @@ def test_of_two_writers_one_wins_and_nobody_else_waits(
     def keep_sending() -> None:
         for start in range(MIB, len(data), MIB // 4):
             connection.sendall(data[start : start + MIB // 4])
-            if stop.wait(0.1):
+            if stop.wait(0.4):
                 connection.sendall(data[start + MIB // 4 :])
                 return
 
     with ThreadPoolExecutor(1) as pool:
         sending = pool.submit(keep_sending)
-        began = time.monotonic()
         other = service.patch(client, location, service.offset(client, location), b"?")
         assert other.status_code in (409, 423)
         stale = service.patch(client, location, 0, b"?" * MIB)
         assert stale.status_code == 423
         assert stale.json()["type"] == "/problems/locked"
-        assert time.monotonic() - began < 3
         waits = []
         for _ in range(5):
             began = time.monotonic()
