@@ -1,17 +1,20 @@
 """``make bench``: the pipeline against the plain loop, on the same slide, tiles and weights.
 
 Runs alternate, each in a process of its own, and what is compared are medians: the machine may
-be noisy. ``build/bench.json`` keeps, for ``reference_loop``, ``fp32``, ``bf16``, ``int8`` and
-``auto``:
+be noisy. ``build/bench.json`` keeps, for the Inception v3 of the demo model under
+``reference_loop``, ``fp32``, ``bf16``, ``int8`` and ``auto``, and for two further models, each
+with ``auto`` and a loop of its own, under ``lymph-node``, ``lymph-node loop``, ``resnet50`` and
+``resnet50 loop``:
 
 * ``seconds``: median; from the slide's path, with the model loaded, to the result in its place
-  (the reference: to the last probability);
-* ``ratio``: the reference's seconds over these;
-* ``tiles_per_second``; ``rss_mb``: peak resident memory, mapped files included;
+  (the loop: to the last probability);
+* ``ratio``: the loop's seconds over these;
+* ``tiles``: how many the model looked at; ``tiles_per_second``; ``rss_mb``: peak resident memory,
+  mapped files included;
 * ``bound_share``: the lower bound (tiles over the best bare model rate of the same precision and
   batches, plus half the CPU time of reading on two cores) over ``seconds``;
-* ``decisions_changed``: share of the tiles whose decision at the threshold differs from the
-  reference's fp32; ``max_abs_difference``: largest difference of a probability from it.
+* ``decisions_changed``: share of the numbers whose decision at the threshold differs from the
+  loop's fp32; ``max_abs_difference``: largest difference of a probability from it.
 """
 
 import argparse
@@ -19,19 +22,30 @@ import json
 import statistics
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.subjects import Subject, resnet50_package
 from wsi_pipeline.analysis_settings import AnalysisSettings
+from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.settings import Settings
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.synth import SynthSpec, parse_size, write_slide
 
-_OURS = ("fp32", "bf16", "int8", "auto")
+_PRECISIONS = ("fp32", "bf16", "int8", "auto")
+_PARTS = (
+    "check_and_tissue_seconds",
+    "read_thread_seconds",
+    "classify_seconds",
+    "write_seconds",
+    "start_up_seconds",
+)
 
 
 def main() -> None:
@@ -42,78 +56,136 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
     parser.add_argument("--size", default="20000x18000")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--model", default="demo")
     arguments = parser.parse_args()
     folder = arguments.out.parent / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     slide = folder / f"{arguments.size}.tiff"
     if not slide.exists():
         write_slide(SynthSpec(parse_size(arguments.size), seed=7), slide)
-    package = find_or_build(arguments.model, Settings(), lambda what: print(f"demo model: {what}"))
-    plan = prepare(slide, package, AnalysisSettings(level=0)).plan
-    corners = folder / "corners.npy"
-    np.save(corners, plan.grid.corners_0(plan.cells))
-    print(f"{slide.name}: {len(plan):,} of {plan.grid.size.area:,} tiles hold tissue")
-
-    threshold = package.description.threshold.value
-    cache = Settings().cache_dir
-    ours = ["benchmarks.pipeline_run", slide, package.folder, cache]
-    reference = ["benchmarks.reference_loop", slide, corners, package.folder, folder / "loop.npy"]
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ("reference_loop", *_OURS)}
-    bare: dict[str, list[dict[str, Any]]] = {name: [] for name in _OURS}
-    for name in _OURS:  # models are converted, and the disk is warm, before anything is timed
-        _run([*ours, folder / f"{name}.zarr", "--precision", name, "--bare"])
+    measured = [Measured(subject, slide, folder) for subject in _subjects(folder)]
+    for each in measured:  # models are converted, and the disk is warm, before anything is timed
+        each.warm_up()
     for turn in range(arguments.repeats):
-        runs["reference_loop"].append(_run(reference))
-        for name in _OURS:
-            runs[name].append(_run([*ours, folder / f"{name}.zarr", "--precision", name]))
-            bare[name].append(_run([*ours, folder / "none", "--precision", name, "--bare"]))
+        for each in measured:
+            each.measure()
         print(f"round {turn + 1} of {arguments.repeats} done", flush=True)
-
-    truth = np.load(folder / "loop.npy")
-    loop = statistics.median(run["seconds"] for run in runs["reference_loop"])
     figures: dict[str, Any] = {}
-    for name, several in runs.items():
-        seconds = statistics.median(run["seconds"] for run in several)
-        entry: dict[str, Any] = {
-            "seconds": seconds,
-            "ratio": loop / seconds,
-            "tiles_per_second": len(plan) / seconds,
-            "rss_mb": max(run["rss_mb"] for run in several),
-            "bound_share": None,
-            "decisions_changed": 0.0,
-            "max_abs_difference": 0.0,
-        }
-        if name in bare:
-            rate = max(run["rate"] for run in bare[name])
-            decode = min(run["decode_cpu_seconds"] for run in bare[name])
-            values = Result(folder / f"{name}.zarr").tile_table()["probability"]
-            changed = (values >= threshold) != (truth >= threshold)
-            entry |= {
-                "bound_share": (len(plan) / rate + decode / 2) / seconds,
-                "decisions_changed": float(changed.mean()),
-                "max_abs_difference": float(np.abs(values - truth).max()),
-                "bare_rate": rate,
-                "decode_cpu_seconds": decode,
-            }
-            for part in (
-                "check_and_tissue_seconds",
-                "read_thread_seconds",
-                "classify_seconds",
-                "write_seconds",
-                "start_up_seconds",
-            ):
-                entry[part] = statistics.median(run[part] for run in several)
-            entry["runtime"] = several[0]["runtime"]
-        figures[name] = entry
+    for each in measured:
+        figures |= each.figures()
     figures["slide"] = {
         "size": arguments.size,
-        "tiles": len(plan),
-        "grid": plan.grid.size.area,
+        "tiles": len(measured[0].plan),
+        "grid": measured[0].plan.grid.size.area,
         "repeats": arguments.repeats,
     }
     arguments.out.write_text(json.dumps(figures, indent=1) + "\n")
     _show(figures)
+
+
+def _subjects(folder: Path) -> list[Subject]:
+    def named(name: str) -> ModelPackage:
+        return find_or_build(name, Settings(), lambda what: print(f"{name}: {what}"))
+
+    rows = {name: name for name in _PRECISIONS}
+    return [
+        Subject(named("demo"), 0, "reference_loop", rows),
+        Subject(named("lymph-node"), None, "lymph-node loop", {"lymph-node": "auto"}),
+        Subject(resnet50_package(folder / "resnet50"), None, "resnet50 loop", {"resnet50": "auto"}),
+    ]
+
+
+class Measured:
+    """One model's runs: the loop's and ours, in turn.
+
+    Args:
+        subject: The model and its rows.
+        slide: The slide.
+        folder: For results.
+    """
+
+    def __init__(self, subject: Subject, slide: Path, folder: Path) -> None:
+        self._subject, self._folder = subject, folder
+        package = subject.package
+        self.plan = prepare(slide, package, AnalysisSettings(level=subject.level)).plan
+        grid = self.plan.grid
+        name = package.description.name
+        self._answers = folder / f"{name}-loop.npy"
+        boxes = folder / f"{name}-boxes.npz"
+        corners = [grid.read_corner(int(x), int(y)) for x, y in self.plan.cells]
+        np.savez(
+            boxes,
+            corners=corners,
+            level=grid.level,
+            side=[grid.read_side.x, grid.read_side.y],
+            px=grid.read_px,
+        )
+        print(f"{name}: {len(self.plan):,} of {grid.size.area:,} tiles hold tissue")
+        self._loop = ["benchmarks.reference_loop", slide, boxes, package.folder, self._answers]
+        self._ours = ["benchmarks.pipeline_run", slide, package.folder, Settings().cache_dir]
+        if subject.level is not None:
+            self._ours += ["--level", subject.level]
+        self._runs: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self._bare: dict[str, list[dict[str, Any]]] = defaultdict(list)
+
+    def warm_up(self) -> None:
+        """Convert the models, and read the slide once."""
+        for row, precision in self._subject.rows.items():
+            self._run(row, precision, "--bare")
+
+    def measure(self) -> None:
+        """One round."""
+        self._runs[self._subject.loop].append(_run(self._loop))
+        for row, precision in self._subject.rows.items():
+            self._runs[row].append(self._run(row, precision))
+            self._bare[row].append(self._run(row, precision, "--bare"))
+
+    def figures(self) -> dict[str, Any]:
+        """What is kept of every row."""
+        loop = _median(self._runs[self._subject.loop], "seconds")
+        return {
+            row: self._loop_figures(runs, loop) | self._our_figures(row)
+            for row, runs in self._runs.items()
+        }
+
+    def _loop_figures(self, runs: Sequence[Mapping[str, Any]], loop: float) -> dict[str, Any]:
+        seconds = _median(runs, "seconds")
+        return {
+            "seconds": seconds,
+            "ratio": loop / seconds,
+            "tiles": len(self.plan),
+            "tiles_per_second": len(self.plan) / seconds,
+            "rss_mb": max(run["rss_mb"] for run in runs),
+            "bound_share": None,
+            "decisions_changed": 0.0,
+            "max_abs_difference": 0.0,
+        }
+
+    def _our_figures(self, row: str) -> dict[str, Any]:
+        if row not in self._bare:
+            return {}
+        runs, truth = self._runs[row], np.load(self._answers)
+        rate = max(run["rate"] for run in self._bare[row])
+        decode = min(run["decode_cpu_seconds"] for run in self._bare[row])
+        values = Result(self._folder / f"{row}.zarr").tile_table()["probability"]
+        threshold = self._subject.package.description.threshold.value
+        bound = len(self.plan) / rate + decode / 2
+        return {
+            "bound_share": bound / _median(runs, "seconds"),
+            "decisions_changed": float(((values >= threshold) != (truth >= threshold)).mean()),
+            "max_abs_difference": float(np.abs(values - truth).max()),
+            "bare_rate": rate,
+            "decode_cpu_seconds": decode,
+            **{part: _median(runs, part) for part in _PARTS},
+            "runtime": runs[0]["runtime"],
+        }
+
+    def _run(self, row: str, precision: str, *more: str) -> dict[str, Any]:
+        place = self._folder / f"{row}.zarr"
+        return _run([*self._ours, place, "--precision", precision, *more])
+
+
+def _median(runs: Sequence[Mapping[str, Any]], part: str) -> float:
+    return statistics.median(float(run[part]) for run in runs)
 
 
 def _run(module: list[Any]) -> dict[str, Any]:
@@ -123,27 +195,29 @@ def _run(module: list[Any]) -> dict[str, Any]:
     return result
 
 
-def _show(figures: dict[str, Any]) -> None:
+def _show(figures: Mapping[str, Any]) -> None:
+    rows = {name: row for name, row in figures.items() if "seconds" in row}
     print(
-        f"\n{'':<15}{'seconds':>9}{'ratio':>7}{'tiles/s':>9}{'RSS MB':>8}{'bound':>7}"
+        f"\n{'':<16}{'seconds':>9}{'ratio':>7}{'tiles':>7}{'tiles/s':>9}{'RSS MB':>8}{'bound':>7}"
         f"{'changed':>9}{'max |Δp|':>10}"
     )
-    for name in ("reference_loop", *_OURS):
-        row = figures[name]
+    for name, row in rows.items():
         bound = "" if row["bound_share"] is None else f"{row['bound_share']:.0%}"
         print(
-            f"{name:<15}{row['seconds']:>9.1f}{row['ratio']:>7.2f}{row['tiles_per_second']:>9.1f}"
+            f"{name:<16}{row['seconds']:>9.1f}{row['ratio']:>7.2f}{row['tiles']:>7}"
+            f"{row['tiles_per_second']:>9.1f}"
             f"{row['rss_mb']:>8.0f}{bound:>7}{row['decisions_changed']:>9.2%}"
             f"{row['max_abs_difference']:>10.2g}"
         )
     print(
-        f"\n{'split, seconds':<15}{'check+tissue':>13}{'read (CPU)':>12}{'classify':>10}"
+        f"\n{'split, seconds':<16}{'check+tissue':>13}{'read (CPU)':>12}{'classify':>10}"
         f"{'write':>7}{'start-up':>10}{'bare tiles/s':>14}"
     )
-    for name in _OURS:
-        row = figures[name]
+    for name, row in rows.items():
+        if "bare_rate" not in row:
+            continue
         print(
-            f"{name:<15}{row['check_and_tissue_seconds']:>13.2f}{row['read_thread_seconds']:>12.2f}"
+            f"{name:<16}{row['check_and_tissue_seconds']:>13.2f}{row['read_thread_seconds']:>12.2f}"
             f"{row['classify_seconds']:>10.2f}{row['write_seconds']:>7.2f}"
             f"{row['start_up_seconds']:>10.2f}{row['bare_rate']:>14.1f}"
         )

@@ -32,9 +32,12 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--level", type=int, help="default: the package's own resolution")
     parser.add_argument("--bare", action="store_true")
     arguments = parser.parse_args()
-    analysis = AnalysisSettings(device=arguments.device, precision=arguments.precision, level=0)
+    analysis = AnalysisSettings(
+        device=arguments.device, precision=arguments.precision, level=arguments.level
+    )
     package = load_package(arguments.package)
     request = RuntimeRequest(arguments.device, arguments.precision, arguments.cache)
     with model_loading(package, request, package.description.threshold.value):
@@ -52,7 +55,7 @@ def _bare(
     import numpy as np  # noqa: PLC0415 - while the model loads
 
     from wsi_pipeline.run.preparation import prepare  # noqa: PLC0415
-    from wsi_pipeline.tiles.patches import read_patch  # noqa: PLC0415
+    from wsi_pipeline.tiles.patches import read_input  # noqa: PLC0415
 
     predictor = LOADED.predictor(
         package.folder.resolve(), package.sha256, request, package.description.threshold.value
@@ -61,10 +64,10 @@ def _bare(
     plan, grid = prepared.plan, prepared.plan.grid
     began = time.thread_time()
     for x, y in plan.cells:
-        read_patch(prepared.reader, grid, int(x), int(y))
+        read_input(prepared.reader, grid, int(x), int(y))
     decode = time.thread_time() - began
     # Again, and kept: memory for all of them at once is no part of reading.
-    patches = [read_patch(prepared.reader, grid, int(x), int(y)) for x, y in plan.cells]
+    patches = [read_input(prepared.reader, grid, int(x), int(y)) for x, y in plan.cells]
     step = predictor.batch_size
     batches = [np.stack(patches[i : i + step]) for i in range(0, len(patches), step)]
     del patches

@@ -10,64 +10,108 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import openslide
 import psutil
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import functional
 
 from benchmarks.memory import PeakMemory
+from wsi_pipeline.lymph_node import LYMPH_NODE
+from wsi_pipeline.lymph_node.features import new_trunk
+from wsi_pipeline.lymph_node.head_file import load_head
+from wsi_pipeline.lymph_node.network import MEAN, STD, LymphNodeNetwork
 from wsi_pipeline.model.network import load_classifier
-from wsi_pipeline.model.package import load_package
+from wsi_pipeline.model.package import ModelPackage, load_package
 
 BATCH_SIZE = 32
 
 
-class Tiles(Dataset[torch.Tensor]):
-    """Patches at level-0 positions, float RGB 0-255, ``(3, patch, patch)``."""
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """Squares of a slide, and the side in px that each is brought to.
 
-    def __init__(self, slide: Path, corners_0: np.ndarray, patch: int) -> None:
-        self.slide_path, self.corners_0, self.patch = slide, corners_0, patch
+    Attributes:
+        corners: Top-left corners in level px, ``(n, 2)``.
+        level: Pyramid level.
+        side: Width and height in level px.
+        px: Side of the patch.
+    """
+
+    corners: NDArray[np.float64]
+    level: int
+    side: tuple[float, float]
+    px: int
+
+
+class Tiles(Dataset[torch.Tensor]):
+    """Patches of a slide, float RGB 0-255, ``(3, px, px)``."""
+
+    def __init__(self, slide: Path, boxes: Boxes) -> None:
+        self.slide_path, self.boxes = slide, boxes
         self.slide: openslide.OpenSlide | None = None
 
     def __len__(self) -> int:
-        return len(self.corners_0)
+        return len(self.boxes.corners)
 
     def __getitem__(self, index: int) -> torch.Tensor:
         if self.slide is None:  # each worker process opens the slide for itself
             self.slide = openslide.OpenSlide(self.slide_path)
-        x, y = self.corners_0[index]
-        image = self.slide.read_region((int(x), int(y)), 0, (self.patch, self.patch))
-        patch: torch.Tensor = functional.to_tensor(image.convert("RGB")) * 255
+        boxes = self.boxes
+        corner = boxes.corners[index] * self.slide.level_downsamples[boxes.level]
+        size = (round(boxes.side[0]), round(boxes.side[1]))
+        image = self.slide.read_region((round(corner[0]), round(corner[1])), boxes.level, size)
+        image = image.convert("RGB")
+        if size != (boxes.px, boxes.px):
+            image = image.resize((boxes.px, boxes.px), Image.Resampling.BILINEAR)
+        patch: torch.Tensor = functional.to_tensor(image) * 255
         return patch
 
 
-def classify(slide: Path, corners_0: np.ndarray, package: Path) -> tuple[np.ndarray, float]:
-    """Probabilities of tiles at level 0 and the seconds it took once the model was loaded."""
-    loaded = load_package(package)
-    model = load_classifier(loaded)
-    tiles = Tiles(slide, corners_0, loaded.description.patch_px)
+def classify(slide: Path, boxes: Boxes, package: ModelPackage) -> tuple[np.ndarray, float]:
+    """Probabilities of patches and the seconds it took once the model was loaded."""
+    model = _model(package)
     workers = max(1, len(os.sched_getaffinity(0)) - 1)
     began = time.perf_counter()
-    loader = DataLoader(tiles, batch_size=BATCH_SIZE, num_workers=workers)
+    loader = DataLoader(Tiles(slide, boxes), batch_size=BATCH_SIZE, num_workers=workers)
     with torch.inference_mode():
         probabilities = [model(batch).numpy() for batch in loader]
     return np.concatenate(probabilities), time.perf_counter() - began
 
 
+def _model(package: ModelPackage) -> Callable[[torch.Tensor], torch.Tensor]:
+    if package.description.name != LYMPH_NODE:
+        return load_classifier(package)
+    network = LymphNodeNetwork(new_trunk(), load_head()).eval()
+    temperature = package.description.calibration.temperature
+
+    def probabilities(patches: torch.Tensor) -> torch.Tensor:
+        logits = network((patches - MEAN) / STD)[:, 0, 1:-1, 1:-1]
+        return torch.sigmoid(logits / temperature)
+
+    return probabilities
+
+
 def main() -> None:
-    """Classify the tiles in an ``.npy`` file of level-0 corners."""
+    """Classify the boxes of a file that ``benchmarks.bench`` writes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("slide", type=Path)
-    parser.add_argument("corners", type=Path)
+    parser.add_argument("boxes", type=Path)
     parser.add_argument("package", type=Path)
     parser.add_argument("probabilities", type=Path)
     arguments = parser.parse_args()
+    with np.load(arguments.boxes) as file:
+        width, height = file["side"]
+        boxes = Boxes(file["corners"], int(file["level"]), (width, height), int(file["px"]))
     with PeakMemory(psutil.Process()) as memory:
-        values, seconds = classify(arguments.slide, np.load(arguments.corners), arguments.package)
+        values, seconds = classify(arguments.slide, boxes, load_package(arguments.package))
     np.save(arguments.probabilities, values)
     print(json.dumps({"seconds": seconds, "rss_mb": memory.peak_mb, "tiles": len(values)}))
 
