@@ -83,6 +83,22 @@ class RuntimeRejectedError(PackageError):
     """A runtime did not reproduce the package's reference probabilities within its tolerance."""
 
 
+class ImageError(WsiError):
+    """A single image cannot be read or used.
+
+    Attributes:
+        path: Its file.
+        cause: What is wrong, and the remedy where there is one.
+    """
+
+    _made_of = ("path", "cause")
+
+    def __init__(self, path: Path | str, cause: str) -> None:
+        super().__init__(f"{path}: {cause}")
+        self.path = Path(path)
+        self.cause = cause
+
+
 class AnnotationError(SlideError):
     """An annotation or a mask cannot be read, or does not lie on its slide."""
 

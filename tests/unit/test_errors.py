@@ -9,6 +9,7 @@ import pytest
 from wsi_pipeline import errors
 from wsi_pipeline.errors import (
     CohortError,
+    ImageError,
     PackageError,
     ResultError,
     SlideError,
@@ -20,7 +21,7 @@ CLASSES = [
     item for _, item in inspect.getmembers(errors, inspect.isclass) if issubclass(item, WsiError)
 ]
 #: Those that are made of what is at fault and the cause.
-STRUCTURED = (SlideError, PackageError, ResultError, CohortError, TrainingError)
+STRUCTURED = (SlideError, ImageError, PackageError, ResultError, CohortError, TrainingError)
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: str(kind.__name__))

@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tissue": BASICS | {"slide", "grid"},
     "tiles": BASICS | {"slide", "grid", "tissue"},
     "model": {"errors", "durable", "classes", "notice", "analysis_settings"},
+    "images": {"errors", "durable", "classes", "notice", "model", "metrics"},
     "stitch": BASICS | {"classes", "notice", "slide", "grid", "tiles"},
     "run": BASICS
     | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"},
@@ -43,7 +44,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"slide", "grid", "tiles", "tissue", "stitch", "export", "annotation", "cohort", "metrics"}
     | {"classes"},
     "training": BASICS
-    | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "metrics"},
+    | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "metrics"}
+    | {"images"},
     "demo": {"errors", "tissue", "model", "stitch", "synth"},
     "lymph_node": {"errors", "durable", "tissue", "model", "stitch", "metrics", "synth"}
     | {"training"},
@@ -84,6 +86,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "synth",
         "demo",
         "lymph_node",
+        "images",
         "provided",
         "importing",
         "storage",

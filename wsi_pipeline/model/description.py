@@ -116,6 +116,25 @@ class MapOutput(_Frozen):
     pool: int = Field(default=1, gt=0, le=4096)
 
 
+class ImageFit(_Frozen):
+    """How a single image of another size or shape becomes the patch.
+
+    Attributes:
+        how: ``pad`` keeps proportions and fills, ``crop`` keeps proportions and cuts the longer
+            side, ``stretch`` changes the proportions.
+        fill: RGB of 0-255 that ``pad`` fills with.
+    """
+
+    how: Literal["pad", "crop", "stretch"] = "pad"
+    fill: tuple[int, int, int] = (255, 255, 255)
+
+    @model_validator(mode="after")
+    def _colour(self) -> Self:
+        if not all(0 <= value <= 255 for value in self.fill):
+            raise ValueError("fill is three numbers of 0-255")
+        return self
+
+
 class Normalisation(_Frozen):
     """Per-channel ``(value - mean) / std`` on RGB values 0-255."""
 
@@ -213,6 +232,8 @@ class ModelDescription(_Frozen):
     #: Side of the square that is cut from the slide.
     patch_px: int = Field(gt=0, le=4096)
     preprocessing: Preprocessing = Preprocessing()
+    #: How single images become the patch; packages trained on single images state it.
+    images: ImageFit | None = None
     #: µm per px of the training patches; or
     mpp: float | None = Field(default=None, gt=0)
     #: the pyramid level they were cut from.

@@ -1,0 +1,51 @@
+"""Images of any shape in the model's square: nothing is distorted or lost unless that was asked."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsi_pipeline.images.placement import place
+from wsi_pipeline.model.description import ImageFit
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 64))
+def test_padding_keeps_the_proportions_and_the_whole(width: int, height: int, side: int) -> None:
+    pixels = np.zeros((height, width, 3), np.uint8)
+    square, placed = place(pixels, side, ImageFit(how="pad", fill=(255, 0, 0)))
+    assert square.shape == (side, side, 3)
+    black = (square == 0).all(axis=2)
+    rows, columns = np.flatnonzero(black.any(axis=1)), np.flatnonzero(black.any(axis=0))
+    assert columns[0] == placed.left
+    assert rows[0] == placed.top
+    assert columns[-1] + 1 == pytest.approx(placed.left + width * placed.scale_x)
+    assert rows[-1] + 1 == pytest.approx(placed.top + height * placed.scale_y)
+    # Equal but for the rounding to whole px, of which there is one at least.
+    scale = side / max(width, height)
+    assert abs(width * scale - len(columns)) < 1
+    assert abs(height * scale - len(rows)) < 1
+    assert max(len(rows), len(columns)) == side
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 64))
+def test_cropping_fills_the_square(width: int, height: int, side: int) -> None:
+    square, placed = place(np.zeros((height, width, 3), np.uint8), side, ImageFit(how="crop"))
+    assert (square == 0).all()
+    assert placed.left <= 0
+    assert placed.top <= 0
+
+
+def test_stretching_fills_the_square_with_the_whole() -> None:
+    pixels = np.zeros((10, 40, 3), np.uint8)
+    pixels[:, 20:] = 200
+    square, placed = place(pixels, 20, ImageFit(how="stretch"))
+    assert (square[:, :9] == 0).all()
+    assert (square[:, 11:] == 200).all()
+    assert (placed.scale_x, placed.scale_y) == (0.5, 2.0)
+
+
+def test_an_image_of_the_models_size_stays_as_it_is() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (32, 32, 3), np.uint8)
+    for how in ("pad", "crop", "stretch"):
+        square, _ = place(pixels, 32, ImageFit.model_validate({"how": how}))
+        np.testing.assert_array_equal(square, pixels)

@@ -1,0 +1,64 @@
+"""How an image of any size becomes the square that a model takes, and back."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from wsi_pipeline.model.description import ImageFit
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where an image lies in the model's square.
+
+    ``square = image * scale + offset`` along each axis, in px from the top-left corner.
+
+    Attributes:
+        scale_x: Px of the square for each px of the image.
+        scale_y: The same along y.
+        left: Where the image's left edge lies; negative where it is cut off.
+        top: The same of its upper edge.
+    """
+
+    scale_x: float
+    scale_y: float
+    left: float
+    top: float
+
+
+def place(
+    pixels: NDArray[np.uint8], side: int, fit: ImageFit
+) -> tuple[NDArray[np.uint8], Placement]:
+    """An image as a square of ``side`` px.
+
+    ``pad`` keeps the proportions and everything, and fills what is left; ``crop`` keeps the
+    proportions and cuts the longer side; ``stretch`` keeps everything and changes proportions.
+    Resampled with Pillow's antialiased bilinear filter. An image of this size stays as it is.
+
+    Args:
+        pixels: ``(height, width, 3)`` RGB.
+        side: In px.
+        fit: How, and the colour to fill with.
+
+    Returns:
+        ``(side, side, 3)`` RGB, and where the image lies in it.
+    """
+    height, width = pixels.shape[:2]
+    if fit.how == "stretch":
+        inner_width = inner_height = side
+    else:
+        longest = max(width, height) if fit.how == "pad" else min(width, height)
+        inner_width = max(1, round(width * side / longest))
+        inner_height = max(1, round(height * side / longest))
+    image = Image.fromarray(pixels)
+    if (inner_width, inner_height) != (width, height):
+        image = image.resize((inner_width, inner_height), Image.Resampling.BILINEAR)
+    left, top = (side - inner_width) // 2, (side - inner_height) // 2
+    if (inner_width, inner_height) != (side, side):
+        square = Image.new("RGB", (side, side), fit.fill)
+        square.paste(image, (left, top))
+        image = square
+    placement = Placement(inner_width / width, inner_height / height, left, top)
+    return np.asarray(image), placement
