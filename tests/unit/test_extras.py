@@ -21,6 +21,9 @@ MODULES = {
     "openslide-python": "openslide",
     "pillow": "PIL",
     "pyyaml": "yaml",
+    "scikit-image": "skimage",
+    "scikit-learn": "sklearn",
+    "umap-learn": "umap",
 }
 #: Installed for others: their binaries, or what they find by themselves.
 FOR_OTHERS = {"openslide-bin", "httptools", "uvloop", "psycopg"}
@@ -34,6 +37,8 @@ NEEDS = {
     "notebook": "inference",
     "demo": "inference",
     "lymph_node": "inference",
+    "images": "images",
+    "cells": "images",
     "training": "training",
     "importing": "training",
     "service": "service",
@@ -112,7 +117,7 @@ def test_no_library_is_listed_twice() -> None:
         if not line.startswith(PROJECT["name"])
     ]
     assert len(names) == len(set(names))
-    assert set(EXTRAS) == {"openvino", "inference", "service", "training", "all"}
+    assert set(EXTRAS) == {"openvino", "inference", "images", "service", "training", "all"}
 
 
 @pytest.fixture(scope="module")
