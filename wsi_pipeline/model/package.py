@@ -4,7 +4,8 @@
 holds the weights, or ``network.xml`` and ``network.bin`` the network as an OpenVINO graph;
 ``reference.npz`` holds patches and the fp32 probabilities a runtime has to reproduce before it is
 trusted; ``calibration.npz``, which may be missing, holds more patches, on which int8 ranges are
-fitted. The package's own hash is that of ``model.yaml``, which therefore identifies everything.
+fitted; ``conformal.npz``, which may be missing too, what prediction sets are made with. The
+package's own hash is that of ``model.yaml``, which therefore identifies everything.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ from wsi_pipeline.model.description import DOCUMENTS, REFERENCE, ModelDescriptio
 
 DESCRIPTION = "model.yaml"
 CALIBRATION = "calibration.npz"
+CONFORMAL = "conformal.npz"
 MIN_REFERENCE_PATCHES = 16
 #: Characters that are shown of a text that came with a model.
 _MOST_TEXT = 40_000
@@ -91,6 +93,32 @@ class ModelPackage:
             patches: NDArray[np.uint8] = data["patches"]
         return patches
 
+    def conformal_scores(self) -> NDArray[np.float64] | None:
+        """Of validation images 1 - p(true class), float64 ``(n,)``; None where it holds none.
+
+        :mod:`wsi_pipeline.images.conformal` makes prediction sets of them.
+
+        Raises:
+            PackageError: the file does not hold such numbers.
+        """
+        if CONFORMAL not in self.description.files:
+            return None
+        try:
+            # Opened here, for numpy leaves a file open that is no sound zip.
+            with (
+                (self.folder / CONFORMAL).open("rb") as file,
+                np.load(file, allow_pickle=False) as data,
+            ):
+                scores: NDArray[np.float64] = data["scores"]
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise PackageError(self.folder, f"{CONFORMAL} cannot be read: {error}") from error
+        sound = scores.ndim == 1 and scores.dtype == np.float64 and len(scores) > 0
+        if not sound or not bool(((scores >= 0) & (scores <= 1)).all()):
+            raise PackageError(
+                self.folder, f"{CONFORMAL} must hold scores, float64 of 0-1, one for each image"
+            )
+        return scores
+
 
 def thinned(answers: NDArray[np.float32], description: ModelDescription) -> NDArray[np.float32]:
     """Of answers with maps what a reference keeps: cells at even distances, 64 × 64 at most.
@@ -138,6 +166,7 @@ def load_package(folder: Path, *, expect: str | None = None) -> ModelPackage:
     if expect not in (None, package.sha256):
         raise PackageError(folder, f"is another package than expected: {package.sha256}")
     _check_reference(package)
+    package.conformal_scores()
     return package
 
 

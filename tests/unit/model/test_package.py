@@ -150,3 +150,20 @@ def test_every_change_makes_another_package(tmp_path: Path) -> None:
     other = make_stub_package(tmp_path / "other", threshold={"value": 0.6, "chosen": "by hand"})
     again = make_stub_package(tmp_path / "again")
     assert one.sha256 == again.sha256 != other.sha256
+
+
+def test_scores_for_prediction_sets_are_pinned_and_checked(folder: Path) -> None:
+    facts = yaml.safe_load((folder / "model.yaml").read_text(encoding="utf-8"))
+    facts.pop("files")
+    assert load_package(folder).conformal_scores() is None
+    np.savez(folder / "conformal.npz", scores=np.array([0.1, 0.3]))
+    scores = write_description(folder, facts).conformal_scores()
+    assert scores is not None
+    assert scores.tolist() == [0.1, 0.3]
+    for wrong in (np.array([0.1, 1.2]), np.array([0.1], np.float32), np.zeros((2, 2)), np.zeros(0)):
+        np.savez(folder / "conformal.npz", scores=wrong)
+        with pytest.raises(PackageError, match=r"conformal\.npz must hold scores"):
+            write_description(folder, facts)
+    (folder / "conformal.npz").write_bytes(b"PK\x03\x04nothing")
+    with pytest.raises(PackageError, match=r"conformal\.npz cannot be read"):
+        write_description(folder, facts)
