@@ -18,6 +18,7 @@ from api.jobs import routes as jobs
 from api.jobs.event_feed import EventFeed
 from api.jobs.export_cache import ExportCache
 from api.metrics import Counting, Metrics
+from api.models import in_browser
 from api.models import routes as model_packages
 from api.session import routes as session
 from api.shared import routes as sharing
@@ -43,6 +44,7 @@ ROUTERS = (
     notes.router,
     sharing.router,
     model_packages.router,
+    in_browser.router,
     session.router,
     web.router,
     health.router,

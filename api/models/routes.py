@@ -10,6 +10,7 @@ from api.dependencies import Services
 from wsi_pipeline.analysis_settings import DEFAULT_MODEL
 from wsi_pipeline.classes import Task
 from wsi_pipeline.model.description import CARD
+from wsi_pipeline.model.onnx_file import carries_onnx
 from wsi_pipeline.model.package import ModelPackage
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
@@ -60,6 +61,9 @@ class ModelOut(BaseModel):
     calibration: Annotated[str, Field(description="How probabilities were calibrated")]
     training_data: Annotated[str, Field(description="As stated by its author")]
     metrics: Annotated[dict[str, float], Field(description="Measurements stated by its author")]
+    in_browser: Annotated[
+        bool, Field(description="Whether a browser can run it by itself: it has an ONNX file")
+    ]
 
     @classmethod
     def of(cls, name: str, package: ModelPackage) -> Self:
@@ -87,6 +91,7 @@ class ModelOut(BaseModel):
             calibration=description.calibration.fitted,
             training_data=description.training.data,
             metrics=description.training.metrics,
+            in_browser=carries_onnx(package),
         )
 
 

@@ -1,4 +1,4 @@
-"""``/``, ``/slides/{id}`` and ``/assets/…``: the worklist and the viewer, as they were built.
+"""``/``, ``/slides/{id}``, ``/on-this-computer`` and ``/assets/…``: the pages, as they were built.
 
 The pages are files and hold no data: everybody gets them, and what they show they ask ``/v1`` for
 with the cookie's session, or ask for a key. They are looked for in the installed package
@@ -28,6 +28,10 @@ CONTENT_SECURITY_POLICY = (
     "connect-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; "
     "frame-ancestors 'none'; form-action 'self'"
 )
+#: Of assets: it holds for the workers among them, one of which compiles WebAssembly of ours.
+_ASSET_POLICY = CONTENT_SECURITY_POLICY.replace(
+    "script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'"
+)
 _INDEX = "index.html"
 #: Their names hold a hash of what is in them.
 _FOR_EVER = "public, max-age=31536000, immutable"
@@ -37,6 +41,7 @@ _ASSET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)+")
 _MEDIA_TYPES = {
     ".css": "text/css",
     ".js": "text/javascript",
+    ".mjs": "text/javascript",
     ".json": "application/json",
     ".map": "application/json",
     ".png": "image/png",
@@ -109,6 +114,14 @@ def open_viewer(
     return _file(index, "text/html", "no-store", 404)
 
 
+@router.api_route("/on-this-computer", methods=["GET", "HEAD"])
+def open_on_this_computer(
+    request: Request, services: _Services, pages: _Pages, token: Token = None
+) -> Response:
+    """Images that are classified in the browser; with ``?token=``, signing in first."""
+    return _open(request, services, pages, "/on-this-computer", token)
+
+
 @router.api_route("/assets/{name}", methods=["GET", "HEAD"])
 def get_asset(name: str, pages: _Pages) -> Response:
     """A file the pages load."""
@@ -116,7 +129,7 @@ def get_asset(name: str, pages: _Pages) -> Response:
     media_type = path and _MEDIA_TYPES.get(path.suffix)
     if not path or not media_type:
         raise ApiError(NOT_FOUND, "there is no such file")
-    return _file(path, media_type, _FOR_EVER)
+    return _file(path, media_type, _FOR_EVER, policy=_ASSET_POLICY)
 
 
 def _open(
@@ -148,6 +161,12 @@ def _open(
     return page.signed_in() if is_signed_in else page.signed_out()
 
 
-def _file(path: Path, media_type: str, caching: str, status: int = 200) -> FileResponse:
-    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": caching}
+def _file(
+    path: Path,
+    media_type: str,
+    caching: str,
+    status: int = 200,
+    policy: str = CONTENT_SECURITY_POLICY,
+) -> FileResponse:
+    headers = {"Content-Security-Policy": policy, "Cache-Control": caching}
     return FileResponse(path, status, headers, media_type)

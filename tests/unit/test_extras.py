@@ -26,7 +26,7 @@ MODULES = {
     "umap-learn": "umap",
 }
 #: Installed for others: their binaries, or what they find by themselves.
-FOR_OTHERS = {"openslide-bin", "httptools", "uvloop", "psycopg"}
+FOR_OTHERS = {"openslide-bin", "httptools", "uvloop", "psycopg", "onnxscript"}
 #: Come with FastAPI, which is made of them.
 WITH_FASTAPI = {"starlette", "anyio"}
 

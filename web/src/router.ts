@@ -5,6 +5,7 @@ import type { Shell } from "./ui/shell";
 /** Takes a view away again: stops what it started and frees what it holds. */
 export type Unmount = () => void;
 
+const PAGES: ReadonlySet<string> = new Set(["/", "/on-this-computer"]);
 const SLIDE = /^\/slides\/([0-9a-f]{32})$/;
 
 export class Router {
@@ -48,7 +49,7 @@ export class Router {
     const target = event.target instanceof Element ? event.target.closest("a") : null;
     if (!target?.href || target.hasAttribute("download") || target.target === "_blank") return;
     const url = new URL(target.href);
-    if (url.origin !== location.origin || (url.pathname !== "/" && !SLIDE.test(url.pathname))) return;
+    if (url.origin !== location.origin || !(PAGES.has(url.pathname) || SLIDE.test(url.pathname))) return;
     event.preventDefault();
     this.#followed = true;
     history.pushState(null, "", url.pathname + url.search);
@@ -84,6 +85,10 @@ export class Router {
     }
     if (path === "/") {
       const { mount } = await import("./worklist/worklist");
+      return mount;
+    }
+    if (path === "/on-this-computer") {
+      const { mount } = await import("./local/page");
       return mount;
     }
     const { mount } = await import("./ui/missing");

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from wsi_pipeline.analysis_settings import PrecisionChoice, RuntimeChoice
 from wsi_pipeline.cli.console import console
+from wsi_pipeline.cli.models_export import export_package
 from wsi_pipeline.cli.models_import import import_package
 from wsi_pipeline.errors import PackageError, UsageError
 from wsi_pipeline.export.destination import draft
@@ -324,6 +325,7 @@ def pack(
 
 
 app.command("import")(import_package)
+app.command("export")(export_package)
 
 
 def _find(package: str) -> ModelPackage:

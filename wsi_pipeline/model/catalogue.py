@@ -33,7 +33,7 @@ class ModelCatalogue:
         Raises:
             PackageError: there is none of this name, or it is not sound.
         """
-        if name not in self._names():
+        if not self.has(name):
             raise PackageError(name, "no model of this name is installed")
         with self._lock:
             state = _state(self._folder / name)
@@ -42,6 +42,10 @@ class ModelCatalogue:
                 known = state, load_package(self._folder / name)
                 self._known[name] = known
             return known[1]
+
+    def has(self, name: str) -> bool:
+        """Whether there is a package of this name, sound or not."""
+        return name in self._names()
 
     def installed(self) -> list[tuple[str, ModelPackage]]:
         """Names and packages, by name; one that is not sound is logged and left out."""
