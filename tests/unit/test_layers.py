@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tiles": BASICS | {"slide", "grid", "tissue"},
     "model": {"errors", "durable", "classes", "notice", "analysis_settings"},
     "images": {"errors", "durable", "classes", "notice", "model", "metrics"},
+    "cells": {"errors", "durable", "classes", "notice", "model", "images", "metrics"},
     "stitch": BASICS | {"classes", "notice", "slide", "grid", "tiles"},
     "run": BASICS
     | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"},
@@ -87,6 +88,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "demo",
         "lymph_node",
         "images",
+        "cells",
         "provided",
         "importing",
         "storage",
