@@ -84,7 +84,7 @@ class ClassicalFinder:
         if not diameter:
             return FoundCells((), 0.0, ("nothing is stained, or it is no blood smear",))
         scale = settings.working_px / diameter
-        stains = separate(_resampled(pixels, scale), settings.blur, settings.stained)
+        stains = separate(resampled(pixels, scale), settings.blur, settings.stained)
         if stains is None:
             return FoundCells((), diameter, ("nothing is stained, or it is no blood smear",))
         side = float(settings.working_px)
@@ -104,7 +104,7 @@ class ClassicalFinder:
         settings = self._settings
         longest = max(pixels.shape[:2])
         scale = min(1.0, _OVERVIEW_PX / longest)
-        stains = separate(_resampled(pixels, scale), settings.blur, settings.stained)
+        stains = separate(resampled(pixels, scale), settings.blur, settings.stained)
         if stains is None:
             return 0.0
         guess = first_guess(stains, stains.azure > settings.azure.nucleus) / scale
@@ -122,7 +122,7 @@ class ClassicalFinder:
         """What clear outlines explain if red cells have this diameter, and theirs in px."""
         side, settings = float(self._settings.working_px), self._settings
         scale = side / diameter
-        stains = separate(_resampled(pixels, scale), settings.blur, settings.stained)
+        stains = separate(resampled(pixels, scale), settings.blur, settings.stained)
         if stains is None:
             return 0.0, []
         white = nuclei_mask(stains, side, settings.azure)
@@ -130,7 +130,8 @@ class ClassicalFinder:
         return explained, [one / scale for one in found]
 
 
-def _resampled(pixels: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+def resampled(pixels: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """A field made smaller or larger, by the same factor along both axes but for rounding."""
     height, width = pixels.shape[:2]
     size = max(1, round(width * scale)), max(1, round(height * scale))
     # Pillow's bilinear filter averages where it makes smaller, so that noise goes.

@@ -84,6 +84,18 @@ def maxima(image: Image, height: float) -> Mask:
     return np.asarray(_morphology.h_maxima(image, height), np.bool_)
 
 
+def filled(image: Image) -> Image:
+    """With every hollow filled to the lowest point of its rim (reconstruction by erosion).
+
+    Args:
+        image: Hollows that touch its border, or -inf, stay as they are.
+    """
+    seed = np.where(np.isneginf(image), image, image.max(initial=0.0))
+    for edge in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
+        seed[edge] = image[edge]
+    return np.asarray(_morphology.reconstruction(seed, image, method="erosion"), np.float64)
+
+
 def peaks(image: Image, apart: float, least: float | None = None) -> NDArray[np.int64]:
     """Rows and columns ``(n, 2)`` of local maxima, the largest first.
 

@@ -75,14 +75,41 @@ def find_azure(stains: Stains, side: float, settings: AzureSettings) -> AzureObj
     """
     white, whites = np.zeros_like(stains.stained), []
     for nucleus in _nuclei(stains, side, settings):
-        window = _window(nucleus.window, settings.reach * side + 2, white.shape)
-        part = np.zeros_like(white[window])
-        part[nucleus.rows - window[0].start, nucleus.columns - window[1].start] = True
-        part &= stains.azure[window] > settings.nucleus
-        cell = _with_cytoplasm(part, window, stains, side, settings)
+        window, _, cell = _masks(nucleus, stains, side, settings)
         whites.append(_box(cell, window, 0.0))
         white[window] |= cell
     return AzureObjects(white, tuple(whites), _platelets(stains, white, side, settings))
+
+
+def cell_masks(
+    stains: Stains, box: Box, side: float, settings: AzureSettings
+) -> tuple[Window, Mask, Mask] | None:
+    """The nucleus and the cell of a box; None where there is no nucleus.
+
+    Args:
+        stains: Of the field.
+        box: Of a white cell, however it was found, in px of the stains.
+        side: Diameter of a red cell, px.
+        settings: Limits.
+
+    Returns:
+        A window of the field, and in it the px of the nucleus and of the whole cell.
+    """
+    height, width = stains.stained.shape
+    outer = (slice(int(box.ymin), int(box.ymax) + 1), slice(int(box.xmin), int(box.xmax) + 1))
+    window = _window(outer, settings.join * side + 2, (height, width))
+    inner = np.zeros_like(stains.stained[window])
+    top, left = window[0].start, window[1].start
+    inner[
+        outer[0].start - top : outer[0].stop - top, outer[1].start - left : outer[1].stop - left
+    ] = True
+    nucleus = (stains.azure[window] > settings.nucleus) & inner
+    parts = shapes.labels_of(_grown(nucleus, settings.join * side))
+    if not nucleus.any():
+        return None
+    largest = np.bincount(parts[nucleus]).argmax()
+    nucleus &= parts == largest
+    return window, nucleus, _with_cytoplasm(nucleus, window, stains, side, settings)
 
 
 def nuclei_mask(stains: Stains, side: float, settings: AzureSettings) -> Mask:
@@ -100,6 +127,17 @@ def _nuclei(stains: Stains, side: float, settings: AzureSettings) -> list[Region
     area = np.bincount(labels[nuclei], minlength=int(labels.max()) + 1)
     least = settings.nucleus_area * np.pi / 4 * side**2
     return [one for one in shapes.regions_of(labels) if area[one.label] >= least]
+
+
+def _masks(
+    nucleus: Region, stains: Stains, side: float, settings: AzureSettings
+) -> tuple[Window, Mask, Mask]:
+    """A window that a cell fits in, and in it the px of its nucleus and of all of it."""
+    window = _window(nucleus.window, settings.reach * side + 2, stains.stained.shape)
+    part = np.zeros_like(stains.stained[window])
+    part[nucleus.rows - window[0].start, nucleus.columns - window[1].start] = True
+    part &= stains.azure[window] > settings.nucleus
+    return window, part, _with_cytoplasm(part, window, stains, side, settings)
 
 
 def _with_cytoplasm(
