@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tiles": BASICS | {"slide", "grid", "tissue"},
     "model": {"errors", "durable", "classes", "notice", "analysis_settings"},
     "images": {"errors", "durable", "classes", "notice", "model", "metrics", "page"},
+    "cells": {"errors", "durable", "classes", "notice", "model", "images", "metrics", "page"},
     "stitch": BASICS | {"classes", "notice", "slide", "grid", "tiles"},
     "run": BASICS
     | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"},
@@ -88,6 +89,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "demo",
         "lymph_node",
         "images",
+        "cells",
         "provided",
         "importing",
         "storage",

@@ -22,6 +22,7 @@ _VERBS = {
     "info": ("info", "info", "Show a slide's format, levels and resolution."),
     "run": ("run", "run", "Analyse slides: one, or a directory of thousands."),
     "classify": ("classify", "classify", "Classify single images: cells, patches."),
+    "cells": ("cells", "cells", "Find, classify and count the cells of smear fields."),
     "export": ("export", "export", "Export a result as pictures, regions, tables and masks."),
     "verify": ("verify", "verify", "Check the checksums of results; name what is damaged."),
     "evaluate": ("evaluate", "evaluate", "Measure how good results are, with intervals."),

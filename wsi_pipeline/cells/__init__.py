@@ -1,0 +1,1 @@
+"""The cells of a whole smear field: found, cut out, classified, counted, measured."""

@@ -1,0 +1,132 @@
+"""White cells cut out of their field and given to a model."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_pipeline.cells.finder import Box
+from wsi_pipeline.errors import PackageError
+from wsi_pipeline.images.placement import place
+from wsi_pipeline.model.description import ImageFit, ModelDescription
+from wsi_pipeline.model.predictor import Predictor, predict_all
+
+#: Share of the longer side of a cell's box that is added on each side of the cut-out.
+MARGIN = 0.1
+#: Prediction sets: which classes each row of probabilities ``(n, classes)`` may well be of.
+PredictionSets = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a model says of one cell.
+
+    Attributes:
+        label: The class it is called.
+        probabilities: Of all classes in their order.
+        members: The prediction set; None where there is none.
+    """
+
+    label: str
+    probabilities: tuple[float, ...]
+    members: tuple[str, ...] | None
+
+
+def check(description: ModelDescription) -> None:
+    """Refuse a model that gives no cell one class.
+
+    Raises:
+        PackageError: it answers with maps, or with any number of classes.
+    """
+    if description.map is not None:
+        raise PackageError(
+            description.name,
+            "answers with a map of each tile, not with a class for a cell; choose a package "
+            "whose output is classes",
+        )
+    if description.task == "multilabel":
+        raise PackageError(
+            description.name,
+            "gives a cell any number of classes at once, so that no differential can be "
+            "counted; choose a package whose classes exclude one another",
+        )
+
+
+class CellClassifier:
+    """Classifies the white cells of a field.
+
+    Args:
+        predictor: The loaded model.
+        description: Of the model.
+        sets: Makes prediction sets; None where the package has none.
+
+    Raises:
+        PackageError: the model does not answer with one class for an image.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        description: ModelDescription,
+        sets: PredictionSets | None = None,
+    ) -> None:
+        check(description)
+        self._predictor = predictor
+        self._description = description
+        self._sets = sets
+
+    def __call__(self, pixels: NDArray[np.uint8], boxes: Sequence[Box]) -> list[Verdict]:
+        """What the model says of each cell.
+
+        Args:
+            pixels: Of the field, ``(height, width, 3)`` RGB.
+            boxes: Of the cells, in px of the field.
+        """
+        if not boxes:
+            return []
+        classes, fit = self._description.classification, self._description.images or ImageFit()
+        side = self._predictor.patch_px
+        patches = np.stack([place(cut_out(pixels, box, fit.fill), side, fit)[0] for box in boxes])
+        answers = predict_all(self._predictor, patches).astype(np.float64)
+        if classes.task == "binary":
+            positive = classes.names.index(classes.positive)
+            wide = np.empty((len(answers), 2))
+            wide[:, positive], wide[:, 1 - positive] = answers, 1 - answers
+            reached = np.float32(answers) >= np.float32(self._description.threshold.value)
+            called = np.where(reached, positive, 1 - positive)
+        else:
+            wide, called = answers, answers.argmax(axis=1)
+        members = None if self._sets is None else self._sets(wide)
+        return [
+            Verdict(
+                classes.names[called[index]],
+                tuple(round(float(value), 6) for value in row),
+                None
+                if members is None
+                else tuple(np.array(classes.names)[members[index]].tolist()),
+            )
+            for index, row in enumerate(wide)
+        ]
+
+
+def cut_out(pixels: NDArray[np.uint8], box: Box, fill: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """A square around a cell, the cell in its middle, ``(side, side, 3)``.
+
+    Args:
+        pixels: Of the field, ``(height, width, 3)`` RGB.
+        box: Of the cell, in px of the field.
+        fill: Colour of what lies outside the field.
+    """
+    side = max(1, round(max(box.width, box.height) * (1 + 2 * MARGIN)))
+    left = round((box.xmin + box.xmax - side) / 2)
+    top = round((box.ymin + box.ymax - side) / 2)
+    square = np.empty((side, side, 3), np.uint8)
+    square[:] = fill
+    height, width = pixels.shape[:2]
+    rows = slice(max(top, 0), min(top + side, height))
+    columns = slice(max(left, 0), min(left + side, width))
+    square[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = pixels[
+        rows, columns
+    ]
+    return square

@@ -1,0 +1,83 @@
+"""What a field is stained with: optical densities, and the shares of haemoglobin and azure in them.
+
+Light that passes a stain is weakened by a factor (Beer and Lambert), so densities add where cells
+overlap, and a mixture of two stains is a sum of two directions in the three channels' densities
+(Ruifrok and Johnston 2001, Analytical and Quantitative Cytology and Histology 23:291).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from wsi_pipeline.cells import shapes
+
+#: Direction of the azure B of Giemsa and Wright stains in the densities of red, green and blue: the
+#: first vector of "Giemsa" in G. Landini's Colour Deconvolution for ImageJ.
+AZURE = np.array([0.834750233, 0.513556283, 0.196330403])
+#: Least density of stain, summed over the channels. Below it there is nothing but noise.
+_LEAST_DENSITY = 0.06
+
+
+@dataclass(frozen=True, slots=True)
+class Stains:
+    """A field's stains, each float64 ``(height, width)``.
+
+    All are in units of the median stained px, which is red cell in a smear: 1 is as dense as a red
+    cell, whatever the camera and the strength of the stain.
+
+    Attributes:
+        density: Of all channels together.
+        azure: Of the stain of nuclei and platelets; 0 in red cells.
+        violet: How much more green than blue is held back, compared with red cells; 0 in those.
+            Cytoplasm and granules of white cells show in it.
+        stained: bool, where there is any cell: density above half of Otsu's threshold.
+    """
+
+    density: NDArray[np.float64]
+    azure: NDArray[np.float64]
+    violet: NDArray[np.float64]
+    stained: NDArray[np.bool_]
+
+
+def separate(pixels: NDArray[np.uint8], blur: float, share: float) -> Stains | None:
+    """A field's stains; None where nothing is stained.
+
+    Args:
+        pixels: ``(height, width, 3)`` RGB.
+        blur: Standard deviation of the Gaussian that takes noise away, px.
+        share: Of Otsu's threshold, at which a px counts as stained. Otsu's lies in the middle
+            between glass and dense cells; pale cells are below it.
+    """
+    densities = optical_density(pixels)
+    smooth = ndimage.gaussian_filter(densities, (blur, blur, 0))
+    total = smooth.sum(axis=2)
+    limit = shapes.otsu(total)
+    dense = total > limit
+    if limit < _LEAST_DENSITY or not dense.any():
+        return None
+    red = np.maximum(np.median(densities[dense], axis=0), 1e-3)
+    strength = float(np.linalg.norm(red))
+    direction = red / strength
+    other = np.cross(direction, AZURE)
+    basis = np.stack([direction, AZURE, other / np.linalg.norm(other)])
+    shares = smooth @ np.linalg.inv(basis) / strength
+    violet = (smooth[..., 1] * direction[2] - smooth[..., 2] * direction[1]) / strength
+    return Stains(total / float(red.sum()), shares[..., 1], violet, total > share * limit)
+
+
+def optical_density(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Decimal logarithm of glass over px, float64 ``(height, width, 3)``.
+
+    The glass is the commonest brightness among the px brighter than Otsu's threshold.
+    """
+    brightness = pixels.mean(axis=2)
+    if np.ptp(brightness) < 1:
+        return np.zeros(pixels.shape)
+    bright = brightness[brightness > shapes.otsu(brightness)]
+    counts = ndimage.gaussian_filter1d(np.bincount(bright.astype(int), minlength=256) * 1.0, 2)
+    glass = np.abs(brightness - counts.argmax()) <= 3
+    white = np.median(pixels[glass], axis=0) if glass.any() else pixels.max(axis=(0, 1))
+    density: NDArray[np.float64] = np.log10((white + 1.0) / (pixels + 1.0))
+    return density
