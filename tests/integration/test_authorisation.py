@@ -69,6 +69,8 @@ NEEDS: dict[str, Scope | None] = {
     "write_note": Scope.SUBMIT,
     "delete_note": Scope.SUBMIT,
     "list_models": Scope.VIEW,
+    "get_browser_model": Scope.VIEW,
+    "get_onnx": Scope.VIEW,
     "tell_session": OPEN,
     "sign_in": OPEN,
     "sign_out": OPEN,
@@ -126,6 +128,7 @@ class Place:
             "path": "zarr.json",
             "region": "1",
             "share": "what is no link",
+            "name": "what is no model",
             **self.ids,
             **ids,
         }
@@ -206,7 +209,7 @@ def test_every_route_is_in_the_document(place: Place) -> None:
             path = re.sub(r":\w+\}", "}", route.path)
             hidden |= {(method, path) for method in route.methods or ()} - documented
     # Files of the pages, which hold no data.
-    pages = {"/", "/slides/{slide_id}", "/assets/{name}"}
+    pages = {"/", "/slides/{slide_id}", "/on-this-computer", "/assets/{name}"}
     assert {path for method, path in hidden if method != "HEAD"} == {"/v1/openapi.json", *pages}
 
 

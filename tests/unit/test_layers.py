@@ -118,10 +118,15 @@ _LYMPH_NODE = ("features", "fitting", "head_file", "network", "package", "patche
 ONLY_IN = {
     "openslide": {"slide/openslide_reader.py"},
     "openvino": {"model/openvino_library.py"},
-    "onnxruntime": {"importing/onnx_source.py", "model/onnx_runtime.py"},
+    "onnxruntime": {
+        "importing/onnx_source.py",
+        "model/onnx_export.py",
+        "model/onnx_runtime.py",
+    },
     "nncf": {"model/conversion.py"},
     "torch": {
         "model/network.py",
+        "model/onnx_export.py",
         "model/package_writer.py",
         "model/torch_runtime.py",
         "model/conversion.py",
@@ -151,7 +156,7 @@ ONLY_IN = {
 SERVICE = {
     "api": BASICS
     | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"}
-    | {"classes", "notice"},
+    | {"classes", "notice", "images"},
     "workers": BASICS
     | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"}
     | {"run", "pipeline"},
@@ -168,7 +173,8 @@ PAGES_MAY_IMPORT: dict[str, set[str]] = {
     "uploads": {"api", "ui"},
     "worklist": {"api", "colour", "geometry", "ui", "uploads"},
     "viewer": {"api", "colour", "geometry", "state", "ui"},
-    "router": {"ui", "worklist", "viewer"},
+    "local": {"api", "ui"},
+    "router": {"ui", "worklist", "viewer", "local"},
     "main": {"api", "ui", "router"},
 }
 
