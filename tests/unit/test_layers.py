@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "geometry": set(),
     "classes": set(),
     "notice": set(),
+    "page": set(),
     "durable": set(),
     "settings": set(),
     "analysis_settings": {"geometry"},
@@ -29,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tissue": BASICS | {"slide", "grid"},
     "tiles": BASICS | {"slide", "grid", "tissue"},
     "model": {"errors", "durable", "classes", "notice", "analysis_settings"},
-    "images": {"errors", "durable", "classes", "notice", "model", "metrics"},
+    "images": {"errors", "durable", "classes", "notice", "model", "metrics", "page"},
     "stitch": BASICS | {"classes", "notice", "slide", "grid", "tiles"},
     "run": BASICS
     | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"},
@@ -42,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cohort": BASICS | {"slide", "annotation"},
     "evaluation": BASICS
     | {"slide", "grid", "tiles", "tissue", "stitch", "export", "annotation", "cohort", "metrics"}
-    | {"classes"},
+    | {"classes", "page"},
     "training": BASICS
     | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "metrics"}
     | {"images"},

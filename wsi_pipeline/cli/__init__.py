@@ -21,6 +21,7 @@ _VERBS = {
     "demo": ("demo", "demo", "Run every step on a synthetic slide."),
     "info": ("info", "info", "Show a slide's format, levels and resolution."),
     "run": ("run", "run", "Analyse slides: one, or a directory of thousands."),
+    "classify": ("classify", "classify", "Classify single images: cells, patches."),
     "export": ("export", "export", "Export a result as pictures, regions, tables and masks."),
     "verify": ("verify", "verify", "Check the checksums of results; name what is damaged."),
     "evaluate": ("evaluate", "evaluate", "Measure how good results are, with intervals."),

@@ -58,11 +58,20 @@ def read_picture(path: Path) -> Picture:
     Raises:
         ImageError: it is no image that can be read, or not one image only; the cause says which.
     """
+    return decode_picture(read_content(path), path)
+
+
+def read_content(path: Path) -> bytes:
+    """The bytes of an image's file, for :func:`decode_picture`.
+
+    Raises:
+        ImageError: it cannot be read, or is too large for a single image.
+    """
     try:
         size = path.stat().st_size
         if size > _MAX_BYTES:
             raise ImageError(path, f"has {size:,} bytes: too many for a single image")
-        return decode_picture(path.read_bytes(), path)
+        return path.read_bytes()
     except OSError as error:
         raise ImageError(path, f"cannot be read: {error.strerror or error}") from error
 

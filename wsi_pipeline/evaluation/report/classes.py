@@ -1,7 +1,6 @@
 """The section of the classes: figures of each, and which were taken for which."""
 
-from wsi_pipeline.evaluation.report import curves
-from wsi_pipeline.evaluation.report.markup import (
+from wsi_pipeline.page.markup import (
     NOTHING,
     Json,
     class_name,
@@ -16,6 +15,7 @@ from wsi_pipeline.evaluation.report.markup import (
     tag,
     text,
 )
+from wsi_pipeline.page.matrix import matrix_panel
 
 _RULES = {
     "multiclass": "A cell has its most likely class",
@@ -52,7 +52,7 @@ def classes_section(metrics: Json) -> str:
             table([*heads, "|Dice", "|IoU", "|AUC of cells"], rows, cls="points"),
             "Dice and IoU: all px of the slides together, at the level of the mask.",
         ),
-        curves.matrix_panel("Cells", level["labels"], level["confusion"], note, colours),
+        matrix_panel("Cells", level["labels"], level["confusion"], note, colours),
         tag("p", text(missing), cls="quiet") if missing else "",
     )
 

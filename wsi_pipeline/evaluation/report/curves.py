@@ -1,15 +1,14 @@
 """The charts of an evaluation, from its figures."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from wsi_pipeline.evaluation.report.chart import Chart, unit_ticks
-from wsi_pipeline.evaluation.report.markup import (
+from wsi_pipeline.page.chart import Chart, unit_ticks
+from wsi_pipeline.page.markup import (
     Json,
     chips,
-    class_name,
     interval_text,
     panel,
     tag,
@@ -197,30 +196,6 @@ def confusion_panel(title: str, confusion: Json, note: str = "", positive: str =
         tag("tr", f"<th scope='row'>is {no}</th>{cell('fp')}{cell('tn')}"),
     ]
     return panel(title, tag("table", head + "".join(rows), cls="confusion"), note)
-
-
-def matrix_panel(
-    title: str,
-    names: Sequence[str],
-    counts: Sequence[Sequence[int]],
-    note: str,
-    colours: Mapping[str, str] | None = None,
-) -> str:
-    """A square confusion matrix: rows are the truth; ``colours`` are those of some names."""
-    shown = {name: class_name(name, (colours or {}).get(name)) for name in names}
-    heads = "".join(tag("th", shown[name], scope="col") for name in names)
-    rows = []
-    for name, line in zip(names, counts, strict=True):
-        total = sum(line)
-        cells = "".join(
-            f'<td class="cell {"right" if names[place] == name else "wrong"}" '
-            f'style="--share:{count / total if total else 0:.3f}"><b>{count}</b></td>'
-            for place, count in enumerate(line)
-        )
-        rows.append(tag("tr", tag("th", shown[name], scope="row") + cells))
-    corner = tag("td", "truth ↓ model →", cls="corner")
-    whole = tag("tr", corner + heads) + "".join(rows)
-    return panel(title, tag("table", whole, cls="confusion"), note)
 
 
 def _froc_points(curve: Json) -> list[tuple[float, float]]:

@@ -1,7 +1,7 @@
 """What the report begins and ends with: the headline, figures by group, and every slide."""
 
-from wsi_pipeline.evaluation.report.markup import (
-    KINDS,
+from wsi_pipeline.evaluation.report.kinds import KINDS
+from wsi_pipeline.page.markup import (
     NOTHING,
     Json,
     estimate_cell,

@@ -1,15 +1,15 @@
 """The page: header, warnings, sections and how the figures were made, in one HTML file."""
 
 from collections.abc import Callable, Sequence
-from importlib import resources
 from typing import TypeVar
 
 from wsi_pipeline.errors import WsiError
 from wsi_pipeline.evaluation.evaluation import NOTICE, Evaluation, notices
 from wsi_pipeline.evaluation.report import classes, overview, pictures, sections
-from wsi_pipeline.evaluation.report.markup import Json, counted, section, tag, text
 from wsi_pipeline.evaluation.settings import OFFICIAL_MPP, EvaluationSettings
 from wsi_pipeline.evaluation.slide_names import listed
+from wsi_pipeline.page.document import document
+from wsi_pipeline.page.markup import Json, counted, section, tag, text
 
 _Item = TypeVar("_Item")
 _Picture = TypeVar("_Picture")
@@ -61,14 +61,7 @@ def report_page(
         _method(metrics, settings),
         tag("footer", text(f"{NOTICE}. {metrics['program']}.")),
     ]
-    style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{text(_title(metrics))}</title><style>{style}</style></head>"
-        f"<body><main>{''.join(body)}</main></body></html>\n"
-    )
+    return document(_title(metrics), "".join(body))
 
 
 class _Drawn:

@@ -1,7 +1,5 @@
 """Pictures of slides and patches with truth and mask, as data URIs for a page of its own."""
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +17,7 @@ from wsi_pipeline.export.backdrop import read_backdrop
 from wsi_pipeline.export.decision import Decision, decide
 from wsi_pipeline.export.painting import rasterise
 from wsi_pipeline.geometry import PerAxis
+from wsi_pipeline.page.document import data_uri
 from wsi_pipeline.slide import open_slide
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.tiles.patches import read_patch
@@ -93,7 +92,7 @@ def slide_picture(slide: Assessment, settings: EvaluationSettings) -> SlidePictu
     mask = rasterise(decision, size).tumour
     outlined = tissue.copy()
     outlined[_edge(tumour, 2)] = _TRUTH_ONLY
-    return SlidePicture(slide, _uri(outlined), _uri(_agreement(tissue, tumour, mask)))
+    return SlidePicture(slide, data_uri(outlined), data_uri(_agreement(tissue, tumour, mask)))
 
 
 def worst_errors(
@@ -151,7 +150,7 @@ def patch_picture(slide: Assessment, tile: int, settings: EvaluationSettings) ->
         y,
         float(slide.tiles.probability[tile]),
         bool(slide.tiles.tumour[tile]),
-        _uri(np.asarray(image)),
+        data_uri(np.asarray(image)),
     )
 
 
@@ -175,12 +174,6 @@ def _edge(area: Area, width: int) -> Area:
     inner: Area = ndimage.binary_erosion(area, np.ones((3, 3)), iterations=width, border_value=1)
     edge: Area = area & ~inner
     return edge
-
-
-def _uri(pixels: Rgb) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=84, subsampling=0)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _result(slide: Assessment) -> Result:

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 from wsi_pipeline.evaluation.report import curves
-from wsi_pipeline.evaluation.report.markup import (
-    KINDS,
+from wsi_pipeline.evaluation.report.kinds import KINDS
+from wsi_pipeline.evaluation.report.pictures import PatchPicture, SlidePicture
+from wsi_pipeline.evaluation.settings import TileRule
+from wsi_pipeline.page.markup import (
     NOTHING,
     Json,
     counted,
@@ -20,8 +22,7 @@ from wsi_pipeline.evaluation.report.markup import (
     tag,
     text,
 )
-from wsi_pipeline.evaluation.report.pictures import PatchPicture, SlidePicture
-from wsi_pipeline.evaluation.settings import TileRule
+from wsi_pipeline.page.matrix import matrix_panel
 
 _RATES = ("precision", "recall", "specificity", "f1", "accuracy")
 
@@ -237,8 +238,8 @@ def stages_section(metrics: Json) -> str:
         f"labelled by the extent of the largest lesion.{left}",
         tag(
             "div",
-            curves.matrix_panel("Patients", staging["stages"], staging["confusion"], note)
-            + curves.matrix_panel("Slides", words, slides["confusion"], slide_note),
+            matrix_panel("Patients", staging["stages"], staging["confusion"], note)
+            + matrix_panel("Slides", words, slides["confusion"], slide_note),
             cls="pair",
         ),
     )

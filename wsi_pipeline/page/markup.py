@@ -8,15 +8,6 @@ Json = dict[str, Any]
 
 NOTHING = "–"
 
-#: Kinds of metastasis in words.
-KINDS = {
-    "normal": "normal",
-    "itc": "isolated tumour cells",
-    "micro": "micro",
-    "macro": "macro",
-    "tumour": "tumour",
-}
-
 
 def text(value: object) -> str:
     """Anything, safe inside HTML."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from wsi_pipeline.evaluation.report.markup import text
+from wsi_pipeline.page.markup import text
 
 Point = tuple[float, float]
 Scale = Callable[[float], float]

@@ -1,0 +1,240 @@
+"""``wsi classify`` with a real small model: a table, figures, resuming, and bad input."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from wsi_pipeline.cli import app, classify_images
+from wsi_pipeline.errors import ResultError
+from wsi_pipeline.images.classification import classify
+from wsi_pipeline.images.collection import read_collection
+from wsi_pipeline.images.conformal import scores_of, write_conformal
+from wsi_pipeline.images.run import ImageSettings, run_images
+from wsi_pipeline.model.loaded import LOADED
+from wsi_pipeline.model.package import ModelPackage, write_description
+from wsi_pipeline.model.predictor import predict_all
+from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.synth import CLASSES, labelled_patches
+from wsi_pipeline.testing.kinds import KINDS_MPP, KINDS_PATCH_PX
+
+PER_CLASS = 8
+
+
+Drawn = tuple[np.ndarray, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Drawn:
+    """Patches of another slide than the model was fitted on, twice as many as are classified."""
+    return labelled_patches(
+        2 * PER_CLASS, seed=9, patch_px=KINDS_PATCH_PX, mpp=KINDS_MPP, slide_px=4096
+    )
+
+
+@pytest.fixture(scope="module")
+def model(
+    kinds_package: ModelPackage, drawn: Drawn, tmp_path_factory: pytest.TempPathFactory
+) -> ModelPackage:
+    """The small model with prediction sets, as a training leaves them."""
+    folder = tmp_path_factory.mktemp("models") / "kinds"
+    shutil.copytree(kinds_package.folder, folder)
+    facts = yaml.safe_load((folder / "model.yaml").read_text(encoding="utf-8"))
+    facts.pop("files")
+    facts["images"] = {"how": "stretch"}
+    predictor = load_predictor(kinds_package, torch_on(folder.parent), threshold=0.5)
+    answers = predict_all(predictor, drawn[0][1::2])
+    predictor.close()
+    write_conformal(folder, scores_of(answers, drawn[1][1::2]))
+    return write_description(folder, facts)
+
+
+def torch_on(cache: Path) -> RuntimeRequest:
+    return RuntimeRequest("cpu", "fp32", cache, runtime="torch")
+
+
+@pytest.fixture(scope="module")
+def source(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder per class."""
+    folder = tmp_path_factory.mktemp("images")
+    for index, (patch, label) in enumerate(zip(drawn[0][::2], drawn[1][::2], strict=True)):
+        place = folder / CLASSES[label]
+        place.mkdir(exist_ok=True)
+        Image.fromarray(patch).save(place / f"{index:02d}.png")
+    return folder
+
+
+@pytest.fixture
+def images(source: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(source, tmp_path / "images"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _let_go() -> Iterator[None]:
+    yield
+    for predictor in LOADED._predictors.values():
+        predictor.close()
+    LOADED._predictors.clear()
+
+
+def wsi(images: Path, out: Path, model: ModelPackage, *more: str) -> Result:
+    given = ["classify", str(images), "-o", str(out), "--model", str(model.folder)]
+    return CliRunner().invoke(app, [*given, "--runtime", "torch", "--device", "cpu", *more])
+
+
+def rows_of(out: Path) -> dict[str, dict[str, object]]:
+    rows = pq.read_table(out / "images.parquet").to_pylist()
+    return {Path(row["image"]).name: row for row in rows}
+
+
+def test_a_folder_per_class_becomes_a_table_with_figures(
+    images: Path, tmp_path: Path, model: ModelPackage
+) -> None:
+    (images / "normal" / "text.bmp").write_text("no image")
+    done = wsi(images, tmp_path / "out", model, "--json", "--quiet")
+    assert done.exit_code == 3
+    assert "text.bmp: is no PNG" in done.stderr
+    summary = json.loads(done.stdout)
+    assert summary == json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["done"], len(summary["failed"])) == (4 * PER_CLASS, 1)
+    rows = rows_of(tmp_path / "out")
+    assert rows.pop("text.bmp")["state"] == "failed"
+    right = [row["predicted"] == [row["label"]] for row in rows.values()]
+    assert np.mean(right) >= 0.9
+    for row in rows.values():
+        assert row["review"] == (len(row["set"]) != 1)
+    assert summary["review"] == sum(bool(row["review"]) for row in rows.values())
+    whole = summary["evaluation"]["all"]
+    assert whole["images"] == 4 * PER_CLASS
+    assert whole["accuracy"]["value"] == pytest.approx(np.mean(right))
+    assert whole["baseline"]["accuracy"] == 0.25
+    assert whole["confusion"]["labels"] == list(CLASSES)
+    assert not (tmp_path / "out" / ".unfinished").exists()
+
+
+def test_a_killed_run_goes_on_where_it_was(
+    images: Path, tmp_path: Path, model: ModelPackage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    assert wsi(images, whole, model).exit_code == 0
+    collection, seen = read_collection(images), []
+
+    class Observer(classify_images.ImagesDisplay):
+        def advanced(self, parts: int) -> None:
+            seen.append(parts)
+            if len(seen) == 13:
+                raise KeyboardInterrupt
+
+    request, settings = torch_on(tmp_path), ImageSettings()
+    with pytest.raises(KeyboardInterrupt):
+        run_images(collection, out, model, request, settings, Observer(quiet=True))
+    predictor = LOADED.predictor(model.folder.resolve(), model.sha256, request, 0.5)
+    sent: list[int] = []
+    submit = predictor.submit
+    monkeypatch.setattr(predictor, "submit", lambda x: (sent.append(len(x)), submit(x))[1])
+    summary = run_images(collection, out, model, request, settings, Observer(quiet=True))
+    assert summary["reused"] == 12
+    assert sum(sent) == 4 * PER_CLASS - 12
+    assert (out / "images.csv").read_bytes() == (whole / "images.csv").read_bytes()
+    # Started again when all is done: nothing is computed.
+    sent.clear()
+    again = run_images(collection, out, model, request, settings, Observer(quiet=True))
+    assert (again["reused"], sent) == (4 * PER_CLASS, [])
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_an_answer_does_not_depend_on_the_batch_it_shared(
+    source: Path, kinds_package: ModelPackage, model_cache: Path, runtime: str
+) -> None:
+    model = kinds_package  # which other tests convert too
+    request = RuntimeRequest("cpu", "fp32", model_cache, runtime=runtime)  # type: ignore[arg-type]  # of the list above
+    predictor = load_predictor(model, request, threshold=0.5)
+    images = list(read_collection(source).images)
+    together = [one.answer for one in classify(images, predictor, model.description)]
+    images.reverse()
+    turned = [one.answer for one in classify(images[3:], predictor, model.description)]
+    (alone,) = classify(images[7:8], predictor, model.description)
+    predictor.close()
+    assert turned == together[::-1][3:]
+    assert alone.answer == together[::-1][7]
+
+
+def test_labels_of_two_laboratories_and_some_that_the_model_does_not_know(
+    images: Path, tmp_path: Path, model: ModelPackage
+) -> None:
+    lines = ["path,label,group,source"]
+    for index, path in enumerate(sorted(images.rglob("*.png"))):
+        here = path.parent.name in CLASSES[:3]
+        label = "fat" if index < 2 else path.parent.name
+        lines.append(f"{path},{label},p{index // 2},{'here' if here else 'there'}")
+    lines.append("absent.png,normal,p1,here")
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(lines))
+    done = wsi(table, tmp_path / "out", model, "--json")
+    assert done.exit_code == 3
+    assert "there is no file absent.png" in done.stderr
+    assert "labels that the model does not know, in no figure: fat (2)" in done.stderr
+    evaluation = json.loads(done.stdout)["evaluation"]
+    assert evaluation["unknown_labels"] == {"fat": 2}
+    assert evaluation["all"]["images"] == 4 * PER_CLASS - 2
+    assert evaluation["all"]["groups"] == 2 * PER_CLASS - 1
+    assert evaluation["grouped"]
+    assert set(evaluation["sources"]) == {"here", "there"}
+    for one in evaluation["sources"].values():
+        # No class is missing where a source lacks it.
+        assert one["confusion"]["labels"] == [*CLASSES, "fat"]
+    # The same folder, its labels beside it.
+    other = wsi(images, tmp_path / "other", model, "--labels", str(table), "--json")
+    assert json.loads(other.stdout)["evaluation"] == evaluation
+
+
+def test_folders_named_otherwise_are_no_labels(
+    images: Path, tmp_path: Path, model: ModelPackage
+) -> None:
+    for index, name in enumerate(CLASSES):
+        (images / name).rename(images / f"batch {index}")
+    done = wsi(images, tmp_path / "out", model, "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["evaluation"] is None
+
+
+def test_results_of_other_images_or_models_are_not_replaced_by_chance(
+    images: Path, tmp_path: Path, model: ModelPackage, kinds_package: ModelPackage
+) -> None:
+    one, other = images / "normal", images / "mucin"
+    assert wsi(one, tmp_path / "out", model).exit_code == 0
+    for arguments, words in (
+        ((other, tmp_path / "out", model), "is of 8 other images"),
+        ((one, tmp_path / "out", kinds_package), "was made with kinds 1"),
+    ):
+        failed = wsi(*arguments)
+        assert isinstance(failed.exception, ResultError)
+        assert words in str(failed.exception)
+        assert "--overwrite" in str(failed.exception)
+    replaced = wsi(other, tmp_path / "out", kinds_package, "--overwrite", "--json")
+    assert replaced.exit_code == 0
+    assert json.loads(replaced.stdout)["reused"] == 0
+    # Results inside the folder of images are no images.
+    shutil.copy(one / "00.png", tmp_path / "out")
+    summary = wsi(tmp_path, tmp_path / "out", kinds_package, "--json", "--overwrite")
+    assert json.loads(summary.stdout)["done"] == 4 * PER_CLASS
+
+
+def test_a_model_has_to_be_named(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: ModelPackage
+) -> None:
+    monkeypatch.setenv("WSI_MODELS_DIR", str(tmp_path / "models"))
+    shutil.copytree(model.folder, tmp_path / "models" / "my-kinds")
+    failed = CliRunner().invoke(app, ["classify", str(images), "-o", str(tmp_path / "out")])
+    assert "my-kinds" in str(failed.exception)
+    assert "--model PACKAGE" in str(failed.exception)
+    wrong = wsi(images, tmp_path / "out", model, "--coverage", "1")
+    assert "--coverage 1" in str(wrong.exception)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,179 @@
+"""Classifying single images: reading on threads while the model computes, in batches.
+
+An image's answer does not depend on the batch it shared, so neither on the other images, nor on
+how often a run was interrupted.
+"""
+
+import json
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_pipeline.errors import PackageError
+from wsi_pipeline.images.collection import LabelledImage
+from wsi_pipeline.images.conformal import of_all_classes
+from wsi_pipeline.images.reading import ReadImage, read_ahead
+from wsi_pipeline.model.description import ImageFit, ModelDescription
+from wsi_pipeline.model.predictor import Predictor
+
+#: Batches that are read before the model asks for them, and images, if batches are small.
+_BATCHES_AHEAD, _IMAGES_AHEAD = 3, 16
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model says of the content of one file.
+
+    Attributes:
+        sha256: Of the file, hex.
+        width: Of the image, in px.
+        height: Of the image, in px.
+        probabilities: Calibrated, of all classes in their order, 0-1.
+        warnings: What a person should know of how the image was read.
+    """
+
+    sha256: str
+    width: int
+    height: int
+    probabilities: tuple[float, ...]
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """One line, from which :meth:`from_json` makes an equal answer."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, line: str) -> "Answer":
+        """The answer of a line.
+
+        Raises:
+            ValueError: it is no such line.
+        """
+        try:
+            facts: dict[str, Any] = json.loads(line)
+            for name in ("probabilities", "warnings"):
+                facts[name] = tuple(facts[name])
+            return cls(**facts)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"no answer: {line[:80]}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one image.
+
+    Attributes:
+        image: Which.
+        answer: The model's; None where the image is bad.
+        error: Why it is bad, with its name; empty otherwise.
+    """
+
+    image: LabelledImage
+    answer: Answer | None = None
+    error: str = ""
+
+
+def image_fit(description: ModelDescription) -> ImageFit:
+    """How single images become the model's square: padded with white, where it does not say."""
+    return description.images or ImageFit()
+
+
+def check_answers_classes(description: ModelDescription, name: str) -> None:
+    """Refuse a model that answers with something else than a number for each class.
+
+    Raises:
+        PackageError: it answers with maps.
+    """
+    if description.map is not None:
+        raise PackageError(
+            name,
+            "answers with a map of each tile, not with a class for an image; analyse slides with "
+            "it (wsi run), or choose a package whose output is classes",
+        )
+
+
+def classify(
+    images: Sequence[LabelledImage],
+    predictor: Predictor,
+    description: ModelDescription,
+    known: Mapping[str, Answer] | None = None,
+) -> Iterator[Outcome]:
+    """Answers of a model, in the order of the images.
+
+    Memory: some batches of squares, and what :func:`~wsi_pipeline.images.reading.read_ahead` holds.
+
+    Args:
+        images: Which.
+        predictor: The loaded model.
+        description: Of the model.
+        known: Answers that an earlier run gave, by the SHA-256 of the file; those are not computed
+            again.
+
+    Yields:
+        What became of each image. One whose model fails ends all: :class:`WsiError` or others, as
+        the runtime raises them.
+    """
+    known = known or {}
+    size = predictor.batch_size
+    reading = read_ahead(
+        images,
+        predictor.patch_px,
+        image_fit(description),
+        ahead=max(_IMAGES_AHEAD, _BATCHES_AHEAD * size),
+        known=known,
+    )
+    running: deque[_Batch] = deque()
+    batch = _Batch()
+    for read in reading:
+        batch.items.append(read)
+        batch.wanted += read.square is not None
+        if batch.wanted == size or len(batch.items) == _BATCHES_AHEAD * size:
+            running.append(batch.sent(predictor))
+            batch = _Batch()
+        while running and running[0].done():
+            yield from running.popleft().outcomes(description, known)
+    running.append(batch.sent(predictor))
+    while running:
+        yield from running.popleft().outcomes(description, known)
+
+
+class _Batch:
+    """Images that came one after the other; those that need the model go to it together."""
+
+    def __init__(self) -> None:
+        self.items: list[ReadImage] = []
+        self.wanted = 0
+        self._future: Future[NDArray[np.float32]] | None = None
+
+    def sent(self, predictor: Predictor) -> "_Batch":
+        squares = [read.square for read in self.items if read.square is not None]
+        if squares:
+            self._future = predictor.submit(np.stack(squares))
+        return self
+
+    def done(self) -> bool:
+        return self._future is None or self._future.done()
+
+    def outcomes(
+        self, description: ModelDescription, known: Mapping[str, Answer]
+    ) -> Iterator[Outcome]:
+        rows: Iterator[list[float]] = iter(())
+        if self._future is not None:
+            answers = of_all_classes(description.classification, self._future.result())
+            rows = iter(answers.tolist())
+        for read in self.items:
+            if read.error:
+                yield Outcome(read.image, error=read.error)
+            elif read.square is None:
+                yield Outcome(read.image, known[read.sha256])
+            else:
+                values = tuple(next(rows))
+                yield Outcome(
+                    read.image,
+                    Answer(read.sha256, read.width, read.height, values, read.warnings),
+                )
