@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsi_pipeline.model.description import ModelDescription, Preprocessing
+from wsi_pipeline.model.description import ModelDescription
+from wsi_pipeline.model.input_description import Preprocessing
 from wsi_pipeline.model.package import ModelPackage
 
 #: Reference patches shown, from the least to the most probable, and their side on the page.

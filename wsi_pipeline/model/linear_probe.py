@@ -78,7 +78,7 @@ def pooled(classifier: Classifier, pixels: Tensor) -> Tensor:
         pixels: ``(n, 3, patch, patch)`` float, RGB 0-255.
     """
     caught: list[Tensor] = []
-    hook = classifier.head.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
+    hook = classifier.last.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
     try:
         with torch.inference_mode():
             classifier(pixels.to(classifier.mean.device))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wsi_pipeline.training.recipe import Selection
+from wsi_pipeline.training.recipe_sections import Selection
 from wsi_pipeline.training.selection import Figures, figures_of, rank
 
 
