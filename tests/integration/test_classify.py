@@ -3,7 +3,9 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,10 +15,11 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from wsi_pipeline.cli import app, classify_images
-from wsi_pipeline.errors import ResultError
+from wsi_pipeline.errors import PackageError, ResultError
 from wsi_pipeline.images.classification import classify
 from wsi_pipeline.images.collection import read_collection
 from wsi_pipeline.images.conformal import scores_of, write_conformal
+from wsi_pipeline.images.explanation.plan import check_explainable
 from wsi_pipeline.images.run import ImageSettings, run_images
 from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.package import ModelPackage, write_description
@@ -89,7 +92,7 @@ def wsi(images: Path, out: Path, model: ModelPackage, *more: str) -> Result:
     return CliRunner().invoke(app, [*given, "--runtime", "torch", "--device", "cpu", *more])
 
 
-def rows_of(out: Path) -> dict[str, dict[str, object]]:
+def rows_of(out: Path) -> dict[str, dict[str, Any]]:
     rows = pq.read_table(out / "images.parquet").to_pylist()
     return {Path(row["image"]).name: row for row in rows}
 
@@ -138,7 +141,12 @@ def test_a_killed_run_goes_on_where_it_was(
     predictor = LOADED.predictor(model.folder.resolve(), model.sha256, request, 0.5)
     sent: list[int] = []
     submit = predictor.submit
-    monkeypatch.setattr(predictor, "submit", lambda x: (sent.append(len(x)), submit(x))[1])
+
+    def counted(squares: np.ndarray) -> object:
+        sent.append(len(squares))
+        return submit(squares)
+
+    monkeypatch.setattr(predictor, "submit", counted)
     summary = run_images(collection, out, model, request, settings, Observer(quiet=True))
     assert summary["reused"] == 12
     assert sum(sent) == 4 * PER_CLASS - 12
@@ -225,6 +233,40 @@ def test_results_of_other_images_or_models_are_not_replaced_by_chance(
     shutil.copy(one / "00.png", tmp_path / "out")
     summary = wsi(tmp_path, tmp_path / "out", kinds_package, "--json", "--overwrite")
     assert json.loads(summary.stdout)["done"] == 4 * PER_CLASS
+
+
+def test_every_answer_is_explained_once(
+    images: Path, tmp_path: Path, model: ModelPackage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    assert wsi(images / "mucin", out, model).exit_code == 0
+    (images / "mucin" / "bad.png").touch()
+    done = wsi(images / "mucin", out, model, "--explain", "--json")
+    assert done.exit_code == 3
+    assert "Grad-CAM" in json.loads(done.stdout)["explained_by"]
+    rows = rows_of(out)
+    assert rows.pop("bad.png")["explanation"] is None
+    for row in rows.values():
+        picture = out / str(row["explanation"])
+        with Image.open(picture) as drawn:
+            assert drawn.size == (2 * KINDS_PATCH_PX + 8, KINDS_PATCH_PX)
+    times = {path: path.stat().st_mtime_ns for path in (out / "explanations").iterdir()}
+    assert len(times) == PER_CLASS
+    gone = min(times)
+    gone.unlink()
+    assert wsi(images / "mucin", out, model, "--explain").exit_code == 3
+    again = {path: path.stat().st_mtime_ns for path in (out / "explanations").iterdir()}
+    assert {path for path in times if again[path] != times[path]} == {gone}
+
+
+def test_a_network_that_torch_cannot_build_is_not_explained(stub_package: ModelPackage) -> None:
+    about = stub_package.description
+    graph = about.model_copy(
+        update={"architecture": about.architecture.model_copy(update={"name": "onnx"})}
+    )
+    package = replace(stub_package, description=graph)
+    with pytest.raises(PackageError, match="holds its network as onnx"):
+        check_explainable(package)
 
 
 def test_a_model_has_to_be_named(

@@ -125,6 +125,7 @@ ONLY_IN = {
         "model/onnx_runtime.py",
     },
     "nncf": {"model/conversion.py"},
+    "captum": {"images/explanation/gradcam.py"},
     "torch": {
         "model/heads.py",
         "model/network.py",
@@ -140,6 +141,8 @@ ONLY_IN = {
         "importing/torchvision_source.py",
         "importing/torchscript_child.py",
         *(f"lymph_node/{name}.py" for name in _LYMPH_NODE),
+        # Maps of what an answer rests on come from the network's layers.
+        *(f"images/explanation/{name}.py" for name in ("explainer", "gradcam", "rollout")),
         "testing/kinds.py",
         "testing/maps.py",
         "testing/models.py",
@@ -355,6 +358,7 @@ HEAVY = {"torch", "torchvision", "openvino", "nncf", "dask", "distributed", "mat
         ),
         ("import wsi_pipeline.cli.train", {"torch", "openvino", "nncf", "dask", "matplotlib"}),
         ("import wsi_pipeline.cli.dataset", HEAVY),
+        ("import wsi_pipeline.images.run", {"torch", "dask", "distributed", "umap", "captum"}),
         ("import wsi_pipeline.client", HEAVY | {"numpy", "openslide", "sqlalchemy"}),
         ("import wsi_pipeline.service.jobs.queue", HEAVY | {"numpy", "openslide"}),
         ("import api.server, api.app, api.jobs.results, api.jobs.exports", HEAVY),

@@ -42,6 +42,14 @@ def classify(
             rich_help_panel=_MORE,
         ),
     ] = 0.9,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Draw for each image what its answer rests on, into OUT/explanations.",
+            rich_help_panel=_MORE,
+        ),
+    ] = False,
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -116,7 +124,7 @@ def classify(
             out,
             package,
             request,
-            ImageSettings(top, coverage, overwrite),
+            ImageSettings(top, coverage, explain=explain, overwrite=overwrite),
             labels=labels,
             json=json,
             quiet=quiet,

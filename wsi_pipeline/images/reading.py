@@ -29,6 +29,7 @@ class ReadImage:
         sha256: SHA-256 (hex) of its file; empty where that could not be read.
         square: ``(side, side, 3)`` uint8 RGB; None where the image is known already, or bad.
         placement: Where the image lies in the square.
+        pixels: ``(height, width, 3)`` uint8 RGB; None where nobody asked to keep them.
         width: Of the image, in px.
         height: Of the image, in px.
         warnings: What a person should know of how it was read.
@@ -39,6 +40,7 @@ class ReadImage:
     sha256: str = ""
     square: NDArray[np.uint8] | None = None
     placement: Placement | None = None
+    pixels: NDArray[np.uint8] | None = None
     width: int = 0
     height: int = 0
     warnings: tuple[str, ...] = ()
@@ -52,10 +54,12 @@ def read_ahead(
     *,
     ahead: int,
     known: Container[str] = (),
+    keep: bool = False,
 ) -> Iterator[ReadImage]:
     """The images in their order, read on threads; a bad one is yielded with its error.
 
-    Memory: ``ahead`` squares, and one whole image for each of at most eight threads.
+    Memory: ``ahead`` squares, and one whole image for each of at most eight threads; or ``ahead``
+    whole images where they are kept.
 
     Args:
         images: Which.
@@ -63,13 +67,14 @@ def read_ahead(
         fit: How an image becomes the square.
         ahead: Images that are read before they are asked for, at least 1.
         known: SHA-256 of files that need not be decoded.
+        keep: Whether to keep the px of the image beside the square.
     """
     threads = max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0))))
     waiting: deque[Future[ReadImage]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="read") as pool:
         try:
             for image in images:
-                waiting.append(pool.submit(read_one, image, side, fit, known=known))
+                waiting.append(pool.submit(read_one, image, side, fit, known=known, keep=keep))
                 if len(waiting) > ahead:
                     yield waiting.popleft().result()
             while waiting:
@@ -81,7 +86,12 @@ def read_ahead(
 
 
 def read_one(
-    image: LabelledImage, side: int, fit: ImageFit, *, known: Container[str] = ()
+    image: LabelledImage,
+    side: int,
+    fit: ImageFit,
+    *,
+    known: Container[str] = (),
+    keep: bool = False,
 ) -> ReadImage:
     """One image as the square of a model; arguments as for :func:`read_ahead`."""
     sha256 = ""
@@ -95,5 +105,12 @@ def read_one(
         return ReadImage(image, sha256, error=str(error))
     square, placement = place(picture.pixels, side, fit)
     return ReadImage(
-        image, sha256, square, placement, picture.width, picture.height, picture.warnings
+        image,
+        sha256,
+        square,
+        placement,
+        picture.pixels if keep else None,
+        picture.width,
+        picture.height,
+        picture.warnings,
     )

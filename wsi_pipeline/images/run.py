@@ -1,6 +1,7 @@
 """One run over a collection: answers, verdicts, the table, the figures and the page."""
 
 import json
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from wsi_pipeline.images.classification import Outcome, check_answers_classes, c
 from wsi_pipeline.images.collection import Collection, LabelledImage
 from wsi_pipeline.images.conformal import USUAL_COVERAGE
 from wsi_pipeline.images.evaluation import evaluate
+from wsi_pipeline.images.explanation.plan import FOLDER, check_explainable, with_pictures
 from wsi_pipeline.images.journal import Journal
 from wsi_pipeline.images.report.page import report_page
 from wsi_pipeline.images.table import PARQUET, Row, earlier_answers, write_tables
@@ -21,7 +23,7 @@ from wsi_pipeline.images.verdict import Judge
 from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import Predictor
-from wsi_pipeline.model.runtime import RuntimeRequest
+from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
 
 SUMMARY, REPORT = "summary.json", "report.html"
 
@@ -33,11 +35,13 @@ class ImageSettings:
     Attributes:
         top: Most likely classes that have columns of their own.
         coverage: Share of the images whose prediction set shall hold the true class.
-        overwrite: Whether the answers of the table that is there count for nothing.
+        explain: Whether to draw what each answer rests on.
+        overwrite: Whether what an earlier run left counts for nothing.
     """
 
     top: int = 3
     coverage: float = USUAL_COVERAGE
+    explain: bool = False
     overwrite: bool = False
 
 
@@ -86,6 +90,8 @@ def run_images(
     began = time.perf_counter()
     about = package.description
     check_answers_classes(about, package.name)
+    if settings.explain:
+        check_explainable(package)
     collection = without_folder_names(collection, about.classification.names)
     out.mkdir(parents=True, exist_ok=True)
     predictor = LOADED.predictor(
@@ -100,7 +106,9 @@ def run_images(
     for problem in collection.problems:
         observer.failed(problem)
     with Journal(out, key) as journal:
-        earlier = {} if settings.overwrite else _earlier(out, key, images)
+        if settings.overwrite and not journal.answers:
+            _remove(out)
+        earlier = _earlier(out, key, images)
         known = earlier | journal.answers
         observer.stage("classifying", len(images))
         outcomes = _answers(images, predictor, package, known, journal, observer)
@@ -109,8 +117,11 @@ def run_images(
             Row(one, None if one.answer is None else judge(one.answer.probabilities))
             for one in outcomes
         ]
+        method = _explained(rows, out, package, runtime, observer) if settings.explain else None
+        rows = with_pictures(rows, out)
         write_tables(out, rows, about.classification.names, settings.top, key)
         summary = _summary(collection, package, predictor, judge, settings, rows)
+        summary["explained_by"] = method
         summary["reused"] = sum(
             one.answer is not None and one.answer.sha256 in known for one in outcomes
         )
@@ -149,6 +160,31 @@ def _outside(collection: Collection, out: Path) -> list[LabelledImage]:
     """The images but for those that a run wrote: the results may lie in the folder of images."""
     own = out.resolve()
     return [one for one in collection.images if own not in one.path.resolve().parents]
+
+
+def _explained(
+    rows: Sequence[Row],
+    out: Path,
+    package: ModelPackage,
+    runtime: RuntimeRequest,
+    observer: Observer,
+) -> str:
+    """Draws what is missing; says by which method."""
+    # Imported here: this needs torch, classifying with OpenVINO does not.
+    from wsi_pipeline.images.explanation.explainer import load_explainer  # noqa: PLC0415
+    from wsi_pipeline.images.explanation.pictures import draw_missing  # noqa: PLC0415
+
+    explainer = load_explainer(package, resolve_device(runtime.device))
+    observer.stage("explaining", len(rows))
+    for done in draw_missing(rows, out, explainer, package.description):
+        observer.advanced(done)
+    return explainer.method
+
+
+def _remove(out: Path) -> None:
+    """What an earlier run left, so that nothing of it is taken for this one's."""
+    (out / PARQUET).unlink(missing_ok=True)
+    shutil.rmtree(out / FOLDER, ignore_errors=True)
 
 
 def _earlier(out: Path, key: dict[str, Any], images: Sequence[LabelledImage]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ ABOUT = describe_model(64)
 
 def positive(outcomes: list[Outcome]) -> list[float | None]:
     """Probability of the positive class, which is the second; None of a bad image."""
-    return [one.answer and one.answer.probabilities[1] for one in outcomes]
+    return [None if one.answer is None else one.answer.probabilities[1] for one in outcomes]
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64])

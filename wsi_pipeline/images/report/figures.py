@@ -38,10 +38,14 @@ def figures_section(evaluation: Json, classes: Classes) -> str:
         f"{counted(whole['images'], 'image')} with a label, in "
         f"{counted(whole['groups'], 'group')}. Class of interest: {evaluation['positive']}."
     )
-    parts = [tag("div", "".join(_cards(whole, evaluation)), cls="cards"), _classes(whole, classes)]
+    charts = [_reliability(whole["calibration"], evaluation)]
     if whole["confusion"] is not None:
-        parts.append(tag("div", _matrix("Which were taken for which", whole, colours), cls="stack"))
-    parts.append(tag("div", _reliability(whole["calibration"], evaluation), cls="pair"))
+        charts.insert(0, _matrix("Which were taken for which", whole, colours))
+    parts = [
+        tag("div", "".join(_cards(whole, evaluation)), cls="cards"),
+        _classes(whole, classes),
+        tag("div", "".join(charts), cls="pair"),
+    ]
     return section("figures", "Compared with the labels", text(lead), *parts)
 
 
@@ -62,7 +66,7 @@ def sources_section(evaluation: Json, classes: Classes) -> str:
         "what to expect of a new one. Macro figures are over the classes that a source has."
     )
     return section(
-        "sources", "Sources", lead, table(heads, rows), tag("div", "".join(matrices), cls="stack")
+        "sources", "Sources", lead, table(heads, rows), tag("div", "".join(matrices), cls="pair")
     )
 
 

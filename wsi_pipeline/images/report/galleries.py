@@ -74,6 +74,8 @@ def caption(row: Row) -> str:
     if image.source:
         lines.append(tag("span", text(image.source)))
     lines.append(tag("span", text(image.path.name)))
+    if row.explanation:
+        lines.append(tag("a", "why?", href=row.explanation))
     return "".join(lines)
 
 
@@ -82,7 +84,7 @@ def figure(row: Row) -> str:
     picture = thumbnail(row)
     if picture is None:
         return ""
-    image = f'<img src="{picture}" alt="{text(row.outcome.image.path.name)}" loading="lazy">'
+    image = f'<img src="{picture}" alt="{text(row.outcome.image.path.name)}">'
     return tag("figure", image + tag("figcaption", caption(row)), cls="patch")
 
 
