@@ -48,8 +48,9 @@ def _middle_object(small: NDArray[np.float64]) -> NDArray[np.bool_] | None:
     stained = saturation - small[..., 1] / 255
     if np.ptp(stained) < 0.05:
         return None
-    mask = binary_closing(stained > threshold_otsu(stained), disk(_CLOSED))
-    objects = label(binary_fill_holes(mask))
+    limit = threshold_otsu(stained)  # type: ignore[no-untyped-call]  # scikit-image types few
+    mask = binary_closing(stained > limit, disk(_CLOSED))  # type: ignore[no-untyped-call]  # as above
+    objects = label(binary_fill_holes(mask))  # type: ignore[no-untyped-call]  # as above
     offset = (np.arange(_SIDE) + 0.5) / _SIDE - 0.5
     near = np.exp(-8 * (offset[:, None] ** 2 + offset[None, :] ** 2))
     weight = np.bincount(objects.ravel(), near.ravel())

@@ -87,15 +87,6 @@ class Classifier(nn.Module):
         """The last layer, or the head in its place: pooled features in, the logits out."""
         return last_layer(self.network)
 
-    @property
-    def head(self) -> nn.Linear:
-        """The last layer, which is linear.
-
-        Raises:
-            PackageError: the network's last layer is of another kind.
-        """
-        return linear_layer(self.network)
-
     def fold_temperature(self) -> None:
         """Make the temperature part of a linear last layer, where there is one."""
         last = self.last

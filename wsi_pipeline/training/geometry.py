@@ -30,4 +30,4 @@ def drawn_placement(
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     shear = np.array([[np.ones(count), slope], [np.zeros(count), np.ones(count)]])
     matrices = np.einsum("ijn,jkn->nik", rotation, shear) * scale[:, None, None]
-    return matrices.astype(np.float32)
+    return np.asarray(matrices, np.float32)

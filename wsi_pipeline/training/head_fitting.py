@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,8 @@ from wsi_pipeline.model.heads import UMAP_INPUT, FittedHead, Reduction, build_he
 from wsi_pipeline.training.head_recipe import HeadRecipe
 
 Values = NDArray[np.float64]
-Estimator = OneVsRestClassifier | LogisticRegression | KNeighborsClassifier | RandomForestClassifier
+#: One of scikit-learn's classifiers, which carry no types.
+Estimator = Any
 #: Training images whose places UMAP keeps near each other; its own usual number.
 _UMAP_NEIGHBOURS = 15
 #: Fewest images in a leaf of a tree.
@@ -62,7 +64,8 @@ def fit_head(
         seed: Of what is random.
     """
     sizes, numbers = _reduction(recipe, features, seed)
-    reduction = Reduction(features.shape[1], HeadShape(kind="logistic", **sizes))
+    plain = HeadShape(kind="logistic")
+    reduction = Reduction(features.shape[1], plain.model_copy(update=sizes))
     reduction.load_state_dict(numbers)
     with torch.inference_mode():
         # What the head will be given: the torch module's own answer for the training images.

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from wsi_pipeline.model.linear_probe import fit_head, set_head
+from wsi_pipeline.model.network import linear_layer
 from wsi_pipeline.training.checkpoint import State
 from wsi_pipeline.training.features import Features, FrozenTrunk
 from wsi_pipeline.training.logs import Logs
@@ -83,7 +84,7 @@ class LinearProbeFit:
 
     def _logits(self, features: Features) -> NDArray[np.float64]:
         """What the head in place makes of features: the network's logits, but for rounding."""
-        head = self._classifier.head
+        head = linear_layer(self._classifier.network)
         weight = head.weight.detach().cpu().double().numpy()[0]
         logits: NDArray[np.float64] = features @ weight + float(head.bias.detach().cpu())
         return logits

@@ -99,10 +99,8 @@ class Recipe(Frozen):
             raise ValueError("give mpp or levels, one of them")
         if len(set(self.levels)) != len(self.levels) or min(self.levels, default=0) < 0:
             raise ValueError("levels are different numbers from 0 on")
-        if self.labels.central_px > self.patch_px:
-            raise ValueError("labels.central_px is larger than the patch")
-        if self.sampling.stride > self.patch_px:
-            raise ValueError("sampling.stride is larger than the patch: tissue would be left out")
+        if self.made_for == "slides":
+            self._check_grid()
         if self.architecture.name == "inception_v3" and self.patch_px < 75:
             raise ValueError("patch_px is at least 75 for inception_v3")
         if self.head.kind not in _BY_GRADIENT and self.method != "probe":
@@ -113,6 +111,12 @@ class Recipe(Frozen):
             raise ValueError("freeze is none, all-but-last-N, or a list of names of modules")
         parse_rule(self.threshold)
         return self
+
+    def _check_grid(self) -> None:
+        if self.labels.central_px > self.patch_px:
+            raise ValueError("labels.central_px is larger than the patch")
+        if self.sampling.stride > self.patch_px:
+            raise ValueError("sampling.stride is larger than the patch: tissue would be left out")
 
     @property
     def rule(self) -> ThresholdRule:

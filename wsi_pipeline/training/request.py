@@ -76,15 +76,11 @@ class Order:
 
     def of_images(self, side: int | None) -> "Order":
         """The same for images: validated on all of them, in patches of a side in px, if given."""
-        recipe = self.recipe
-        side = side or recipe.patch_px
-        fitting = [
-            f"patch_px={side}",
-            f"labels.central_px={min(recipe.labels.central_px, side)}",
-            f"sampling.stride={min(recipe.sampling.stride, side)}",
-            "sampling.validation_patches=null",
-        ]
-        return replace(self, recipe=changed(recipe, fitting))
+        fitting = ["sampling.validation_patches=null"]
+        if side is not None:
+            # A recipe for slides is one for images from here on, whose labels need no place.
+            fitting += [f"patch_px={side}"]
+        return replace(self, recipe=changed(self.recipe, ["made_for=images", *fitting]))
 
     @property
     def readers(self) -> int:

@@ -1,10 +1,10 @@
 """The optimiser of a recipe, and how its learning rate goes on; both are torch's and timm's."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from timm.scheduler import CosineLRScheduler
+from timm.scheduler.cosine_lr import CosineLRScheduler
 from torch import Tensor
 
 from wsi_pipeline.training.recipe import Recipe
@@ -24,13 +24,13 @@ def make_optimiser(parameters: Iterable[Tensor], settings: Optimiser) -> torch.o
             momentum=settings.momentum,
             weight_decay=decay,
         )
-    made = {
+    made: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
         "nadam": torch.optim.NAdam,
         "radam": torch.optim.RAdam,
-    }[settings.name]
-    return made(parameters, lr=rate, weight_decay=decay)
+    }
+    return made[settings.name](parameters, lr=rate, weight_decay=decay)
 
 
 class Rates:
