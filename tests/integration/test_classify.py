@@ -16,10 +16,9 @@ from typer.testing import CliRunner, Result
 
 from wsi_pipeline.cli import app, classify_images
 from wsi_pipeline.errors import PackageError, ResultError
-from wsi_pipeline.images.classification import classify
+from wsi_pipeline.images.classification import check_layers, classify
 from wsi_pipeline.images.collection import read_collection
 from wsi_pipeline.images.conformal import scores_of, write_conformal
-from wsi_pipeline.images.explanation.plan import check_explainable
 from wsi_pipeline.images.run import ImageSettings, run_images
 from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.package import ModelPackage, write_description
@@ -266,7 +265,7 @@ def test_a_network_that_torch_cannot_build_is_not_explained(stub_package: ModelP
     )
     package = replace(stub_package, description=graph)
     with pytest.raises(PackageError, match="holds its network as onnx"):
-        check_explainable(package)
+        check_layers(package, "--explain")
 
 
 def test_a_model_has_to_be_named(
