@@ -131,10 +131,10 @@ def strangers(
     Each image is in one pair at most.
 
     Args:
-        values: Features ``(n, features)``.
+        values: Features ``(n, features)``, of two images or more.
         kinds: Of each image.
     """
-    count = min(_AMONG + 1, len(values))
+    count = min(_AMONG, len(values) - 1)
     distance, near = NearestNeighbors(n_neighbors=count, metric="cosine").fit(values).kneighbors()
     pairs = sorted(
         (float(away), min(one, int(other)), max(one, int(other)))

@@ -30,8 +30,8 @@ Features = NDArray[np.float32]
 class Embeddings:
     """The features of one run's images, by the SHA-256 of their files.
 
-    ``embeddings.npz`` holds ``model`` (the package's SHA-256), ``sha256`` ``(n,)`` and ``features``
-    float32 ``(n, features)``.
+    ``embeddings.npz`` holds ``model`` ``(1,)``, the package's SHA-256; ``sha256`` ``(n,)`` and
+    ``features`` float32 ``(n, features)``.
 
     Args:
         out: The output folder.
@@ -98,7 +98,7 @@ class Embeddings:
     def _stored(self) -> dict[str, Features]:
         try:
             with self._path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-                if str(data["model"]) != self._package.sha256:
+                if str(data["model"][0]) != self._package.sha256:
                     return {}
                 return dict(zip(data["sha256"].tolist(), data["features"], strict=True))
         except FileNotFoundError:
@@ -113,7 +113,7 @@ class Embeddings:
         with durable.replacing(self._path) as draft:
             write_npz(
                 draft,
-                model=np.array(self._package.sha256),
+                model=np.array([self._package.sha256]),
                 sha256=np.array(list(self._found)),
                 features=np.stack(list(self._found.values())),
             )
