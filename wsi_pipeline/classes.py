@@ -21,7 +21,7 @@ NOT_ANALYSED = 255
 MOST = 250
 #: Of classes whose package gives none: Okabe and Ito (2008), told apart with colour-blind eyes too,
 #: in an order in which neighbours differ most.
-_PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#f0e442", "#d55e00")
+PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#f0e442", "#d55e00")
 #: Of the positive class, where its package gives none.
 _POSITIVE_COLOUR = "#d50000"
 
@@ -215,7 +215,7 @@ def _log(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _coloured(members: Sequence[ModelClass], positive: str) -> tuple[ModelClass, ...]:
-    spare = iter(_PALETTE * (1 + len(members) // len(_PALETTE)))
+    spare = iter(PALETTE * (1 + len(members) // len(PALETTE)))
     return tuple(
         one
         if one.colour

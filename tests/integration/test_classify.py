@@ -1,6 +1,7 @@
 """``wsi classify`` with a real small model: a table, figures, resuming, and bad input."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,12 +17,15 @@ from typer.testing import CliRunner, Result
 
 from wsi_pipeline.cli import app, classify_images
 from wsi_pipeline.errors import PackageError, ResultError
-from wsi_pipeline.images.classification import classify
+from wsi_pipeline.images import embedding
+from wsi_pipeline.images.classification import check_layers, classify
 from wsi_pipeline.images.collection import read_collection
 from wsi_pipeline.images.conformal import scores_of, write_conformal
-from wsi_pipeline.images.explanation.plan import check_explainable
+from wsi_pipeline.images.data_map import project
 from wsi_pipeline.images.run import ImageSettings, run_images
+from wsi_pipeline.model.linear_probe import as_pixels, pooled
 from wsi_pipeline.model.loaded import LOADED
+from wsi_pipeline.model.network import load_classifier
 from wsi_pipeline.model.package import ModelPackage, write_description
 from wsi_pipeline.model.predictor import predict_all
 from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
@@ -259,6 +263,51 @@ def test_every_answer_is_explained_once(
     assert {path for path in times if again[path] != times[path]} == {gone}
 
 
+def test_features_are_kept_and_the_page_opens_every_image(
+    images: Path, tmp_path: Path, model: ModelPackage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    shutil.copy(images / "mucin" / min((images / "mucin").iterdir()).name, images / "normal")
+    assert wsi(images, out, model, "--embed").exit_code == 0
+    with np.load(out / "embeddings.npz") as data:
+        kept = dict(zip(data["sha256"].tolist(), data["features"], strict=True))
+        assert str(data["model"][0]) == model.sha256
+    assert len(kept) == 4 * PER_CLASS
+    # The features of an image are those it has alone, by the trunk that the package holds.
+    classifier = load_classifier(model)
+    for name, row in list(rows_of(out).items())[::9]:
+        pixels = as_pixels(np.asarray(Image.open(row["image"]))[None])
+        alone = pooled(classifier, pixels).numpy().ravel()
+        np.testing.assert_allclose(kept[row["sha256"]], alone, rtol=1e-4, atol=1e-5, err_msg=name)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    points = set(re.findall(r'href="#(image-\d+)"', page))
+    assert len(points) == 4 * PER_CLASS + 1
+    assert points == set(re.findall(r'id="(image-\d+)"', page))
+    # One image in two classes is the most alike pair of strangers.
+    assert "cosine similarity 1.0000" in page
+    assert not re.search(r'(src|href)="https?:', page)
+    assert "<script" not in page
+    # What is kept is not computed again.
+    computed: list[int] = []
+    monkeypatch.setattr(embedding, "pooled", lambda *_: computed.append(1))
+    assert wsi(images, out, model, "--embed").exit_code == 0
+    assert not computed
+
+
+def test_two_kinds_of_images_lie_apart_and_the_map_is_the_same_again() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(40, 60)).astype(np.float32)
+    values[20:] += 3
+    flat = project(values)
+    assert flat.shape == (40, 2)
+    assert flat.min() == 0
+    assert flat.max() == 1
+    own = np.linalg.norm(flat[:20] - flat[:20].mean(axis=0), axis=1).mean()
+    apart = np.linalg.norm(flat[:20].mean(axis=0) - flat[20:].mean(axis=0))
+    assert apart > 2 * own
+    np.testing.assert_array_equal(project(values), flat)
+
+
 def test_a_network_that_torch_cannot_build_is_not_explained(stub_package: ModelPackage) -> None:
     about = stub_package.description
     graph = about.model_copy(
@@ -266,7 +315,7 @@ def test_a_network_that_torch_cannot_build_is_not_explained(stub_package: ModelP
     )
     package = replace(stub_package, description=graph)
     with pytest.raises(PackageError, match="holds its network as onnx"):
-        check_explainable(package)
+        check_layers(package, "--explain")
 
 
 def test_a_model_has_to_be_named(

@@ -50,6 +50,15 @@ def classify(
             rich_help_panel=_MORE,
         ),
     ] = False,
+    embed: Annotated[
+        bool,
+        typer.Option(
+            "--embed",
+            help="Keep the network's features in OUT/embeddings.npz, and draw in the report which "
+            "images are alike for it.",
+            rich_help_panel=_MORE,
+        ),
+    ] = False,
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -124,7 +133,7 @@ def classify(
             out,
             package,
             request,
-            ImageSettings(top, coverage, explain=explain, overwrite=overwrite),
+            ImageSettings(top, coverage, explain=explain, embed=embed, overwrite=overwrite),
             labels=labels,
             json=json,
             quiet=quiet,

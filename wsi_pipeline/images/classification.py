@@ -20,6 +20,8 @@ from wsi_pipeline.images.conformal import of_all_classes
 from wsi_pipeline.images.reading import ReadImage, read_ahead
 from wsi_pipeline.model.description import ModelDescription
 from wsi_pipeline.model.input_description import ImageFit
+from wsi_pipeline.model.description import ImageFit, ModelDescription
+from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import Predictor
 
 #: Batches that are read before the model asks for them, and images, if batches are small.
@@ -95,6 +97,25 @@ def check_answers_classes(description: ModelDescription, name: str) -> None:
             name,
             "answers with a map of each tile, not with a class for an image; analyse slides with "
             "it (wsi run), or choose a package whose output is classes",
+        )
+
+
+def check_layers(package: ModelPackage, wanted: str) -> None:
+    """Refuse a package whose layers nobody can look into.
+
+    Args:
+        package: The model.
+        wanted: What needs them: an option, for instance.
+
+    Raises:
+        PackageError: it holds its network as a graph, which torch cannot build.
+    """
+    kind = package.description.architecture.kind
+    if kind != "weights":
+        raise PackageError(
+            package.name,
+            f"holds its network as {kind}, whose layers cannot be looked into: {wanted} needs a "
+            "package of weights; leave it out, or choose such a package",
         )
 
 

@@ -11,14 +11,19 @@ from typing import Any, Protocol
 
 from wsi_pipeline import durable
 from wsi_pipeline.errors import ResultError
-from wsi_pipeline.images.classification import Outcome, check_answers_classes, classify
+from wsi_pipeline.images.classification import (
+    Outcome,
+    check_answers_classes,
+    check_layers,
+    classify,
+)
 from wsi_pipeline.images.collection import Collection, LabelledImage
 from wsi_pipeline.images.conformal import USUAL_COVERAGE
 from wsi_pipeline.images.evaluation import evaluate
-from wsi_pipeline.images.explanation.plan import FOLDER, check_explainable, with_pictures
+from wsi_pipeline.images.explanation.plan import FOLDER, with_pictures
 from wsi_pipeline.images.journal import Journal
 from wsi_pipeline.images.report.page import report_page
-from wsi_pipeline.images.table import PARQUET, Row, earlier_answers, write_tables
+from wsi_pipeline.images.table import EMBEDDINGS, PARQUET, Row, earlier_answers, write_tables
 from wsi_pipeline.images.verdict import Judge
 from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.package import ModelPackage
@@ -36,12 +41,14 @@ class ImageSettings:
         top: Most likely classes that have columns of their own.
         coverage: Share of the images whose prediction set shall hold the true class.
         explain: Whether to draw what each answer rests on.
+        embed: Whether to keep features and draw the map of the data.
         overwrite: Whether what an earlier run left counts for nothing.
     """
 
     top: int = 3
     coverage: float = USUAL_COVERAGE
     explain: bool = False
+    embed: bool = False
     overwrite: bool = False
 
 
@@ -90,8 +97,9 @@ def run_images(
     began = time.perf_counter()
     about = package.description
     check_answers_classes(about, package.name)
-    if settings.explain:
-        check_explainable(package)
+    for wanted, option in ((settings.explain, "--explain"), (settings.embed, "--embed")):
+        if wanted:
+            check_layers(package, option)
     collection = without_folder_names(collection, about.classification.names)
     out.mkdir(parents=True, exist_ok=True)
     predictor = LOADED.predictor(
@@ -126,7 +134,8 @@ def run_images(
             one.answer is not None and one.answer.sha256 in known for one in outcomes
         )
         summary["seconds"] = round(time.perf_counter() - began, 2)
-        durable.write_text(out / REPORT, report_page(summary, rows, about.classification))
+        more = _map(rows, out, package, runtime, observer) if settings.embed else ""
+        durable.write_text(out / REPORT, report_page(summary, rows, about.classification, more))
         durable.write_text(out / SUMMARY, json.dumps(summary, indent=1) + "\n")
         journal.discard()
     return summary
@@ -181,9 +190,31 @@ def _explained(
     return explainer.method
 
 
+def _map(
+    rows: Sequence[Row],
+    out: Path,
+    package: ModelPackage,
+    runtime: RuntimeRequest,
+    observer: Observer,
+) -> str:
+    """Computes the features that are missing; the sections of the map."""
+    # Imported here: this needs torch and UMAP, classifying does not.
+    from wsi_pipeline.images.data_map import draw_map  # noqa: PLC0415
+    from wsi_pipeline.images.embedding import Embeddings  # noqa: PLC0415
+    from wsi_pipeline.images.report.data_map import map_sections  # noqa: PLC0415
+
+    embeddings = Embeddings(out, package, resolve_device(runtime.device))
+    observer.stage("computing features", len(rows))
+    for done in embeddings.compute(rows):
+        observer.advanced(done)
+    observer.stage("drawing the map", 1)
+    return map_sections(draw_map(rows, embeddings.found), package.classes)
+
+
 def _remove(out: Path) -> None:
     """What an earlier run left, so that nothing of it is taken for this one's."""
-    (out / PARQUET).unlink(missing_ok=True)
+    for name in (PARQUET, EMBEDDINGS):
+        (out / name).unlink(missing_ok=True)
     shutil.rmtree(out / FOLDER, ignore_errors=True)
 
 

@@ -23,6 +23,8 @@ from wsi_pipeline.images.verdict import Verdict
 log = logging.getLogger(__name__)
 
 PARQUET, CSV = "images.parquet", "images.csv"
+#: Features of the images, beside the table where they were wanted.
+EMBEDDINGS = "embeddings.npz"
 _KEY = b"wsi_pipeline"
 #: Before the name of a class: the column of its probability.
 PROBABILITY = "p_"

@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wsi_pipeline.errors import PackageError
+from wsi_pipeline.images.classification import check_layers
 from wsi_pipeline.images.explanation.gradcam import GradCam, feature_layer
 from wsi_pipeline.images.explanation.heat import InputFrame
-from wsi_pipeline.images.explanation.plan import check_explainable
 from wsi_pipeline.images.explanation.rollout import Rollout, has_attention
 from wsi_pipeline.model.description import ModelDescription
 from wsi_pipeline.model.network import Classifier, load_classifier
@@ -101,5 +101,5 @@ def load_explainer(package: ModelPackage, device: str = "cpu") -> Explainer:
     Raises:
         PackageError: its network cannot be looked into.
     """
-    check_explainable(package)
+    check_layers(package, "an explanation")
     return Explainer(load_classifier(package).to(device), package.description)

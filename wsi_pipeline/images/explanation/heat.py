@@ -98,7 +98,7 @@ def picture(
         placement.top,
     )
     heat = over_image(maps, frame, smaller, width, height)
-    heat = heat / max(float(heat.max()), np.finfo(np.float32).tiny)
+    heat = heat / np.maximum(heat.max(), np.finfo(np.float32).tiny)
     colours = np.asarray(mpl.colormaps[_PALETTE](heat), np.float32)[..., :3] * 255
     opacity = (_OPACITY * heat)[..., None]
     grey = np.asarray(image.convert("L"), np.float32)[..., None]

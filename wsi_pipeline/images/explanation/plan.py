@@ -1,31 +1,14 @@
-"""Which packages can be explained, and where the pictures of a run lie. Loads no torch."""
+"""Where the pictures of a run lie. Loads no torch."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from wsi_pipeline.errors import PackageError
 from wsi_pipeline.images.table import Row
-from wsi_pipeline.model.package import ModelPackage
 
 FOLDER = "explanations"
 _NAME_LETTERS = 60
-
-
-def check_explainable(package: ModelPackage) -> None:
-    """Refuse a package that torch cannot build.
-
-    Raises:
-        PackageError: it holds its network as a graph.
-    """
-    kind = package.description.architecture.kind
-    if kind != "weights":
-        raise PackageError(
-            package.name,
-            f"holds its network as {kind}, into whose layers nothing here can look: only packages "
-            "of weights can be explained; leave out --explain",
-        )
 
 
 def with_pictures(rows: Sequence[Row], out: Path) -> list[Row]:

@@ -38,15 +38,14 @@ def figures_section(evaluation: Json, classes: Classes) -> str:
         f"{counted(whole['images'], 'image')} with a label, in "
         f"{counted(whole['groups'], 'group')}. Class of interest: {evaluation['positive']}."
     )
-    charts = [_reliability(whole["calibration"], evaluation)]
+    parts = [tag("div", "".join(_cards(whole, evaluation)), cls="cards"), _classes(whole, classes)]
     if whole["confusion"] is not None:
-        charts.insert(0, _matrix("Which were taken for which", whole, colours))
-    parts = [
-        tag("div", "".join(_cards(whole, evaluation)), cls="cards"),
-        _classes(whole, classes),
-        tag("div", "".join(charts), cls="pair"),
-    ]
-    return section("figures", "Compared with the labels", text(lead), *parts)
+        parts.append(_matrix("Which were taken for which", whole, colours))
+    parts.append(
+        tag("div", _reliability(whole["calibration"], evaluation), style="max-width: 560px")
+    )
+    stack = tag("div", "".join(parts), cls="stack")
+    return section("figures", "Compared with the labels", text(lead), stack)
 
 
 def sources_section(evaluation: Json, classes: Classes) -> str:
@@ -66,7 +65,11 @@ def sources_section(evaluation: Json, classes: Classes) -> str:
         "what to expect of a new one. Macro figures are over the classes that a source has."
     )
     return section(
-        "sources", "Sources", lead, table(heads, rows), tag("div", "".join(matrices), cls="pair")
+        "sources",
+        "Sources",
+        lead,
+        table(heads, rows),
+        tag("div", "".join(matrices), cls="stack", style="margin-top: 18px"),
     )
 
 
