@@ -50,7 +50,7 @@ class DiscSettings:
     apart: float = 0.12
     towards: float = 0.9
     spread: float = 0.3
-    seen: float = 0.5
+    seen: float = 0.45
 
 
 @dataclass(frozen=True, slots=True)

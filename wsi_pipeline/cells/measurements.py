@@ -27,9 +27,9 @@ _WAIST = 0.12
 #: A cleft goes in at least this deep from the convex hull of the nucleus; in red-cell diameters.
 _CLEFT = 0.1
 #: Areas of a hole, in areas of a red cell: smaller ones are noise, larger ones no vacuole.
-_HOLE = (0.003, 0.15)
+_HOLE = (0.008, 0.15)
 #: A hole is at least this much paler than the cell around it, in densities of a red cell.
-_PALER = 0.15
+_PALER = 0.25
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,8 @@ class RedSettings:
         default_factory=lambda: DiscSettings(smallest=0.6, largest=1.4, edge=0.1, spread=0.25)
     )
     pallor: float = 0.35
-    filled: float = 0.7
-    new: float = 0.3
+    filled: float = 0.6
+    new: float = 0.25
     overlap: float = 0.45
     rest: float = 0.35
     opening: float = 0.06

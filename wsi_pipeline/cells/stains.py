@@ -16,6 +16,12 @@ from wsi_pipeline.cells import shapes
 #: Direction of the azure B of Giemsa and Wright stains in the densities of red, green and blue: the
 #: first vector of "Giemsa" in G. Landini's Colour Deconvolution for ImageJ.
 AZURE = np.array([0.834750233, 0.513556283, 0.196330403])
+#: Likewise of the haemoglobin of red cells in a camera's channels, where a field shows too few.
+HAEMOGLOBIN = np.array([0.13, 0.70, 0.70])
+#: Densities of blue and red in red cells as shares of that of green: at least, and at most.
+_BLUE, _RED = 0.65, 0.6
+#: Least share of the stained px that has to look like red cells.
+_FEWEST_RED = 0.05
 #: Least density of stain, summed over the channels. Below it there is nothing but noise.
 _LEAST_DENSITY = 0.06
 
@@ -24,8 +30,8 @@ _LEAST_DENSITY = 0.06
 class Stains:
     """A field's stains, each float64 ``(height, width)``.
 
-    All are in units of the median stained px, which is red cell in a smear: 1 is as dense as a red
-    cell, whatever the camera and the strength of the stain.
+    All are in units of the field's usual red cell: 1 is as dense as that, whatever the camera and
+    the strength of the stain.
 
     Attributes:
         density: Of all channels together.
@@ -57,7 +63,7 @@ def separate(pixels: NDArray[np.uint8], blur: float, share: float) -> Stains | N
     dense = total > limit
     if limit < _LEAST_DENSITY or not dense.any():
         return None
-    red = np.maximum(np.median(densities[dense], axis=0), 1e-3)
+    red = _red_cells(smooth[dense], densities[dense])
     strength = float(np.linalg.norm(red))
     direction = red / strength
     other = np.cross(direction, AZURE)
@@ -65,6 +71,25 @@ def separate(pixels: NDArray[np.uint8], blur: float, share: float) -> Stains | N
     shares = smooth @ np.linalg.inv(basis) / strength
     violet = (smooth[..., 1] * direction[2] - smooth[..., 2] * direction[1]) / strength
     return Stains(total / float(red.sum()), shares[..., 1], violet, total > share * limit)
+
+
+def _red_cells(smooth: NDArray[np.float64], dense: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The usual densities of red, green and blue in red cells.
+
+    Of the px that hold back blue about as much as green, and red much less: haemoglobin does, azure
+    does not. Where there are too few, as in a field of white cells only, its direction is taken for
+    known, and nuclei for twice as dense.
+
+    Args:
+        smooth: Densities of stained px without noise, ``(n, 3)``: which px are like red cells.
+        dense: The same px as they are: how dense they are.
+    """
+    red, green, blue = smooth.T
+    like = (blue > _BLUE * green) & (red < _RED * green)
+    if like.mean() >= _FEWEST_RED:
+        return np.asarray(np.maximum(np.median(dense[like], axis=0), 1e-3))
+    usual = np.median(np.linalg.norm(dense, axis=1)) / 2
+    return np.asarray(HAEMOGLOBIN * max(float(usual), 1e-3))
 
 
 def optical_density(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:

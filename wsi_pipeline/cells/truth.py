@@ -144,7 +144,7 @@ def _estimate(
     part: float, whole: float, parts: NDArray[np.float64], wholes: NDArray[np.float64]
 ) -> Estimate:
     shares = np.divide(parts, wholes, out=np.full(len(parts), np.nan), where=wholes > 0)
-    return Estimate(part / whole if whole else float("nan"), percentiles(shares))
+    return Estimate(float(part / whole) if whole else float("nan"), percentiles(shares))
 
 
 def _array(boxes: Sequence[Box]) -> NDArray[np.float64]:

@@ -24,6 +24,8 @@ class AzureSettings:
         nucleus: Least azure of a nucleus.
         join: Parts of a nucleus are at most twice this far apart.
         nucleus_area: Least area of a nucleus.
+        part: A part of it has at least this share of the largest part's area; smaller ones are
+            platelets beside the cell.
         reach: Width of the cytoplasm around the nucleus's convex hull at most.
         cytoplasm: Least violet of cytoplasm and granules.
         margin: Width of the cytoplasm that is too pale to be seen.
@@ -39,6 +41,7 @@ class AzureSettings:
     nucleus: float = 0.4
     join: float = 0.12
     nucleus_area: float = 0.2
+    part: float = 0.1
     reach: float = 0.45
     cytoplasm: float = 0.08
     margin: float = 0.05
@@ -108,7 +111,7 @@ def cell_masks(
     if not nucleus.any():
         return None
     largest = np.bincount(parts[nucleus]).argmax()
-    nucleus &= parts == largest
+    nucleus = _large_parts(nucleus & (parts == largest), settings.part)
     return window, nucleus, _with_cytoplasm(nucleus, window, stains, side, settings)
 
 
@@ -136,8 +139,15 @@ def _masks(
     window = _window(nucleus.window, settings.reach * side + 2, stains.stained.shape)
     part = np.zeros_like(stains.stained[window])
     part[nucleus.rows - window[0].start, nucleus.columns - window[1].start] = True
-    part &= stains.azure[window] > settings.nucleus
+    part = _large_parts(part & (stains.azure[window] > settings.nucleus), settings.part)
     return window, part, _with_cytoplasm(part, window, stains, side, settings)
+
+
+def _large_parts(nucleus: Mask, share: float) -> Mask:
+    labels = shapes.labels_of(nucleus)
+    area = np.bincount(labels.ravel())
+    area[0] = 0
+    return np.asarray(area[labels] >= max(1.0, share * area.max()), np.bool_)
 
 
 def _with_cytoplasm(
@@ -150,7 +160,7 @@ def _with_cytoplasm(
     """A white cell, in the window of its nucleus."""
     hull = shapes.hull_of(nucleus)
     violet = ndimage.gaussian_filter(stains.violet[window], 0.04 * side) > settings.cytoplasm
-    violet = ndimage.binary_opening(violet, shapes.disc(0.05 * side)) & stains.stained[window]
+    violet = ndimage.binary_opening(violet, shapes.disc(0.05 * side))
     around = (violet | hull) & _grown(hull, settings.reach * side)
     cell = ndimage.binary_propagation(hull, mask=around)
     cell = ndimage.binary_opening(cell, shapes.disc(0.12 * side)) | hull
