@@ -11,7 +11,7 @@ from api.dependencies import Services
 from api.problems import NOT_FOUND, ApiError, responses
 from wsi_pipeline.classes import Task
 from wsi_pipeline.images.conformal import USUAL_COVERAGE, conformal_of
-from wsi_pipeline.model.description import ImageFit, Preprocessing
+from wsi_pipeline.model.input_description import ImageFit, Preprocessing
 from wsi_pipeline.model.onnx_file import find_onnx
 from wsi_pipeline.model.package import ModelPackage
 
@@ -144,7 +144,7 @@ def get_onnx(
     if found is None:
         raise _none(name)
     headers = {"Cache-Control": "no-cache", "ETag": f'"{package.sha256}"'}
-    return FileResponse(found[0], 200, headers, "application/octet-stream", f"{name}.onnx")
+    return FileResponse(found[0], 200, headers, "application/octet-stream", filename=f"{name}.onnx")
 
 
 def _installed(services: Services, name: str) -> ModelPackage:

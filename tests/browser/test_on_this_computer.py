@@ -16,7 +16,7 @@ from service_process_support import Site
 from wsi_pipeline.images import read_picture
 from wsi_pipeline.images.conformal import write_conformal
 from wsi_pipeline.images.placement import place
-from wsi_pipeline.model.description import ImageFit
+from wsi_pipeline.model.input_description import ImageFit
 from wsi_pipeline.model.linear_probe import as_pixels
 from wsi_pipeline.model.network import load_classifier
 from wsi_pipeline.model.onnx_export import export_onnx
@@ -81,9 +81,9 @@ def drawn_images(folder: Path) -> list[Path]:
     for number, (height, width) in enumerate(shapes):
         coarse = rng.integers(60, 256, (4, 5, 3), np.uint8)
         image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
-        for suffix, options in ((".png", {}), (".bmp", {}), (".jpg", {"quality": 92})):
+        for suffix in (".png", ".bmp", ".jpg"):
             files.append(folder / f"{number}{suffix}")
-            image.save(files[-1], **options)
+            image.save(files[-1])
     return files
 
 

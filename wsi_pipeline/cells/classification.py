@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from wsi_pipeline.cells.finder import Box
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.images.placement import place
-from wsi_pipeline.model.description import ImageFit, ModelDescription
+from wsi_pipeline.model.description import ModelDescription
+from wsi_pipeline.model.input_description import ImageFit
 from wsi_pipeline.model.predictor import Predictor, predict_all
 
 #: Share of the longer side of a cell's box that is added on each side of the cut-out.
