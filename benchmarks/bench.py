@@ -15,6 +15,8 @@ with ``auto`` and a loop of its own, under ``lymph-node``, ``lymph-node loop``, 
   batches, plus half the CPU time of reading on two cores) over ``seconds``;
 * ``decisions_changed``: share of the numbers whose decision at the threshold differs from the
   loop's fp32; ``max_abs_difference``: largest difference of a probability from it.
+
+Under ``classify`` are the figures of single images; see :mod:`benchmarks.classify`.
 """
 
 import argparse
@@ -29,7 +31,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.subjects import Subject, resnet50_package
+from benchmarks.classify import MeasuredImages
+from benchmarks.subjects import Subject, timm_package
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.provided import find_or_build
@@ -56,6 +59,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
     parser.add_argument("--size", default="20000x18000")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--images", type=int, default=1500, help="single images to classify")
     arguments = parser.parse_args()
     folder = arguments.out.parent / "bench"
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,13 +69,17 @@ def main() -> None:
     measured = [Measured(subject, slide, folder) for subject in _subjects(folder)]
     for each in measured:  # models are converted, and the disk is warm, before anything is timed
         each.warm_up()
+    images = MeasuredImages(folder / "images", arguments.images)
+    images.warm_up()
     for turn in range(arguments.repeats):
         for each in measured:
             each.measure()
+        images.measure()
         print(f"round {turn + 1} of {arguments.repeats} done", flush=True)
     figures: dict[str, Any] = {}
     for each in measured:
         figures |= each.figures()
+    figures["classify"] = images.figures()
     figures["slide"] = {
         "size": arguments.size,
         "tiles": len(measured[0].plan),
@@ -80,6 +88,7 @@ def main() -> None:
     }
     arguments.out.write_text(json.dumps(figures, indent=1) + "\n")
     _show(figures)
+    images.show()
 
 
 def _subjects(folder: Path) -> list[Subject]:
@@ -90,7 +99,12 @@ def _subjects(folder: Path) -> list[Subject]:
     return [
         Subject(named("demo"), 0, "reference_loop", rows),
         Subject(named("lymph-node"), None, "lymph-node loop", {"lymph-node": "auto"}),
-        Subject(resnet50_package(folder / "resnet50"), None, "resnet50 loop", {"resnet50": "auto"}),
+        Subject(
+            timm_package(folder / "resnet50", "resnet50"),
+            None,
+            "resnet50 loop",
+            {"resnet50": "auto"},
+        ),
     ]
 
 
@@ -196,7 +210,7 @@ def _run(module: list[Any]) -> dict[str, Any]:
 
 
 def _show(figures: Mapping[str, Any]) -> None:
-    rows = {name: row for name, row in figures.items() if "seconds" in row}
+    rows = {name: row for name, row in figures.items() if "tiles_per_second" in row}
     print(
         f"\n{'':<16}{'seconds':>9}{'ratio':>7}{'tiles':>7}{'tiles/s':>9}{'RSS MB':>8}{'bound':>7}"
         f"{'changed':>9}{'max |Δp|':>10}"

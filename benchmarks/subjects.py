@@ -1,7 +1,8 @@
-"""What ``make bench`` measures: packages, where each looks at the slide, and ResNet-50's package.
+"""What ``make bench`` measures: packages, where each looks at the slide, and packages made for it.
 
-``lymph-node`` and the demo model come with the program. A ResNet-50 does not: its package is made
-here once as the demo's is, from random weights, so that the table has a usual network from timm.
+``lymph-node`` and the demo model come with the program. A ResNet-50 and a MobileNet do not: their
+packages are made here once as the demo's is, from random weights, so that the tables have usual
+networks from timm.
 """
 
 import shutil
@@ -52,19 +53,20 @@ class Subject:
     rows: dict[str, str]
 
 
-def resnet50_package(folder: Path) -> ModelPackage:
-    """A ResNet-50 with random convolutions and a last layer fitted to drawn tumour.
+def timm_package(folder: Path, network: str) -> ModelPackage:
+    """A network with random convolutions and a last layer fitted to drawn tumour.
 
     Args:
         folder: Where it is kept; made where it is missing.
+        network: Its name in timm.
     """
     if (folder / DESCRIPTION).exists():
         return load_package(folder)
     shutil.rmtree(folder, ignore_errors=True)
     fields = {
-        "name": "resnet50",
+        "name": network,
         "version": "1",
-        "architecture": {"name": "resnet50"},
+        "architecture": {"name": network},
         "patch_px": _PATCH_PX,
         "mpp": _MPP,
         "threshold": {"value": 0.5, "chosen": "fixed at 0.5; equal classes in training"},
