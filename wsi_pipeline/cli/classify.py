@@ -12,7 +12,7 @@ from wsi_pipeline.errors import UsageError
 from wsi_pipeline.model.catalogue import ModelCatalogue
 from wsi_pipeline.model.loaded import model_loading
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
-from wsi_pipeline.provided import PROVIDED, find_or_build
+from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.settings import Settings
 
 _HOW, _MORE = "Computing", "More about the answers"
@@ -127,8 +127,8 @@ def _choice(settings: Settings) -> str:
     """Which packages could be meant: those whose output is classes."""
     catalogue = ModelCatalogue(settings.models_dir)
     found = [name for name, one in catalogue.installed() if one.description.map is None]
-    names = sorted({*found, *PROVIDED})
+    installed = f", or one of {', '.join(found)}" if found else ""
     return (
-        f"It is a package's folder, or one of {', '.join(names)}; wsi models list says what each "
-        "finds, wsi train makes one of your images"
+        f"It is a package's folder{installed}; wsi models list says what each finds, wsi train "
+        "makes one of your images"
     )

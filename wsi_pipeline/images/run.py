@@ -15,6 +15,7 @@ from wsi_pipeline.images.collection import Collection, LabelledImage
 from wsi_pipeline.images.conformal import USUAL_COVERAGE
 from wsi_pipeline.images.evaluation import evaluate
 from wsi_pipeline.images.journal import Journal
+from wsi_pipeline.images.report.page import report_page
 from wsi_pipeline.images.table import PARQUET, Row, earlier_answers, write_tables
 from wsi_pipeline.images.verdict import Judge
 from wsi_pipeline.model.loaded import LOADED
@@ -22,7 +23,7 @@ from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import Predictor
 from wsi_pipeline.model.runtime import RuntimeRequest
 
-SUMMARY = "summary.json"
+SUMMARY, REPORT = "summary.json", "report.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ def run_images(
             one.answer is not None and one.answer.sha256 in known for one in outcomes
         )
         summary["seconds"] = round(time.perf_counter() - began, 2)
+        durable.write_text(out / REPORT, report_page(summary, rows, about.classification))
         durable.write_text(out / SUMMARY, json.dumps(summary, indent=1) + "\n")
         journal.discard()
     return summary
