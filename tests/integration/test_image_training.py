@@ -90,7 +90,7 @@ def test_a_recipe_runs_and_all_runtimes_agree(
     convert_here(package, model_cache)
     allowed = package.description.tolerance["fp32"]
     for runtime in ("torch", "openvino"):
-        request = RuntimeRequest("cpu", "fp32", model_cache, runtime=runtime, threads=1)  # type: ignore[arg-type]  # mypy widens the names
+        request = RuntimeRequest("cpu", "fp32", model_cache, runtime=runtime, threads=1)
         predictor = load_predictor(package, request, threshold=0.5)
         together = predict_all(predictor, patches)
         alone = np.concatenate([predict_all(predictor, patches[i : i + 1]) for i in range(4)])
