@@ -87,6 +87,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "synth",
         "demo",
         "lymph_node",
+        "page",
         "images",
         "provided",
         "importing",
