@@ -88,6 +88,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "synth",
         "demo",
         "lymph_node",
+        "page",
         "images",
         "cells",
         "provided",
@@ -141,7 +142,8 @@ ONLY_IN = {
         "importing/torchvision_source.py",
         "importing/torchscript_child.py",
         *(f"lymph_node/{name}.py" for name in _LYMPH_NODE),
-        # Maps of what an answer rests on come from the network's layers.
+        # Features, and maps of what an answer rests on, come from the network's layers.
+        "images/embedding.py",
         *(f"images/explanation/{name}.py" for name in ("explainer", "gradcam", "rollout")),
         "testing/kinds.py",
         "testing/maps.py",

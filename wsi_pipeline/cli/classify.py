@@ -95,20 +95,27 @@ def classify(
     """Classify single images: cells, patches; with probabilities and a flag to look again.
 
     [bold]OUT/images.csv[/] and [bold]OUT/images.parquet[/] have one row per image: its most likely
-    classes with calibrated probabilities, the prediction set, [bold]review[/], or why it failed.
-    An image that fails does not stop the others. Started again, an interrupted run continues.
+    classes with calibrated probabilities, the prediction set, [bold]review[/], or why it failed;
+    [bold]OUT/report.html[/] shows the doubtful ones. An image that fails does not stop the others.
+    Started again, an interrupted run continues.
 
     [bold]review[/] is yes where the prediction set does not hold exactly one class. Sets are made
     of validation images that the package keeps; without them review is empty.
 
     With labels (the folders of a folder of images, where they are named like classes; the column
-    of a table; --labels) the answers are compared with them in [bold]OUT/report.html[/].
+    of a table; --labels) the report compares the answers with them.
 
     [bold]Examples[/]
+
+    A folder, and a table with labels:
 
         wsi classify cells/ -o results --model my-cells
 
         wsi classify test.csv -o results --model my-cells --coverage 0.95
+
+    With a picture of what each answer rests on, and a map of all images:
+
+        wsi classify cells/ -o results --model my-cells --explain --embed
 
     Exit codes: 0 success, 3 some image failed, 2 wrong usage.
     """

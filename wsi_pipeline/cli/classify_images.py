@@ -27,6 +27,7 @@ from wsi_pipeline.images.run import ImageSettings, run_images
 from wsi_pipeline.images.table import CSV
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
+from wsi_pipeline.page.markup import counted
 
 
 class ImagesDisplay(Display):
@@ -97,7 +98,7 @@ def _tell(summary: dict[str, Any], out: Path) -> None:
     if summary["failed"]:
         counts.append(f"{len(summary['failed']):,} failed")
     if summary["problems"]:
-        counts.append(f"{len(summary['problems']):,} rows left out")
+        counts.append(f"{counted(len(summary['problems']), 'row')} left out")
     review = summary["review"]
     if review is None:
         counts.append(f"no review: {summary['review_unavailable']}")
@@ -129,8 +130,8 @@ def _figures(evaluation: dict[str, Any]) -> list[str]:
         baseline = one["baseline"]
         beside = f"; always {baseline['class']}: {baseline['accuracy']:.3f}" if baseline else ""
         lines.append(
-            f"  {name}: {one['images']:,} images, accuracy {_interval(one['accuracy'])}{beside}; "
-            f"macro F1 {_interval(one['macro']['f1'])}"
+            f"  {name}: {counted(one['images'], 'image')}, accuracy "
+            f"{_interval(one['accuracy'])}{beside}; macro F1 {_interval(one['macro']['f1'])}"
         )
     return lines
 
