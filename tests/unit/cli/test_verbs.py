@@ -29,11 +29,11 @@ def slide(tmp_path: Path) -> Path:
 
 
 ANALYSIS = ["demo", "info", "run", "export", "verify", "synth", "models", "dataset"]
-ANALYSIS += ["train", "evaluate", "cells"]
+ANALYSIS += ["train", "evaluate", "classify", "cells"]
 SERVICE = ["serve", "worker", "config", "keys", "audit", "migrate", "gc", "client"]
 VERBS = ANALYSIS + SERVICE
 GROUPS = {"keys": ["create", "list", "revoke"], "audit": ["verify"]}
-GROUPS["models"] = ["list", "show", "card", "verify", "pack"]
+GROUPS["models"] = ["list", "show", "card", "verify", "pack", "import", "export"]
 GROUPS["dataset"] = ["index", "rasterize", "split", "show"]
 GROUPS["client"] = ["upload", "submit", "status", "wait", "fetch"]
 SUBVERBS = [f"{verb} {sub}" for verb, subs in GROUPS.items() for sub in subs]
