@@ -197,6 +197,7 @@ def test_json_is_clean(serve: Serve, job: str, tmp_path: Path) -> None:
     assert json.loads(fetched.stdout) == [str(tmp_path / f"{job}.tiles.csv")]
 
 
+@pytest.mark.slow
 def test_exit_codes(serve: Serve, job: str, tmp_path: Path) -> None:
     def code(*arguments: object) -> int:
         return serve.client(*arguments, state=tmp_path).returncode

@@ -23,6 +23,7 @@ LIARS = {
 }
 
 
+@pytest.mark.slow
 def test_every_bad_file_is_named_and_the_good_slide_is_done(
     wsi: Wsi, slide: Path, tmp_path: Path
 ) -> None:
@@ -84,6 +85,7 @@ def test_info_tells_liars_in_one_line(wsi: Wsi, tmp_path: Path) -> None:
     assert told.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_unreadable_tissue_fails_unless_it_is_allowed(
     wsi: Wsi, slide: Path, tmp_path: Path
 ) -> None:

@@ -82,6 +82,7 @@ def gone(processes: list[psutil.Process], seconds: float) -> bool:
     return not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
+@pytest.mark.slow
 def test_a_batch(service: Crew, slides: list[Path], undisturbed: Path) -> None:
     worker = service.start()
     jobs = service.submit([service.add(path) for path in slides], **BRIEF)
@@ -101,6 +102,7 @@ def test_a_batch(service: Crew, slides: list[Path], undisturbed: Path) -> None:
     assert service.enlisted() == []
 
 
+@pytest.mark.slow
 def test_results_and_logs_do_not_tell_names(service: Crew, slides: list[Path]) -> None:
     worker = service.start()
     uploaded, linked = service.add(slides[0]), service.add(slides[1], linked=True)
@@ -138,6 +140,7 @@ def test_identical_work_is_done_once(service: Crew, slides: list[Path]) -> None:
     assert sum("by" in worker.lines() for worker in workers) >= 1
 
 
+@pytest.mark.slow
 def test_a_changed_linked_file_is_noticed(
     service: Crew, slides: list[Path], tmp_path: Path
 ) -> None:
@@ -191,6 +194,7 @@ def test_a_stopped_worker_gives_its_job_back(
     assert_same_arrays(service.result(done), undisturbed)
 
 
+@pytest.mark.slow
 def test_cancelling_stops_the_computing(service: Crew, slides: list[Path]) -> None:
     (job,) = service.submit([service.add(slides[0])], **LONG)
     worker = service.start()

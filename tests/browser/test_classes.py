@@ -251,6 +251,7 @@ def overlapping(service: Site, planted: Planted, tmp_path_factory: pytest.TempPa
         return asked.analyse(planted.slide_id, model="any-kind", stride=32, threshold=0.02)
 
 
+@pytest.mark.slow
 def test_classes_that_overlap(
     page: Page, service: Site, planted: Planted, overlapping: str
 ) -> None:
