@@ -12,7 +12,7 @@ from api.problems import NOT_FOUND, ApiError, responses
 from wsi_pipeline.classes import Task
 from wsi_pipeline.images.conformal import USUAL_COVERAGE, conformal_of
 from wsi_pipeline.model.input_description import ImageFit, Preprocessing
-from wsi_pipeline.model.onnx_file import find_onnx
+from wsi_pipeline.model.onnx_file import carries_onnx, find_onnx
 from wsi_pipeline.model.package import ModelPackage
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
@@ -87,6 +87,11 @@ class BrowserModel(BaseModel):
         found = find_onnx(package)
         if found is None:
             raise _none(name)
+        if not runs_in_browser(package):
+            raise ApiError(
+                NOT_FOUND,
+                f"the model {name} treats images as no browser does; use `wsi classify`",
+            )
         path, probe = found
         conformal = conformal_of(package)
         colours = {one.name: one.colour for one in package.classes.planes}
@@ -151,6 +156,16 @@ def _installed(services: Services, name: str) -> ModelPackage:
     if not services.models.has(name):
         raise ApiError(NOT_FOUND, f"no model {name} is installed")
     return services.models.get(name)
+
+
+def runs_in_browser(package: ModelPackage) -> bool:
+    """Whether a browser can run it by itself: it has an ONNX file, and its images need no more.
+
+    Pages resample as the server does, but for the nearest px, and cut no cells out.
+    """
+    resize, images = package.description.preprocessing.resize, package.description.images
+    is_known = resize is None or resize.interpolation != "nearest"
+    return carries_onnx(package) and is_known and (images is None or images.background == "keep")
 
 
 def _none(name: str) -> ApiError:

@@ -7,10 +7,10 @@ from pydantic import BaseModel, Field
 
 from api.access import Viewer
 from api.dependencies import Services
+from api.models.in_browser import runs_in_browser
 from wsi_pipeline.analysis_settings import DEFAULT_MODEL
 from wsi_pipeline.classes import Task
 from wsi_pipeline.model.description import CARD
-from wsi_pipeline.model.onnx_file import carries_onnx
 from wsi_pipeline.model.package import ModelPackage
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
@@ -91,7 +91,7 @@ class ModelOut(BaseModel):
             calibration=description.calibration.fitted,
             training_data=description.training.data,
             metrics=description.training.metrics,
-            in_browser=carries_onnx(package),
+            in_browser=runs_in_browser(package),
         )
 
 
