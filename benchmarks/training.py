@@ -31,10 +31,11 @@ from wsi_pipeline.training.initial_weights import (
     use_repeatable_pooling,
 )
 from wsi_pipeline.training.loader import Loader
-from wsi_pipeline.training.loop import Training, make_optimiser
+from wsi_pipeline.training.loop import Training
 from wsi_pipeline.training.patch_source import SlideSource
 from wsi_pipeline.training.recipe import Recipe, load_recipe
 from wsi_pipeline.training.run import Run, Silence
+from wsi_pipeline.training.schedule import make_optimiser
 
 #: Batches that lie ready on the device, used in turns.
 _READY = 4

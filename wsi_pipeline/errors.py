@@ -104,10 +104,10 @@ class AnnotationError(SlideError):
 
 
 class CohortError(WsiError):
-    """A table of slides contradicts itself, or what it names is not there.
+    """A table of slides or images contradicts itself, or what it names is not there.
 
     Attributes:
-        table: The file; None where the cohort is of no file.
+        table: The file or folder; None where the cohort is of no file.
         cause: What is wrong, and the remedy where there is one.
     """
 

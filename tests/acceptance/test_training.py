@@ -199,10 +199,11 @@ def test_images_in_folders(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert report["test"]["patches"] == 18
-    assert report["test"]["majority_baseline"]["accuracy"] == 0.5
-    assert report["test"]["auc"]["low"] <= report["test"]["auc"]["value"]
-    assert "patients are unknown" in report["data"]["note"]
+    assert report["test"]["images"] == 18
+    assert report["test"]["baseline"]["accuracy"] == 0.5
+    figure = report["test"]["macro"]["auc"]
+    assert figure["low"] <= figure["value"]
+    assert "groups are unknown" in report["data"]["note"]
     description = load_package(out).description
     assert (description.patch_px, description.level, description.positive) == (64, 0, "tumour")
 

@@ -110,7 +110,8 @@ _WITH_TORCH: tuple[str, ...] = (
     "linear_probe",
     "run",
 )
-_WITH_TORCH += ("package", "session", "initial_weights")
+_WITH_TORCH += ("package", "session", "initial_weights", "features", "freezing", "head_fit")
+_WITH_TORCH += ("head_fitting", "loss", "schedule")
 _LYMPH_NODE = ("features", "fitting", "head_file", "network", "package", "patches", "training")
 
 #: The only modules that may import a library.
@@ -121,7 +122,9 @@ ONLY_IN = {
     "nncf": {"model/conversion.py"},
     "captum": {"images/explanation/gradcam.py"},
     "torch": {
+        "model/heads.py",
         "model/network.py",
+        "model/small_networks.py",
         "model/package_writer.py",
         "model/torch_runtime.py",
         "model/conversion.py",

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from wsi_pipeline.cli.training_progress import TrainingDisplay, print_report
+from wsi_pipeline.cli.training_progress import TrainingDisplay
+from wsi_pipeline.cli.training_report import print_report
 from wsi_pipeline.cohort.table import read_cohort
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.training.recipe import load_recipe, shipped
@@ -63,8 +64,9 @@ def train(
     init: Annotated[
         str | None,
         typer.Option(
-            help="imagenet, random, a weights file or a model package.",
-            metavar="imagenet|random|PATH",
+            help="imagenet, efficientnet-lite0 (installed), random, a weights file or a model "
+            "package.",
+            metavar="imagenet|efficientnet-lite0|random|PATH",
             rich_help_panel=_HOW,
         ),
     ] = None,
@@ -116,15 +118,33 @@ def train(
     images: Annotated[
         Path | None,
         typer.Option(
-            help="A folder with one folder of images per class, in place of a cohort.",
+            help="A folder with one folder of images per class, or a table (CSV, Parquet) with "
+            "the columns path, label and, if known, group and source; in place of a cohort.",
+            metavar="DIR|TABLE",
+            rich_help_panel=_IMAGES,
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="A table with path, label, group, source of the images in the folder.",
+            metavar="TABLE",
+            rich_help_panel=_IMAGES,
+        ),
+    ] = None,
+    test_source: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep all images of this source for the test: a laboratory never trained on.",
+            metavar="NAME",
             rich_help_panel=_IMAGES,
         ),
     ] = None,
     positive: Annotated[
         str | None,
         typer.Option(
-            help="The class to find. [dim]\\[default: the one that is not called "
-            "normal, healthy or the like][/]",
+            help="The class of interest. [dim]\\[default: of two classes the one that is not "
+            "called normal, healthy or the like; of several the first such][/]",
             rich_help_panel=_IMAGES,
         ),
     ] = None,
@@ -143,7 +163,10 @@ def train(
     version: Annotated[str, typer.Option(help="Of the package.")] = "1",
     licence: Annotated[str, typer.Option(help="Of the weights.")] = "not stated",
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out and report slides that cannot be used.")
+        bool,
+        typer.Option(
+            "--skip-bad", help="Leave out and report slides and images that cannot be used."
+        ),
     ] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="Delete an unfinished training of this package.")
@@ -183,9 +206,11 @@ def train(
 
         wsi train cohort.csv -o models/best --recipe camelyon-baseline --search learning_rate=1e-3,1e-4 --search batch=16,32
 
-    Images sorted into folders:
+    Images sorted into folders, of two classes or more; a laboratory kept for the test:
 
-        wsi train --images colorectal -o models/colorectal --recipe linear-probe
+        wsi train --images colorectal -o models/colorectal --recipe colorectal-mobilenet
+
+        wsi train --images cells.csv -o models/cells --recipe blood-cells-two-stage --test-source bccd
 
     Several GPUs:
 
@@ -201,6 +226,8 @@ def train(
         raise UsageError("name the folder for the package: -o FOLDER")
     if (cohort is None) == (images is None):
         raise UsageError("give a cohort table, or --images FOLDER")
+    if images is None and (labels or test_source or positive or group_from):
+        raise UsageError("--labels, --test-source, --positive and --group-from need --images")
     if images is not None and folds:
         raise UsageError("--folds needs patients, and images have none")
     if mpp is not None and level is not None:
@@ -241,7 +268,14 @@ def train(
             assert images is not None
             resize = any(change.startswith("patch_px=") for change in set_ or ())
             report = train_images(
-                images, order, display, positive=positive, group_from=group_from, resize=resize
+                images,
+                order,
+                display,
+                labels=labels,
+                positive=positive,
+                group_from=group_from,
+                test_source=test_source,
+                resize=resize,
             )
     if json:
         sys.stdout.write(json_format.dumps(report) + "\n")

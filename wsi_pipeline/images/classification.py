@@ -18,7 +18,8 @@ from wsi_pipeline.errors import PackageError
 from wsi_pipeline.images.collection import LabelledImage
 from wsi_pipeline.images.conformal import of_all_classes
 from wsi_pipeline.images.reading import ReadImage, read_ahead
-from wsi_pipeline.model.description import ImageFit, ModelDescription
+from wsi_pipeline.model.description import ModelDescription
+from wsi_pipeline.model.input_description import ImageFit
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import Predictor
 

@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from wsi_pipeline.images.reading import read_ahead
 from wsi_pipeline.images.table import Row
-from wsi_pipeline.model.description import ImageFit
+from wsi_pipeline.model.input_description import ImageFit
 from wsi_pipeline.page.document import data_uri
 
 #: Images of a map, at most: each has a picture on the page.

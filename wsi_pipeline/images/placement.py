@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsi_pipeline.model.description import ImageFit
+from wsi_pipeline.images.cut_out import cut_out
+from wsi_pipeline.model.input_description import ImageFit
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ def place(
 
     ``pad`` keeps the proportions and everything, and fills what is left; ``crop`` keeps the
     proportions and cuts the longer side; ``stretch`` keeps everything and changes proportions.
-    Resampled with Pillow's antialiased bilinear filter. An image of this size stays as it is.
+    Where the fit says so, the background is made white first. Resampled with Pillow's antialiased
+    bilinear filter. An image of this size stays as it is.
 
     Args:
         pixels: ``(height, width, 3)`` RGB.
@@ -46,6 +48,8 @@ def place(
         ``(side, side, 3)`` RGB, and where the image lies in it.
     """
     height, width = pixels.shape[:2]
+    if fit.background == "cut":
+        pixels = cut_out(pixels)
     if fit.how == "stretch":
         inner_width = inner_height = side
     else:

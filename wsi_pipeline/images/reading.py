@@ -14,7 +14,7 @@ from wsi_pipeline.errors import ImageError
 from wsi_pipeline.images.collection import LabelledImage
 from wsi_pipeline.images.picture import decode_picture, read_content
 from wsi_pipeline.images.placement import Placement, place
-from wsi_pipeline.model.description import ImageFit
+from wsi_pipeline.model.input_description import ImageFit
 
 #: Threads that read, at most: each holds one whole image.
 _MOST_THREADS = 8

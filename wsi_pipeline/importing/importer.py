@@ -32,8 +32,8 @@ from wsi_pipeline.model.description import (
     REFERENCE,
     ModelDescription,
     Precision,
-    Preprocessing,
 )
+from wsi_pipeline.model.input_description import Preprocessing
 from wsi_pipeline.model.onnx_runtime import OnnxPredictor
 from wsi_pipeline.model.openvino_runtime import OpenVinoPredictor, cpu_precisions
 from wsi_pipeline.model.package import (

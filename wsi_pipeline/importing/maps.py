@@ -8,12 +8,7 @@ from typing import Any
 import numpy as np
 
 from wsi_pipeline.importing.source import Floats, ImportRefusedError, ImportRequest, Source
-from wsi_pipeline.model.description import (
-    GRAPH,
-    GRAPH_WEIGHTS,
-    REFERENCE,
-    ModelDescription,
-)
+from wsi_pipeline.model.description import GRAPH, GRAPH_WEIGHTS, REFERENCE, ModelDescription
 from wsi_pipeline.model.head import probabilities
 from wsi_pipeline.model.package import MIN_REFERENCE_MAPS, thinned
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import WsiError
-from wsi_pipeline.model.description import Preprocessing
+from wsi_pipeline.model.input_description import Preprocessing
 
 Head = Literal["sigmoid", "softmax", "none"]
 Floats = NDArray[np.float32]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from wsi_pipeline.importing.source import ImportRefusedError, Source, Triple, check_trust
 from wsi_pipeline.importing.torchscript import PROGRAM, answer_torchscript
-from wsi_pipeline.model.description import Preprocessing
+from wsi_pipeline.model.input_description import Preprocessing
 
 NETWORK = "torchscript_model.pt"
 #: Pillow's numbers, which torchvision takes too.

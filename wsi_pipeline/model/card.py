@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsi_pipeline.model.description import ModelDescription, Preprocessing
+from wsi_pipeline.model.description import ModelDescription
+from wsi_pipeline.model.input_description import Preprocessing
 from wsi_pipeline.model.package import ModelPackage
 
 #: Reference patches shown, from the least to the most probable, and their side on the page.
@@ -76,6 +77,13 @@ def card(package: ModelPackage) -> str:
         network["answers with"] = (
             f"a map, {about.cell_px} px a cell, without margins of {about.margin_px} px"
         )
+    if about.architecture.head is not None:
+        head = about.architecture.head
+        reduced = "" if head.reduce == "none" else f" after {head.reduce.upper()}"
+        network["head"] = f"{head.kind}{reduced}, in place of the last layer"
+    if about.images is not None:
+        cut = ", background made white" if about.images.background == "cut" else ""
+        network["single images"] = f"{about.images.how}, filled with {about.images.fill}{cut}"
     preprocessing = _preprocessing(about.preprocessing)
     if preprocessing:
         network["preprocessing"] = preprocessing

@@ -154,12 +154,9 @@ def _convert(package: ModelPackage) -> ov.Model:
     side = package.description.input_px
     classifier = load_classifier(package)
     if classifier.temperature != 1:
-        with torch.no_grad():
-            # It becomes part of the last layer. As an operation of its own behind it, it would be
-            # quantised too, and logits beyond those of the calibration patches cut off.
-            classifier.head.weight.div_(classifier.temperature)
-            classifier.head.bias.div_(classifier.temperature)
-            classifier.temperature = 1.0
+        # As an operation of its own behind the last layer, it would be quantised too, and logits
+        # beyond those of the calibration patches cut off.
+        classifier.fold_temperature()
     with warnings.catch_warnings(), torch.inference_mode():
         # OpenVINO's own way of tracing is deprecated by torch; the reference check judges it.
         warnings.simplefilter("ignore")

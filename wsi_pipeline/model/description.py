@@ -6,15 +6,23 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
+    SerializerFunctionWrapHandler,
+    model_serializer,
     model_validator,
 )
 
 from wsi_pipeline.classes import Classes, ModelClass, Task
+from wsi_pipeline.model.head_shape import HeadShape
+from wsi_pipeline.model.input_description import (
+    Frozen,
+    ImageFit,
+    MapOutput,
+    Normalisation,
+    Preprocessing,
+)
 from wsi_pipeline.notice import LONGEST, notice_of
 
 WEIGHTS = "weights.safetensors"
@@ -32,24 +40,31 @@ _NETWORK_FILES = {"graph": (GRAPH, GRAPH_WEIGHTS), "onnx": (ONNX,), "weights": (
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Architecture(_Frozen):
+class Architecture(Frozen):
     """The network: the name of its trunk and what this project puts behind it.
 
     Attributes:
         name: ``graph`` for a network that is an OpenVINO graph, ``onnx`` for one that is an ONNX
             file; ``baseline`` or ``vgg16`` for this
-            project's own; else a name of timm's, of which ``timm/NAME`` is the longer form.
+            project's own, as ``vgg19-convolutions``, ``cnn-2x2c1d`` and ``cnn-2x2x1x1c1d`` are;
+            else a name of timm's, of which ``timm/NAME`` is the longer form.
         pooling: Global pooling: ``network`` leaves it as the network has it.
         dropout: Share of the pooled features, in training.
+        head: What is there in place of the linear layer, if anything.
     """
 
     name: str = Field(pattern=r"^(timm/)?[A-Za-z0-9][A-Za-z0-9._-]*$")
     pooling: Literal["max", "average", "network"] = "network"
     dropout: float = Field(default=0.5, ge=0, lt=1)
+    head: HeadShape | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_head(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A package with the usual layer says nothing of it, as before there were other heads.
+        facts: dict[str, Any] = plain(self)
+        if self.head is None:
+            facts.pop("head", None)
+        return facts
 
     @model_validator(mode="before")
     @classmethod
@@ -65,91 +80,14 @@ class Architecture(_Frozen):
         return self.name if self.name in ("graph", "onnx") else "weights"  # type: ignore[return-value]  # the names are of the kinds
 
 
-class Resize(_Frozen):
-    """Resampling to a square of ``px``, as Pillow does it."""
-
-    px: int = Field(gt=0, le=4096)
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"] = (
-        "bilinear"
-    )
-
-
-class Preprocessing(_Frozen):
-    """What becomes of a patch before it is normalised: resized, then padded, then cropped.
-
-    On 8-bit px and with Pillow, as the programs do it that models come from.
-
-    Attributes:
-        resize: Resampling, if any.
-        pad: Side in px to pad to, the same on both sides; the odd px goes right and below.
-        fill: Grey value of the padding.
-        crop: Side in px of the centre that is kept.
-    """
-
-    resize: Resize | None = None
-    pad: int | None = Field(default=None, gt=0, le=4096)
-    fill: int = Field(default=0, ge=0, le=255)
-    crop: int | None = Field(default=None, gt=0, le=4096)
-
-    def side(self, patch_px: int) -> int:
-        """Side in px of what the network is given, of a patch of ``patch_px``."""
-        side = patch_px if self.resize is None else self.resize.px
-        side = max(side, self.pad or 0)
-        return min(side, self.crop or side)
-
-
-class MapOutput(_Frozen):
-    """A map that a network answers with: what of its input each number is for.
-
-    Px are of the network's input, after the preprocessing.
-
-    Attributes:
-        stride_px: Px of the input for each px of the map, along each axis.
-        margin_px: Px at each side of the input whose answers are thrown away, because the network
-            sees padding there.
-        pool: Px of the map along each axis whose mean is a cell of the result: makes large slides
-            fit into memory.
-    """
-
-    stride_px: int = Field(gt=0, le=4096)
-    margin_px: int = Field(ge=0, le=2048)
-    pool: int = Field(default=1, gt=0, le=4096)
-
-
-class ImageFit(_Frozen):
-    """How a single image of another size or shape becomes the patch.
-
-    Attributes:
-        how: ``pad`` keeps proportions and fills, ``crop`` keeps proportions and cuts the longer
-            side, ``stretch`` changes the proportions.
-        fill: RGB of 0-255 that ``pad`` fills with.
-    """
-
-    how: Literal["pad", "crop", "stretch"] = "pad"
-    fill: tuple[int, int, int] = (255, 255, 255)
-
-    @model_validator(mode="after")
-    def _colour(self) -> Self:
-        if not all(0 <= value <= 255 for value in self.fill):
-            raise ValueError("fill is three numbers of 0-255")
-        return self
-
-
-class Normalisation(_Frozen):
-    """Per-channel ``(value - mean) / std`` on RGB values 0-255."""
-
-    mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
-    std: tuple[float, float, float] = (127.5, 127.5, 127.5)
-
-
-class Threshold(_Frozen):
+class Threshold(Frozen):
     """The probability at and above which a cell is of a class, and how it was chosen."""
 
     value: float = Field(gt=0, lt=1)
     chosen: str
 
 
-class Calibration(_Frozen):
+class Calibration(Frozen):
     """Temperature the logit is divided by before the sigmoid (Guo et al. 2017); 1 leaves it."""
 
     temperature: float = Field(default=1.0, gt=0)
@@ -159,7 +97,7 @@ class Calibration(_Frozen):
 Triple = tuple[float, float, float]
 
 
-class TrainingColours(_Frozen):
+class TrainingColours(Frozen):
     """Optical densities (R, G, B) of the training patches' tissue px.
 
     Attributes:
@@ -183,7 +121,7 @@ class TrainingColours(_Frozen):
         return self
 
 
-class Training(_Frozen):
+class Training(Frozen):
     """What the model was trained on and how well it did there, in its maker's words."""
 
     data: str
@@ -212,7 +150,7 @@ _COLOUR = re.compile(r"#[0-9a-f]{6}")
 _Class = Annotated[ModelClass, BeforeValidator(_class_of), PlainSerializer(_plain)]
 
 
-class ModelDescription(_Frozen):
+class ModelDescription(Frozen):
     """The contents of ``model.yaml``."""
 
     format: Literal[1] = 1

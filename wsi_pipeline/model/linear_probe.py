@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, softmax
 from torch import Tensor, nn
 
-from wsi_pipeline.model.network import Classifier
+from wsi_pipeline.model.network import Classifier, linear_layer
 
 Array = NDArray[np.float64]
 
@@ -78,7 +78,7 @@ def pooled(classifier: Classifier, pixels: Tensor) -> Tensor:
         pixels: ``(n, 3, patch, patch)`` float, RGB 0-255.
     """
     caught: list[Tensor] = []
-    hook = classifier.head.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
+    hook = classifier.last.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
     try:
         with torch.inference_mode():
             classifier(pixels.to(classifier.mean.device))
@@ -143,7 +143,7 @@ def one_hot(labels: NDArray[np.int64], classes: int) -> Array:
 
 def set_head(classifier: Classifier, weight: Array, bias: Array) -> None:
     """Put what :func:`fit_head` returned into the last layer, whose outputs are as many."""
-    layer = classifier.head
+    layer = linear_layer(classifier.network)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(weight.T).float().reshape(layer.weight.shape))
         layer.bias.copy_(torch.as_tensor(bias).float().reshape(layer.bias.shape))

@@ -5,6 +5,7 @@ They come from timm by their names there. Here is only what timm lacks.
 
 import difflib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,9 @@ from torch import Tensor, nn
 
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.model.description import Architecture, ModelDescription
+from wsi_pipeline.model.heads import build_head
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.small_networks import SIZED
 
 #: Before a name: timm's network, also where this project has one of the same name.
 _TIMM = "timm/"
@@ -80,21 +83,18 @@ class Classifier(nn.Module):
         return logits.flatten() if self._binary and logits.shape[-1] == 1 else logits.flatten(1)
 
     @property
-    def head(self) -> nn.Linear:
-        """The last layer: pooled features in, the logits out.
+    def last(self) -> nn.Module:
+        """The last layer, or the head in its place: pooled features in, the logits out."""
+        return last_layer(self.network)
 
-        Raises:
-            PackageError: the network's last layer is of another kind.
-        """
-        network = cast("Any", self.network)
-        head = network.get_classifier() if hasattr(network, "get_classifier") else network.fc
-        if not isinstance(head, nn.Linear):
-            raise PackageError(
-                type(self.network).__name__,
-                "its last layer is no plain linear one, whose weights "
-                "could be fitted; choose another network",
-            )
-        return head
+    def fold_temperature(self) -> None:
+        """Make the temperature part of a linear last layer, where there is one."""
+        last = self.last
+        if isinstance(last, nn.Linear):
+            with torch.no_grad():
+                last.weight.div_(self.temperature)
+                last.bias.div_(self.temperature)
+            self.temperature = 1.0
 
 
 class _Convolutions(nn.Module):
@@ -139,10 +139,49 @@ def build_network(architecture: Architecture, units: int, input_px: int) -> nn.M
             f"its package holds the network as {architecture.kind}, not as weights: torch cannot "
             "build it; leave out --runtime and --device",
         )
-    builder = BUILDERS.get(architecture.name)
+    builder, sized = BUILDERS.get(architecture.name), SIZED.get(architecture.name)
     if builder is not None:
-        return builder(architecture, units)
-    return _from_timm(architecture, units, input_px)
+        network = builder(architecture, units)
+    elif sized is not None:
+        network = sized(architecture, units, input_px)
+    else:
+        network = _from_timm(architecture, units, input_px)
+    if architecture.head is not None:
+        linear = linear_layer(network)
+        _replace(network, linear, build_head(linear.in_features, units, architecture.head))
+    return network
+
+
+def last_layer(network: nn.Module) -> nn.Module:
+    """What makes the answer of the pooled features: a linear layer, or another head."""
+    found: nn.Module
+    if hasattr(network, "get_classifier"):
+        found = cast("Any", network).get_classifier()
+    else:
+        found = cast("Any", network).fc
+    return found
+
+
+def linear_layer(network: nn.Module) -> nn.Linear:
+    """The last layer, which is linear.
+
+    Raises:
+        PackageError: it is of another kind.
+    """
+    found = last_layer(network)
+    if not isinstance(found, nn.Linear):
+        raise PackageError(
+            type(network).__name__,
+            "its last layer is no plain linear one, whose weights "
+            "could be fitted; choose another network",
+        )
+    return found
+
+
+def _replace(network: nn.Module, old: nn.Module, new: nn.Module) -> None:
+    name = next(name for name, module in network.named_modules() if module is old)
+    parent, _, last = name.rpartition(".")
+    setattr(network.get_submodule(parent), last, new)
 
 
 def _from_timm(architecture: Architecture, units: int, input_px: int) -> nn.Module:
@@ -150,7 +189,7 @@ def _from_timm(architecture: Architecture, units: int, input_px: int) -> nn.Modu
 
     name = architecture.name.removeprefix(_TIMM)
     if not timm.is_model(name):
-        near = difflib.get_close_matches(name, [*timm.list_models(), *BUILDERS], 3)
+        near = difflib.get_close_matches(name, [*timm.list_models(), *BUILDERS, *SIZED], 3)
         meant = f"; did you mean {' or '.join(near)}?" if near else ""
         raise PackageError(
             name, f"there is no network of this name here or in timm {timm.__version__}{meant}"
@@ -179,11 +218,11 @@ def _pooling(architecture: Architecture) -> nn.Module:
     return nn.AdaptiveAvgPool2d(1) if architecture.pooling == "average" else nn.AdaptiveMaxPool2d(1)
 
 
-def _vgg16(architecture: Architecture, units: int) -> nn.Module:
-    """The convolutions of VGG16 (Simonyan and Zisserman 2015), without its three dense layers."""
+def _vgg(name: str, architecture: Architecture, units: int) -> nn.Module:
+    """The convolutions of VGG (Simonyan and Zisserman 2015), without its three dense layers."""
     import timm  # noqa: PLC0415 - as above
 
-    features = cast("nn.Module", timm.create_model("vgg16", pretrained=False).features)
+    features = cast("nn.Module", timm.create_model(name, pretrained=False).features)
     return _Convolutions(features, 512, _pooling(architecture), architecture.dropout, units)
 
 
@@ -202,7 +241,8 @@ def _baseline(architecture: Architecture, units: int) -> nn.Module:
 
 #: The networks that timm lacks, with what they end in.
 BUILDERS: dict[str, Callable[[Architecture, int], nn.Module]] = {
-    "vgg16": _vgg16,
+    "vgg16": partial(_vgg, "vgg16"),
+    "vgg19-convolutions": partial(_vgg, "vgg19"),
     "baseline": _baseline,
 }
 

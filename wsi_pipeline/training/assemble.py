@@ -15,7 +15,8 @@ from wsi_pipeline.training.check import (
     check_slides,
 )
 from wsi_pipeline.training.folds import fold_of
-from wsi_pipeline.training.images import Folder, FolderSource, Picture, split_images
+from wsi_pipeline.training.image_split import split_examples
+from wsi_pipeline.training.images import Example, Examples, ImageSource
 from wsi_pipeline.training.patch_source import SlideSource
 from wsi_pipeline.training.request import Naming, Order
 from wsi_pipeline.training.run import Observer
@@ -60,54 +61,69 @@ def jobs_of_cohort(cohort: Cohort, order: Order, observer: Observer) -> list[Job
     ]
 
 
-def job_of_images(folder: Folder, order: Order, *, grouped: bool) -> Job:
-    """What is to be trained from a folder of images; a fifth of them is kept for the test.
+def job_of_images(examples: Examples, order: Order, test_source: str | None = None) -> Job:
+    """What is to be trained from single images; a fifth of them is kept for the test.
+
+    Args:
+        examples: The images.
+        order: What is asked for.
+        test_source: A source that is kept for the test as a whole, beside that fifth.
 
     Raises:
+        UsageError: there is no such source.
         CohortError: a class is missing in a part.
     """
-    train, validation, test = split_images(folder.pictures, order.seed)
-    for use, part in (("training", train), ("validation", validation), ("the test", test)):
-        for tumour in (False, True):
-            if not any(picture.tumour == tumour for picture in part):
-                name = folder.classes[int(tumour)]
-                raise CohortError(
-                    folder.path, f"there is no image of {name} for {use}; more groups are needed"
-                )
-    recipe = order.recipe
-    by = "groups found in their names" if grouped else "images (patients are unknown)"
+    split = split_examples(examples, order.seed, test_source)
+    recipe, classes = order.recipe, examples.classes
+    parts = {
+        name: part
+        for name in ("train", "validation", "test", "external")
+        if (part := getattr(split, name))
+    }
+    by = "groups (patients, slides or smears)" if examples.grouped else "images (groups unknown)"
+    sources = sorted({one.source for one in examples.images if one.source})
     told = (
-        f"{len(folder.pictures):,} images of {folder.path.name} ({folder.classes[0]}, "
-        f"{folder.classes[1]}), split by {by}: {len(train):,} trained on, {len(validation):,} "
-        f"validated on, {len(test):,} held out; recipe {recipe.name}, start {recipe.init}"
+        f"{len(examples.images):,} images of {examples.origin.name} ({', '.join(classes)}), split "
+        f"by {by}: {len(split.train):,} trained on, {len(split.validation):,} validated on, "
+        f"{len(split.test):,} held out; recipe {recipe.name}, start {recipe.init}"
     )
     facts: dict[str, Any] = {
         "kind": "images",
-        "folder": str(folder.path),
-        "classes": list(folder.classes),
-        "positive": folder.classes[1],
-        "split_by": "group" if grouped else "image",
+        "origin": str(examples.origin),
+        "classes": list(classes),
+        "positive": examples.positive,
+        "sources": sources,
+        "test_source": test_source,
+        "split_by": "group" if examples.grouped else "image",
         "note": "groups are whole in one part"
-        if grouped
-        else "patients are unknown: images of one patient may be in several parts, and figures "
-        "may be better than they would be for new patients",
-        "copies": folder.duplicates,
-        "left_out": list(folder.left_out),
-        "parts": {
-            name: _counts(part)
-            for name, part in (("train", train), ("validation", validation), ("test", test))
-        },
+        if examples.grouped
+        else "groups are unknown: images of one patient or slide may be in several parts, and "
+        "figures may be better than they would be for new patients",
+        "alike": examples.alike,
+        "alike_note": f"{examples.alike:,} images hold the same picture as another one (copies, "
+        "resized, recompressed, turned); such images are whole in one part",
+        "kept_apart": split.kept_apart,
+        "doubtful": list(examples.doubtful),
+        "left_out": list(examples.left_out),
+        "parts": {name: _counts(part, classes) for name, part in parts.items()},
     }
-    naming = Naming(order.name, order.version, order.licence, told, False, folder.classes)
+    naming = Naming(
+        order.name, order.version, order.licence, told, False, classes, examples.positive
+    )
+    found = {
+        name: ImageSource(part, len(classes), recipe.patch_px, recipe.images)
+        for name, part in parts.items()
+    }
     return Job(
         recipe=recipe,
-        train=FolderSource(train, recipe.patch_px),
-        validation=FolderSource(validation, recipe.patch_px),
-        test=FolderSource(test, recipe.patch_px),
+        train=found["train"],
+        validation=found["validation"],
+        test=found["test"],
         naming=naming,
         facts=facts,
         out=order.out,
         search=order.search,
+        external=found.get("external"),
     )
 
 
@@ -193,10 +209,12 @@ def _told(one: Surveyed, part: str) -> dict[str, Any]:
     }
 
 
-def _counts(pictures: Sequence[Picture]) -> dict[str, int]:
-    positives = sum(picture.tumour for picture in pictures)
+def _counts(images: Sequence[Example], classes: Sequence[str]) -> dict[str, Any]:
     return {
-        "images": len(pictures),
-        "positive": positives,
-        "groups": len({picture.group for picture in pictures}),
+        "images": len(images),
+        "groups": len({image.group for image in images}),
+        "of_class": {
+            name: sum(image.label == number for image in images)
+            for number, name in enumerate(classes)
+        },
     }

@@ -1,8 +1,9 @@
-"""Recolours patches on the device that trains, each by numbers drawn beforehand."""
+"""Recolours and moves patches on the device that trains, each by numbers drawn beforehand."""
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from wsi_pipeline.training.sampling import (
     BRIGHTNESS,
@@ -46,6 +47,22 @@ def recolour(pixels: Tensor, colours: Tensor) -> Tensor:
     mean = value.mean(dim=(2, 3), keepdim=True)
     value = (value - mean) * colours[:, CONTRAST].view(-1, 1, 1, 1) + mean
     return value.clamp(0, 1) * 255
+
+
+def placed(pixels: Tensor, matrices: Tensor) -> Tensor:
+    """Patches turned, enlarged and sheared about their middle; beyond the border they are mirrored.
+
+    Args:
+        pixels: ``(n, 3, side, side)`` float32, 0-255.
+        matrices: ``(n, 2, 2)``, see :func:`~wsi_pipeline.training.geometry.drawn_placement`.
+
+    Returns:
+        As ``pixels``, interpolated bilinearly.
+    """
+    still = matrices.new_zeros((len(matrices), 2, 1))
+    affine = torch.cat([matrices, still], dim=2).to(pixels.device, non_blocking=True)
+    grid = functional.affine_grid(affine, list(pixels.shape), align_corners=False)
+    return functional.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
 
 
 def _restain(pixels: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

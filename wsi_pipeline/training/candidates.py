@@ -15,7 +15,8 @@ from wsi_pipeline.grid import Grid, make_grid
 from wsi_pipeline.slide.reader import SlideReader
 from wsi_pipeline.slide.resolution import choose_resolution
 from wsi_pipeline.tiles.plan import make_plan
-from wsi_pipeline.training.recipe import LabelRule, Recipe
+from wsi_pipeline.training.recipe import Recipe
+from wsi_pipeline.training.recipe_sections import LabelRule
 
 #: Columns of candidates whose truth is looked at together span at most this many analysis px.
 _STRIP_PX = 16_384

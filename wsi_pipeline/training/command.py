@@ -9,10 +9,12 @@ from typing import Any
 import torch
 
 from wsi_pipeline.cohort import Cohort
+from wsi_pipeline.errors import UsageError
+from wsi_pipeline.images.collection import read_collection
 from wsi_pipeline.training.assemble import job_of_images, jobs_of_cohort
 from wsi_pipeline.training.checkpoint import write_whole
 from wsi_pipeline.training.device import choose_device, joined, repeatable
-from wsi_pipeline.training.images import find_images
+from wsi_pipeline.training.images import find_examples
 from wsi_pipeline.training.initial_weights import check_start
 from wsi_pipeline.training.loader import Loader
 from wsi_pipeline.training.request import Order
@@ -32,38 +34,55 @@ def train_cohort(cohort: Cohort, order: Order, observer: Observer) -> dict[str, 
     Raises:
         WsiError: it cannot be done as asked; nothing trained so far is lost.
     """
+    if order.recipe.made_for == "images":
+        raise UsageError(
+            f"the recipe {order.recipe.name} is for single images: pass them with --images, or "
+            "choose another recipe"
+        )
     return _train(order, observer, lambda told: jobs_of_cohort(cohort, order, told))
 
 
 def train_images(
-    folder: Path,
+    path: Path,
     order: Order,
     observer: Observer,
     *,
-    positive: str | None,
-    group_from: str | None,
-    resize: bool,
+    labels: Path | None = None,
+    positive: str | None = None,
+    group_from: str | None = None,
+    test_source: str | None = None,
+    resize: bool = False,
 ) -> dict[str, Any]:
-    """Train from images in a folder per class.
+    """Train from single images.
 
     Args:
-        folder: Of the images.
+        path: See :func:`~wsi_pipeline.images.collection.read_collection`.
         order: What is asked for.
         observer: Is told.
-        positive: See :func:`~wsi_pipeline.training.images.find_images`.
+        labels: See there.
+        positive: See :func:`~wsi_pipeline.training.images.find_examples`.
         group_from: See there.
-        resize: Resample images to the recipe's patch; else the patch is as large as the images.
+        test_source: See :func:`~wsi_pipeline.training.image_split.split_examples`.
+        resize: Take the recipe's patch, also of a recipe that was made for slides; else its patch
+            is as large as the images, where they are squares of one size.
 
     Raises:
         WsiError: it cannot be done as asked; nothing trained so far is lost.
     """
 
     def jobs(told: Observer) -> list[Job]:
-        found = find_images(
-            folder, told, positive=positive, group_from=group_from, skip_bad=order.skip_bad
+        collection = read_collection(path, labels=labels, skip_bad=order.skip_bad)
+        found = find_examples(
+            collection,
+            told,
+            positive=positive,
+            group_from=group_from,
+            skip_bad=order.skip_bad,
+            readers=order.readers,
         )
-        sized = order if resize else order.sized(found.side)
-        return [job_of_images(found, sized, grouped=group_from is not None)]
+        fits = resize or order.recipe.made_for == "images" or found.side is None
+        sized = order.of_images(None if fits else found.side)
+        return [job_of_images(found, sized, test_source)]
 
     return _train(order, observer, jobs)
 

@@ -1,85 +1,110 @@
-"""Images in a folder per class, as a source of patches: for collections that have no slides."""
+"""Single images to train from: looked at, grouped, and read as the patches of a source."""
 
 import hashlib
-import io
 import re
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from wsi_pipeline.errors import CohortError, TrainingError, UsageError
+from wsi_pipeline.errors import CohortError, ImageError, TrainingError, UsageError
+from wsi_pipeline.images.collection import Collection, LabelledImage
+from wsi_pipeline.images.likeness import Likeness, alike, joined, likeness_of
+from wsi_pipeline.images.picture import read_picture
+from wsi_pipeline.images.placement import place
+from wsi_pipeline.model.input_description import ImageFit
 from wsi_pipeline.training.run import Observer
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 #: Names by which the class that is not looked for can be told.
 _NORMAL = frozenset({"normal", "norm", "healthy", "benign", "negative", "neg", "nontumor", "0"})
-#: Shares of training, validation and test.
-_SHARES = (0.6, 0.2, 0.2)
+#: Bytes of placed images that a source keeps, so that a later epoch reads no file.
+_KEPT_BYTES = 2**30
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """One image of a folder.
+class Example:
+    """One image to train from.
 
     Attributes:
         path: The file.
-        tumour: Whether it is of the positive class.
-        group: What may not be split: a patient, where names tell them, else its content.
-        sha256: Of the file.
-        side: Of the image in px.
+        label: Number of its class.
+        group: What may not be split, by number: its patient or itself, joined with those that
+            hold the same picture.
+        source: Laboratory or origin.
+        content: SHA-256 (hex) of its px.
+        sides: Width and height in px.
     """
 
     path: Path
-    tumour: bool
-    group: str
-    sha256: str
-    side: int
+    label: int
+    group: int
+    source: str | None
+    content: str
+    sides: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
-    """Images of two classes.
+class Examples:
+    """The images of a collection that are trained from.
 
     Attributes:
-        path: The folder.
-        classes: Normal, positive.
-        pictures: In order of their paths.
-        side: Of every image in px.
-        duplicates: How many images are copies of another; copies stay in one split.
-        left_out: Files that cannot be read, and why.
+        origin: Of the collection.
+        classes: By their numbers; of two, the positive one is the last.
+        positive: The class of interest.
+        images: In the order of their paths.
+        grouped: Whether groups were given, or every image was taken for one of its own.
+        alike: Images that hold the same picture as another one.
+        doubtful: Pairs of the same picture with different labels, one line each.
+        left_out: Images that cannot be used and why, one line each.
     """
 
-    path: Path
-    classes: tuple[str, str]
-    pictures: tuple[Picture, ...]
-    side: int
-    duplicates: int
+    origin: Path
+    classes: tuple[str, ...]
+    positive: str
+    images: tuple[Example, ...]
+    grouped: bool
+    alike: int
+    doubtful: tuple[str, ...]
     left_out: tuple[str, ...]
 
+    @property
+    def side(self) -> int | None:
+        """Side in px where all images are squares of one size; else None."""
+        sides = {side for image in self.images for side in image.sides}
+        return sides.pop() if len(sides) == 1 else None
 
-class FolderSource:
+
+class ImageSource:
     """A :class:`~wsi_pipeline.training.patch_source.PatchSource` over images; none is moved.
 
+    Memory: a GiB of placed images at most.
+
     Args:
-        pictures: In the order that numbers them.
-        patch_px: Side of a patch; images of another size are resampled to it.
+        images: In the order that numbers them.
+        classes: How many there are.
+        patch_px: Side of a patch.
+        fit: How images of other sizes become one.
     """
 
-    def __init__(self, pictures: Sequence[Picture], patch_px: int) -> None:
-        self._paths = tuple(picture.path for picture in pictures)
-        self.patch_px = patch_px
-        groups = sorted({picture.group for picture in pictures})
-        numbers = {group: number for number, group in enumerate(groups)}
-        self.units = tuple(groups)
-        self._unit = np.array([numbers[picture.group] for picture in pictures], np.int32)
-        self._tumour = np.array([picture.tumour for picture in pictures], bool)
-        names = "\n".join(picture.sha256 for picture in pictures)
-        self.identity = hashlib.sha256(f"{patch_px}\n{names}".encode()).hexdigest()
+    def __init__(
+        self, images: Sequence[Example], classes: int, patch_px: int, fit: ImageFit
+    ) -> None:
+        self.images = tuple(images)
+        self.patch_px, self.classes, self._fit = patch_px, classes, fit
+        groups, unit = np.unique([image.group for image in images], return_inverse=True)
+        self.units = tuple(f"group {group}" for group in groups)
+        self._unit = unit.astype(np.int32)
+        self._label = np.array([image.label for image in images], np.int64)
+        contents = "\n".join(image.content for image in images)
+        named = f"{patch_px}\n{fit.model_dump_json()}\n{contents}"
+        self.identity = hashlib.sha256(named.encode()).hexdigest()
+        self._lock = threading.Lock()
+        self._kept: dict[int, NDArray[np.uint8]] = {}
+        self._most = _KEPT_BYTES // (3 * patch_px**2)
 
     @property
     def unit(self) -> NDArray[np.int32]:
@@ -87,145 +112,137 @@ class FolderSource:
         return self._unit
 
     @property
-    def tumour(self) -> NDArray[np.bool_]:
+    def label(self) -> NDArray[np.int64]:
         """See :class:`~wsi_pipeline.training.patch_source.PatchSource`."""
-        return self._tumour
+        return self._label
 
     @property
     def steady(self) -> NDArray[np.bool_]:
         """Nowhere: around an image there is nothing to move it to."""
-        return np.zeros(len(self._tumour), bool)
+        return np.zeros(len(self._label), bool)
 
     def read(self, index: int, dx: int = 0, dy: int = 0) -> NDArray[np.uint8]:  # noqa: ARG002 - images are not moved
-        """See :class:`~wsi_pipeline.training.patch_source.PatchSource`."""
-        with Image.open(self._paths[index]) as image:
-            rgb = image.convert("RGB")
-            if rgb.size != (self.patch_px, self.patch_px):
-                rgb = rgb.resize((self.patch_px, self.patch_px), Image.Resampling.BILINEAR)
-            return np.asarray(rgb)
+        """See :class:`~wsi_pipeline.training.patch_source.PatchSource`.
+
+        Raises:
+            ImageError: it cannot be read any more.
+        """
+        known = self._kept.get(index)
+        if known is not None:
+            return known
+        square, _ = place(read_picture(self.images[index].path).pixels, self.patch_px, self._fit)
+        with self._lock:
+            if len(self._kept) < self._most:
+                self._kept[index] = square
+        return square
 
 
-def find_images(
-    folder: Path,
+def find_examples(
+    collection: Collection,
     observer: Observer,
     *,
     positive: str | None = None,
     group_from: str | None = None,
     skip_bad: bool = False,
-) -> Folder:
-    """Look at every image of a folder that has one folder per class.
+    readers: int = 4,
+) -> Examples:
+    """Look at every image of a collection, and find those that hold the same picture.
 
     Args:
-        folder: Holds two folders, named like the classes.
+        collection: With a label for each image.
         observer: Is told.
-        positive: The class looked for; None: the one that is not called ``normal``,
-            ``healthy``, ``benign`` or the like.
+        positive: The class of interest; None: of two classes the one that is not called
+            ``normal``, ``healthy``, ``benign`` or the like, of several the first such.
         group_from: A regular expression found in file names; its first group, or all of it, says
-            whose an image is. None: nothing is known of patients.
-        skip_bad: Leave out files that cannot be read, and say so.
+            whose an image is, unless the collection does.
+        skip_bad: Leave out images that cannot be used, and say so.
+        readers: Images that are read at once.
 
     Raises:
         UsageError: there are not two classes, or the positive one or a group cannot be told.
-        TrainingError: a file cannot be read.
-        CohortError: images differ in size, or a class has none.
+        TrainingError: an image cannot be used.
+        CohortError: two images of different labels have the same px.
     """
-    classes = _classes(folder, positive)
+    classes, positive = _classes(collection, positive)
     pattern = _pattern(group_from)
-    files = [
-        (path, index == 1)
-        for index, name in enumerate(classes)
-        for path in sorted((folder / name).rglob("*"))
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    ]
-    for index, name in enumerate(classes):
-        if not any(tumour == bool(index) for _, tumour in files):
-            raise CohortError(folder, f"the class {name} is empty")
-    observer.stage("checking images", len(files))
+    observer.stage("checking images", len(collection.images))
 
-    def look(file: tuple[Path, bool]) -> Picture | str:
-        path, tumour = file
+    def look(image: LabelledImage) -> tuple[Likeness, tuple[int, int]] | str:
+        if image.label is None:
+            return f"{image.path}: has no label"
         try:
-            content = path.read_bytes()
-            with Image.open(io.BytesIO(content)) as image:
-                image.load()
-                width, height = image.size
-        except Exception as error:  # Pillow meets damage with many kinds of error
-            return f"{path}: cannot be read: {error}"
-        if width != height:
-            return f"{path}: is {width} × {height} px; images must be square"
-        digest = hashlib.sha256(content).hexdigest()
-        return Picture(path, tumour, _group(path, pattern, digest), digest, width)
+            picture = read_picture(image.path)
+        except ImageError as error:
+            return str(error)
+        return likeness_of(picture.pixels), (picture.width, picture.height)
 
-    pictures: list[Picture] = []
-    bad: list[str] = []
-    with ThreadPoolExecutor(4) as pool:
-        for answer in pool.map(look, files):
+    seen: list[tuple[LabelledImage, Likeness, tuple[int, int]]] = []
+    bad = list(collection.problems)
+    with ThreadPoolExecutor(readers) as pool:
+        for image, answer in zip(collection.images, pool.map(look, collection.images), strict=True):
             observer.advanced(1)
             if isinstance(answer, str):
                 bad.append(answer)
             else:
-                pictures.append(answer)
+                seen.append((image, *answer))
     if bad and not skip_bad:
-        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        more = f" (and {len(bad) - 1:,} more)" if len(bad) > 1 else ""
         raise TrainingError(
-            folder, f"{bad[0]}{more}; correct it, or leave such files out with --skip-bad"
+            collection.origin,
+            f"{bad[0]}{more}; correct it, or leave such files out with --skip-bad",
         )
-    for text in bad:
-        observer.says(f"left out: {text}")
-    sides = sorted({picture.side for picture in pictures})
-    if len(sides) != 1:
-        raise CohortError(folder, f"images are of different sizes: {sides[:5]} px; make them equal")
-    joined = _joined(pictures)
-    unique = len({picture.sha256 for picture in joined})
-    _check_labels(folder, joined)
-    return Folder(folder, classes, tuple(joined), sides[0], len(joined) - unique, tuple(bad))
-
-
-def split_images(
-    pictures: Sequence[Picture], seed: int
-) -> tuple[list[Picture], list[Picture], list[Picture]]:
-    """Images for training, validation and test: 60, 20 and 20 %, groups whole, classes alike."""
-    rng = np.random.default_rng(seed)
-    by_group: dict[str, list[Picture]] = {}
-    for picture in pictures:
-        by_group.setdefault(picture.group, []).append(picture)
-    parts: tuple[list[Picture], list[Picture], list[Picture]] = ([], [], [])
-    for tumour in (False, True):
-        groups = sorted(
-            group for group, members in by_group.items() if any(m.tumour for m in members) == tumour
+    for line in bad:
+        observer.says(f"left out: {line}")
+    observer.stage("comparing images")
+    pairs = alike([likeness for _, likeness, _ in seen])
+    doubtful = _contradictions(collection, seen, pairs)
+    for line in doubtful:
+        observer.says(f"doubtful: {line}")
+    groups = [_group(image, pattern, likeness.content) for image, likeness, _ in seen]
+    numbers = joined(groups, pairs)
+    label_of = {name: number for number, name in enumerate(classes)}
+    images = tuple(
+        Example(
+            image.path,
+            label_of[image.label or ""],
+            int(number),
+            image.source,
+            likeness.content,
+            sides,
         )
-        total = sum(len(by_group[group]) for group in groups)
-        done = 0
-        for index in rng.permutation(len(groups)):
-            members = by_group[groups[index]]
-            middle = (done + len(members) / 2) / total
-            part = 0 if middle <= _SHARES[0] else 1 if middle <= 1 - _SHARES[2] else 2
-            parts[part].extend(members)
-            done += len(members)
-    for several in parts:
-        several.sort(key=lambda picture: picture.path)
-    return parts
+        for (image, likeness, sides), number in zip(seen, numbers, strict=True)
+    )
+    return Examples(
+        origin=collection.origin,
+        classes=classes,
+        positive=positive,
+        images=images,
+        grouped=pattern is not None or collection.grouped,
+        alike=len(set(pairs.ravel().tolist())),
+        doubtful=doubtful,
+        left_out=tuple(bad),
+    )
 
 
-def _classes(folder: Path, positive: str | None) -> tuple[str, str]:
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder; --images wants one with a folder per class")
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    if len(names) != 2:
+def _classes(collection: Collection, positive: str | None) -> tuple[tuple[str, ...], str]:
+    names = collection.classes
+    if len(names) < 2:
+        has = f"one class only ({names[0]})" if names else "no labels"
         raise UsageError(
-            f"{folder} holds {len(names)} folders ({', '.join(names[:6])}); two are wanted, one "
-            "per class"
+            f"{collection.origin} has {has}; two classes or more are needed: a folder for each, or "
+            "a table with the columns path and label"
         )
-    if positive is None:
-        normal = [name for name in names if name.lower().replace("-", "") in _NORMAL]
-        if len(normal) != 1:
-            raise UsageError(
-                f"which class is to be found? Write --positive {names[0]} or --positive {names[1]}"
-            )
-        positive = next(name for name in names if name != normal[0])
-    if positive not in names:
-        raise UsageError(f"--positive {positive}: the classes are {' and '.join(names)}")
-    return next(name for name in names if name != positive), positive
+    others = [name for name in names if name.lower().replace("-", "") not in _NORMAL]
+    if positive is None and len(names) == 2 and len(others) != 1:
+        raise UsageError(
+            f"which class is to be found? Write --positive {names[0]} or --positive {names[1]}"
+        )
+    chosen = positive or (others or names)[0]
+    if chosen not in names:
+        raise UsageError(f"--positive {chosen}: the classes are {', '.join(names)}")
+    if len(names) == 2:
+        return (next(name for name in names if name != chosen), chosen), chosen
+    return names, chosen
 
 
 def _pattern(group_from: str | None) -> re.Pattern[str] | None:
@@ -235,37 +252,30 @@ def _pattern(group_from: str | None) -> re.Pattern[str] | None:
         raise UsageError(f"--group-from {group_from!r}: {error}") from error
 
 
-def _group(path: Path, pattern: re.Pattern[str] | None, digest: str) -> str:
+def _group(image: LabelledImage, pattern: re.Pattern[str] | None, content: str) -> str:
     if pattern is None:
-        return digest
-    found = pattern.search(path.name)
+        return f"group {image.group}" if image.group is not None else f"image {content}"
+    found = pattern.search(image.path.name)
     if found is None:
-        raise UsageError(f"--group-from {pattern.pattern!r} finds nothing in {path.name}")
+        raise UsageError(f"--group-from {pattern.pattern!r} finds nothing in {image.path.name}")
     return found.group(1) if pattern.groups else found.group(0)
 
 
-def _joined(pictures: Sequence[Picture]) -> list[Picture]:
-    """Groups that hold copies of one image become one group."""
-    leader: dict[str, str] = {}
-
-    def find(group: str) -> str:
-        while leader.setdefault(group, group) != group:
-            group = leader[group]
-        return group
-
-    first: dict[str, str] = {}
-    for picture in pictures:
-        known = first.setdefault(picture.sha256, picture.group)
-        one, other = sorted((find(known), find(picture.group)))
-        leader[other] = one
-    return [replace(picture, group=find(picture.group)) for picture in pictures]
-
-
-def _check_labels(folder: Path, pictures: Sequence[Picture]) -> None:
-    seen: dict[str, Picture] = {}
-    for picture in pictures:
-        other = seen.setdefault(picture.sha256, picture)
-        if other.tumour != picture.tumour:
+def _contradictions(
+    collection: Collection,
+    seen: Sequence[tuple[LabelledImage, Likeness, tuple[int, int]]],
+    pairs: NDArray[np.int64],
+) -> tuple[str, ...]:
+    """The same picture with different labels; the very same px are an error."""
+    lines = []
+    for first, second in pairs.tolist():
+        (one, likeness, _), (other, same, _) = seen[first], seen[second]
+        if one.label == other.label:
+            continue
+        told = f"{one.path} ({one.label}) and {other.path} ({other.label})"
+        if likeness.content == same.content:
             raise CohortError(
-                folder, f"{other.path} and {picture.path} are the same image in both classes"
+                collection.origin, f"{told} are the same image under two labels; remove one"
             )
+        lines.append(f"{told} are the same picture, and have different labels")
+    return tuple(lines)

@@ -1,6 +1,8 @@
 """The network a training starts from: random, ImageNet's, or somebody's weights."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import safetensors.torch
@@ -10,27 +12,39 @@ from torch import Tensor, nn
 
 from wsi_pipeline.errors import PackageError, UsageError
 from wsi_pipeline.model.description import REFERENCE, WEIGHTS, ModelDescription
+from wsi_pipeline.model.head_shape import HeadShape
 from wsi_pipeline.model.linear_probe import draw_weights
 from wsi_pipeline.model.network import Classifier
 from wsi_pipeline.training.device import GlobalMaximum, GlobalMean
+from wsi_pipeline.training.freezing import freeze
 from wsi_pipeline.training.recipe import Recipe
 
 #: timm's two names of the network whose weights an installed package carries.
 _LITE0 = ("tf_efficientnet_lite0", "efficientnet_lite0")
+#: What a recipe calls these weights.
+_LITE0_START = "efficientnet-lite0"
 
 
-def new_classifier(recipe: Recipe, *, temperature: float = 1.0) -> Classifier:
-    """A classifier of a recipe's architecture and normalisation; weights of no use yet."""
+def new_classifier(
+    recipe: Recipe, classes: Sequence[str] = (), head: HeadShape | None = None
+) -> Classifier:
+    """A classifier of a recipe's architecture and normalisation; weights of no use yet.
+
+    Args:
+        recipe: What it is made by.
+        classes: Names of the classes, one logit each; none: normal and tumour, with one logit.
+        head: In place of the last layer.
+    """
     description = ModelDescription.model_validate(
         {
             "name": "unfinished",
             "version": "0",
-            "architecture": recipe.architecture.model_dump(),
+            "architecture": {**recipe.architecture.model_dump(), "head": head},
+            **of_classes(classes),
             "patch_px": recipe.patch_px,
             "level": 0,
             "normalisation": recipe.normalisation.model_dump(),
             "threshold": {"value": 0.5, "chosen": "not yet"},
-            "calibration": {"temperature": temperature},
             "training": {"data": "not yet"},
             "licence": "none",
             "intended_use": "none",
@@ -42,6 +56,23 @@ def new_classifier(recipe: Recipe, *, temperature: float = 1.0) -> Classifier:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return Classifier(description)
+
+
+def of_classes(classes: Sequence[str], positive: str | None = None) -> dict[str, Any]:
+    """What a description says of classes that have one logit each; of none it says nothing.
+
+    Args:
+        classes: In the order of the logits.
+        positive: The class of interest; None: the last.
+    """
+    if not classes:
+        return {}
+    return {
+        "task": "binary" if len(classes) == 2 else "multiclass",
+        "classes": list(classes),
+        "positive": positive or classes[-1],
+        "head": "softmax",
+    }
 
 
 def first_weights(classifier: Classifier, recipe: Recipe, seed: int) -> None:
@@ -58,10 +89,11 @@ def first_weights(classifier: Classifier, recipe: Recipe, seed: int) -> None:
         draw_weights(classifier.network, seed)
     else:
         _initialise(classifier.network, generator)
-    with torch.no_grad():
-        nn.init.normal_(classifier.head.weight, std=0.01, generator=generator)
-        nn.init.zeros_(classifier.head.bias)
-    if recipe.init == "imagenet":
+    for layer in classifier.last.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=0.01, generator=generator)
+            nn.init.zeros_(layer.bias)
+    if recipe.init in ("imagenet", _LITE0_START):
         _take_over(classifier, _imagenet(classifier, recipe), "ImageNet weights")
     elif recipe.init != "random":
         _take_over(classifier, _stored(Path(recipe.init)), recipe.init)
@@ -75,6 +107,7 @@ def check_start(recipe: Recipe) -> None:
     """
     try:
         classifier = new_classifier(recipe)
+        freeze(classifier, recipe.freeze)
     except PackageError as error:
         raise UsageError(f"recipe {recipe.name}: {error}") from error
     if recipe.init != "random":
@@ -103,11 +136,17 @@ def _initialise(network: nn.Module, generator: torch.Generator) -> None:
 
 def _imagenet(classifier: Classifier, recipe: Recipe) -> dict[str, Tensor]:
     name = recipe.architecture.name.removeprefix("timm/")
+    if recipe.init == _LITE0_START and name not in _LITE0:
+        raise UsageError(
+            f"--init {_LITE0_START}: these are weights of {_LITE0[0]}, not of {name}; use --init "
+            f"PATH, or --set architecture.name={_LITE0[0]}"
+        )
     if name in _LITE0:
         return lite0_weights(classifier.network, ("classifier.",))
     known = {
         "inception_v3": torchvision.models.Inception_V3_Weights.IMAGENET1K_V1,
         "vgg16": torchvision.models.VGG16_Weights.IMAGENET1K_V1,
+        "vgg19-convolutions": torchvision.models.VGG19_Weights.IMAGENET1K_V1,
     }
     weights = known.get(name)
     if weights is None:
@@ -193,7 +232,7 @@ def _stored(path: Path) -> dict[str, Tensor]:
 
 def _take_over(classifier: Classifier, state: dict[str, Tensor], source: str) -> None:
     """Load weights; the head may be missing or another's, everything else must fit."""
-    network, head = classifier.network, classifier.head
+    network, head = classifier.network, classifier.last
     own = network.state_dict()
     last = next(name for name, module in network.named_modules() if module is head)
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}

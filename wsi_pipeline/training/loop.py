@@ -6,7 +6,6 @@ in between: a training that was killed and resumed ends with the same bits.
 
 import math
 import time
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -19,16 +18,17 @@ from torch.nn.parallel import DistributedDataParallel
 from wsi_pipeline.errors import StoppedError, TrainingError, UsageError
 from wsi_pipeline.model.network import Classifier
 from wsi_pipeline.training.checkpoint import BEST, CHECKPOINT, State, load, save
+from wsi_pipeline.training.freezing import freeze
 from wsi_pipeline.training.initial_weights import (
     first_weights,
-    new_classifier,
     use_repeatable_pooling,
 )
 from wsi_pipeline.training.logs import Logs
-from wsi_pipeline.training.recipe import Optimiser
+from wsi_pipeline.training.loss import mean_loss
 from wsi_pipeline.training.run import Run, Trained, score
 from wsi_pipeline.training.sampling import Epoch, draw_candidates, draw_epoch, draw_validation
-from wsi_pipeline.training.selection import Figures, figures_of, rank
+from wsi_pipeline.training.schedule import Rates, make_optimiser
+from wsi_pipeline.training.selection import AnyFigures, figures_from, figures_of, rank
 
 #: Steps between looks at the loss; on a GPU each look waits for it.
 _LOOK = 10
@@ -62,7 +62,7 @@ class Training:
                 "choose a multiple with --set batch=N"
             )
         self._run = run
-        self._classifier = new_classifier(run.recipe)
+        self._classifier = run.new_classifier()
         saved = run.saved()
         if saved is None:
             first_weights(self._classifier, run.recipe, run.seed)
@@ -75,11 +75,18 @@ class Training:
         self._model: nn.Module = _Logits(self._classifier)
         if run.team.size > 1:
             self._model = DistributedDataParallel(self._model)
-        self._optimiser = make_optimiser(self._classifier.parameters(), run.recipe.optimiser)
+        self._frozen = freeze(self._classifier, run.recipe.freeze)
+        self._new_optimiser()
         if saved is not None:
             self._optimiser.load_state_dict(saved["optimiser"])
+            self._rates.resume(saved["rates"])
         self._validation = draw_validation(run.validation, run.recipe, seed=run.seed)
-        self._labels = run.validation.tumour[self._validation.items]
+        self._labels = run.validation.label[self._validation.items]
+
+    def _new_optimiser(self) -> None:
+        trained = [one for one in self._classifier.parameters() if one.requires_grad]
+        self._optimiser = make_optimiser(trained, self._run.recipe.optimiser)
+        self._rates = Rates(self._optimiser, self._run.recipe)
 
     def train(self) -> Trained:
         """Train to the end.
@@ -104,7 +111,7 @@ class Training:
         self._classifier.network.load_state_dict(best["network"])
         run.observer.stage("validating the best weights", len(self._validation))
         logits = score(run, self._classifier, run.validation, self._validation)
-        plain = new_classifier(run.recipe)
+        plain = run.new_classifier()
         plain.network.load_state_dict(best["network"])
         return Trained(
             classifier=plain.eval(),
@@ -114,6 +121,7 @@ class Training:
             labels=self._labels,
             logits=logits,
             details={"best_epoch": state.best_epoch + 1, "hard_negatives": len(state.hard)},
+            head=run.two_stage,
         )
 
     def _round_ends(self) -> bool:
@@ -148,7 +156,7 @@ class Training:
         keep = max(1, round(run.recipe.mining.keep * len(candidates)))
         hardest = np.argsort(-logits, kind="stable")[:keep]
         state.hard = np.sort(candidates.items[hardest]).tolist()
-        self._optimiser = make_optimiser(self._classifier.parameters(), run.recipe.optimiser)
+        self._new_optimiser()
         run.observer.says(
             f"round {state.round + 1}: {keep:,} hard negatives of {len(candidates):,} looked at"
         )
@@ -161,8 +169,7 @@ class Training:
             run.train, recipe, seed=run.seed, epoch=state.epoch, hard=hard if len(hard) else None
         )
         steps = len(epoch) // recipe.batch
-        for group in self._optimiser.param_groups:
-            group["lr"] = recipe.optimiser.learning_rate * recipe.optimiser.decay**state.epoch
+        self._rates.begin(state.epoch)
         run.observer.stage(f"epoch {state.epoch + 1}", len(epoch), done=state.step * recipe.batch)
         self._steps(epoch, steps, logs)
         if run.team.size > 1:
@@ -185,10 +192,10 @@ class Training:
             }
         )
         logs.write(state.steps, {"loss/epoch": loss, **_named("validation", asdict(figures))})
+        self._rates.end(rank(figures, recipe.selection)[-2])
         self._select(figures)
         run.observer.says(
-            f"epoch {state.epoch + 1}: loss {loss:.4f}; validation AUC {figures.auc:.4f}, recall "
-            f"{figures.recall:.3f}, specificity {figures.specificity:.3f}"
+            f"epoch {state.epoch + 1}: loss {loss:.4f}; {figures}"
             + (", the best so far" if state.best_epoch == state.epoch else "")
         )
         state.epoch += 1
@@ -197,20 +204,25 @@ class Training:
 
     def _steps(self, epoch: Epoch, steps: int, logs: Logs) -> None:
         run, state, recipe = self._run, self._state, self._run.recipe
-        tumour = torch.from_numpy(run.train.tumour[epoch.items].astype(np.float32))
+        labels = torch.from_numpy(run.train.label[epoch.items])
         weights = torch.from_numpy(epoch.weights)
         every = np.arange(len(epoch)).reshape(steps, recipe.batch)
         groups = list(every[state.step :, run.team.rank :: run.team.size])
         total = torch.tensor(state.loss, dtype=torch.float64, device=run.device)
         began = time.perf_counter()
         self._classifier.train()
+        for module in self._frozen:
+            module.eval()
         for batch in run.loader.batches(run.train, epoch, groups):
             torch.manual_seed(_step_seed(run.seed, state.steps, run.team.rank))
             pixels = run.pixels(batch, epoch)
             with torch.autocast(run.device.type, torch.bfloat16, run.precision == "bf16"):
                 logits = self._model(pixels)
-            loss = nn.functional.binary_cross_entropy_with_logits(
-                logits, tumour[batch.places].to(run.device), weights[batch.places].to(run.device)
+            loss = mean_loss(
+                logits,
+                labels[batch.places].to(run.device),
+                weights[batch.places].to(run.device),
+                recipe.label_smoothing,
             )
             self._optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # torch types it not
@@ -242,10 +254,10 @@ class Training:
         state.loss = float(total)
         state.seconds += time.perf_counter() - began
 
-    def _select(self, figures: Figures) -> None:
+    def _select(self, figures: AnyFigures) -> None:
         run, state = self._run, self._state
         rule = run.recipe.selection
-        before = None if state.best is None else Figures.from_state(state.best)
+        before = None if state.best is None else figures_from(state.best)
         if before is not None and rank(figures, rule) <= rank(before, rule):
             state.waited += 1
             return
@@ -261,24 +273,9 @@ class Training:
             "state": self._state.to_json(),
             "network": self._classifier.network.state_dict(),
             "optimiser": self._optimiser.state_dict(),
+            "rates": self._rates.state(),
         }
         save(self._run.folder, CHECKPOINT, content)
-
-
-def make_optimiser(parameters: Iterable[Tensor], settings: Optimiser) -> torch.optim.Optimizer:
-    """The optimiser of a recipe."""
-    rate, decay = settings.learning_rate, settings.weight_decay
-    if settings.name == "adam":
-        return torch.optim.Adam(parameters, lr=rate, weight_decay=decay)
-    if settings.name == "sgd":
-        return torch.optim.SGD(parameters, lr=rate, momentum=settings.momentum, weight_decay=decay)
-    return torch.optim.RMSprop(
-        parameters,
-        lr=rate,
-        alpha=settings.alpha,
-        momentum=settings.momentum,
-        weight_decay=decay,
-    )
 
 
 def _step_seed(seed: int, step: int, rank_: int) -> int:

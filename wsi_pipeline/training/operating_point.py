@@ -17,7 +17,7 @@ from wsi_pipeline.metrics.calibration import Reliability, reliability
 from wsi_pipeline.metrics.ranking import roc_curve
 
 #: Temperatures that are considered; beyond, logits say nothing or everything.
-_TEMPERATURES = (0.05, 20.0)
+TEMPERATURES = (0.05, 20.0)
 #: A threshold is a probability that a decision can be below and above.
 _RANGE = (1e-6, 1 - 1e-6)
 
@@ -70,7 +70,7 @@ def fit_temperature(labels: NDArray[np.bool_], logits: NDArray[np.float64]) -> f
     def loss(log_temperature: float) -> float:
         return float(np.logaddexp(0, -sign * logits / np.exp(log_temperature)).mean())
 
-    low, high = (float(np.log(bound)) for bound in _TEMPERATURES)
+    low, high = (float(np.log(bound)) for bound in TEMPERATURES)
     found = minimize_scalar(loss, bounds=(low, high), method="bounded")
     # Few digits: what is written to model.yaml is what every runtime computes with.
     return round(float(np.exp(found.x)), 4)

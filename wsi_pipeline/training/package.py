@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from wsi_pipeline import durable
 from wsi_pipeline.errors import TrainingError
+from wsi_pipeline.images.conformal import write_conformal
 from wsi_pipeline.model.description import REFERENCE, WEIGHTS
 from wsi_pipeline.model.linear_probe import as_pixels
 from wsi_pipeline.model.network import save_weights
@@ -22,7 +23,8 @@ from wsi_pipeline.model.package import (
     write_npz,
 )
 from wsi_pipeline.tissue.colours import patch_colours, summarise
-from wsi_pipeline.training.operating_point import Decision
+from wsi_pipeline.training.conclusion import Conclusion
+from wsi_pipeline.training.initial_weights import of_classes
 from wsi_pipeline.training.patch_source import PatchSource
 from wsi_pipeline.training.request import Naming
 from wsi_pipeline.training.run import Run, Trained
@@ -46,9 +48,8 @@ _RESEARCH_USE = "Research use only. Not a medical device."
 def write_package(
     run: Run,
     trained: Trained,
-    decision: Decision,
+    conclusion: Conclusion,
     naming: Naming,
-    metrics: dict[str, float],
     folder: Path,
 ) -> ModelPackage:
     """Write weights, reference, calibration patches and description, then move them into place.
@@ -56,9 +57,8 @@ def write_package(
     Args:
         run: What was trained from.
         trained: The network.
-        decision: Temperature and threshold.
+        conclusion: Temperature, threshold and figures.
         naming: What it says of itself.
-        metrics: For the description.
         folder: Of the package; one that is there is replaced when the new one is complete.
 
     Raises:
@@ -66,7 +66,7 @@ def write_package(
     """
     try:
         with durable.replacing_folder(folder) as unfinished:
-            _fill(run, trained, decision, naming, metrics, unfinished)
+            _fill(run, trained, conclusion, naming, unfinished)
     except OSError as error:
         raise TrainingError(
             folder,
@@ -79,16 +79,15 @@ def write_package(
 def _fill(
     run: Run,
     trained: Trained,
-    decision: Decision,
+    conclusion: Conclusion,
     naming: Naming,
-    metrics: dict[str, float],
     folder: Path,
 ) -> None:
     recipe = run.recipe
     classifier = trained.classifier
     save_weights(classifier.network, folder / WEIGHTS)
-    reference = _read(run, run.validation, _references(trained, decision))
-    classifier.temperature = decision.temperature
+    reference = _read(run, run.validation, _references(trained, conclusion))
+    classifier.temperature = conclusion.temperature
     with torch.inference_mode():
         probabilities = np.concatenate(
             [
@@ -101,7 +100,9 @@ def _fill(
     # Safetensors makes its files readable by their owner alone; a service is somebody else.
     (folder / WEIGHTS).chmod((folder / REFERENCE).stat().st_mode)
     rng = np.random.default_rng([run.seed, 7])
-    everything = np.arange(len(run.train.tumour))
+    if conclusion.conformal is not None:
+        write_conformal(folder, conclusion.conformal)
+    everything = np.arange(len(run.train.label))
     shown = np.sort(spread_over_units(run.train, everything, _COLOURS, rng))
     colours = summarise(np.array([patch_colours(p) for p in _read(run, run.train, shown)]))
     some = rng.permutation(shown)[:_CALIBRATIONS]
@@ -114,43 +115,46 @@ def _fill(
         {
             "name": naming.name,
             "version": naming.version,
-            "architecture": recipe.architecture.model_dump(),
+            "architecture": trained.architecture(recipe.architecture),
             "classes": list(naming.classes),
             "positive": naming.classes[1],
+            **of_classes(run.classes, naming.positive),
+            "images": recipe.images.model_dump() if run.classes else None,
             "patch_px": recipe.patch_px,
             **resolution,
             "normalisation": recipe.normalisation.model_dump(),
             "threshold": {
-                "value": decision.threshold,
-                "chosen": f"{decision.rule} on {len(trained.labels):,} validation patches only "
-                f"({int(trained.labels.sum()):,} {naming.classes[1]})",
+                "value": conclusion.threshold,
+                "chosen": conclusion.chosen,
             },
             "calibration": {
-                "temperature": decision.temperature,
-                "fitted": f"temperature by maximum likelihood on the same {len(trained.labels):,} "
-                f"validation patches; expected calibration error {decision.before.error:.4f} "
-                f"before, {decision.after.error:.4f} after",
+                "temperature": conclusion.temperature,
+                "fitted": conclusion.fitted,
             },
             "training": {
                 "data": naming.data,
                 "synthetic": naming.synthetic,
-                "metrics": metrics,
+                "metrics": conclusion.metrics,
                 "colours": None if colours is None else asdict(colours),
             },
             "licence": naming.licence,
             "intended_use": _SYNTHETIC_USE if naming.synthetic else _RESEARCH_USE,
-            "tolerance": _TOLERANCE,
+            "tolerance": _tolerance(trained),
         },
     )
 
 
-def _references(trained: Trained, decision: Decision) -> NDArray[np.int64]:
+def _tolerance(trained: Trained) -> dict[str, float]:
+    """Trees and neighbours change their answer in steps, which the last digits may decide."""
+    steps = trained.head is not None and trained.head.kind in ("forest", "neighbours")
+    return {**_TOLERANCE, "fp32": 0.03} if steps else _TOLERANCE
+
+
+def _references(trained: Trained, conclusion: Conclusion) -> NDArray[np.int64]:
     """Numbers of validation patches: those nearest to the threshold, and some of all scores."""
-    logits = trained.logits / decision.temperature
-    threshold = np.log(decision.threshold / (1 - decision.threshold))
-    nearest = np.argsort(np.abs(logits - threshold), kind="stable")
+    nearest = np.argsort(conclusion.margins, kind="stable")
     near, rest = nearest[: _REFERENCES // 2], nearest[_REFERENCES // 2 :]
-    ordered = rest[np.argsort(logits[rest], kind="stable")]
+    ordered = rest[np.argsort(conclusion.order[rest], kind="stable")]
     count = min(len(ordered), _REFERENCES - len(near))
     places = np.linspace(0, max(0, len(ordered) - 1), count).round().astype(np.int64)
     chosen = np.concatenate([near, ordered[places]])

@@ -47,8 +47,13 @@ class PatchSource(Protocol):
         ...
 
     @property
-    def tumour(self) -> NDArray[np.bool_]:
-        """Label of each patch, ``(n,)``."""
+    def classes(self) -> int:
+        """How many classes there are."""
+        ...
+
+    @property
+    def label(self) -> NDArray[np.int64]:
+        """Number of each patch's class, ``(n,)``; of two classes 1 is the positive one."""
         ...
 
     @property
@@ -118,7 +123,8 @@ class SlideSource:
         self._cells = np.concatenate(
             [np.empty((0, 2), np.int32), *(tiles.cells for _, tiles in kept)]
         )
-        self._tumour = np.concatenate([np.empty(0, bool), *(t.tumour for _, t in kept)])
+        tumour = np.concatenate([np.empty(0, bool), *(t.tumour for _, t in kept)])
+        self._label = tumour.astype(np.int64)
         self._steady = np.concatenate([np.empty(0, bool), *(t.steady for _, t in kept)])
         self._lock = threading.Lock()
         self._readers: OrderedDict[int, SlideReader] = OrderedDict()
@@ -143,9 +149,14 @@ class SlideSource:
         return self._unit
 
     @property
-    def tumour(self) -> NDArray[np.bool_]:
+    def classes(self) -> int:
+        """Normal and tumour."""
+        return 2
+
+    @property
+    def label(self) -> NDArray[np.int64]:
         """See :class:`PatchSource`."""
-        return self._tumour
+        return self._label
 
     @property
     def steady(self) -> NDArray[np.bool_]:

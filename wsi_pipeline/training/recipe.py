@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import resources
@@ -9,163 +10,52 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.model.description import Architecture, Normalisation
+from wsi_pipeline.model.description import Architecture
+from wsi_pipeline.model.input_description import ImageFit, Normalisation
+from wsi_pipeline.training.head_recipe import HeadRecipe
 from wsi_pipeline.training.operating_point import ThresholdRule, parse_rule
+from wsi_pipeline.training.recipe_sections import (
+    Augmentation,
+    Frozen,
+    LabelRule,
+    Mining,
+    Optimiser,
+    Probe,
+    Sampling,
+    Schedule,
+    Selection,
+)
 
 #: Bump when the same recipe would train other weights: checkpoints are then not resumed.
 TRAINING_REVISION = 1
 _SUFFIX = ".yaml"
+#: Heads that gradient descent trains.
+_BY_GRADIENT = frozenset({"linear", "two-stage"})
+_FREEZE = re.compile(r"none|all-but-last-\d+")
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LabelRule(_Frozen):
-    """When a patch is called tumour.
-
-    Attributes:
-        rule: ``any``: one tumour px anywhere. ``central``: one tumour px among the central
-            ``central_px`` × ``central_px``. ``fraction``: at least ``fraction`` of all px.
-        central_px: Side of the central square in analysis px (Liu et al. 2017: 128).
-        fraction: Share of the patch, 0-1.
-    """
-
-    rule: Literal["any", "central", "fraction"] = "central"
-    central_px: int = Field(default=128, ge=1)
-    fraction: float = Field(default=0.5, gt=0, le=1)
-
-
-class Sampling(_Frozen):
-    """Which patches are shown, and how often.
-
-    Attributes:
-        mode: ``balanced``: classes in equal numbers, and within a class every slide as often as
-            the next. ``weighted``: every patch once an epoch, the loss of a class weighted by
-            ``N / (2 n_c)``.
-        patches: Patches of an epoch in ``balanced`` mode; None: twice the tumour patches.
-        per_slide: Most patches of one slide and class that are considered; None: all.
-        validation_patches: Patches validated on, classes and slides in equal numbers.
-        stride: Distance between the candidates in analysis px.
-        jitter: Most px a training patch is moved along x and y; only where that cannot change
-            its label.
-        min_tissue: Least tissue fraction of a patch, 0-1; the rule of inference.
-    """
-
-    mode: Literal["balanced", "weighted"] = "balanced"
-    patches: int | None = Field(default=None, ge=2)
-    per_slide: int | None = Field(default=None, ge=1)
-    validation_patches: int = Field(default=2000, ge=2)
-    stride: int = Field(default=128, ge=1)
-    jitter: int = Field(default=8, ge=0)
-    min_tissue: float = Field(default=0.3, ge=0, le=1)
-
-
-class Augmentation(_Frozen):
-    """How training patches are varied.
-
-    Attributes:
-        orientations: Whether each is shown in one of its eight orientations.
-        brightness: Largest shift, of the range of values (Liu et al. 2017: 64/255).
-        saturation: Largest relative change (0.25).
-        hue: Largest turn, of the full circle (0.04).
-        contrast: Largest relative change (0.75).
-        stain: Largest relative change and shift of haematoxylin, eosin and the residual
-            (Tellez et al. 2018).
-    """
-
-    orientations: bool = True
-    brightness: float = Field(default=64 / 255, ge=0, le=1)
-    saturation: float = Field(default=0.25, ge=0, le=1)
-    hue: float = Field(default=0.04, ge=0, le=0.5)
-    contrast: float = Field(default=0.75, ge=0, le=1)
-    stain: float = Field(default=0.05, ge=0, le=1)
-
-
-class Optimiser(_Frozen):
-    """Gradient descent.
-
-    Attributes:
-        name: ``rmsprop``, ``adam`` or ``sgd``.
-        learning_rate: Step size of the first epoch.
-        decay: What the learning rate is multiplied by after every epoch.
-        alpha: RMSprop's smoothing.
-        momentum: Of RMSprop and SGD.
-        weight_decay: L2 penalty.
-    """
-
-    name: Literal["rmsprop", "adam", "sgd"] = "rmsprop"
-    learning_rate: float = Field(default=1e-4, gt=0)
-    decay: float = Field(default=1.0, gt=0, le=1)
-    alpha: float = Field(default=0.95, ge=0, lt=1)
-    momentum: float = Field(default=0.0, ge=0, lt=1)
-    weight_decay: float = Field(default=0.0, ge=0)
-
-
-class Probe(_Frozen):
-    """The linear head on frozen features.
-
-    Attributes:
-        penalties: Ridge penalties tried; the best on the validation patches is taken.
-        statistics_patches: Patches that batch statistics of a random trunk are fitted to.
-    """
-
-    penalties: tuple[float, ...] = (10.0, 100.0, 1000.0)
-    statistics_patches: int = Field(default=64, ge=8)
-
-    @model_validator(mode="after")
-    def _positive(self) -> Self:
-        if not self.penalties or min(self.penalties) <= 0:
-            raise ValueError("penalties are one or more positive numbers")
-        return self
-
-
-class Mining(_Frozen):
-    """Hard negatives: after a round, normal patches that look most like tumour come up more often.
-
-    Attributes:
-        rounds: Rounds of training after the first.
-        epochs: Of each of them.
-        candidates: Normal patches scored, slides in equal numbers.
-        keep: Share of them that counts as hard.
-        share: Share of the normal patches shown that are hard ones.
-    """
-
-    rounds: int = Field(default=0, ge=0, le=10)
-    epochs: int = Field(default=3, ge=1)
-    candidates: int = Field(default=20_000, ge=1)
-    keep: float = Field(default=0.1, gt=0, le=1)
-    share: float = Field(default=0.5, gt=0, le=1)
-
-
-class Selection(_Frozen):
-    """Which epoch's weights are kept, and when to stop.
-
-    Attributes:
-        metric: Of the validation patches.
-        recall_floor: Weights whose recall, at a probability of 0.5, is below it lose to any that
-            reach it.
-        patience: Epochs without a better one after which a round ends; None: all epochs.
-    """
-
-    metric: Literal["auc", "average_precision", "recall", "loss"] = "auc"
-    recall_floor: float = Field(default=0.9, ge=0, le=1)
-    patience: int | None = Field(default=None, ge=1)
-
-
-class Recipe(_Frozen):
+class Recipe(Frozen):
     """Everything that decides what is trained, but for the slides and the seed.
 
     Attributes:
         name: Told in reports.
         about: One sentence.
+        made_for: ``slides``, or single ``images``. With images, patches of a recipe for slides are
+            as large as the images.
         method: ``gradient``: all weights, by gradient descent. ``probe``: the trunk is frozen,
-            and a ridge-penalised logistic regression on its pooled features is the head.
+            and the head is fitted to its pooled features: a ridge-penalised logistic regression,
+            or what ``head`` says.
         architecture: The network.
-        init: ``imagenet``, ``random``, or a file or package to start from.
+        head: What comes behind the pooled features.
+        init: ``imagenet``, ``efficientnet-lite0`` (its ImageNet weights, which are installed),
+            ``random``, or a file or package to start from.
+        freeze: What gradient descent leaves as it is: ``none``; ``all-but-last-N``: all blocks but
+            the last N, and the head; or names of modules.
+        images: How single images become patches.
+        label_smoothing: Share of the certainty that is divided among all classes in the loss.
         normalisation: Of RGB 0-255.
         patch_px: Side of a patch in analysis px.
         mpp: µm per analysis px; or
@@ -178,9 +68,14 @@ class Recipe(_Frozen):
 
     name: str
     about: str = ""
+    made_for: Literal["slides", "images"] = "slides"
     method: Literal["gradient", "probe"] = "gradient"
     architecture: Architecture
+    head: HeadRecipe = HeadRecipe()
     init: str = "random"
+    freeze: str | tuple[str, ...] = "none"
+    images: ImageFit = ImageFit()
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     normalisation: Normalisation = Normalisation()
     patch_px: int = Field(default=299, ge=16, le=4096)
     mpp: float | None = Field(default=None, gt=0, le=64)
@@ -189,6 +84,7 @@ class Recipe(_Frozen):
     sampling: Sampling = Sampling()
     augmentation: Augmentation = Augmentation()
     optimiser: Optimiser = Optimiser()
+    schedule: Schedule = Schedule()
     probe: Probe = Probe()
     mining: Mining = Mining()
     selection: Selection = Selection()
@@ -203,14 +99,24 @@ class Recipe(_Frozen):
             raise ValueError("give mpp or levels, one of them")
         if len(set(self.levels)) != len(self.levels) or min(self.levels, default=0) < 0:
             raise ValueError("levels are different numbers from 0 on")
+        if self.made_for == "slides":
+            self._check_grid()
+        if self.architecture.name == "inception_v3" and self.patch_px < 75:
+            raise ValueError("patch_px is at least 75 for inception_v3")
+        if self.head.kind not in _BY_GRADIENT and self.method != "probe":
+            raise ValueError(f"a head of the kind {self.head.kind} needs method: probe")
+        if self.head.kind == "two-stage" and self.method != "gradient":
+            raise ValueError("a head of the kind two-stage needs method: gradient")
+        if isinstance(self.freeze, str) and not _FREEZE.fullmatch(self.freeze):
+            raise ValueError("freeze is none, all-but-last-N, or a list of names of modules")
+        parse_rule(self.threshold)
+        return self
+
+    def _check_grid(self) -> None:
         if self.labels.central_px > self.patch_px:
             raise ValueError("labels.central_px is larger than the patch")
         if self.sampling.stride > self.patch_px:
             raise ValueError("sampling.stride is larger than the patch: tissue would be left out")
-        if self.architecture.name == "inception_v3" and self.patch_px < 75:
-            raise ValueError("patch_px is at least 75 for inception_v3")
-        parse_rule(self.threshold)
-        return self
 
     @property
     def rule(self) -> ThresholdRule:

@@ -19,7 +19,8 @@ class Naming:
         licence: Of the weights.
         data: What it was trained on.
         synthetic: Whether any of that was drawn by ``wsi synth``.
-        classes: Normal, positive.
+        classes: By their numbers; of two the positive one is the last.
+        positive: The class of interest.
     """
 
     name: str
@@ -27,7 +28,8 @@ class Naming:
     licence: str
     data: str
     synthetic: bool
-    classes: tuple[str, str] = ("normal", "tumour")
+    classes: tuple[str, ...] = ("normal", "tumour")
+    positive: str = "tumour"
 
 
 def package_name(folder: Path) -> str:
@@ -72,15 +74,13 @@ class Order:
     restart: bool = False
     overwrite: bool = False
 
-    def sized(self, side: int) -> "Order":
-        """The same for patches of another side."""
-        recipe = self.recipe
-        fitting = [
-            f"patch_px={side}",
-            f"labels.central_px={min(recipe.labels.central_px, side)}",
-            f"sampling.stride={min(recipe.sampling.stride, side)}",
-        ]
-        return replace(self, recipe=changed(recipe, fitting))
+    def of_images(self, side: int | None) -> "Order":
+        """The same for images: validated on all of them, in patches of a side in px, if given."""
+        fitting = ["sampling.validation_patches=null"]
+        if side is not None:
+            # A recipe for slides is one for images from here on, whose labels need no place.
+            fitting += [f"patch_px={side}"]
+        return replace(self, recipe=changed(self.recipe, ["made_for=images", *fitting]))
 
     @property
     def readers(self) -> int:

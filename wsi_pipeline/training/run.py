@@ -12,16 +12,20 @@ import torch
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import UsageError
+from wsi_pipeline.model.description import Architecture
+from wsi_pipeline.model.head_shape import HeadShape
 from wsi_pipeline.model.linear_probe import as_pixels
 from wsi_pipeline.model.network import Classifier
-from wsi_pipeline.training.augment import recolour
+from wsi_pipeline.training.augment import placed, recolour
 from wsi_pipeline.training.checkpoint import CHECKPOINT, State, load
 from wsi_pipeline.training.device import Team
+from wsi_pipeline.training.head_recipe import two_stage
+from wsi_pipeline.training.initial_weights import new_classifier
 from wsi_pipeline.training.loader import Batch, Loader
 from wsi_pipeline.training.patch_source import PatchSource
 from wsi_pipeline.training.recipe import Recipe
 from wsi_pipeline.training.sampling import Epoch
-from wsi_pipeline.training.selection import Figures
+from wsi_pipeline.training.selection import AnyFigures
 
 
 class Observer(Protocol):
@@ -70,6 +74,7 @@ class Run:
         observer: Is told.
         precision: ``bf16`` (with fp32 weights) or ``fp32``.
         stopped: Asked after every step; for tests and for those who embed this.
+        classes: Names of the classes, one logit each; empty: normal and tumour, with one logit.
     """
 
     recipe: Recipe
@@ -84,6 +89,7 @@ class Run:
     observer: Observer = field(default_factory=Silence)
     precision: str = "fp32"
     stopped: Callable[[], bool] = lambda: False
+    classes: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -95,11 +101,27 @@ class Run:
             "device": self.device.type,
             "precision": self.precision,
             "processes": self.team.size,
+            "classes": self.classes,
             "torch": torch.__version__,
             "train": digest(self.train),
             "validation": digest(self.validation),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def new_classifier(self, head: HeadShape | None = None) -> Classifier:
+        """A classifier of this run's recipe and classes; weights of no use yet.
+
+        Args:
+            head: In place of the last layer; None: what gradient descent trains.
+        """
+        return new_classifier(self.recipe, self.classes, head or self.two_stage)
+
+    @property
+    def two_stage(self) -> HeadShape | None:
+        """The shape of the head, where gradient descent trains one of two stages."""
+        if self.recipe.head.kind != "two-stage":
+            return None
+        return two_stage(self.recipe.head, self.classes)
 
     def saved(self) -> dict[str, Any] | None:
         """The last checkpoint of this very training; None if it has not begun.
@@ -116,7 +138,7 @@ class Run:
         return content
 
     def pixels(self, batch: Batch, epoch: Epoch) -> torch.Tensor:
-        """A batch on the device, recoloured: float ``(n, 3, patch, patch)``, 0-255."""
+        """A batch on the device, recoloured and placed: float ``(n, 3, patch, patch)``, 0-255."""
         pixels = torch.from_numpy(batch.patches)
         if self.device.type == "cuda":
             pixels = pixels.pin_memory().to(self.device, non_blocking=True)
@@ -125,6 +147,8 @@ class Run:
             pixels = as_pixels(batch.patches)
         if epoch.colours is not None:
             pixels = recolour(pixels, torch.from_numpy(epoch.colours[batch.places]))
+        if epoch.placed is not None:
+            pixels = placed(pixels, torch.from_numpy(epoch.placed[batch.places]))
         return pixels
 
 
@@ -137,24 +161,31 @@ class Trained:
         state: History and the best epoch.
         figures: Of the best weights on the validation patches.
         validation: The patches it was validated on.
-        labels: Theirs, True where tumour, ``(n,)``.
-        logits: What the best weights say of them, ``(n,)`` float64.
+        labels: Numbers of their classes, ``(n,)``.
+        logits: What the best weights say of them, float64: ``(n,)``, or ``(n, classes)`` of a run
+            that names its classes.
         details: What the method has to tell of its choices.
+        head: In place of the linear layer, if anything.
     """
 
     classifier: Classifier
     state: State
-    figures: Figures
+    figures: AnyFigures
     validation: Epoch
-    labels: NDArray[np.bool_]
+    labels: NDArray[np.int64]
     logits: NDArray[np.float64]
     details: dict[str, Any] = field(default_factory=dict)
+    head: HeadShape | None = None
+
+    def architecture(self, given: Architecture) -> dict[str, Any]:
+        """The recipe's architecture with this head, for the description."""
+        return given.model_copy(update={"head": self.head}).model_dump()
 
 
 def digest(source: PatchSource) -> str:
     """SHA-256 (hex) of which patches a source has and what they are called."""
     found = hashlib.sha256(json.dumps([source.units, source.identity]).encode())
-    for array in (source.unit, source.tumour, source.steady):
+    for array in (source.unit, source.label, source.steady):
         found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()
 
@@ -162,7 +193,7 @@ def digest(source: PatchSource) -> str:
 def score(
     run: Run, classifier: Classifier, source: PatchSource, epoch: Epoch
 ) -> NDArray[np.float64]:
-    """Logits of patches in fp32, ``(n,)``, in order; the team's processes share the work."""
+    """Logits of patches in fp32, in order, ``(n,)`` or ``(n, classes)``; shared by the team."""
     every = np.arange(len(epoch))[run.team.rank :: run.team.size]
     groups = [every[i : i + run.recipe.batch] for i in range(0, len(every), run.recipe.batch)]
     was_training = classifier.training
@@ -174,7 +205,7 @@ def score(
             found.append((batch.places, logits.double().cpu().numpy()))
             run.observer.advanced(len(batch.places) * run.team.size)
     classifier.train(was_training)
-    values = np.empty(len(epoch))
+    values = np.empty((len(epoch), len(run.classes)) if run.classes else len(epoch))
     for part in run.team.gather(found):
         for places, logits in part:
             values[places] = logits

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_pipeline.training.geometry import drawn_placement
 from wsi_pipeline.training.patch_source import PatchSource
 from wsi_pipeline.training.recipe import Recipe
 
 #: Streams of random numbers of one seed and epoch.
-_ORDER, _VARIATION, _VALIDATION, _CANDIDATES = range(4)
+_ORDER, _VARIATION, _VALIDATION, _CANDIDATES, _PLACEMENT = range(5)
 #: Columns of :attr:`Epoch.colours`.
 BRIGHTNESS, SATURATION, HUE, CONTRAST = range(4)
 STAIN_SCALE, STAIN_SHIFT = slice(4, 7), slice(7, 10)
@@ -31,6 +32,7 @@ class Epoch:
             of saturation, turn of hue (of 1), factor of contrast, factors of haematoxylin, eosin
             and residual, shifts of the same. None: not at all.
         weights: Of each in the loss, ``(n,)`` float32.
+        placed: How each is turned, enlarged and sheared, see :mod:`.geometry`. None: not at all.
     """
 
     items: NDArray[np.int64]
@@ -38,6 +40,7 @@ class Epoch:
     orientations: NDArray[np.int64]
     colours: NDArray[np.float32] | None
     weights: NDArray[np.float32]
+    placed: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -63,23 +66,29 @@ def draw_epoch(
     rng = np.random.default_rng([seed, epoch, _ORDER])
     if recipe.sampling.mode == "balanced":
         items = _balanced(source, recipe, rng, hard)
-        weights = np.ones(len(items), np.float32)
     else:
         items = _everything(source, recipe, rng, hard)
-        weights = class_weights(source.tumour)[source.tumour[items].astype(np.int64)]
-    return _varied(source, recipe, items, weights, np.random.default_rng([seed, epoch, _VARIATION]))
+    weights = np.ones(len(items), np.float32)
+    if recipe.sampling.mode == "weighted":
+        weights = class_weights(source.label, source.classes)[source.label[items]]
+    placed = drawn_placement(recipe.augmentation, len(items), [seed, epoch, _PLACEMENT])
+    rng = np.random.default_rng([seed, epoch, _VARIATION])
+    return _varied(source, recipe, items, weights, placed, rng)
 
 
 def draw_validation(source: PatchSource, recipe: Recipe, *, seed: int) -> Epoch:
     """The patches that are validated on: as they are, no patch twice.
 
-    Half of each class, unless there are fewer; within a class slides in equal numbers.
+    Each class in the same number, unless there are fewer; within a class slides in equal numbers.
+    Where the recipe gives no number: all, as often as they are.
     """
+    if recipe.sampling.validation_patches is None:
+        return plain(np.arange(len(source.label)))
     rng = np.random.default_rng([seed, 0, _VALIDATION])
-    half = recipe.sampling.validation_patches // 2
+    share = recipe.sampling.validation_patches // source.classes
     chosen = [
-        spread_over_units(source, np.flatnonzero(source.tumour == label), half, rng)
-        for label in (False, True)
+        spread_over_units(source, np.flatnonzero(source.label == label), share, rng)
+        for label in range(source.classes)
     ]
     return plain(np.sort(np.concatenate(chosen)))
 
@@ -87,7 +96,7 @@ def draw_validation(source: PatchSource, recipe: Recipe, *, seed: int) -> Epoch:
 def draw_candidates(source: PatchSource, count: int, *, seed: int, round_: int) -> Epoch:
     """Normal patches to be searched for hard ones, slides in equal numbers, as they are."""
     rng = np.random.default_rng([seed, round_, _CANDIDATES])
-    return plain(np.sort(spread_over_units(source, np.flatnonzero(~source.tumour), count, rng)))
+    return plain(np.sort(spread_over_units(source, np.flatnonzero(source.label == 0), count, rng)))
 
 
 def plain(items: NDArray[np.int64]) -> Epoch:
@@ -102,10 +111,10 @@ def plain(items: NDArray[np.int64]) -> Epoch:
     )
 
 
-def class_weights(tumour: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Weights of normal and tumour, ``w_c = N / (2 n_c)``."""
-    total, positives = len(tumour), int(tumour.sum())
-    return np.array([total / (2 * (total - positives)), total / (2 * positives)], np.float32)
+def class_weights(label: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
+    """Weights of the classes, ``w_c = N / (C n_c)``."""
+    counts = np.bincount(label, minlength=classes)
+    return (len(label) / (classes * counts)).astype(np.float32)
 
 
 def spread_over_units(
@@ -129,15 +138,17 @@ def _balanced(
     rng: np.random.Generator,
     hard: NDArray[np.int64] | None,
 ) -> NDArray[np.int64]:
-    wanted = recipe.sampling.patches or 2 * int(source.tumour.sum())
+    usual = 2 * int(source.label.sum()) if source.classes == 2 else len(source.label)
+    wanted = recipe.sampling.patches or usual
     batches = -(-wanted // recipe.batch)
     count = batches * recipe.batch
-    # Halves of every batch, but in no fixed places: ranks take turns.
-    labels = rng.permuted((np.arange(count) % 2).reshape(batches, recipe.batch), axis=1).ravel()
+    # Equal shares of every batch, but in no fixed places: ranks take turns.
+    turns = (np.arange(count) % source.classes).reshape(batches, recipe.batch)
+    labels = rng.permuted(turns, axis=1).ravel()
     items = np.empty(count, np.int64)
-    for label in (0, 1):
+    for label in range(source.classes):
         places = np.flatnonzero(labels == label)
-        items[places] = _by_unit(source, source.tumour == bool(label), len(places), rng)
+        items[places] = _by_unit(source, source.label == label, len(places), rng)
     if hard is not None and len(hard):
         normal = np.flatnonzero(labels == 0)
         replaced = rng.permutation(normal)[: round(len(normal) * recipe.mining.share)]
@@ -175,7 +186,7 @@ def _everything(
     rng: np.random.Generator,
     hard: NDArray[np.int64] | None,
 ) -> NDArray[np.int64]:
-    everything = np.arange(len(source.tumour))
+    everything = np.arange(len(source.label))
     if hard is not None:
         everything = np.concatenate([everything, hard])
     count = -(-len(everything) // recipe.batch) * recipe.batch
@@ -187,6 +198,7 @@ def _varied(
     recipe: Recipe,
     items: NDArray[np.int64],
     weights: NDArray[np.float32],
+    placed: NDArray[np.float32] | None,
     rng: np.random.Generator,
 ) -> Epoch:
     count, jitter, vary = len(items), recipe.sampling.jitter, recipe.augmentation
@@ -204,4 +216,5 @@ def _varied(
         orientations=orientations if vary.orientations else np.zeros_like(orientations),
         colours=colours.astype(np.float32) if strengths.any() else None,
         weights=weights,
+        placed=placed,
     )

@@ -13,21 +13,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import expit
+from numpy.typing import NDArray
 
 from wsi_pipeline.errors import CohortError, UsageError
 from wsi_pipeline.model.package import DESCRIPTION
 from wsi_pipeline.training.check import check_space
 from wsi_pipeline.training.checkpoint import BEST, CHECKPOINT, write_whole
+from wsi_pipeline.training.conclusion import Conclusion, conclude_patches
 from wsi_pipeline.training.device import Team
 from wsi_pipeline.training.folds import search_grid
+from wsi_pipeline.training.head_fit import HeadFit
+from wsi_pipeline.training.image_conclusion import conclude_images
+from wsi_pipeline.training.images import ImageSource
 from wsi_pipeline.training.initial_weights import new_classifier
 from wsi_pipeline.training.linear_probe import LinearProbeFit
 from wsi_pipeline.training.loader import Loader
 from wsi_pipeline.training.loop import Training
-from wsi_pipeline.training.operating_point import decide, reliability_json
 from wsi_pipeline.training.package import LEAST_VALIDATION, write_package
-from wsi_pipeline.training.patch_metrics import measures
 from wsi_pipeline.training.patch_source import PatchSource
 from wsi_pipeline.training.recipe import Recipe
 from wsi_pipeline.training.request import Naming
@@ -46,21 +48,28 @@ class Job:
         recipe: How.
         train: Patches trained on.
         validation: Patches validated, calibrated and decided on.
-        test: Patches only looked at in the end; None: there are none.
+        test: Images only looked at in the end; None: there are none.
         naming: What the package says of itself.
         facts: Of the data, for the report.
         out: The package's folder.
         search: ``KEY=A,B`` terms; empty: one training.
+        external: Images of another source, only looked at in the end.
     """
 
     recipe: Recipe
     train: PatchSource
     validation: PatchSource
-    test: PatchSource | None
+    test: ImageSource | None
     naming: Naming
     facts: dict[str, Any]
     out: Path
     search: tuple[str, ...] = ()
+    external: ImageSource | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes of images; of slides none, which have one logit."""
+        return self.naming.classes if isinstance(self.validation, ImageSource) else ()
 
 
 @dataclass(frozen=True)
@@ -127,6 +136,7 @@ def train(job: Job, place: Place) -> dict[str, Any]:
             loader=place.loader,
             observer=place.observer,
             precision=place.precision,
+            classes=job.classes,
         )
         for number, (_, recipe) in enumerate(candidates, start=1)
     ]
@@ -162,22 +172,26 @@ def train(job: Job, place: Place) -> dict[str, Any]:
 
 def fit(run: Run) -> Trained:
     """Train by the recipe's method."""
-    return (LinearProbeFit(run) if run.recipe.method == "probe" else Training(run)).train()
+    if run.recipe.method == "gradient":
+        return Training(run).train()
+    return (HeadFit(run) if run.classes else LinearProbeFit(run)).train()
 
 
 def _check_validation(job: Job) -> None:
-    count = len(job.validation.tumour)
+    count = len(job.validation.label)
     if count < LEAST_VALIDATION:
+        images = isinstance(job.validation, ImageSource)
+        remedy = "add images" if images else "add slides, or make sampling.stride smaller"
         raise CohortError(
             None,
-            f"{count} patches to validate on are too few: a package needs {LEAST_VALIDATION} for "
-            "its reference; add slides, or make sampling.stride smaller",
+            f"{count} {'images' if images else 'patches'} to validate on are too few: a package "
+            f"needs {LEAST_VALIDATION} for its reference; {remedy}",
         )
 
 
 def _bytes_needed(job: Job, trainings: int) -> int:
     """Room for checkpoints (old and new), the best weights and the package."""
-    network = new_classifier(job.recipe).network
+    network = new_classifier(job.recipe, job.classes).network
     weights = sum(t.numel() * t.element_size() for t in network.state_dict().values())
     patches = 100 * 3 * job.recipe.patch_px**2
     per_training = 6 * weights if job.recipe.method == "gradient" else 50_000_000
@@ -205,26 +219,8 @@ def _conclude(
     began: float,
 ) -> dict[str, Any]:
     """Calibrate, decide, pack, and write the report."""
-    decision = decide(trained.labels, trained.logits, job.recipe.rule)
     place.observer.stage("measuring")
-    probabilities = expit(trained.logits / decision.temperature)
-    unit = job.validation.unit[trained.validation.items]
-    validation = measures(trained.labels, probabilities, unit, decision.threshold)
-    metrics = {
-        "validation_patch_auc": validation["auc"]["value"],
-        "validation_patch_recall": validation["recall"]["value"],
-        "validation_patch_specificity": validation["specificity"]["value"],
-        "validation_ece_before": round(decision.before.error, 6),
-        "validation_ece_after": round(decision.after.error, 6),
-    }
-    test = None
-    if job.test is not None:
-        test = _tested(job.test, run, trained, decision.temperature, decision.threshold)
-        metrics |= {
-            "test_auc": test["auc"]["value"],
-            "test_accuracy": test["accuracy"]["value"],
-            "test_majority_baseline_accuracy": test["majority_baseline"]["accuracy"],
-        }
+    conclusion = _concluded(job, run, trained)
     report: dict[str, Any] = {
         "format": _FORMAT,
         "package": str(job.out),
@@ -236,21 +232,7 @@ def _conclude(
         "history": trained.state.history,
         "best": {"validation": trained.figures.to_json(), **trained.details},
         "search": searched,
-        "calibration": {
-            "chosen_on": "validation patches only",
-            "patches": len(trained.labels),
-            "tumour": int(trained.labels.sum()),
-            "temperature": decision.temperature,
-            "before": reliability_json(decision.before),
-            "after": reliability_json(decision.after),
-        },
-        "threshold": {
-            "value": decision.threshold,
-            "rule": str(decision.rule),
-            "chosen_on": "validation patches only",
-        },
-        "validation": validation,
-        "test": test,
+        **conclusion.report,
         "computing": {
             "device": _device_name(place.device),
             "precision": place.precision,
@@ -267,25 +249,38 @@ def _conclude(
     }
     if place.team.leads:
         place.observer.stage("writing the package")
-        naming, out = job.naming, job.out
-        known = {key: float(value) for key, value in metrics.items() if value is not None}
-        package = write_package(run, trained, decision, naming, known, out)
+        package = write_package(run, trained, conclusion, job.naming, job.out)
         report["package_sha256"] = package.sha256
         text = json.dumps(_plain(report), indent=1, allow_nan=False) + "\n"
-        write_whole(report_path(out), text.encode())
+        write_whole(report_path(job.out), text.encode())
     return report
 
 
-def _tested(
-    source: PatchSource, run: Run, trained: Trained, temperature: float, threshold: float
-) -> dict[str, Any]:
-    """Figures of patches nothing was trained, chosen or fitted on."""
-    everything = plain(np.arange(len(source.tumour)))
-    run.observer.stage("testing", len(everything))
+def _concluded(job: Job, run: Run, trained: Trained) -> Conclusion:
+    """Temperature, decisions and figures; of images also those of the parts kept for the end."""
+    naming = job.naming
+    if not isinstance(job.validation, ImageSource):
+        unit = job.validation.unit[trained.validation.items]
+        return conclude_patches(job.recipe, trained, unit, naming.classes)
     classifier = trained.classifier.to(run.device)
-    logits = score(run, classifier, source, everything)
+
+    def scored(source: ImageSource) -> NDArray[np.float64]:
+        everything = plain(np.arange(len(source.label)))
+        run.observer.stage("testing", len(everything))
+        return score(run, classifier, source, everything)
+
+    others = {"test": job.test, "external": job.external}
+    conclusion = conclude_images(
+        job.recipe,
+        trained,
+        naming.classes,
+        naming.positive,
+        job.validation,
+        {name: source for name, source in others.items() if source is not None},
+        scored,
+    )
     classifier.to("cpu")
-    return measures(source.tumour, expit(logits / temperature), source.unit, threshold)
+    return conclusion
 
 
 def _rate(run: Run, trained: Trained) -> float | None:

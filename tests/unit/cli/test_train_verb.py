@@ -45,8 +45,19 @@ def test_recipes_are_listed(
         main()
     assert ended.value.code == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        "baseline-forest",
+        "baseline-logistic",
+        "baseline-neighbours",
+        "baseline-svm",
+        "blood-cells-two-stage",
+        "blood-cells-vgg16-svm",
+        "blood-cells-vgg19",
+        "blood-cells-vit",
         "camelyon-baseline",
         "camelyon-inception-v3",
         "camelyon-vgg16",
+        "colorectal-mobilenet",
+        "leukaemia-cnn",
+        "leukaemia-transfer",
         "linear-probe",
     ]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsi_pipeline.images.placement import place
-from wsi_pipeline.model.description import ImageFit
+from wsi_pipeline.model.input_description import ImageFit
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 64))

@@ -100,6 +100,6 @@ def test_a_head_answers_as_it_was_fitted(classes: int) -> None:
     model = Trunkless()
     set_head(model, weight, bias)  # type: ignore[arg-type] # all that is used of it is the head
     with torch.inference_mode():
-        logits = model.head(torch.from_numpy(features).float()).numpy()
+        logits = model.last(torch.from_numpy(features).float()).numpy()
     expected = (features @ weight + bias).reshape(len(features), classes)
     np.testing.assert_allclose(logits, expected, atol=1e-4)

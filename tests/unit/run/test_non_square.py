@@ -34,7 +34,7 @@ from wsi_pipeline.testing import BoxTruth, write_pyramid
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
 from wsi_pipeline.tiles.patches import read_patch
 from wsi_pipeline.training.candidates import label
-from wsi_pipeline.training.recipe import LabelRule
+from wsi_pipeline.training.recipe_sections import LabelRule
 
 MakeWork = Callable[..., Work]
 

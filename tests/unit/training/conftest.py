@@ -29,6 +29,7 @@ class MemorySource:
     """
 
     patch_px = PATCH
+    classes = 2
 
     def __init__(self, count: int, *, units: int = 4, seed: int = 0, contrast: float = 25) -> None:
         rng = np.random.default_rng(seed)
@@ -36,6 +37,7 @@ class MemorySource:
         self.unit = np.sort(rng.integers(0, units, count)).astype(np.int32)
         self.tumour = rng.random(count) < 0.4
         self.tumour[:2] = True, False
+        self.label = self.tumour.astype(np.int64)
         self.steady = rng.random(count) < 0.8
         self.identity = f"{count} {seed} {contrast}"
         base = np.where(self.tumour[:, None], [160, 90, 150], [160 + contrast, 115, 175])

@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from wsi_pipeline.training.augment import recolour
+from wsi_pipeline.training.augment import placed, recolour
+from wsi_pipeline.training.geometry import drawn_placement
+from wsi_pipeline.training.recipe_sections import Augmentation
 
 NEUTRAL = (0, 1, 0, 1, 1, 1, 1, 0, 0, 0)
 NAMES = ("brightness", "saturation", "hue", "contrast", "h", "e", "d", "dh", "de", "dd")
@@ -79,3 +81,32 @@ def test_everything_stays_within_its_range(pixels: Tensor) -> None:
     assert float(wild.max()) <= 255
     white = recolour(torch.full((1, 3, 4, 4), 255.0), numbers(h=1.2, e=0.8))
     assert float(white.min()) > 254
+
+
+def test_a_placement_of_nothing_changes_nothing(pixels: Tensor) -> None:
+    still = torch.eye(2).expand(6, 2, 2)
+    assert torch.allclose(placed(pixels, still), pixels, atol=1e-3)
+
+
+def test_a_quarter_turn_and_a_zoom(pixels: Tensor) -> None:
+    turned = placed(pixels, torch.tensor([[0.0, -1.0], [1.0, 0.0]]).expand(6, 2, 2))
+    assert torch.allclose(turned, torch.rot90(pixels, 1, (2, 3)), atol=1e-3) or torch.allclose(
+        turned, torch.rot90(pixels, -1, (2, 3)), atol=1e-3
+    )
+    # Twice as large: the middle half of the image fills it.
+    large = placed(pixels, torch.eye(2).expand(6, 2, 2) / 2)
+    middle = pixels[:, :, 2:6, 2:6].mean()
+    assert abs(large.mean() - middle) < 3
+
+
+def test_placements_are_drawn_within_their_limits() -> None:
+    assert drawn_placement(Augmentation(), 5, [1]) is None
+    found = drawn_placement(Augmentation(rotation=30, zoom=0.2), 400, [1, 2])
+    assert found is not None
+    again = drawn_placement(Augmentation(rotation=30, zoom=0.2), 400, [1, 2])
+    assert np.array_equal(found, again)
+    scale = np.sqrt(np.linalg.det(found))
+    assert 0.8 - 1e-6 < scale.min() < 0.85
+    assert 1.18 < scale.max() < 1.25 + 1e-6
+    angle = np.rad2deg(np.arctan2(found[:, 1, 0], found[:, 0, 0]))
+    assert 25 < np.abs(angle).max() <= 30

@@ -14,7 +14,8 @@ from wsi_pipeline.tiles.patches import read_patch
 from wsi_pipeline.tiles.plan import make_plan
 from wsi_pipeline.training.candidates import grids, label, survey
 from wsi_pipeline.training.patch_source import SlideSource, SlideTiles
-from wsi_pipeline.training.recipe import LabelRule, Recipe
+from wsi_pipeline.training.recipe import Recipe
+from wsi_pipeline.training.recipe_sections import LabelRule
 
 PATCH, STRIDE = 12, 5
 
@@ -137,7 +138,7 @@ def test_patches_are_read_as_inference_reads_them(
             expected = read_patch(slide, level.grid, int(column), int(row))
             assert np.array_equal(source.read(count), expected)
             count += 1
-    assert count == len(source.tumour)
+    assert count == len(source.label)
     column, row = (int(value) for value in tiles[0].cells[0])
     moved = source.read(0, 3, 2)
     whole = slide.read_scanned
@@ -151,6 +152,6 @@ def test_thinning_keeps_some_of_each_class(slide: ArraySlide, recipe: Recipe) ->
     one = survey(slide, grids(slide, recipe)[0], truth, recipe, exhaustive=True, threads=1)
     slides = [SlideTiles("a", slide.info.path, (one,))]
     thin = SlideSource(slides, per_slide=3, seed=1)
-    assert (thin.tumour.sum(), (~thin.tumour).sum()) == (3, 3)
+    assert ((thin.label == 1).sum(), (thin.label == 0).sum()) == (3, 3)
     assert thin.identity == SlideSource(slides, per_slide=3, seed=1).identity
     assert thin.identity != SlideSource(slides, per_slide=3, seed=2).identity

@@ -1,4 +1,4 @@
-"""Images in folders: checked, split whole by group, copies kept together."""
+"""Images to train from: checked, grouped with what is alike, read as squares."""
 
 import shutil
 from collections.abc import Callable
@@ -6,15 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from wsi_pipeline.errors import CohortError, TrainingError, UsageError
-from wsi_pipeline.training.images import FolderSource, Picture, find_images, split_images
+from wsi_pipeline.images.collection import read_collection
+from wsi_pipeline.model.input_description import ImageFit
+from wsi_pipeline.training.images import Examples, ImageSource, find_examples
 from wsi_pipeline.training.run import Silence
 
-Draw = Callable[[str, int], Path]
+Draw = Callable[..., Path]
+
+
+def found(path: Path, **options: object) -> Examples:
+    collection = read_collection(path, skip_bad=bool(options.get("skip_bad")))
+    return find_examples(collection, Silence(), **options)  # type: ignore[arg-type]  # the tests' own
 
 
 @pytest.fixture
@@ -38,88 +43,81 @@ def folder(draw: Draw, tmp_path: Path) -> Path:
 
 
 def test_classes_and_px(folder: Path) -> None:
-    found = find_images(folder, Silence())
-    assert found.classes == ("healthy", "cancer")
-    assert (found.side, len(found.pictures), found.duplicates) == (24, 20, 0)
-    source = FolderSource(found.pictures, 24)
-    assert (source.tumour.sum(), len(source.units)) == (10, 20)
-    first = np.asarray(Image.open(found.pictures[0].path))
+    examples = found(folder)
+    assert (examples.classes, examples.positive) == (("healthy", "cancer"), "cancer")
+    assert (examples.side, len(examples.images), examples.alike) == (24, 20, 0)
+    source = ImageSource(examples.images, 2, 24, ImageFit())
+    assert (source.label.sum(), len(source.units), source.classes) == (10, 20, 2)
+    first = np.asarray(Image.open(examples.images[0].path))
     assert np.array_equal(source.read(0, 3, 3), first)
+    # Asked again, it comes from memory.
+    assert source.read(0) is source.read(0)
     assert not source.steady.any()
-    assert FolderSource(found.pictures, 32).read(0).shape == (32, 32, 3)
+    assert ImageSource(examples.images, 2, 32, ImageFit()).read(0).shape == (32, 32, 3)
+
+
+def test_any_number_of_classes_and_any_size(folder: Path, draw: Draw) -> None:
+    draw("adenoma/wide.png", 7, (40, 20))
+    examples = found(folder)
+    assert examples.classes == ("adenoma", "cancer", "healthy")
+    # The first that is not called healthy or the like, unless somebody says otherwise.
+    assert examples.positive == "adenoma"
+    assert found(folder, positive="cancer").positive == "cancer"
+    assert examples.side is None
+    padded = ImageSource(examples.images, 3, 24, ImageFit()).read(0)
+    assert (padded[0] == 255).all()
+    assert (padded[12] < 255).any()
 
 
 def test_the_positive_class_is_said_or_plain(folder: Path) -> None:
-    assert find_images(folder, Silence(), positive="healthy").classes == ("cancer", "healthy")
+    assert found(folder, positive="healthy").classes == ("cancer", "healthy")
     (folder / "healthy").rename(folder / "other")
     with pytest.raises(UsageError, match="--positive cancer or --positive other"):
-        find_images(folder, Silence())
-    with pytest.raises(UsageError, match="the classes are cancer and other"):
-        find_images(folder, Silence(), positive="tumour")
+        found(folder)
+    with pytest.raises(UsageError, match="the classes are cancer, other"):
+        found(folder, positive="tumour")
 
 
-def test_what_is_wrong_is_named(folder: Path, draw: Draw) -> None:
-    draw("healthy/wide.png", 1, (24, 20))  # type: ignore[call-arg]  # a size is given here only
-    with pytest.raises(TrainingError, match=r"wide\.png: is 24 × 20 px"):
-        find_images(folder, Silence())
-    (folder / "healthy" / "wide.png").write_bytes(b"no image")
-    with pytest.raises(TrainingError, match=r"wide\.png: cannot be read"):
-        find_images(folder, Silence())
-    skipped = find_images(folder, Silence(), skip_bad=True)
-    assert len(skipped.pictures) == 20
-    assert "wide.png" in skipped.left_out[0]
-    draw("healthy/wide.png", 1, (32, 32))  # type: ignore[call-arg]  # as above
-    with pytest.raises(CohortError, match=r"different sizes: \[24, 32\]"):
-        find_images(folder, Silence())
+def test_what_is_wrong_is_named(folder: Path) -> None:
+    (folder / "healthy" / "bad.png").write_bytes(b"no image")
+    with pytest.raises(TrainingError, match=r"bad\.png: is no PNG, .*--skip-bad"):
+        found(folder)
+    skipped = found(folder, skip_bad=True)
+    assert len(skipped.images) == 20
+    assert "bad.png" in skipped.left_out[0]
 
 
-def test_an_empty_class_is_an_error(folder: Path) -> None:
-    for path in (folder / "cancer").iterdir():
-        path.unlink()
-    with pytest.raises(CohortError, match="the class cancer is empty"):
-        find_images(folder, Silence())
+def test_images_without_a_label_and_classes_alone(folder: Path, draw: Draw) -> None:
+    draw("loose.png", 3)
+    with pytest.raises(TrainingError, match=r"loose\.png: has no label"):
+        found(folder)
+    assert len(found(folder, skip_bad=True).images) == 20
     shutil.rmtree(folder / "cancer")
-    with pytest.raises(UsageError, match="holds 1 folders"):
-        find_images(folder, Silence())
+    with pytest.raises(UsageError, match=r"has one class only \(healthy\)"):
+        found(folder)
+    with pytest.raises(UsageError, match="has no labels"):
+        found(folder / "loose.png")
 
 
-def test_copies_are_one_group_and_never_in_both_classes(folder: Path) -> None:
-    shutil.copy(folder / "healthy" / "p0_0.png", folder / "healthy" / "p9_copy.png")
-    found = find_images(folder, Silence(), group_from=r"p(\d+)_")
-    assert found.duplicates == 1
-    groups = {p.path.name: p.group for p in found.pictures if not p.tumour}
-    # Patient 0 and patient 9 share an image: they are one.
-    assert groups["p0_0.png"] == groups["p9_copy.png"] == groups["p0_1.png"]
-    shutil.copy(folder / "healthy" / "p0_0.png", folder / "cancer" / "p9_copy.png")
-    with pytest.raises(CohortError, match="the same image in both classes"):
-        find_images(folder, Silence())
+def test_the_same_picture_is_one_group_and_has_one_label(folder: Path) -> None:
+    first = folder / "healthy" / "p0_0.png"
+    Image.open(first).rotate(90).save(folder / "healthy" / "p9_turned.png")
+    examples = found(folder, group_from=r"p(\d+)_")
+    assert examples.alike == 2
+    groups = {one.path.name: one.group for one in examples.images if one.label == 0}
+    # Patient 0 and patient 9 share a picture: they are one.
+    assert groups["p0_0.png"] == groups["p9_turned.png"] == groups["p0_1.png"]
+    # Turned, in the other class: somebody has to look. The very same px: one of them is wrong.
+    Image.open(first).rotate(90).save(folder / "cancer" / "p9_turned.png")
+    (folder / "healthy" / "p9_turned.png").unlink()
+    assert "have different labels" in found(folder).doubtful[0]
+    shutil.copy(first, folder / "cancer" / "p9_turned.png")
+    with pytest.raises(CohortError, match="the same image under two labels"):
+        found(folder)
 
 
 def test_a_group_must_be_found(folder: Path) -> None:
     with pytest.raises(UsageError, match="finds nothing in"):
-        find_images(folder, Silence(), group_from=r"patient(\d+)")
+        found(folder, group_from=r"patient(\d+)")
     with pytest.raises(UsageError, match="--group-from"):
-        find_images(folder, Silence(), group_from="(")
-
-
-@given(
-    groups=st.lists(st.tuples(st.integers(1, 4), st.booleans()), min_size=1, max_size=40),
-    seed=st.integers(0, 5),
-)
-def test_a_group_is_in_one_part(groups: list[tuple[int, bool]], seed: int) -> None:
-    pictures = [
-        Picture(Path(f"{number}-{copy}"), tumour, f"g{number}", "", 8)
-        for number, (size, tumour) in enumerate(groups)
-        for copy in range(size)
-    ]
-    parts = split_images(pictures, seed)
-    named = [{picture.group for picture in part} for part in parts]
-    assert sum(len(part) for part in parts) == len(pictures)
-    assert len(named[0] | named[1] | named[2]) == sum(len(groups) for groups in named)
-    assert split_images(list(reversed(pictures)), seed) == parts
-
-
-def test_shares_are_as_stated() -> None:
-    pictures = [Picture(Path(f"{i:03d}"), i % 2 == 0, f"g{i}", "", 8) for i in range(200)]
-    sizes = [[sum(p.tumour for p in part), len(part)] for part in split_images(pictures, 1)]
-    assert sizes == [[60, 120], [20, 40], [20, 40]]
+        found(folder, group_from="(")

@@ -11,7 +11,7 @@ import torchvision
 
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.model.linear_probe import pooled
-from wsi_pipeline.model.network import Classifier, save_weights
+from wsi_pipeline.model.network import Classifier, linear_layer, save_weights
 from wsi_pipeline.training.initial_weights import first_weights, new_classifier
 from wsi_pipeline.training.recipe import Recipe, load_recipe
 
@@ -48,7 +48,7 @@ def test_architectures_have_the_published_sizes(
     classifier = new_classifier(recipe).eval()
     count = sum(p.numel() for p in classifier.network.parameters())
     assert count == trunk + features + 1
-    assert classifier.head.in_features == features
+    assert linear_layer(classifier.network).in_features == features
     with torch.inference_mode():
         assert classifier(torch.zeros(2, 3, 96, 96)).shape == (2,)
 

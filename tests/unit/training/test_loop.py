@@ -11,9 +11,10 @@ from wsi_pipeline.errors import StoppedError, TrainingError, UsageError
 from wsi_pipeline.model.network import Classifier
 from wsi_pipeline.training.checkpoint import CHECKPOINT, load
 from wsi_pipeline.training.device import GlobalMaximum, GlobalMean, Team
-from wsi_pipeline.training.loop import Training, make_optimiser
-from wsi_pipeline.training.recipe import Optimiser
+from wsi_pipeline.training.loop import Training
+from wsi_pipeline.training.recipe_sections import Optimiser
 from wsi_pipeline.training.run import Trained
+from wsi_pipeline.training.schedule import make_optimiser
 
 
 def weights(trained: Trained) -> dict[str, torch.Tensor]:

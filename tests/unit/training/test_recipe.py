@@ -10,9 +10,20 @@ from wsi_pipeline.training.recipe import load_recipe, shipped
 
 def test_the_recipes_of_the_documentation_are_shipped() -> None:
     assert shipped() == [
+        "baseline-forest",
+        "baseline-logistic",
+        "baseline-neighbours",
+        "baseline-svm",
+        "blood-cells-two-stage",
+        "blood-cells-vgg16-svm",
+        "blood-cells-vgg19",
+        "blood-cells-vit",
         "camelyon-baseline",
         "camelyon-inception-v3",
         "camelyon-vgg16",
+        "colorectal-mobilenet",
+        "leukaemia-cnn",
+        "leukaemia-transfer",
         "linear-probe",
     ]
 

@@ -21,10 +21,12 @@ class Labels:
     """A source whose px nobody asks for."""
 
     patch_px = 32
+    classes = 2
 
     def __init__(self, sizes: dict[tuple[int, bool], int]) -> None:
         self.unit = np.repeat([u for u, _ in sizes], list(sizes.values())).astype(np.int32)
         self.tumour = np.repeat([t for _, t in sizes], list(sizes.values()))
+        self.label = self.tumour.astype(np.int64)
         self.steady = np.arange(len(self.unit)) % 3 > 0
         self.units = tuple(map(str, range(int(self.unit.max()) + 1)))
         self.identity = "labels"
@@ -109,7 +111,7 @@ def test_weights_make_classes_count_alike(source: Labels, small: MakeRecipe) -> 
     assert epoch.weights[tumour][0] == pytest.approx(1095 / (2 * 65))
     assert epoch.weights[~tumour][0] == pytest.approx(1095 / (2 * 1030))
     assert epoch.weights[tumour].sum() == pytest.approx(epoch.weights[~tumour].sum(), rel=1e-5)
-    assert class_weights(np.array([True, False])).tolist() == [1, 1]
+    assert class_weights(np.array([1, 0]), 2).tolist() == [1, 1]
 
 
 def test_hard_negatives_take_their_share(source: Labels, small: MakeRecipe) -> None:

@@ -69,34 +69,18 @@ def test_another_training_does_not_replace_it(make_job: Any, place: Place, small
 def test_validation_alone_decides_temperature_and_threshold(
     make_job: Any, place: Place, memory: Any, small: Any
 ) -> None:
-    """Other test patches change no decision; other validation patches do, and no weight."""
+    """Other validation patches change decisions, and no weight."""
     recipe = small(epochs=1)
-    test = memory(40, seed=5)
-    plain = train(make_job("plain", recipe=recipe, test=test), place)
-    flipped = memory(40, seed=6, contrast=-10)
-    other_test = train(make_job("test", recipe=recipe, test=flipped), place)
-    for part in ("threshold", "calibration"):
-        assert other_test[part] == plain[part]
-    assert other_test["test"] != plain["test"]
+    plain = train(make_job("plain", recipe=recipe), place)
     other = train(make_job("other", recipe=recipe, validation=memory(50, seed=7)), place)
     assert other["threshold"]["value"] != plain["threshold"]["value"]
+    assert plain["calibration"]["chosen_on"] == "validation patches only"
+    assert plain["test"] is None
     weights = [
         load_package(make_job(name).out).description.files["weights.safetensors"]
-        for name in ("plain", "test", "other")
+        for name in ("plain", "other")
     ]
     assert len(set(weights)) == 1
-
-
-def test_nothing_but_validation_patches_is_read_to_decide(
-    make_job: Any, place: Place, train_source: Any, memory: Any
-) -> None:
-    test = memory(40, seed=5)
-    job = make_job(test=test)
-    report = train(job, place)
-    # Read once, at the end, after everything was decided.
-    assert sorted(test.reads) == list(range(40))
-    assert report["test"]["patches"] == 40
-    assert report["calibration"]["chosen_on"] == "validation patches only"
 
 
 def test_a_search_keeps_the_best(make_job: Any, place: Place, small: Any) -> None:

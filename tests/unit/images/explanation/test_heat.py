@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from wsi_pipeline.images.explanation.heat import InputFrame, over_image, picture
 from wsi_pipeline.images.placement import Placement, place
-from wsi_pipeline.model.description import ImageFit
+from wsi_pipeline.model.input_description import ImageFit
 from wsi_pipeline.model.preprocessing import Preparer
 from wsi_pipeline.testing.models import describe_model
 
