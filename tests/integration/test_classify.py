@@ -276,7 +276,7 @@ def test_features_are_kept_and_the_page_opens_every_image(
     # The features of an image are those it has alone, by the trunk that the package holds.
     classifier = load_classifier(model)
     for name, row in list(rows_of(out).items())[::9]:
-        pixels = as_pixels(np.asarray(Image.open(row["image"]))[None])
+        pixels = as_pixels(np.array(Image.open(row["image"]))[None])
         alone = pooled(classifier, pixels).numpy().ravel()
         np.testing.assert_allclose(kept[row["sha256"]], alone, rtol=1e-4, atol=1e-5, err_msg=name)
     page = (out / "report.html").read_text(encoding="utf-8")

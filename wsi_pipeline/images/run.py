@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from wsi_pipeline import durable
 from wsi_pipeline.errors import ResultError
 from wsi_pipeline.images.classification import (
+    Answer,
     Outcome,
     check_answers_classes,
     check_layers,
@@ -218,7 +219,7 @@ def _remove(out: Path) -> None:
     shutil.rmtree(out / FOLDER, ignore_errors=True)
 
 
-def _earlier(out: Path, key: dict[str, Any], images: Sequence[LabelledImage]) -> dict[str, Any]:
+def _earlier(out: Path, key: dict[str, Any], images: Sequence[LabelledImage]) -> dict[str, Answer]:
     answers, names = earlier_answers(out, key)
     given = {str(image.path.resolve()) for image in images}
     if names and not any(str(Path(name).resolve()) in given for name in names):
@@ -233,7 +234,7 @@ def _answers(
     images: Sequence[LabelledImage],
     predictor: Predictor,
     package: ModelPackage,
-    known: dict[str, Any],
+    known: dict[str, Answer],
     journal: Journal,
     observer: Observer,
 ) -> list[Outcome]:

@@ -1,0 +1,108 @@
+"""The page shows what it should in one file, and no name of a file or class becomes HTML."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsi_pipeline.classes import Classes, ModelClass
+from wsi_pipeline.images.classification import Answer, Outcome
+from wsi_pipeline.images.collection import LabelledImage
+from wsi_pipeline.images.evaluation import evaluate
+from wsi_pipeline.images.report.page import report_page
+from wsi_pipeline.images.table import Row
+from wsi_pipeline.images.verdict import Verdict
+
+NAMES = ("<i>a", "b&c", "d")
+CLASSES = Classes("multiclass", tuple(map(ModelClass, NAMES)), "b&c")
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> list[Row]:
+    """Two sources; the second lacks a class and has a label that the model does not know."""
+    made = []
+    for index in range(24):
+        path = tmp_path / f"<script>{index}.png"
+        Image.fromarray(np.full((9, 12, 3), 10 * index, np.uint8)).save(path)
+        source = "here" if index < 12 else "there"
+        label = NAMES[index % (3 if index < 12 else 2)]
+        if index == 23:
+            label = "<u>unknown"
+        called = NAMES[0] if index % 5 == 0 else label
+        called = called if called in NAMES else NAMES[1]
+        place = NAMES.index(called)
+        values = tuple(0.8 if other == place else 0.1 for other in range(3))
+        members = (called,) if index % 4 else (called, NAMES[2])
+        verdict = Verdict((called,), (place,), members, "" if index % 4 else "may be <b>two")
+        image = LabelledImage(path, label, f"p{index // 2}", source)
+        made.append(Row(Outcome(image, Answer(str(index), 12, 9, values)), verdict))
+    made.append(Row(Outcome(LabelledImage(tmp_path / "x.png"), error="x.png: <em>bad"), None))
+    return made
+
+
+def summary_of(rows: list[Row]) -> dict[str, object]:
+    return {
+        "program": "wsi-pipeline 1",
+        "images": "images/",
+        "done": 24,
+        "failed": ["x.png: <em>bad"],
+        "problems": [],
+        "predicted": dict.fromkeys(NAMES, 8),
+        "review": 6,
+        "review_unavailable": None,
+        "coverage": 0.9,
+        "least_probability_in_set": 0.25,
+        "model": {
+            "name": "m",
+            "version": "1",
+            "notice": "Research <preview>",
+            "classes": list(NAMES),
+            "positive": "b&c",
+            "task": "multiclass",
+            "made_for_images": False,
+        },
+        "runtime": {"runtime": "torch 2", "device": "cpu", "precision": "fp32"},
+        "evaluation": evaluate(rows, CLASSES, 0.9),
+    }
+
+
+def test_names_are_words_and_everything_is_in_the_page(rows: list[Row]) -> None:
+    page = report_page(summary_of(rows), rows, CLASSES)
+    for raw in ("<i>a", "<script>", "<u>", "<b>two", "<em>", "<preview>", "b&c"):
+        assert raw not in page, raw
+    for words in (
+        "The most confident errors",
+        "Look at these again",
+        "&lt;u&gt;unknown (1)",
+        "Which were taken for which",
+        "1 image left out: x.png: &lt;em&gt;bad",
+        "made for patches of slides",
+        "Here the limit is 0.2500",
+    ):
+        assert words in page, words
+    # A source that lacks a class has it in its confusion matrix, like the unknown label.
+    for part in page.split("truth ↓ model →")[1:]:
+        row = part.split("</tr>")[0]
+        assert row.count("<th") == 4
+    assert page.count("truth ↓ model →") == 3
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_figures_leave_out_what_the_model_cannot_know(rows: list[Row]) -> None:
+    found = evaluate(rows, CLASSES, 0.9)
+    assert found is not None
+    assert (found["labelled"], found["unknown_labels"]) == (24, {"<u>unknown": 1})
+    assert found["all"]["images"] == 23
+    assert found["all"]["groups"] == 12
+    assert np.sum(found["all"]["confusion"]["counts"]) == 24
+    there = found["sources"]["there"]
+    assert there["classes"][2]["images"] == 0
+    assert there["baseline"]["macro_recall"] == 0.5
+    assert evaluate(rows[-1:], CLASSES, 0.9) is None
+    nothing = evaluate(rows[23:], CLASSES, 0.9)
+    assert nothing is not None
+    assert nothing["all"] is None
+    assert "there are no figures" in report_page(
+        {**summary_of(rows), "evaluation": nothing}, rows[23:], CLASSES
+    )
