@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wsi_pipeline.cli.training_report import print_report
 from wsi_pipeline.images.conformal import conformal_of
 from wsi_pipeline.model.conversion import convert_here
 from wsi_pipeline.model.package import ModelPackage, load_package
@@ -63,12 +64,16 @@ def trained(table: Path, out: Path, recipe: str, *changes: str) -> tuple[dict, M
             "blood-cells-vgg16-svm",
             ("init=random", "patch_px=48", "images.background=cut", "head.reduce=pca"),
         ),
-        ("baseline-neighbours", ("patch_px=64",)),  # on UMAP's places
-        ("baseline-forest", ("patch_px=64", "head.trees=50")),
+        ("baseline-forest", ("patch_px=48", "head.trees=50", "head.reduce=umap")),
     ],
 )
 def test_a_recipe_runs_and_all_runtimes_agree(
-    table: Path, tmp_path: Path, model_cache: Path, recipe: str, changes: tuple[str, ...]
+    table: Path,
+    tmp_path: Path,
+    model_cache: Path,
+    recipe: str,
+    changes: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     report, package = trained(table, tmp_path / "model", recipe, *changes)
     names = tuple(sorted(CLASSES))
@@ -83,6 +88,13 @@ def test_a_recipe_runs_and_all_runtimes_agree(
     for part in ("test", "external"):
         assert report[part]["baseline"]["accuracy"] > 0
         assert report[part]["accuracy"]["low"] <= report[part]["accuracy"]["value"]
+    print_report(report)
+    printed = capsys.readouterr().out
+    assert "positive class: Basophil" in printed
+    assert "external (wbc): " in printed
+    page = (tmp_path / "model.train.html").read_text()
+    for said in ("positive class: Basophil", "wbc (never trained on)", "always "):
+        assert said in page
     conformal = conformal_of(package)
     assert conformal is not None
     assert len(conformal.scores) == report["conformal"]["images"]
@@ -90,7 +102,7 @@ def test_a_recipe_runs_and_all_runtimes_agree(
     convert_here(package, model_cache)
     allowed = package.description.tolerance["fp32"]
     for runtime in ("torch", "openvino"):
-        request = RuntimeRequest("cpu", "fp32", model_cache, runtime=runtime, threads=1)  # type: ignore[arg-type]  # mypy widens the names
+        request = RuntimeRequest("cpu", "fp32", model_cache, runtime=runtime, threads=1)
         predictor = load_predictor(package, request, threshold=0.5)
         together = predict_all(predictor, patches)
         alone = np.concatenate([predict_all(predictor, patches[i : i + 1]) for i in range(4)])

@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"classes", "page"},
     "training": BASICS
     | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "metrics"}
-    | {"images"},
+    | {"classes", "images", "page"},
     "demo": {"errors", "tissue", "model", "stitch", "synth"},
     "lymph_node": {"errors", "durable", "tissue", "model", "stitch", "metrics", "synth"}
     | {"training"},

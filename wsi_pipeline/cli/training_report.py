@@ -87,13 +87,13 @@ def _of_part(named: str, figures: Json, positive: str) -> Iterator[str]:
     )
     for name, estimate, beside in lines:
         yield f"    {name:<12}{_estimate(estimate, beside)}"
-    yield f"    {'class':<{_NAME}}  images  precision  recall      F1     AUC"
+    yield f"    {'class (* positive)':<{_NAME}}  images  precision  recall      F1     AUC"
     for one in figures["classes"]:
         numbers = "".join(
             f"{_number(one[key]['value']):>{width}}"
             for key, width in (("precision", 11), ("recall", 8), ("f1", 8), ("auc", 8))
         )
-        name = one["name"] + (" (positive)" if one["name"] == positive else "")
+        name = ("* " if one["name"] == positive else "") + one["name"]
         yield f"    {name[:_NAME]:<{_NAME}}{one['images']:>8,}{numbers}"
     confusion = figures["confusion"]
     width = max(6, *(len(f"{count:,}") + 2 for row in confusion["counts"] for count in row))

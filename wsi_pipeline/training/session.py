@@ -24,6 +24,7 @@ from wsi_pipeline.training.device import Team
 from wsi_pipeline.training.folds import search_grid
 from wsi_pipeline.training.head_fit import HeadFit
 from wsi_pipeline.training.image_conclusion import conclude_images
+from wsi_pipeline.training.image_page import training_page
 from wsi_pipeline.training.images import ImageSource
 from wsi_pipeline.training.initial_weights import new_classifier
 from wsi_pipeline.training.linear_probe import LinearProbeFit
@@ -253,6 +254,9 @@ def _conclude(
         report["package_sha256"] = package.sha256
         text = json.dumps(_plain(report), indent=1, allow_nan=False) + "\n"
         write_whole(report_path(job.out), text.encode())
+        if run.classes:
+            page = training_page(_plain(report))
+            write_whole(report_path(job.out).with_suffix(".html"), page.encode())
     return report
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from wsi_pipeline.images import read_picture
 from wsi_pipeline.images.cut_out import cut_out
@@ -14,7 +15,7 @@ BLOOD = Path(__file__).parents[4] / "shared" / "data" / "blood" / "wbc"
 GROUND, OTHER, CELL = (225, 200, 205), (205, 140, 150), (90, 40, 140)
 
 
-def smear() -> np.ndarray:  # type: ignore[type-arg]  # px of any kind
+def smear() -> NDArray[np.uint8]:
     """A stained cell in the middle, a paler one at the border."""
     rows, columns = np.mgrid[:150, :200]
     pixels = np.full((150, 200, 3), GROUND, np.uint8)

@@ -1,5 +1,7 @@
 """The head that is fitted to features: of one logit as ever, and of one per class."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -92,14 +94,15 @@ def test_a_head_answers_as_it_was_fitted(classes: int) -> None:
     class Trunkless(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.head = nn.Linear(6, classes)
+            self.fc = nn.Linear(6, classes)
 
     features, labels = drawn(5, max(2, classes))
     targets = labels.astype(np.float64) if classes == 1 else one_hot(labels, classes)
     weight, bias = fit_head(features, targets, 1.0)
-    model = Trunkless()
-    set_head(model, weight, bias)  # type: ignore[arg-type] # all that is used of it is the head
+    network = Trunkless()
+    # All that is used of a classifier is its network, and of that the last layer.
+    set_head(SimpleNamespace(network=network), weight, bias)  # type: ignore[arg-type]  # as said
     with torch.inference_mode():
-        logits = model.last(torch.from_numpy(features).float()).numpy()
+        logits = network.fc(torch.from_numpy(features).float()).numpy()
     expected = (features @ weight + bias).reshape(len(features), classes)
     np.testing.assert_allclose(logits, expected, atol=1e-4)

@@ -102,8 +102,9 @@ def test_a_quarter_turn_and_a_zoom(pixels: Tensor) -> None:
 def test_placements_are_drawn_within_their_limits() -> None:
     assert drawn_placement(Augmentation(), 5, [1]) is None
     found = drawn_placement(Augmentation(rotation=30, zoom=0.2), 400, [1, 2])
-    assert found is not None
     again = drawn_placement(Augmentation(rotation=30, zoom=0.2), 400, [1, 2])
+    assert found is not None
+    assert again is not None
     assert np.array_equal(found, again)
     scale = np.sqrt(np.linalg.det(found))
     assert 0.8 - 1e-6 < scale.min() < 0.85

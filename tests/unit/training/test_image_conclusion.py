@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.metrics import f1_score, log_loss
 
@@ -19,7 +20,9 @@ from wsi_pipeline.training.recipe import load_recipe
 NAMES = ("a", "b", "c")
 
 
-def source(labels: np.ndarray, *, classes: int, places: tuple[str, ...] = ("here",)) -> ImageSource:  # type: ignore[type-arg]  # integers
+def source(
+    labels: NDArray[np.int64], *, classes: int, places: tuple[str, ...] = ("here",)
+) -> ImageSource:
     images = [
         Example(Path(f"{n}.png"), int(label), n // 2, places[n % len(places)], str(n), (8, 8))
         for n, label in enumerate(labels)
@@ -27,9 +30,11 @@ def source(labels: np.ndarray, *, classes: int, places: tuple[str, ...] = ("here
     return ImageSource(images, classes, 8, ImageFit())
 
 
-def logits(labels: np.ndarray, classes: int, seed: int, certainty: float = 3.0) -> np.ndarray:  # type: ignore[type-arg]  # as above
+def logits(
+    labels: NDArray[np.int64], classes: int, seed: int, certainty: float = 3.0
+) -> NDArray[np.float64]:
     noise = np.random.default_rng(seed).normal(0, 1, (len(labels), classes))
-    return certainty * (np.eye(classes)[labels] + 0.6 * noise)
+    return np.asarray(certainty * (np.eye(classes)[labels] + 0.6 * noise))
 
 
 def concluded(classes: int, others: dict[str, ImageSource], seed: int = 1) -> Conclusion:

@@ -83,7 +83,7 @@ def test_weights_of_timms_fit_but_for_another_head(tmp_path: Path, small: Any, n
     path = tmp_path / "theirs.safetensors"
     save_weights(theirs, path)
     ours = started(small(architecture={"name": name}, patch_px=64, init=str(path)))
-    assert ours.head.out_features == 1
+    assert linear_layer(ours.network).out_features == 1
     expected, found = theirs.state_dict(), ours.network.state_dict()
     same = [key for key in expected if expected[key].shape == found[key].shape]
     assert len(same) == len(expected) - 2
@@ -121,7 +121,7 @@ def test_weights_of_ours_keep_their_head(tmp_path: Path, small: Any) -> None:
     save_weights(first.network, tmp_path / "weights.safetensors")
     for init in (tmp_path, tmp_path / "weights.safetensors"):
         again = started(small(init=str(init)), 6)
-        assert torch.equal(again.head.weight, first.head.weight)
+        assert torch.equal(linear_layer(again.network).weight, linear_layer(first.network).weight)
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path, small: Any) -> None:
