@@ -105,14 +105,17 @@ def test_a_folder_per_class_becomes_a_table_with_figures(
     images: Path, tmp_path: Path, model: ModelPackage
 ) -> None:
     (images / "normal" / "text.bmp").write_text("no image")
+    frames = [Image.new("L", (8, 8), grey) for grey in (0, 200)]
+    frames[0].save(images / "normal" / "moving.gif", save_all=True, append_images=frames[1:])
     done = wsi(images, tmp_path / "out", model, "--json", "--quiet")
     assert done.exit_code == 3
     assert "text.bmp: is no PNG" in done.stderr
+    assert "moving.gif: is no PNG" in done.stderr
     summary = json.loads(done.stdout)
     assert summary == json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert (summary["done"], len(summary["failed"])) == (4 * PER_CLASS, 1)
+    assert (summary["done"], len(summary["failed"])) == (4 * PER_CLASS, 2)
     rows = rows_of(tmp_path / "out")
-    assert rows.pop("text.bmp")["state"] == "failed"
+    assert {rows.pop(name)["state"] for name in ("text.bmp", "moving.gif")} == {"failed"}
     right = [row["predicted"] == [row["label"]] for row in rows.values()]
     assert np.mean(right) >= 0.9
     for row in rows.values():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsi_pipeline.errors import CohortError
-from wsi_pipeline.images.picture import SUFFIXES
+from wsi_pipeline.images.picture import REFUSED, SUFFIXES
 
 #: Endings of the tables that are read.
 TABLES = frozenset({".csv", ".tsv", ".parquet"})
@@ -108,7 +108,7 @@ def _of_folder(folder: Path) -> list[LabelledImage]:
         inner = file.relative_to(folder).parts
         # Hidden files are no images: macOS keeps its own beside each one.
         hidden = any(part.startswith(".") for part in inner)
-        if file.suffix.lower() in SUFFIXES and not hidden and file.is_file():
+        if file.suffix.lower() in SUFFIXES | REFUSED and not hidden and file.is_file():
             found.append(LabelledImage(file, inner[0] if len(inner) > 1 else None))
     return found
 

@@ -13,6 +13,8 @@ from wsi_pipeline.errors import ImageError
 
 #: Endings of the files that a folder is searched for.
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+#: Endings of images that are not read, and are refused by name where a folder holds them.
+REFUSED = frozenset({".gif", ".heic", ".avif", ".jp2"})
 #: Most px of an image. A larger one is a slide or a scan, and a decoded PNG of a few hundred kB
 #: may be one that fills the memory.
 MAX_IMAGE_PX = 64_000_000

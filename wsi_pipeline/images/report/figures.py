@@ -53,9 +53,13 @@ def sources_section(evaluation: Json, classes: Classes) -> str:
     sources: Mapping[str, Json] = evaluation["sources"]
     if not sources:
         return ""
-    heads = ["source", "|images", "|accuracy", "|most frequent class", "|macro F1", "|macro AUC"]
-    heads += ["|calibration error", "|sets hold the truth", "|look again"]
-    rows = [_source(name, one) for name, one in (("all", evaluation["all"]), *sources.items())]
+    parts = [("all", evaluation["all"]), *sources.items()]
+    quality = ["source", "|images", "|accuracy", "|most frequent class", "|macro F1", "|macro AUC"]
+    doubt = ["source", "|calibration error", "|sets hold the truth", "|look again"]
+    tables = [
+        table(quality, [_quality(name, one) for name, one in parts]),
+        table(doubt, [_doubt(name, one) for name, one in parts]),
+    ]
     colours = _colours(classes)
     matrices = [
         _matrix(name, one, colours) for name, one in sources.items() if one["confusion"] is not None
@@ -65,16 +69,12 @@ def sources_section(evaluation: Json, classes: Classes) -> str:
         "what to expect of a new one. Macro figures are over the classes that a source has."
     )
     return section(
-        "sources",
-        "Sources",
-        lead,
-        table(heads, rows),
-        tag("div", "".join(matrices), cls="stack", style="margin-top: 18px"),
+        "sources", "Sources", lead, tag("div", "".join((*tables, *matrices)), cls="stack")
     )
 
 
-def _source(name: str, one: Json) -> str:
-    sets, baseline = one["sets"], one["baseline"]
+def _quality(name: str, one: Json) -> str:
+    baseline = one["baseline"]
     beside = "" if baseline is None else f"{baseline['class']}: {baseline['accuracy']:.3f}"
     return row(
         tag("th", text(name), scope="row"),
@@ -83,6 +83,14 @@ def _source(name: str, one: Json) -> str:
         number_cell(text(beside) or NOTHING),
         estimate_cell(one["macro"]["f1"]),
         estimate_cell(one["macro"]["auc"]),
+        cls="total" if name == "all" else "",
+    )
+
+
+def _doubt(name: str, one: Json) -> str:
+    sets = one["sets"]
+    return row(
+        tag("th", text(name), scope="row"),
         estimate_cell(one["calibration"]["error"]),
         estimate_cell(sets and sets["coverage"]),
         estimate_cell(sets and sets["review"]),
