@@ -19,6 +19,7 @@ from wsi_pipeline.cli import main
         (["missing.csv", "-o", "x", "--threshold-by", "best"], 2, "is chosen by"),
         (["missing.csv", "-o", "x", "--folds", "1"], 2, "2 or more"),
         (["--images", "x", "-o", "x", "--folds", "3"], 2, "images have none"),
+        (["missing.csv", "-o", "x", "--test-source", "far"], 2, "need --images"),
     ],
 )
 def test_wrong_usage_is_one_line(
