@@ -151,7 +151,7 @@ ONLY_IN = {
 SERVICE = {
     "api": BASICS
     | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"}
-    | {"classes", "notice"},
+    | {"annotation", "classes", "notice"},
     "workers": BASICS
     | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"}
     | {"run", "pipeline"},
