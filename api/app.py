@@ -23,6 +23,7 @@ from api.models import routes as model_packages
 from api.session import routes as session
 from api.shared import routes as sharing
 from api.slides import direct_upload as intake
+from api.slides import drawings
 from api.slides import routes as slides
 from api.slides.ready_slides import ReadySlides
 from api.slides.slide_pictures import SlidePictures
@@ -42,6 +43,7 @@ ROUTERS = (
     results.router,
     cells.router,
     notes.router,
+    drawings.router,
     sharing.router,
     model_packages.router,
     in_browser.router,

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from api.slides.links import Links
 from wsi_pipeline.model.catalogue import ModelCatalogue
 from wsi_pipeline.service.database import Database
+from wsi_pipeline.service.drawings import DrawingStore
 from wsi_pipeline.service.jobs.requests import JobRequests
 from wsi_pipeline.service.jobs.results import ResultStore
 from wsi_pipeline.service.keys import ApiKeys
@@ -41,6 +42,7 @@ class Services:
     jobs: JobRequests
     results: ResultStore
     notes: NoteStore
+    drawings: DrawingStore
     share_links: ShareLinks
     models: ModelCatalogue
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -76,6 +78,7 @@ class Services:
             jobs=JobRequests(database),
             results=ResultStore(database),
             notes=NoteStore(database),
+            drawings=DrawingStore(database),
             share_links=ShareLinks(database),
             models=ModelCatalogue(settings.models_dir),
         )

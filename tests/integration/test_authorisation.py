@@ -68,6 +68,11 @@ NEEDS: dict[str, Scope | None] = {
     "list_notes": Scope.VIEW,
     "write_note": Scope.SUBMIT,
     "delete_note": Scope.SUBMIT,
+    "list_drawn_slides": Scope.VIEW,
+    "list_drawings": Scope.VIEW,
+    "write_drawing": Scope.SUBMIT,
+    "delete_drawing": Scope.SUBMIT,
+    "get_drawings_file": Scope.VIEW,
     "list_models": Scope.VIEW,
     "get_browser_model": Scope.VIEW,
     "get_onnx": Scope.VIEW,
@@ -93,6 +98,7 @@ HEADERS: dict[str, dict[str, str]] = {
     },
     "override_method": {**TUS, "X-HTTP-Method-Override": "DELETE"},
 }
+DRAWING = {"class_name": "tumour", "rings": [[[0, 0], [9, 0], [9, 9]]]}
 QUERIES = {"put_slide": {"name": "a.svs"}}
 #: These never end by themselves.
 STREAMS = {"listen_to_job", "listen_to_workspace"}
@@ -127,6 +133,7 @@ class Place:
             "image_format": "jpeg",
             "path": "zarr.json",
             "region": "1",
+            "ending": "geojson",
             "share": "what is no link",
             "name": "what is no model",
             **self.ids,
@@ -137,6 +144,7 @@ class Place:
             "create_jobs": {"json": {"slide_id": values["slide_id"], "model": "stub"}},
             "sign_in": {"json": {"key": "wrong"}},
             "write_note": {"json": {"verdict": "agree", "comment": "so it is"}},
+            "write_drawing": {"json": DRAWING},
             "link_slide": {"json": {"uri": "file:///etc/passwd"}},
             "append_to_upload": {"content": b"x"},
             "create_upload": {"content": b""},
@@ -185,10 +193,13 @@ def place(tmp_path_factory: pytest.TempPathFactory, stub_package: ModelPackage) 
             while http.get(f"/v1/slides/{slide_id}").json()["state"] == "checking":
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
+            drawing_id = new_id()
+            drawn = http.put(f"/v1/slides/{slide_id}/drawings/{drawing_id}", json=DRAWING)
+            drawn.raise_for_status()
         with service.browser(ours[Scope.VIEW]) as browser:
             session_id = browser.get("/v1/sessions").json()["sessions"][0]["id"]
         ids = {"slide_id": slide_id, "job_id": job_id, "upload_id": upload_id}
-        ids |= {"session_id": session_id}
+        ids |= {"session_id": session_id, "drawing_id": drawing_id}
         yield Place(service, ids, ours, theirs)
 
 

@@ -164,7 +164,7 @@ ONLY_IN = {
 SERVICE = {
     "api": BASICS
     | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"}
-    | {"classes", "notice", "images"},
+    | {"annotation", "classes", "notice", "images"},
     "workers": BASICS
     | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"}
     | {"run", "pipeline"},

@@ -15,6 +15,8 @@ from wsi_pipeline.cli.dataset_display import (
     show_counts,
     show_ignored,
 )
+from wsi_pipeline.cli.drawings import fetch_drawings
+from wsi_pipeline.cli.remote import Remote, Token, TokenFile
 from wsi_pipeline.cohort.indexing import Indexed
 from wsi_pipeline.cohort.indexing import index as index_folder
 from wsi_pipeline.cohort.options import IndexOptions
@@ -39,6 +41,17 @@ def index(
         list[Path] | None,
         typer.Option(help="Another folder of annotations.", metavar="DIR", rich_help_panel=_TRUTH),
     ] = None,
+    drawings_from: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a service: what people drew on slides of these names is fetched into "
+            "[bold]COHORT.drawings[/]. The key is in the address, or is given as below.",
+            metavar="URL",
+            rich_help_panel=_TRUTH,
+        ),
+    ] = None,
+    token: Token = None,
+    token_file: TokenFile = None,
     masks: Annotated[
         list[Path] | None,
         typer.Option(
@@ -162,6 +175,10 @@ def index(
 
         wsi dataset index slides -o cohort.csv --labels list.csv --tumour-class "Invasive carcinoma"
 
+    What was drawn in the service's viewer, on slides of the folder:
+
+        wsi dataset index slides -o cohort.csv --drawings-from http://127.0.0.1:8000
+
     Exit codes: 0 written, 2 wrong usage or an unusable table of labels, 3 a slide or an annotation
     has to be corrected first.
     """
@@ -169,10 +186,14 @@ def index(
         raise UsageError(f"{output} already exists; pass --overwrite to replace it")
     if not output.parent.is_dir():
         raise UsageError(f"there is no folder {output.parent} to write {output.name} to")
+    further = list(annotations or ())
+    if drawings_from is not None:
+        remote = Remote(drawings_from, token, token_file, json=json)
+        further.append(fetch_drawings(remote, folder, output, overwrite=overwrite))
     options = IndexOptions(
         labels=labels,
         masks=tuple(masks or ()),
-        annotations=tuple(annotations or ()),
+        annotations=tuple(further),
         mask_value=mask_value,
         prefer=prefer,
         tumour_classes=tuple(tumour_class or ()),

@@ -17,6 +17,7 @@ from wsi_pipeline.client.connection import Connection
 from wsi_pipeline.client.exports import EXPORTS, OF_A_CLASS, Export
 from wsi_pipeline.client.job_events import JobEvents
 from wsi_pipeline.client.records import (
+    DrawnSlide,
     Event,
     JobRecord,
     ModelRecord,
@@ -140,6 +141,28 @@ class Client:
             params["search"] = search
         told = self._connection.request("GET", "/v1/slides", params=params).json()
         return [SlideRecord.of(slide) for slide in told["slides"]]
+
+    def drawn_slides(self) -> list[DrawnSlide]:
+        """Slides of the workspace that people drew on, by name."""
+        told = self._connection.request("GET", "/v1/drawings").json()
+        return [DrawnSlide.of(slide) for slide in told["slides"]]
+
+    def drawings(
+        self, slide_id: str, *, ending: str = "geojson", author: str | None = None
+    ) -> bytes:
+        """What the drawings on a slide come to, as a file in level-0 px.
+
+        Args:
+            slide_id: Of the slide.
+            ending: ``geojson`` for QuPath, ``xml`` for ASAP.
+            author: Id of the key whose drawings are wanted; None: everybody's.
+
+        Raises:
+            RefusedError: there is no such slide, or it is not ready.
+        """
+        params = {} if author is None else {"author": author}
+        path = f"/v1/slides/{slide_id}/drawings.{ending}"
+        return self._connection.request("GET", path, params=params).content
 
     def models(self) -> list[ModelRecord]:
         """Model packages that the service has, by name."""

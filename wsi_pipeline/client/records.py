@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from wsi_pipeline.client.event_stream import Event
 
-__all__ = ["Event", "JobRecord", "ModelRecord", "SharedMask", "SlideRecord"]
+__all__ = ["DrawnSlide", "Event", "JobRecord", "ModelRecord", "SharedMask", "SlideRecord"]
 
 _FINAL = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -43,6 +43,28 @@ class SlideRecord:
             problem=told.get("problem"),
             json=told,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnSlide:
+    """A slide that people drew on.
+
+    Attributes:
+        slide_id: Of the slide.
+        name: What it is called.
+        drawings: How many there are.
+        authors: How many users drew them.
+    """
+
+    slide_id: str
+    name: str
+    drawings: int
+    authors: int
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """From the service's JSON."""
+        return cls(told["slide_id"], told["name"], told["drawings"], told["authors"])
 
 
 @dataclass(frozen=True, slots=True)

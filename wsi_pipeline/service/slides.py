@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from wsi_pipeline.service.access import Access
 from wsi_pipeline.service.audit import SYSTEM, note
 from wsi_pipeline.service.database import Database, now
+from wsi_pipeline.service.drawings import forget_drawings
 from wsi_pipeline.service.jobs.job import Job, JobState
 from wsi_pipeline.service.jobs.requests import ConflictError, NotThereError
 from wsi_pipeline.service.jobs.transitions import tell
@@ -188,6 +189,7 @@ class SlideStore:
                 .where(slides.c.id == slide_id)
                 .values(state=SlideState.DELETED, name="", info=None)
             )
+            forget_drawings(connection, slide_id)
             note(connection, access, "slide.delete", slide_id)
             if slide.location is None or slide.location.startswith(LINKED):
                 return None

@@ -212,6 +212,31 @@ notes = sa.Table(
     sa.Column("changed_at", sa.Double, nullable=False),
 )
 
+#: What people drew on a slide, in the order in which each drew it.
+drawings = sa.Table(
+    "drawings",
+    metadata,
+    #: Chosen by whoever drew it, so that sending it again changes nothing.
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("slide_id", sa.ForeignKey("slides.id", ondelete="CASCADE"), nullable=False),
+    #: Whose it is: a user is an API key.
+    sa.Column("key_id", sa.ForeignKey("api_keys.id"), nullable=False),
+    #: Place among those of this user on this slide; an erasure takes from what came before it.
+    sa.Column("number", sa.Integer, nullable=False),
+    #: add or erase.
+    sa.Column("effect", sa.String(8), nullable=False),
+    #: polygon, rectangle, brush or model: with what it was drawn.
+    sa.Column("tool", sa.String(10), nullable=False),
+    #: Name of the class; empty of an erasure: from every class.
+    sa.Column("class_name", sa.String(200), nullable=False),
+    #: Shown to the workspace, never logged.
+    sa.Column("comment", sa.Text, nullable=False, server_default=""),
+    #: An outline, then its holes, each a list of x, y in level-0 px.
+    sa.Column("rings", sa.JSON, nullable=False),
+    sa.Column("changed_at", sa.Double, nullable=False),
+    sa.UniqueConstraint("slide_id", "key_id", "number"),
+)
+
 #: What happened to a job, for those who listen; ``id`` is what they resume from.
 job_events = sa.Table(
     "job_events",
