@@ -106,6 +106,39 @@ def test_opacity_palette_outline_and_visibility_change_the_picture(viewer: Page)
     query(viewer, r"_ember_20__c")
 
 
+def test_the_picture_is_shown_in_another_look_and_the_address_keeps_it(viewer: Page) -> None:
+    """Every px of the slide, by the formula of the tone; the margin around it stays."""
+
+    def middle() -> NDArray[np.float64]:
+        return look(viewer)[160:440, 320:620].astype(float)
+
+    viewer.locator('[data-check="outline"], [data-check="coverage"]').evaluate_all(
+        "boxes => boxes.forEach(box => box.click())"
+    )
+    slide_to(viewer, "opacity", 0)
+    plain = middle()
+    slide_to(viewer, "contrast", 150)
+    slide_to(viewer, "brightness", 10)
+    query(viewer, "look=10_150_1_all")
+    expected = (((plain / 255 - 0.5) * 1.5 + 0.5 + 0.1) * 255).clip(0, 255)
+    assert np.abs(middle() - expected).max() <= 3
+    viewer.get_by_label("Stain").select_option("eosin")
+    query(viewer, "look=10_150_1_eosin")
+    changed = middle()
+    assert np.abs(changed - expected).max() > 20
+    viewer.reload()
+    expect(viewer.get_by_label("Stain")).to_have_value("eosin")
+    assert np.abs(middle() - changed).max() <= 3
+    with viewer.expect_download() as saving:
+        viewer.get_by_role("button", name="PNG").click()
+    saved = np.asarray(Image.open(saving.value.path()).convert("RGB"))[160:440, 320:620]
+    difference = np.abs(saved - changed)  # a step of the filter's densities, and the contrast
+    assert (difference.max() <= 12, difference.mean() <= 2) == (True, True)
+    viewer.get_by_role("button", name="As scanned").click()
+    assert np.abs(middle() - plain).max() <= 3
+    assert "look=" not in viewer.url
+
+
 def test_the_readout_tells_probability_tissue_and_place(viewer: Page) -> None:
     stage = viewer.locator(".viewer-slide")
     box = stage.bounding_box()

@@ -144,7 +144,7 @@ def _only_areas(geometry: shapely.Geometry) -> shapely.MultiPolygon:
 
 def _connected(area: shapely.Geometry) -> list[shapely.Polygon]:
     """Polygons from top to bottom; lines and points are dropped."""
-    parts: list[Area] = [
+    parts = [
         part
         for part in shapely.get_parts(shapely.get_parts(area))
         if isinstance(part, shapely.Polygon) and part.area > 0

@@ -68,7 +68,8 @@ def asap_text(
         areas: As for :func:`geojson_text`.
         colours: Likewise.
     """
-    annotations, groups = [], {}
+    annotations: list[str] = []
+    groups: dict[str, str] = {}
     for area in areas:
         name, colour = _named(area.group, colours or {})
         groups[name] = "#{:02x}{:02x}{:02x}".format(*colour)

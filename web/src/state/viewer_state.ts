@@ -8,9 +8,11 @@
  *
  * `x`, `y` are level-0 px, `z` screen px per level-0 px, `r` degrees. A layer is a job, a palette, an
  * opacity in percent, a threshold, and letters: `v` visible, `o` outline, `c` coverage, `l` the most
- * likely class; then the name of a class, where it is not the positive one.
+ * likely class; then the name of a class, where it is not the positive one. `look=0_120_1_eosin` is how
+ * the slide's picture is shown: brightness, contrast, gamma and stain.
  */
 
+import { LOOK_LIMITS, PLAIN_LOOK, STAINS, isPlain, type Look } from "../colour/look";
 import { DEFAULT_PALETTE, isPaletteName, type PaletteName } from "../colour/palette";
 import { normalDegrees, type View } from "../geometry/view";
 
@@ -48,6 +50,8 @@ export interface ViewerState {
   /** Number of the region that is marked. */
   readonly region: number | null;
   readonly panel: PanelName;
+  /** How the slide's picture is shown. */
+  readonly look: Look;
 }
 
 export const EMPTY_STATE: ViewerState = {
@@ -57,6 +61,7 @@ export const EMPTY_STATE: ViewerState = {
   active: 0,
   region: null,
   panel: "layers",
+  look: PLAIN_LOOK,
 };
 
 /** Layers one link may name. */
@@ -92,6 +97,7 @@ export function toQuery(state: ViewerState): string {
   if (state.active !== 0) query.set("active", String(state.active));
   if (state.region !== null) query.set("region", String(state.region));
   if (state.panel !== EMPTY_STATE.panel) query.set("panel", state.panel);
+  if (!isPlain(state.look)) query.set("look", lookText(state.look));
   return query.toString();
 }
 
@@ -113,6 +119,7 @@ export function fromQuery(text: string): ViewerState {
     active: active < layers.length ? active : 0,
     region: region === 0 ? null : region,
     panel: panel ?? EMPTY_STATE.panel,
+    look: parseLook(query.get("look")),
   };
 }
 
@@ -152,6 +159,25 @@ function parseLayer(text: string): LayerSettings | null {
     // Names may hold what divides the parts.
     of: named.length === 0 ? null : named.join("_"),
     labels: flags.includes("l"),
+  };
+}
+
+function lookText({ brightness, contrast, gamma, stain }: Look): string {
+  return [trimmed(brightness, 1), trimmed(contrast, 1), trimmed(gamma, 3), stain].join("_");
+}
+
+function parseLook(text: string | null): Look {
+  if (text === null) return PLAIN_LOOK;
+  const [brightness = "", contrast = "", gamma = "", named = ""] = text.split("_");
+  const within = (value: string, of: keyof typeof LOOK_LIMITS): number => {
+    const { least, most } = LOOK_LIMITS[of];
+    return between(number(value) ?? PLAIN_LOOK[of], least, most);
+  };
+  return {
+    brightness: within(brightness, "brightness"),
+    contrast: within(contrast, "contrast"),
+    gamma: within(gamma, "gamma"),
+    stain: STAINS.find((one) => one === named) ?? PLAIN_LOOK.stain,
   };
 }
 

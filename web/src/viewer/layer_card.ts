@@ -3,6 +3,7 @@
 import { isPaletteName, palette, PALETTE_NAMES, paletteLabel, type PaletteName } from "../colour/palette";
 import type { Job } from "../api/jobs";
 import { ClassMenu } from "./class_menu";
+import { range, setNumber } from "./inputs";
 import { isLikely } from "./layer";
 import type { CellsInfo } from "./results";
 import type { LayerSettings } from "../state/viewer_state";
@@ -213,21 +214,6 @@ export function settingsText(job: Job): string {
   return told.join(" · ");
 }
 
-function range(
-  id: string,
-  name: string,
-  min: number,
-  max: number,
-  step: number,
-  changed: (value: number) => void,
-): HTMLInputElement {
-  const input = h("input", { type: "range", id, min, max, step, "data-slider": name });
-  input.addEventListener("input", () => {
-    changed(input.valueAsNumber);
-  });
-  return input;
-}
-
 function check(name: string, changed: (on: boolean) => void): HTMLInputElement {
   const input = h("input", { type: "checkbox", "data-check": name });
   input.addEventListener("change", () => {
@@ -235,9 +221,3 @@ function check(name: string, changed: (on: boolean) => void): HTMLInputElement {
   });
   return input;
 }
-
-function setNumber(input: HTMLInputElement, value: number): void {
-  // Not while it is the source of the change: the slider would jump to its own steps.
-  if (Math.abs(input.valueAsNumber - value) > 5e-4) input.valueAsNumber = value;
-}
-

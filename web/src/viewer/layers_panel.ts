@@ -7,6 +7,7 @@ import { plural, when } from "../ui/format";
 import { message } from "../ui/message";
 import { hatchTile } from "./hatch";
 import { LayerCard, settingsText } from "./layer_card";
+import { LookCard } from "./look_card";
 import type { Session } from "./session";
 
 export class LayersPanel {
@@ -17,6 +18,7 @@ export class LayersPanel {
   readonly #mode = h("div", { class: "segments", role: "group", "aria-label": "How results are shown" });
   readonly #more = h("div", { class: "layer-more" });
   readonly #waiting = h("div", { class: "layer-waiting", role: "status" });
+  readonly #look: LookCard;
   #moreShape = "";
   #listShape = "";
 
@@ -29,11 +31,15 @@ export class LayersPanel {
       });
       this.#mode.append(button);
     }
-    fill(this.element, this.#waiting, this.#mode, this.#list, this.#more, legend());
+    this.#look = new LookCard((change) => {
+      session.state.set({ look: { ...session.state.value.look, ...change } });
+    });
+    fill(this.element, this.#waiting, this.#mode, this.#list, this.#more, this.#look.element, legend());
   }
 
   update(): void {
-    const { layers, active, mode } = this.#session.state.value;
+    const { layers, active, mode, look } = this.#session.state.value;
+    this.#look.update(look);
     const jobs = layers.map((layer) => layer.job).join(" ");
     const shape = jobs === "" ? `none, ${this.#session.unfinished.length > 0 ? "soon" : "yet"}` : jobs;
     if (shape !== this.#listShape || this.#list.childElementCount === 0) this.#build(shape);

@@ -2,9 +2,11 @@
 
 import OpenSeadragon from "openseadragon";
 
+import { PLAIN_LOOK, type Look } from "../colour/look";
 import { apply, invert, type Point } from "../geometry/affine";
 import { levelToScreen, normalDegrees, viewOf, type Size, type View } from "../geometry/view";
 import { Overlay, type Scene } from "./overlay";
+import { pictureOf } from "./picture";
 import { tileSource, type Pyramid } from "./pyramid";
 
 export interface PaneEvents {
@@ -35,6 +37,8 @@ export class Pane {
   #scene: Scene;
   #frame = 0;
   #open = false;
+  #look: Look = PLAIN_LOOK;
+  #filter = "";
 
   constructor(
     element: HTMLElement,
@@ -57,6 +61,7 @@ export class Pane {
       Object.assign(viewer.drawer, { minimumOverlapRequired: () => false });
       viewer.drawer.canvas.after(this.#overlay.canvas);
       this.#open = true;
+      viewer.drawer.canvas.style.filter = this.#filter;
       this.show(start ?? this.home(), true);
     });
     viewer.addHandler("update-viewport", () => {
@@ -144,6 +149,13 @@ export class Pane {
     this.redraw();
   }
 
+  /** Show the slide's picture in a look, by a filter of this name; what lies over it stays. */
+  dress(look: Look, filter: string): void {
+    this.#look = look;
+    this.#filter = filter;
+    if (this.#open) this.#viewer.drawer.canvas.style.filter = filter;
+  }
+
   /** Draw the overlay anew with the next frame. */
   redraw(): void {
     if (this.#frame !== 0 || !this.#open) return;
@@ -154,17 +166,7 @@ export class Pane {
 
   /** The slide and what is on it, as they are on the screen. */
   picture(): HTMLCanvasElement {
-    const from = this.#overlay.canvas;
-    const canvas = document.createElement("canvas");
-    canvas.width = from.width;
-    canvas.height = from.height;
-    const context = canvas.getContext("2d");
-    if (context === null) throw new Error("this browser cannot draw pictures (canvas)");
-    context.fillStyle = "#fff";
-    context.fillRect(0, 0, canvas.width, canvas.height);
-    context.drawImage(this.#viewer.drawer.canvas, 0, 0);
-    context.drawImage(from, 0, 0);
-    return canvas;
+    return pictureOf(this.#viewer.drawer.canvas, this.#look, this.#overlay.canvas);
   }
 
   dispose(): void {

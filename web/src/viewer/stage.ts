@@ -4,6 +4,7 @@ import type { Point } from "../geometry/affine";
 import type { View } from "../geometry/view";
 import { fill, h } from "../ui/dom";
 import { settingsText } from "./layer_card";
+import { LookFilter } from "./look_filter";
 import type { Painter } from "./overlay";
 import { Pane } from "./pane";
 import { planesOf } from "./results";
@@ -22,6 +23,7 @@ const SAME_PX = 0.01;
 
 export class Stage {
   readonly element = h("div", { class: "viewer-panes" });
+  readonly #filter = new LookFilter();
   readonly #session: Session;
   readonly #events: StageEvents;
   readonly #painters: readonly Painter[];
@@ -52,11 +54,13 @@ export class Stage {
 
   /** Make the panes the state asks for, and show in each what belongs there. */
   update(): void {
-    const { mode, layers } = this.#session.state.value;
+    const { mode, layers, look } = this.#session.state.value;
     const beside = mode === "side" ? layers.filter((layer) => layer.visible).map((layer) => layer.job) : [];
     const shape = beside.length > 1 ? beside.join(" ") : "one";
     if (shape !== this.#shape) this.#build(shape, beside.length > 1 ? beside : [null]);
+    const filter = this.#filter.show(look);
     this.#panes.forEach((pane, index) => {
+      pane.dress(look, filter);
       const job = beside.length > 1 ? beside[index] : undefined;
       if (job !== undefined) this.#name(index, job);
       const all = this.#session.layers;
@@ -94,7 +98,7 @@ export class Stage {
       return { job, place, title, frame: h("div", { class: "viewer-pane" }, place, title) };
     });
     this.#titles = frames.map((one) => one.title);
-    fill(this.element, ...frames.map((one) => one.frame));
+    fill(this.element, ...frames.map((one) => one.frame), this.#filter.element);
     this.#panes = frames.map(({ job, place }) => this.#newPane(job, place, start));
     this.#leader = this.#panes[0] ?? null;
   }

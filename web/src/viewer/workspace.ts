@@ -96,7 +96,7 @@ export class Workspace {
     });
     session.state.listen((now, before) => {
       if (now.view === before.view) this.#update();
-      const flowing = now.view !== before.view || now.layers !== before.layers;
+      const flowing = now.view !== before.view || now.layers !== before.layers || now.look !== before.look;
       if (flowing) this.#writeSoon();
       else this.#writeNow();
     });

@@ -15,6 +15,7 @@ const FULL: ViewerState = {
   active: 1,
   region: 12,
   panel: "regions",
+  look: { brightness: -12, contrast: 140, gamma: 0.85, stain: "eosin" },
 };
 
 describe("the query string", () => {
@@ -55,6 +56,11 @@ describe("a query string from elsewhere", () => {
     ["x=Infinity&y=2&z=1", "a place without an end"],
   ])("%s: %s is left out", (query) => {
     expect(fromQuery(query).view).toBeNull();
+  });
+
+  it("keeps a look within what can be shown", () => {
+    expect(fromQuery("look=900_0_x_gold").look).toEqual({ brightness: 100, contrast: 25, gamma: 1, stain: "all" });
+    expect(fromQuery("look=").look).toEqual(EMPTY_STATE.look);
   });
 
   it("does not bring in what is no job", () => {
