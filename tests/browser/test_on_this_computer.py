@@ -1,12 +1,10 @@
 """A model that runs in the browser: the server's probabilities, with the network cut."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from browser_support import MODEL, Watch, accessibility_problems
 from numpy.typing import NDArray
 from PIL import Image
@@ -14,14 +12,14 @@ from playwright.sync_api import Page, expect
 from service_process_support import Site
 
 from wsi_pipeline.images import read_picture
-from wsi_pipeline.images.conformal import write_conformal
 from wsi_pipeline.images.placement import place
 from wsi_pipeline.model.input_description import ImageFit
 from wsi_pipeline.model.linear_probe import as_pixels
 from wsi_pipeline.model.network import load_classifier
 from wsi_pipeline.model.onnx_export import export_onnx
 from wsi_pipeline.model.onnx_file import keep_onnx
-from wsi_pipeline.model.package import DESCRIPTION, ModelPackage, write_description
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.testing.copies import copy_package
 
 #: Largest difference of a probability from the server's in fp32.
 ALLOWED = 1e-3
@@ -35,11 +33,7 @@ def served_package(
 ) -> ModelPackage:
     """A model of four classes with its ONNX file, and with what prediction sets need."""
     folder = tmp_path_factory.mktemp("packages") / "kinds"
-    shutil.copytree(kinds_package.folder, folder)
-    fields = yaml.safe_load((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    del fields["files"]
-    write_conformal(folder, SCORES)
-    package = write_description(folder, {**fields, "images": {"how": "pad"}})
+    package = copy_package(kinds_package, folder, conformal=SCORES, images={"how": "pad"})
     made = folder.with_suffix(".onnx")
     keep_onnx(package, made, export_onnx(package, made).probe)
     return package

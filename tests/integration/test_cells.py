@@ -17,6 +17,7 @@ from wsi_pipeline.cells.truth import agreement, read_truth
 from wsi_pipeline.cli import EXIT_BAD, EXIT_OK, app
 from wsi_pipeline.images import read_picture
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.testing.copies import copy_package
 from wsi_pipeline.testing.smears import draw_smear, scattered
 
 SIZE = (480, 360)
@@ -46,7 +47,11 @@ def test_a_run_with_a_model(
 ) -> None:
     monkeypatch.setenv("WSI_CACHE_DIR", str(tmp_path / "cache"))
     out = tmp_path / "out"
-    command = ["cells", str(smears), "-o", str(out), "--model", str(kinds_package.folder)]
+    # At a coverage of 0.8 a class of 0.9 or more is in a cell's set, and no other.
+    scores = np.concatenate([np.full(8, 0.1), np.full(1, 0.9)])
+    package = copy_package(kinds_package, tmp_path / "kinds", conformal=scores)
+    command = ["cells", str(smears), "-o", str(out), "--model", str(package.folder)]
+    command += ["--coverage", "0.8"]
     command += ["--measure", "--truth", str(smears / "boxes.csv"), "--json", "--device", "cpu"]
     command += ["--runtime", "torch"]
     done = CliRunner().invoke(app, command)
@@ -76,6 +81,9 @@ def test_a_run_with_a_model(
             assert sum(values) == pytest.approx(1, abs=1e-4)
             assert cell["label"] == classes[int(np.argmax(values))]
             assert cell["lobes"] == 3
+            likely = [name for name, value in zip(classes, values, strict=True) if value >= 0.9]
+            assert cell["set"] == likely
+            assert cell["review"] == (len(likely) != 1)
         else:
             assert cell["label"] is None
     overall = [row for row in rows_of(out / "differential.csv") if not row["field"]]

@@ -1,24 +1,21 @@
 """What the service tells a browser of a model that it can run by itself, and of others."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-import yaml
 from service_support import running, settings_in
 
 from wsi_pipeline.model.onnx_file import keep_onnx
-from wsi_pipeline.model.package import DESCRIPTION, ModelPackage, write_description
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.testing.copies import copy_package
 
 
-def packed(source: ModelPackage, folder: Path, *, exported: bool, **changed: object) -> None:
+def packed(source: ModelPackage, folder: Path, *, exported: bool, **changed: Any) -> None:
     """A copy of a package with other fields."""
-    shutil.copytree(source.folder, folder)
-    fields = yaml.safe_load((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    del fields["files"]
-    package = write_description(folder, {**fields, **changed})
+    package = copy_package(source, folder, **changed)
     if exported:
         made = folder.with_suffix(".onnx")
         made.write_bytes(b"as the exporter made it")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.cells.finder import Box
 from wsi_pipeline.errors import PackageError
+from wsi_pipeline.images.conformal import of_all_classes
 from wsi_pipeline.images.placement import place
 from wsi_pipeline.model.description import ModelDescription
 from wsi_pipeline.model.input_description import ImageFit
@@ -89,15 +90,13 @@ class CellClassifier:
         classes, fit = self._description.classification, self._description.images or ImageFit()
         side = self._predictor.patch_px
         patches = np.stack([place(cut_out(pixels, box, fit.fill), side, fit)[0] for box in boxes])
-        answers = predict_all(self._predictor, patches).astype(np.float64)
+        answers = predict_all(self._predictor, patches)
+        wide = of_all_classes(classes, answers)
+        called = wide.argmax(axis=1)
         if classes.task == "binary":
             positive = classes.names.index(classes.positive)
-            wide = np.empty((len(answers), 2))
-            wide[:, positive], wide[:, 1 - positive] = answers, 1 - answers
-            reached = np.float32(answers) >= np.float32(self._description.threshold.value)
+            reached = answers >= np.float32(self._description.threshold.value)
             called = np.where(reached, positive, 1 - positive)
-        else:
-            wide, called = answers, answers.argmax(axis=1)
         members = None if self._sets is None else self._sets(wide)
         return [
             Verdict(

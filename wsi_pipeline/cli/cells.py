@@ -3,6 +3,7 @@
 import json as json_format
 import sys
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +38,12 @@ def cells(
             "models list`. Without one cells are found and not classified."
         ),
     ] = None,
+    coverage: Annotated[
+        float,
+        typer.Option(
+            help="Share of the cells whose prediction set shall hold the true class, 0-1."
+        ),
+    ] = 0.9,
     measure: Annotated[
         bool,
         typer.Option(
@@ -106,6 +113,8 @@ def cells(
     boxes = None if truth is None else read_truth(truth)
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; name a folder for the results")
+    if not 0 < coverage < 1:
+        raise UsageError(f"--coverage {coverage:g}: it is above 0 and below 1, 0.9 for instance")
     resolve_device(device)  # a wrong name is told before anything is loaded
     package = None
     if model is not None:
@@ -124,7 +133,7 @@ def cells(
     finder = ClassicalFinder(ClassicalSettings(red_cell_px=red_cell_px))
     analysis = Analysis(finder, measured=measure)
     if package is not None:
-        analysis = _classifying(package, request, finder, measured=measure)
+        analysis = _classifying(package, request, finder, coverage, measured=measure)
     with CellsDisplay(quiet=quiet) as display:
         summary = run_fields(
             find_fields(fields, out),
@@ -138,11 +147,12 @@ def cells(
 
 
 def _classifying(
-    package: ModelPackage, request: RuntimeRequest, finder: Any, *, measured: bool
+    package: ModelPackage, request: RuntimeRequest, finder: Any, coverage: float, *, measured: bool
 ) -> Any:
     """The analysis with a loaded model."""
     from wsi_pipeline.cells.analysis import Analysis  # noqa: PLC0415 - scipy takes a second
     from wsi_pipeline.cells.classification import CellClassifier, check  # noqa: PLC0415
+    from wsi_pipeline.images.conformal import conformal_of  # noqa: PLC0415
 
     about = package.description
     check(about)
@@ -158,7 +168,11 @@ def _classifying(
         "made_for_images": about.images is not None,
         "runtime": predictor.info.kind,
     }
-    return Analysis(finder, CellClassifier(predictor, about), model, measured=measured)
+    sets, conformal = None, conformal_of(package)
+    if conformal is not None:
+        sets = partial(conformal.sets, coverage=coverage)
+        model["coverage"] = coverage
+    return Analysis(finder, CellClassifier(predictor, about, sets), model, measured=measured)
 
 
 def _conclude(summary: dict[str, Any], out: Path, *, json: bool, quiet: bool) -> None:
