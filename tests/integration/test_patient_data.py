@@ -159,6 +159,14 @@ def shown(service: Running, slide_id: str) -> list[NDArray[np.uint8]]:
     base, template = f"/v1/slides/{slide_id}", "/v1/slides/{slide_id}"
     service.get(base, template)
     service.get(f"{base}.dzi", f"{template}.dzi")
+    square = [[[0, 0], [9, 0], [9, 9], [0, 9]]]
+    order = {"tool": "polygon", "class_name": "Tumor", "rings": square}
+    drawn = service.client.put(f"{base}/drawings/{'ab' * 16}", json=order)
+    service.remember(drawn)
+    assert drawn.is_success, drawn.text
+    service.get(f"{base}/drawings", f"{template}/drawings")
+    for ending in ("geojson", "xml"):
+        service.get(f"{base}/drawings.{ending}", f"{template}/drawings.{{ending}}")
     pyramid = service.get(f"{base}/pyramid", f"{template}/pyramid").json()
     answers = [
         service.get(f"{base}/thumbnail", f"{template}/thumbnail", params=params)
@@ -347,6 +355,9 @@ def test_the_document_has_no_route_for_more() -> None:
         "/v1/slides",
         "/v1/slides/{slide_id}",
         "/v1/slides/{slide_id}.dzi",
+        "/v1/slides/{slide_id}/drawings",
+        "/v1/slides/{slide_id}/drawings.{ending}",
+        "/v1/slides/{slide_id}/drawings/{drawing_id}",
         "/v1/slides/{slide_id}/pyramid",
         "/v1/slides/{slide_id}/thumbnail",
         "/v1/slides/{slide_id}_files/{level}/{column}_{row}.{image_format}",
