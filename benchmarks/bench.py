@@ -178,6 +178,8 @@ class Measured:
         if row not in self._bare:
             return {}
         runs, truth = self._runs[row], np.load(self._answers)
+        # Of a map the table has the mean of each tile.
+        truth = truth.reshape(len(truth), -1).mean(axis=1)
         rate = max(run["rate"] for run in self._bare[row])
         decode = min(run["decode_cpu_seconds"] for run in self._bare[row])
         values = Result(self._folder / f"{row}.zarr").tile_table()["probability"]
