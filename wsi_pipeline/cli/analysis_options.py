@@ -1,16 +1,23 @@
-"""The options that decide what of a slide is analysed: the same for every command that has them."""
+"""Options that are the same for every command that has them: what is analysed, and with what."""
 
 from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
-from wsi_pipeline.analysis_settings import AnalysisSettings
+from wsi_pipeline.analysis_settings import AnalysisSettings, RuntimeChoice
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.geometry import GridKind
 
 #: The panel of the help they are in.
 WHERE = "Resolution and tiles"
+HOW = "Computing"
+
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda:N.", rich_help_panel=HOW)]
+RuntimeOption = Annotated[
+    RuntimeChoice,
+    typer.Option(help="torch on the CPU is the slow reference.", rich_help_panel=HOW),
+]
 
 MppOption = Annotated[
     float | None,

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from wsi_pipeline.analysis_settings import PrecisionChoice, RuntimeChoice
+from wsi_pipeline.analysis_settings import PrecisionChoice
 from wsi_pipeline.cli import EXIT_BAD, EXIT_OK
+from wsi_pipeline.cli.analysis_options import DeviceOption, RuntimeOption
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.model.loaded import LOADED
@@ -65,9 +66,7 @@ def cells(
             rich_help_panel=_FINDER,
         ),
     ] = None,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu or cuda:N.", rich_help_panel=_HOW)
-    ] = "auto",
+    device: DeviceOption = "auto",
     precision: Annotated[
         PrecisionChoice,
         typer.Option(
@@ -76,10 +75,7 @@ def cells(
             rich_help_panel=_HOW,
         ),
     ] = "fp32",
-    runtime: Annotated[
-        RuntimeChoice,
-        typer.Option(help="torch on the CPU is the slow reference.", rich_help_panel=_HOW),
-    ] = "auto",
+    runtime: RuntimeOption = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Analyse fields again that were finished.")
     ] = False,

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from wsi_pipeline.analysis_settings import PrecisionChoice, RuntimeChoice
+from wsi_pipeline.analysis_settings import PrecisionChoice
+from wsi_pipeline.cli.analysis_options import DeviceOption, RuntimeOption
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.model.catalogue import ModelCatalogue
@@ -67,9 +68,7 @@ def classify(
             rich_help_panel=_MORE,
         ),
     ] = None,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu or cuda:N.", rich_help_panel=_HOW)
-    ] = "auto",
+    device: DeviceOption = "auto",
     precision: Annotated[
         PrecisionChoice,
         typer.Option(
@@ -78,10 +77,7 @@ def classify(
             rich_help_panel=_HOW,
         ),
     ] = "fp32",
-    runtime: Annotated[
-        RuntimeChoice,
-        typer.Option(help="torch on the CPU is the slow reference.", rich_help_panel=_HOW),
-    ] = "auto",
+    runtime: RuntimeOption = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing results.")
     ] = False,

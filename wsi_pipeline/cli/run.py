@@ -6,12 +6,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from wsi_pipeline.analysis_settings import DEFAULT_MODEL, PrecisionChoice, RuntimeChoice
+from wsi_pipeline.analysis_settings import DEFAULT_MODEL, PrecisionChoice
 from wsi_pipeline.cli.analysis_options import (
     WHERE,
+    DeviceOption,
     GridOption,
     LevelOption,
     MppOption,
+    RuntimeOption,
     SlideMppOption,
     StrideOption,
     analysis_settings,
@@ -64,9 +66,7 @@ def run(
             help="Share of the tissue tiles that may be unreadable, 0-1.", rich_help_panel=WHERE
         ),
     ] = 0.0,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu or cuda:N.", rich_help_panel=_HOW)
-    ] = "auto",
+    device: DeviceOption = "auto",
     precision: Annotated[
         PrecisionChoice,
         typer.Option(
@@ -75,10 +75,7 @@ def run(
             rich_help_panel=_HOW,
         ),
     ] = "auto",
-    runtime: Annotated[
-        RuntimeChoice,
-        typer.Option(help="torch on the CPU is the slow reference.", rich_help_panel=_HOW),
-    ] = "auto",
+    runtime: RuntimeOption = "auto",
     workers: Annotated[
         int | None,
         typer.Option(
