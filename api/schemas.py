@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field
 
 from wsi_pipeline.service.slides import Slide, SlideState
+from wsi_pipeline.service.text import fault_of_lines
 
 _SHA256 = r"^[0-9a-f]{64}$"
 
@@ -99,3 +100,15 @@ class SlideOut(BaseModel):
             problem=None if slide.problem is None else ProblemOut.model_validate(slide.problem),
             created_at=timestamp(slide.created_at),
         )
+
+
+def kept_whole(text: str) -> str:
+    """A text that can be kept whole.
+
+    Raises:
+        ValueError: it holds what cannot be.
+    """
+    fault = fault_of_lines(text)
+    if fault is not None:
+        raise ValueError(f"it holds {fault}")
+    return text

@@ -16,10 +16,9 @@ from api.access import Submitter, Viewer
 from api.dependencies import Services
 from api.jobs.routes import JobId
 from api.problems import responses
-from api.schemas import timestamp
+from api.schemas import kept_whole, timestamp
 from wsi_pipeline.service.access import Access
 from wsi_pipeline.service.notes import MAX_COMMENT, Note, Verdict
-from wsi_pipeline.service.text import fault_of_lines
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/notes", tags=["notes"])
 
@@ -28,18 +27,6 @@ RegionNumber = Annotated[
     int,
     Path(ge=1, le=50_000_000, description="Number of a region; 1 is the most suspicious"),
 ]
-
-
-def _as_it_is(text: str) -> str:
-    """A comment that can be kept whole.
-
-    Raises:
-        ValueError: it holds what cannot be.
-    """
-    fault = fault_of_lines(text)
-    if fault is not None:
-        raise ValueError(f"it holds {fault}")
-    return text
 
 
 class NoteOrder(BaseModel):
@@ -58,7 +45,7 @@ class NoteOrder(BaseModel):
             json_schema_extra={"pattern": r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"},
             description="Free text, shown to the workspace; blanks around it are dropped",
         ),
-        AfterValidator(_as_it_is),
+        AfterValidator(kept_whole),
     ] = ""
 
 

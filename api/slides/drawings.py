@@ -15,7 +15,7 @@ from api.access import Submitter, Viewer
 from api.dependencies import Services
 from api.jobs.notes import NoteAuthor
 from api.problems import responses
-from api.schemas import timestamp
+from api.schemas import kept_whole, timestamp
 from api.slides.ready_slides import ready_slide
 from api.slides.routes import SlideId
 from wsi_pipeline.annotation.layers import DrawnArea, Stroke, compose, merged
@@ -32,7 +32,6 @@ from wsi_pipeline.service.drawings import (
     StoredDrawing,
     Tool,
 )
-from wsi_pipeline.service.text import fault_of_lines
 
 router = APIRouter(prefix="/v1", tags=["drawings"])
 
@@ -54,18 +53,6 @@ _Ring = Annotated[list[tuple[_Coordinate, _Coordinate]], Field(min_length=3, max
 _TEXT = {"pattern": r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"}
 
 
-def _as_it_is(text: str) -> str:
-    """A text that can be kept whole.
-
-    Raises:
-        ValueError: it holds what cannot be.
-    """
-    fault = fault_of_lines(text)
-    if fault is not None:
-        raise ValueError(f"it holds {fault}")
-    return text
-
-
 class DrawingOrder(BaseModel):
     """What is to be kept."""
 
@@ -82,7 +69,7 @@ class DrawingOrder(BaseModel):
             json_schema_extra=_TEXT,
             description="Class of the area; empty of an erasure: from every class",
         ),
-        AfterValidator(_as_it_is),
+        AfterValidator(kept_whole),
     ] = ""
     comment: Annotated[
         str,
@@ -91,7 +78,7 @@ class DrawingOrder(BaseModel):
             json_schema_extra=_TEXT,
             description="Free text, shown to the workspace; blanks around it are dropped",
         ),
-        AfterValidator(_as_it_is),
+        AfterValidator(kept_whole),
     ] = ""
     rings: Annotated[
         list[_Ring],
