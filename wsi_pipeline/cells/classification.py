@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.cells.finder import Box
 from wsi_pipeline.errors import PackageError
+from wsi_pipeline.images.classification import check_answers_classes
 from wsi_pipeline.images.conformal import of_all_classes
 from wsi_pipeline.images.placement import place
 from wsi_pipeline.model.description import ModelDescription
@@ -41,12 +42,7 @@ def check(description: ModelDescription) -> None:
     Raises:
         PackageError: it answers with maps, or with any number of classes.
     """
-    if description.map is not None:
-        raise PackageError(
-            description.name,
-            "answers with a map of each tile, not with a class for a cell; choose a package "
-            "whose output is classes",
-        )
+    check_answers_classes(description, description.name)
     if description.task == "multilabel":
         raise PackageError(
             description.name,
