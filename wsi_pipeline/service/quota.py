@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from wsi_pipeline.errors import WsiError
+from wsi_pipeline.service.image_tables import images
 from wsi_pipeline.service.slides import LINKED, SlideState
 from wsi_pipeline.service.tables import slides, uploads, workspaces
 
@@ -68,7 +69,10 @@ def lock_workspace(connection: sa.Connection, workspace_id: str) -> None:
 
 
 def _used(connection: sa.Connection, workspace_id: str, besides: str | None) -> int:
-    """Bytes of a workspace's slides that the service keeps, and of what is being uploaded."""
+    """Bytes of a workspace's slides and images that the service keeps, and of open uploads."""
+    pictures = sa.select(sa.func.coalesce(sa.func.sum(images.c.size_bytes), 0)).where(
+        images.c.workspace_id == workspace_id, images.c.state != "deleted"
+    )
     kept = sa.select(sa.func.coalesce(sa.func.sum(slides.c.size_bytes), 0)).where(
         slides.c.workspace_id == workspace_id,
         slides.c.state.in_([SlideState.CHECKING, SlideState.READY]),
@@ -79,4 +83,5 @@ def _used(connection: sa.Connection, workspace_id: str, besides: str | None) -> 
     )
     if besides is not None:
         coming = coming.where(uploads.c.id != besides)
-    return sum(int(connection.execute(bytes_of).scalar_one()) for bytes_of in (kept, coming))
+    sums = (connection.execute(wanted).scalar_one() for wanted in (kept, pictures, coming))
+    return sum(int(one) for one in sums)
