@@ -18,7 +18,7 @@ from api.images import labels as image_labels
 from api.images import pictures as image_pictures
 from api.images import routes as images
 from api.images import uploads as image_uploads
-from api.jobs import events, notes, results
+from api.jobs import events, notes, results, why
 from api.jobs import heatmap as cells
 from api.jobs import routes as jobs
 from api.jobs.event_feed import EventFeed
@@ -49,6 +49,7 @@ ROUTERS = (
     results.router,
     cells.router,
     notes.router,
+    why.router,
     drawings.router,
     image_uploads.router,
     image_jobs.router,

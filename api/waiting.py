@@ -11,6 +11,8 @@ from api.problems import ApiError, Kind
 from wsi_pipeline.service.access import Access
 from wsi_pipeline.service.question import Question, QuestionState
 
+#: Longest time to wait where the client does not say, s.
+WAIT_SECONDS = 20.0
 #: Between two looks into the database, s.
 _LOOK_SECONDS = 0.06
 #: When to ask again for an answer that was not ready in time, s.
@@ -18,7 +20,7 @@ RETRY_SECONDS = 1
 
 
 async def wait_for_answer(
-    services: Services, access: Access, question: Question, seconds: float
+    services: Services, access: Access, question: Question, seconds: float | None = None
 ) -> Question:
     """The question once it is answered; as it stands when the time is over.
 
@@ -26,13 +28,13 @@ async def wait_for_answer(
         services: The application's.
         access: Who asked.
         question: As it was asked.
-        seconds: Longest time to wait; less while the server stops.
+        seconds: Longest time to wait, None for :data:`WAIT_SECONDS`; less while the server stops.
 
     Raises:
         ApiError: it failed, with the problem that the worker told.
         NotThereError: what it is about was deleted meanwhile.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + (WAIT_SECONDS if seconds is None else seconds)
     while not question.state.is_final and not services.stopping.is_set():
         left = deadline - time.monotonic()
         if left <= 0:

@@ -165,7 +165,7 @@ def test_what_was_lost_comes_alone_and_is_given_up_in_the_end(
         order.append([question.subject for question in claimed])
         lost = [question for question in claimed if "hostile" in order[-1]]
         if how == "process":
-            asked.lose(lost)
+            asked.lose(lost, PROBLEM)
         for question in claimed:
             if how == "lease" and question in lost:
                 asked.let_lease_end(question)
@@ -176,7 +176,8 @@ def test_what_was_lost_comes_alone_and_is_given_up_in_the_end(
     states = {row["subject"]: Question.of(row) for row in asked.rows()}
     assert states["hostile"].state is QuestionState.FAILED
     assert states["hostile"].losses == MAX_LOSSES
-    assert (states["hostile"].problem or {})["type"] == "/problems/worker-lost"
+    told = {"lease": "/problems/worker-lost", "process": PROBLEM["type"]}[how]
+    assert (states["hostile"].problem or {})["type"] == told
     assert {states[name].state for name in ("good 1", "good 2")} == {QuestionState.ANSWERED}
 
 
@@ -193,7 +194,9 @@ ENDINGS: dict[str, Ending] = {
     "answer": lambda asked, question: asked.answer(question, {}, picture="answers/1/1.jpg"),
     "fail": lambda asked, question: asked.fail(question, PROBLEM),
     "release": lambda asked, question: _changed(asked, question, asked.release),
-    "lose": lambda asked, question: _changed(asked, question, asked.lose),
+    "lose": lambda asked, question: _changed(
+        asked, question, lambda held: asked.lose(held, PROBLEM)
+    ),
     "renew": lambda asked, question: asked.renew([question]) == [question],
 }
 

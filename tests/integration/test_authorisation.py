@@ -62,6 +62,7 @@ NEEDS: dict[str, Scope | None] = {
     "head_mask_zarr_zip": Scope.VIEW,
     "get_cells": Scope.VIEW,
     "get_cell_tile": Scope.VIEW,
+    "get_why": Scope.VIEW,
     "share_result": Scope.SUBMIT,
     "get_shared_file": OPEN,
     "head_shared_file": OPEN,
@@ -120,6 +121,7 @@ QUERIES = {
     "put_slide": {"name": "a.svs"},
     "put_image": {"name": "a.png"},
     "get_image_explanation": {"model": "stub"},
+    "get_why": {"column": "0", "row": "0"},
 }
 #: Objects that are named in the body.
 IN_BODY = {"create_jobs": {"slide_id"}, "create_image_job": {"image_id"}}

@@ -10,7 +10,7 @@ from wsi_pipeline.service.access import Access
 from wsi_pipeline.service.database import now
 from wsi_pipeline.service.image_tables import questions
 from wsi_pipeline.service.question import Asked, Question, QuestionState
-from wsi_pipeline.service.tables import new_id
+from wsi_pipeline.service.tables import jobs, new_id
 
 #: Rows of one statement: SQLite takes 32,766 values.
 CHUNK = 500
@@ -93,6 +93,21 @@ def forget_questions(connection: sa.Connection, access: Access, subject: str) ->
     about = (questions.c.workspace_id == access.workspace_id) & (questions.c.subject == subject)
     gone = questions.delete().where(about).returning(questions.c.picture)
     return [key for key in connection.execute(gone).scalars() if key is not None]
+
+
+def forget_tiles(connection: sa.Connection, slide_id: str) -> None:
+    """Remove all questions about tiles of a slide that is being deleted.
+
+    ``wsi gc`` removes the pictures that answered them.
+    """
+    its_jobs = sa.select(jobs.c.id).where(jobs.c.slide_id == slide_id)
+    about = (questions.c.kind == "why") & job_of_subject().in_(its_jobs)
+    connection.execute(questions.delete().where(about))
+
+
+def job_of_subject() -> sa.ColumnElement[str]:
+    """Id of the job that a question ``why`` is about."""
+    return sa.func.substr(questions.c.subject, 1, 32)
 
 
 def find_question(connection: sa.Connection, access: Access, asked: Asked) -> Question | None:

@@ -31,6 +31,12 @@ def display_key(location: str) -> str:
     return f"{location}.display.jpg"
 
 
+def image_of(key: str) -> str:
+    """Key of the image that a file belongs to: its own bytes, or what was made of them."""
+    folder, _, name = key.rpartition("/")
+    return f"{folder}/{name.partition('.')[0]}"
+
+
 def new_answer_key(question_id: str) -> str:
     """A key nobody has used, for a picture that answers a question: it never changes."""
     return f"{ANSWERS}/{question_id}/{new_id()}.jpg"

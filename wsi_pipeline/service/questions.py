@@ -6,7 +6,7 @@ because a model answers many images together; one that was lost with its worker 
 claimed alone from then on, so that what ends the process costs itself only.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +22,8 @@ from wsi_pipeline.service.question import Asked, Question, QuestionState
 _TOGETHER = ("urgent", "kind", "model", "model_sha256")
 #: Times a question may be lost before it is given up.
 MAX_LOSSES = 3
+#: How long a question waits for a worker that can answer it, before one says that it cannot, s.
+OTHERS_SECONDS = 10.0
 _LOST = {
     "type": "/problems/worker-lost",
     "title": "The workers that answered this question stopped",
@@ -84,7 +86,9 @@ class QuestionStore:
             raise NotThereError(f"there is no question {question_id}")
         return Question.of(row)
 
-    def claim(self, worker_id: str, limit: int) -> list[Question]:
+    def claim(
+        self, worker_id: str, limit: int, *, last_resort: Collection[str] = ()
+    ) -> list[Question]:
         """The next questions, now this worker's, all of one kind and model; none if none waits.
 
         Urgent ones come first, then those that were never lost, then the oldest.
@@ -92,12 +96,13 @@ class QuestionStore:
         Args:
             worker_id: Who claims.
             limit: How many at most; one that was lost before comes alone.
+            last_resort: Kinds that are left to other workers for :data:`OTHERS_SECONDS`.
         """
-        if not self._is_any_due():
+        if not self.is_any_due():
             return []  # idle workers write nothing
         with self._database.write() as connection:
             self._reclaim(connection)
-            ids = _next(connection, limit)
+            ids = _next(connection, limit, last_resort)
             changed = (
                 questions.update()
                 .where(questions.c.id.in_(ids))
@@ -157,13 +162,19 @@ class QuestionStore:
         with self._database.write() as connection:
             _update(connection, held, **WAITING)
 
-    def lose(self, held: Sequence[Question]) -> None:
-        """Give back questions whose process ended without a word, or give them up."""
+    def lose(self, held: Sequence[Question], problem: dict[str, Any]) -> None:
+        """Give back questions whose process ended without a word, or give them up.
+
+        Args:
+            held: As claimed.
+            problem: Why they are given up, those that were lost too often.
+        """
         with self._database.write() as connection:
             kept = _update(connection, held, **WAITING, losses=questions.c.losses + 1)
-            _give_up(connection, kept)
+            _give_up(connection, kept, problem)
 
-    def _is_any_due(self) -> bool:
+    def is_any_due(self) -> bool:
+        """Whether a question waits, or its worker is gone."""
         due = questions.c.state == QuestionState.QUEUED
         with self._database.read() as connection:
             wanted = sa.select(questions.c.id).where(sa.or_(due, _expired())).limit(1)
@@ -178,12 +189,14 @@ class QuestionStore:
         """Put questions whose worker is gone back into the queue, or give them up."""
         lost = sa.select(questions.c.id).where(_expired()).with_for_update(skip_locked=True)
         ids = connection.execute(lost).scalars().all()
+        if not ids:
+            return
         again = questions.update().where(questions.c.id.in_(ids))
         connection.execute(again.values(**WAITING, losses=questions.c.losses + 1))
-        _give_up(connection, ids)
+        _give_up(connection, ids, _LOST)
 
 
-def _next(connection: sa.Connection, limit: int) -> list[str]:
+def _next(connection: sa.Connection, limit: int, last_resort: Collection[str]) -> list[str]:
     """Ids of the questions whose turn it is."""
     order = (
         questions.c.urgent.desc(),
@@ -192,6 +205,9 @@ def _next(connection: sa.Connection, limit: int) -> list[str]:
         questions.c.id,
     )
     waiting = sa.select(questions).where(questions.c.state == QuestionState.QUEUED)
+    if last_resort:
+        late = questions.c.created_at < now() - OTHERS_SECONDS
+        waiting = waiting.where(questions.c.kind.not_in(last_resort) | late)
     waiting = waiting.order_by(*order).with_for_update(skip_locked=True)
     first = connection.execute(waiting.limit(1)).mappings().first()
     if first is None:
@@ -221,12 +237,12 @@ def _update(connection: sa.Connection, held: Sequence[Question], **values: Any) 
     return set(connection.execute(changed).scalars())
 
 
-def _give_up(connection: sa.Connection, ids: Iterable[str]) -> None:
+def _give_up(connection: sa.Connection, ids: Iterable[str], problem: dict[str, Any]) -> None:
     """Fail those that were lost too often."""
     too_often = questions.update().where(
         questions.c.id.in_(list(ids)), questions.c.losses >= MAX_LOSSES
     )
-    ended = {"state": QuestionState.FAILED, "problem": _LOST, "finished_at": now()}
+    ended = {"state": QuestionState.FAILED, "problem": problem, "finished_at": now()}
     connection.execute(too_often.values(**ended))
 
 
