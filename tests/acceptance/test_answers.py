@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -27,7 +28,7 @@ from wsi_pipeline.service.questions import QuestionStore
 from wsi_pipeline.service.tables import new_id
 
 #: Many seconds of work.
-LONG = {"stride": 12, "precision": "fp32"}
+LONG: dict[str, Any] = {"stride": 12, "precision": "fp32"}
 
 
 @dataclass
