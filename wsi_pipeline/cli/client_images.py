@@ -57,7 +57,7 @@ def upload(
 
     Each line of the answer holds the image's name, its class, the class's probability, and
     [bold]review[/] where a person has to look again, separated by tabs. Started again after an
-    interruption, nothing is uploaded or computed twice. An image that cannot be used is named on
+    interruption, nothing is kept or computed twice. An image that cannot be used is named on
     standard error, and the others go on.
 
     [bold]Examples[/]
