@@ -63,7 +63,7 @@ class Asking:
         return [self.store.get(self.service.access, question_id) for question_id in ids]
 
     def wait(
-        self, ids: list[str], count: int | None = None, seconds: float = 120
+        self, ids: list[str], count: int | None = None, seconds: float = 240
     ) -> list[Question]:
         """Until so many of them are over, or all."""
         deadline = time.monotonic() + seconds
