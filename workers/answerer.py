@@ -34,8 +34,10 @@ from wsi_pipeline.storage import Storage
 
 log = logging.getLogger(__name__)
 
-#: Questions answered together: enough for a model's batch, few enough for an urgent one to wait.
-_TOGETHER = 16
+#: Questions answered together at first, and bounds of what that becomes.
+_TOGETHER, _LEAST, _MOST = 16, 4, 64
+#: How long those answered together should take, s: an urgent one waits for them.
+_TURN_SECONDS = 1.0
 #: Bounds of the time between two looks into an empty queue, seconds.
 _IDLE_SECONDS = (0.06, 0.12)
 #: How often what happened is looked at meanwhile, seconds.
@@ -64,6 +66,7 @@ class Answerer:
         self._storage = storage
         self._child = ChildProcess("workers.answering", WorkerSetup.of(settings))
         self._ready = False
+        self._together = _TOGETHER
         self._renew_seconds = settings.lease_seconds / 3
         self._id = new_id()
         able = all(importlib.util.find_spec(name) is not None for name in _EXPLAINING)
@@ -95,9 +98,12 @@ class Answerer:
             else:
                 stop.wait(random.uniform(*_IDLE_SECONDS))
             return
-        claimed = self._questions.claim(self._id, _TOGETHER, last_resort=self._last_resort)
+        claimed = self._questions.claim(self._id, self._together, last_resort=self._last_resort)
         if claimed:
+            began = time.monotonic()
             self._answer(claimed, stop)
+            if len(claimed) == self._together:  # fewer say nothing of the pace
+                self._together = fit_for_a_turn(len(claimed), time.monotonic() - began)
         # Also told if the process dies meanwhile.
         elif isinstance(self._hear(random.uniform(*_IDLE_SECONDS)), Ended):
             self._ready = False
@@ -192,6 +198,14 @@ class Answerer:
         """Kill the process; the next question starts another."""
         self._child.kill()
         self._ready = False
+
+
+def fit_for_a_turn(count: int, seconds: float) -> int:
+    """How many questions to answer together, after so many took so long.
+
+    The larger the batch, the faster each is answered; but an urgent question waits for the batch.
+    """
+    return min(max(round(count / max(seconds, 1e-3) * _TURN_SECONDS), _LEAST), _MOST)
 
 
 def _crashed(how: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ The answers are those of ``wsi classify``: the same functions compute them.
 import io
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -65,6 +65,7 @@ class ImageDesk:
         self._runtime = RuntimeRequest(equipment.device, "fp32", Path(equipment.cache))
         self._storage, self._outbox = storage, outbox
         self._illustrator = illustrator
+        self._small: dict[str, list[Future[None]]] = {}
 
     def classify(
         self, package: ModelPackage, items: Sequence[QueryItem]
@@ -82,6 +83,7 @@ class ImageDesk:
             reading = pool.map(partial(self._read, about=about), items)
             outcomes = classify_read(reading, predictor, about, {})
             for item, outcome in zip(items, outcomes, strict=True):
+                self._wait_for_small(item)
                 if outcome.answer is None:
                     yield _bad(item, outcome.error)
                 else:
@@ -99,6 +101,7 @@ class ImageDesk:
         check_answers_classes(about, package.name)
         for item in items:
             read = self._read(item, about, keep=True)
+            self._wait_for_small(item)
             if read.error:
                 yield _bad(item, read.error)
                 continue
@@ -139,10 +142,19 @@ class ImageDesk:
             cause = "its stored bytes are damaged; delete it and upload it again"
             return ReadImage(image, error=str(ImageError(name, cause)))
         if read.pixels is not None:
-            self._keep_small(location, read.pixels)
+            self._small[item.question_id] = list(self._keep_small(location, read.pixels))
         return read if keep else replace(read, pixels=None)
 
-    def _keep_small(self, location: str, pixels: NDArray[np.uint8]) -> None:
+    def _wait_for_small(self, item: QueryItem) -> None:
+        """An answer comes after the small pictures that it names.
+
+        Raises:
+            OSError: they could not be stored.
+        """
+        for stored in self._small.pop(item.question_id, ()):
+            stored.result()
+
+    def _keep_small(self, location: str, pixels: NDArray[np.uint8]) -> "Iterator[Future[None]]":
         """Store what browsers show of the image, once; they decode neither TIFF nor 16 bit."""
         image = None
         for key, side in (
@@ -156,7 +168,7 @@ class ImageDesk:
             image.thumbnail((side, side), Image.Resampling.LANCZOS)
             buffer = io.BytesIO()
             image.save(buffer, "JPEG", quality=_QUALITY)
-            self._outbox.put(key, buffer.getvalue())
+            yield self._outbox.put_soon(key, buffer.getvalue())
 
 
 def _bad(item: QueryItem, error: str) -> Unanswered:

@@ -4,10 +4,13 @@ import contextlib
 import os
 import tempfile
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from wsi_pipeline.storage import Storage
 
+#: Files that are stored at once.
+_THREADS = 8
 #: What a killed process left is removed after so long, seconds.
 _ABANDONED_SECONDS = 3600.0
 
@@ -22,11 +25,17 @@ class Outbox:
 
     def __init__(self, storage: Storage, folder: Path) -> None:
         self._storage, self._folder = storage, folder
+        # Making a file durable is waiting for the disk, not work.
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.iterdir():
             with contextlib.suppress(FileNotFoundError):  # another process removes it, too
                 if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
                     left.unlink()
+
+    def put_soon(self, key: str, content: bytes) -> "Future[None]":
+        """As :meth:`put`, on a thread."""
+        return self._pool.submit(self.put, key, content)
 
     def put(self, key: str, content: bytes) -> None:
         """Store a file durably, in place of one that is there.
