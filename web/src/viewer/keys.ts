@@ -4,7 +4,7 @@ import { openDialog } from "../ui/dialog";
 import { h } from "../ui/dom";
 
 export interface Command {
-  /** `event.key`s that do it. */
+  /** `event.key`s that do it; with the Control or Command key, `Ctrl+` before them. */
   readonly keys: readonly string[];
   /** How the list calls the keys; absent commands are not listed by themselves. */
   readonly shown?: string;
@@ -24,13 +24,13 @@ export function listenToKeys(commands: readonly Command[], signal: AbortSignal):
   document.addEventListener(
     "keydown",
     (event) => {
-      if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.defaultPrevented || event.altKey) return;
       const target = event.target instanceof Element ? event.target : null;
       if (target !== null) {
         if (target.closest("dialog") !== null || target.matches(WRITES)) return;
         if (OWN_KEYS.has(event.key) && target.matches(ACTS)) return;
       }
-      const command = byKey.get(event.key);
+      const command = byKey.get(`${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${event.key}`);
       if (command === undefined) return;
       event.preventDefault();
       command.run();
