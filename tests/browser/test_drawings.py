@@ -93,7 +93,7 @@ def page(visiting: tuple[Page, Watch], drawn: Drawn) -> Iterator[Page]:
 def look_at(page: Page, drawn: Drawn, **view: float) -> None:
     page.goto(drawn.address(**view))
     expect(page.get_by_role("tab", name="Drawings")).to_have_attribute("aria-selected", "true")
-    expect(page.locator(".drawing-user")).not_to_contain_text("Loading")
+    expect(page.locator(".drawing-lists")).not_to_contain_text("Loading")
     settle(page)
 
 

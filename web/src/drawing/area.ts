@@ -52,6 +52,10 @@ export function joined(one: Area, other: Area): Area {
   return Clipper.union(one, other, FillRule.NonZero);
 }
 
+export function unionOf(areas: readonly Area[]): Area {
+  return Clipper.union(areas.flat(), FillRule.NonZero);
+}
+
 export function without(one: Area, other: Area): Area {
   return Clipper.difference(one, other, FillRule.NonZero);
 }
@@ -126,6 +130,12 @@ export function boxOf(rings: Rings): Box {
     bottom = Math.max(bottom, y);
   }
   return { x: left, y: top, width: right - left, height: bottom - top };
+}
+
+/** Whether boxes have a point in common. */
+export function touches(one: Box, other: Box): boolean {
+  const across = one.x <= other.x + other.width && other.x <= one.x + one.width;
+  return across && one.y <= other.y + other.height && other.y <= one.y + one.height;
 }
 
 function toPath(ring: Ring): Path64 {

@@ -92,7 +92,10 @@ export class Book {
   change(id: string, change: Partial<Pick<Sketch, "className" | "comment">>): void {
     const at = this.#mine.findIndex((one) => one.id === id);
     const before = this.#mine[at];
-    if (before !== undefined) this.#do([{ before, after: { ...before, ...change }, at }]);
+    if (before === undefined) return;
+    const after = { ...before, ...change };
+    if (after.className === before.className && after.comment === before.comment) return;
+    this.#do([{ before, after, at }]);
   }
 
   /** Delete one of mine. */

@@ -1,46 +1,71 @@
-/** What one user's areas and erasures, in their order, come to: one area for each class. */
-
-import { NOTHING, areaOf, joined, without, type Area } from "./area";
-import type { Drawing } from "./drawing";
-
-export type ByClass = ReadonlyMap<string, Area>;
-
-/** After this many of the last drawings the areas are remembered, for undoing; */
-const NEAR = 24;
-/** and after each of these, for changes further back. */
-const FAR = 64;
-
-const EMPTY: ByClass = new Map();
-
 /**
- * Composes drawings, beginning where they differ from those of the last time.
+ * What one user's areas and erasures, in their order, come to: one area for each class.
  *
  * Each area is added to its class; an erasure takes from its class, or from all, what came before.
  */
+
+import { NOTHING, areaOf, boxOf, joined, touches, unionOf, without, type Area, type Rings } from "./area";
+import type { Drawing } from "./drawing";
+import type { Box } from "../geometry/view";
+
+export type ByClass = ReadonlyMap<string, Area>;
+
+/** Areas of this many last drawings are remembered, for undoing. */
+const REMEMBERED = 32;
+/** Where no more than these are new, they are added one by one to what is known. */
+const FEW = 4;
+
+interface Shape {
+  readonly area: Area;
+  readonly box: Box;
+}
+
+const shapes = new WeakMap<Rings, Shape>();
+
+function shapeOf(rings: Rings): Shape {
+  let shape = shapes.get(rings);
+  if (shape === undefined) {
+    shape = { area: areaOf(rings), box: boxOf(rings) };
+    shapes.set(rings, shape);
+  }
+  return shape;
+}
+
+/** Composes drawings, with what is known of the last times. */
 export class Composition {
   #drawings: readonly Drawing[] = [];
-  /** By how many drawings they are made of. */
-  readonly #states = new Map<number, ByClass>([[0, EMPTY]]);
+  /** Of the first so many of the drawings. */
+  readonly #known = new Map<number, ByClass>();
 
   of(drawings: readonly Drawing[]): ByClass {
-    if (drawings !== this.#drawings) this.#compose(drawings);
-    return this.#states.get(drawings.length) ?? EMPTY;
+    if (drawings !== this.#drawings) this.#forget(drawings);
+    let state = this.#known.get(drawings.length);
+    if (state !== undefined) return state;
+    const near = Math.max(...this.#known.keys(), 0);
+    if (drawings.length - near > FEW) {
+      state = composed(drawings);
+      this.#remember(drawings.length, state);
+      return state;
+    }
+    state = this.#known.get(near) ?? new Map<string, Area>();
+    for (const [index, drawing] of drawings.slice(near).entries()) {
+      state = after(state, drawing);
+      this.#remember(near + index + 1, state);
+    }
+    return state;
   }
 
-  #compose(drawings: readonly Drawing[]): void {
-    const before = this.#drawings;
+  /** Forget what other drawings came to. */
+  #forget(drawings: readonly Drawing[]): void {
     let same = 0;
-    while (same < drawings.length && isSame(before[same], drawings[same])) same++;
+    while (same < drawings.length && isSame(this.#drawings[same], drawings[same])) same++;
+    for (const count of this.#known.keys()) if (count > same) this.#known.delete(count);
     this.#drawings = drawings;
-    for (const made of [...this.#states.keys()]) if (made > same) this.#states.delete(made);
-    let at = Math.max(...this.#states.keys());
-    let state = this.#states.get(at) ?? EMPTY;
-    for (const drawing of drawings.slice(at)) {
-      state = after(state, drawing);
-      this.#states.set(++at, state);
-      const old = at - NEAR;
-      if (old > 0 && old % FAR !== 0) this.#states.delete(old);
-    }
+  }
+
+  #remember(count: number, state: ByClass): void {
+    this.#known.set(count, state);
+    for (const old of this.#known.keys()) if (old < count - REMEMBERED) this.#known.delete(old);
   }
 }
 
@@ -48,15 +73,36 @@ function isSame(one: Drawing | undefined, other: Drawing | undefined): boolean {
   return one?.effect === other?.effect && one?.className === other?.className && one?.rings === other?.rings;
 }
 
-function after(state: ByClass, { effect, className, rings }: Drawing): ByClass {
-  const area = areaOf(rings);
+function erases(erasure: Drawing, className: string): boolean {
+  return erasure.effect === "erase" && (erasure.className === "" || erasure.className === className);
+}
+
+/** All at once: each area less what later erasures take from it, then those of a class united. */
+function composed(drawings: readonly Drawing[]): ByClass {
+  const parts = new Map<string, Area[]>();
+  for (const [index, { effect, className, rings }] of drawings.entries()) {
+    if (effect === "erase") continue;
+    const { area, box } = shapeOf(rings);
+    const later = drawings
+      .slice(index + 1)
+      .filter((one) => erases(one, className) && touches(box, shapeOf(one.rings).box))
+      .map((one) => shapeOf(one.rings).area);
+    const left = later.length === 0 ? area : without(area, unionOf(later));
+    const areas = parts.get(className);
+    if (areas === undefined) parts.set(className, [left]);
+    else areas.push(left);
+  }
+  return new Map([...parts].map(([className, areas]) => [className, unionOf(areas)]));
+}
+
+function after(state: ByClass, drawing: Drawing): ByClass {
+  const { area } = shapeOf(drawing.rings);
   const next = new Map(state);
-  if (effect === "add") {
-    next.set(className, joined(state.get(className) ?? NOTHING, area));
+  if (drawing.effect === "add") {
+    const whole = state.get(drawing.className) ?? NOTHING;
+    next.set(drawing.className, joined(whole, area));
     return next;
   }
-  for (const [name, whole] of state) {
-    if (className === "" || className === name) next.set(name, without(whole, area));
-  }
+  for (const [className, whole] of state) if (erases(drawing, className)) next.set(className, without(whole, area));
   return next;
 }

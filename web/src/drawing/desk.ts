@@ -183,7 +183,7 @@ export class Desk {
   /** Select what was drawn last at a place; whether clicks select now. */
   click(place: Point): boolean {
     if (!this.on) return false;
-    const mine = this.hidden.has("") ? [] : this.book.mine;
+    const mine = this.hidden.has("") || !this.may ? [] : this.book.mine;
     this.select(mine.findLast((one) => isInside(one.rings, place))?.id ?? null);
     return true;
   }
@@ -219,7 +219,7 @@ export class Desk {
 
   removeSelected(): void {
     const { selected } = this;
-    if (selected !== null && this.on) this.book.remove(selected.id);
+    if (selected !== null && this.on && this.may) this.book.remove(selected.id);
   }
 
   undo(): void {

@@ -79,7 +79,7 @@ export class DrawingList {
       comment !== "" && h("span", { class: "drawing-comment quiet cut" }, comment),
     );
     button.addEventListener("click", () => {
-      if (mine) this.#desk.select(drawing.id);
+      if (mine && this.#desk.may) this.#desk.select(drawing.id);
       this.#go(drawing);
     });
     return h("li", {}, button);

@@ -53,7 +53,7 @@ export function openKeyHelp(commands: readonly Command[]): void {
           h("dd", {}, command.text ?? ""),
         ]),
       ),
-      h("p", { class: "quiet" }, "The mouse: drag to move, wheel to zoom, click for the patch at full resolution."),
+      h("p", { class: "quiet" }, "The mouse: drag to move, wheel to zoom, click for the patch at full resolution. With a tool for drawing: drag or click to draw; the middle button, or the blank key and dragging, moves."),
     ],
     buttons: [h("button", { class: "button primary", type: "button", on: { click: () => { dialog.close(); } } }, "Close")],
   });
