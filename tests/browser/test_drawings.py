@@ -273,8 +273,8 @@ def test_moving_the_slide_while_drawing_and_a_bad_line(
     page.keyboard.press("g")
     click(page, 300, 300)
     place = screen(page, 300, 300)
-    for move in ("middle", "blank"):
-        if move == "blank":
+    for move in ("middle", "space"):
+        if move == "space":
             page.keyboard.down(" ")
         page.mouse.move(500, 300)
         page.mouse.down(button="middle" if move == "middle" else "left")

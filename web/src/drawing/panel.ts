@@ -25,7 +25,7 @@ const HINTS: Record<ToolName, string> = {
   rectangle: "Drag, or click two corners. It is upright on the screen.",
   brush: "Drag. Strokes of one class that touch become one area.",
 };
-const MOVING = " Blank key or middle button: move the slide.";
+const MOVING = " The space bar or the middle button moves the slide.";
 
 export class DrawingPanel {
   readonly element = h("div", { class: "panel-body drawings" });

@@ -1,6 +1,6 @@
 /**
  * The pointer over the slide while a tool is in hand: the main button draws; the middle one, or the
- * main one with the blank key, moves the slide; the wheel zooms as always.
+ * main one with the space bar, moves the slide; the wheel zooms as always.
  */
 
 import { apply, invert, type Point } from "../geometry/affine";
@@ -93,7 +93,7 @@ export function listenToPointer(stage: Stage, area: HTMLElement, desk: Desk, sig
     if (event.key.startsWith("Arrow") || event.key === "x") area.classList.remove("by-pointer");
     if (event.key !== " " || !desk.draws) return;
     const target = event.target instanceof Element ? event.target : null;
-    if (target?.matches(WRITES) || target?.closest("dialog")) return;
+    if (target?.matches(WRITES) || document.querySelector("dialog[open]") !== null) return;
     event.preventDefault();
     grip(true);
   };

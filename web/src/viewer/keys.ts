@@ -25,9 +25,11 @@ export function listenToKeys(commands: readonly Command[], signal: AbortSignal):
     "keydown",
     (event) => {
       if (event.defaultPrevented || event.altKey) return;
+      // A dialog has the keyboard, wherever the focus is.
+      if (document.querySelector("dialog[open]") !== null) return;
       const target = event.target instanceof Element ? event.target : null;
       if (target !== null) {
-        if (target.closest("dialog") !== null || target.matches(WRITES)) return;
+        if (target.matches(WRITES)) return;
         if (OWN_KEYS.has(event.key) && target.matches(ACTS)) return;
       }
       const command = byKey.get(`${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${event.key}`);
@@ -53,7 +55,7 @@ export function openKeyHelp(commands: readonly Command[]): void {
           h("dd", {}, command.text ?? ""),
         ]),
       ),
-      h("p", { class: "quiet" }, "The mouse: drag to move, wheel to zoom, click for the patch at full resolution. With a tool for drawing: drag or click to draw; the middle button, or the blank key and dragging, moves."),
+      h("p", { class: "quiet" }, "The mouse: drag to move, wheel to zoom, click for the patch at full resolution. With a tool for drawing: drag or click to draw; the middle button, or the space bar and dragging, moves."),
     ],
     buttons: [h("button", { class: "button primary", type: "button", on: { click: () => { dialog.close(); } } }, "Close")],
   });
