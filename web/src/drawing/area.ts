@@ -44,9 +44,7 @@ export function snap({ x, y }: Point): Point {
 }
 
 /** What rings enclose: points inside an odd number of their turns, the service's rule. */
-export function areaOf(rings: Rings): Area {
-  return Clipper.union(rings.map(toPath), FillRule.EvenOdd);
-}
+export const areaOf = remembered((rings): Area => Clipper.union(rings.map(toPath), FillRule.EvenOdd));
 
 export function joined(one: Area, other: Area): Area {
   return Clipper.union(one, other, FillRule.NonZero);
@@ -121,7 +119,7 @@ export function isInside(rings: Rings, { x, y }: Point): boolean {
 }
 
 /** The box around rings, level-0 px. */
-export function boxOf(rings: Rings): Box {
+export const boxOf = remembered((rings): Box => {
   let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
   for (const { x, y } of rings.flat()) {
     left = Math.min(left, x);
@@ -130,12 +128,24 @@ export function boxOf(rings: Rings): Box {
     bottom = Math.max(bottom, y);
   }
   return { x: left, y: top, width: right - left, height: bottom - top };
-}
+});
 
 /** Whether boxes have a point in common. */
 export function touches(one: Box, other: Box): boolean {
   const across = one.x <= other.x + other.width && other.x <= one.x + one.width;
   return across && one.y <= other.y + other.height && other.y <= one.y + one.height;
+}
+
+/** Computes once what is asked of the same rings again. */
+function remembered<T>(compute: (rings: Rings) => T): (rings: Rings) => T {
+  const known = new WeakMap<Rings, T>();
+  return (rings) => {
+    const found = known.get(rings);
+    if (found !== undefined) return found;
+    const made = compute(rings);
+    known.set(rings, made);
+    return made;
+  };
 }
 
 function toPath(ring: Ring): Path64 {

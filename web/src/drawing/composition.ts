@@ -4,9 +4,8 @@
  * Each area is added to its class; an erasure takes from its class, or from all, what came before.
  */
 
-import { NOTHING, areaOf, boxOf, joined, touches, unionOf, without, type Area, type Rings } from "./area";
+import { NOTHING, areaOf, boxOf, joined, touches, unionOf, without, type Area } from "./area";
 import type { Drawing } from "./drawing";
-import type { Box } from "../geometry/view";
 
 export type ByClass = ReadonlyMap<string, Area>;
 
@@ -14,22 +13,6 @@ export type ByClass = ReadonlyMap<string, Area>;
 const REMEMBERED = 32;
 /** Where no more than these are new, they are added one by one to what is known. */
 const FEW = 4;
-
-interface Shape {
-  readonly area: Area;
-  readonly box: Box;
-}
-
-const shapes = new WeakMap<Rings, Shape>();
-
-function shapeOf(rings: Rings): Shape {
-  let shape = shapes.get(rings);
-  if (shape === undefined) {
-    shape = { area: areaOf(rings), box: boxOf(rings) };
-    shapes.set(rings, shape);
-  }
-  return shape;
-}
 
 /** Composes drawings, with what is known of the last times. */
 export class Composition {
@@ -82,12 +65,11 @@ function composed(drawings: readonly Drawing[]): ByClass {
   const parts = new Map<string, Area[]>();
   for (const [index, { effect, className, rings }] of drawings.entries()) {
     if (effect === "erase") continue;
-    const { area, box } = shapeOf(rings);
     const later = drawings
       .slice(index + 1)
-      .filter((one) => erases(one, className) && touches(box, shapeOf(one.rings).box))
-      .map((one) => shapeOf(one.rings).area);
-    const left = later.length === 0 ? area : without(area, unionOf(later));
+      .filter((one) => erases(one, className) && touches(boxOf(rings), boxOf(one.rings)))
+      .map((one) => areaOf(one.rings));
+    const left = later.length === 0 ? areaOf(rings) : without(areaOf(rings), unionOf(later));
     const areas = parts.get(className);
     if (areas === undefined) parts.set(className, [left]);
     else areas.push(left);
@@ -96,7 +78,7 @@ function composed(drawings: readonly Drawing[]): ByClass {
 }
 
 function after(state: ByClass, drawing: Drawing): ByClass {
-  const { area } = shapeOf(drawing.rings);
+  const area = areaOf(drawing.rings);
   const next = new Map(state);
   if (drawing.effect === "add") {
     const whole = state.get(drawing.className) ?? NOTHING;

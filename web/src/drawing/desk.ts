@@ -114,10 +114,7 @@ export class Desk {
 
   /** Take a tool; the panel with its settings is shown. */
   take(tool: ToolName): void {
-    if (!this.may) {
-      toast("This key may look at drawings, not draw.", "wrong");
-      return;
-    }
+    if (!this.#mayDraw()) return;
     this.pen.tool = tool;
     this.session.state.set({ panel: "drawings" });
     this.#events.onTake();
@@ -190,13 +187,13 @@ export class Desk {
 
   /** Draw the region that is marked, to be corrected; each connected part is one drawing. */
   takeRegion(): void {
+    if (!this.#mayDraw()) return;
     const { region, active } = this.session;
     const className = active?.layer?.of.name;
     if (region === null || className === undefined) {
       toast("Select a region of the model first: n and p go through them.");
       return;
     }
-    if (!this.may) return;
     const rings = region.rings.map(ringOf);
     const sketches = piecesOf(rings).map((piece): Sketch => {
       const comment = `Region ${region.number} of ${active?.job.model ?? "the model"}`;
@@ -236,6 +233,11 @@ export class Desk {
     if (shown) this.hidden.delete(author);
     else this.hidden.add(author);
     this.#changed();
+  }
+
+  #mayDraw(): boolean {
+    if (!this.may) toast("This key may look at drawings, not draw.", "wrong");
+    return this.may;
   }
 
   #drawn(rings: Rings | null): void {

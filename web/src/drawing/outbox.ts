@@ -52,6 +52,11 @@ export class Outbox {
     return [...this.#refused.values()][0]?.why ?? this.#trouble;
   }
 
+  /** Whether something is sent again by itself. */
+  get waits(): boolean {
+    return this.#orders.length > 0 && !this.#held;
+  }
+
   isUnsaved(id: string): boolean {
     return this.#refused.has(id) || this.#orders.some((order) => order.id === id);
   }

@@ -118,7 +118,7 @@ export class DrawingPanel {
     const { unsaved, trouble } = outbox;
     const wrong = trouble !== null && unsaved > 0;
     const saved = mine.length > 0 ? "All drawings are saved." : "";
-    const text = unsaved === 0 ? saved : wrong ? `${plural(unsaved, "drawing")} not saved. ${trouble} It is tried again; do not close the page.` : "Saving…";
+    const text = unsaved === 0 ? saved : wrong ? `${plural(unsaved, "drawing")} not saved. ${trouble}${outbox.waits ? " It is tried again; leave the page open." : ""}` : "Saving…";
     this.#saved.classList.toggle("wrong", wrong);
     this.#retry.hidden = !wrong;
     setText(this.#saved, text);

@@ -139,6 +139,7 @@ export class Controls {
   }
 
   toggleMeasure(): void {
+    if (this.desk.draws) this.desk.take("select");
     this.measure.on = !this.measure.on;
     this.#events.onMeasuring(this.measure.on);
     this.#events.onSay(this.measure.on ? "Measuring: click two points, or use Enter at the cross" : "Measuring ended");

@@ -48,7 +48,10 @@ export class Workspace {
     this.#desk = new Desk(session, {
       onPaint: () => { this.#stage.redraw(); },
       onChange: () => { this.#updateSoon(); },
-      onTake: () => { this.#area.focus({ preventScroll: true }); },
+      onTake: () => {
+        if (measure.on) this.#controls.toggleMeasure();
+        this.#area.focus({ preventScroll: true });
+      },
       onSay: (text) => { this.#toolbar.say(text); },
     });
     this.#stage = new Stage(
