@@ -158,7 +158,7 @@ def test_a_click_opens_the_patch_at_full_resolution(viewer: Page) -> None:
     dialog = viewer.get_by_role("dialog", name="Patch at full resolution")
     expect(dialog).to_contain_text(f"{CELL_PX} px of level 0")
     patch = dialog.get_by_role("img")
-    expect(dialog.get_by_role("status")).to_have_count(0)
+    expect(dialog.locator(".patch-frame").get_by_role("status")).to_have_count(0)
     width = patch.evaluate("(canvas) => canvas.width")
     assert width == CELL_PX + 2 * 48
     colours = patch.evaluate(

@@ -72,7 +72,7 @@ export class DrawingList {
     const { effect, className, comment } = drawing;
     const button = h(
       "button",
-      { class: "drawing-item", type: "button", "data-drawing": drawing.id, "aria-current": this.#desk.selected?.id === drawing.id ? "true" : null },
+      { class: "drawing-item", type: "button", title: comment === "" ? null : comment, "data-drawing": drawing.id, "aria-current": this.#desk.selected?.id === drawing.id ? "true" : null },
       swatch(effect === "erase" ? "transparent" : this.#desk.colour(className)),
       h("span", { class: "cut" }, classText(drawing)),
       h("span", { class: "quiet numbers" }, unsaved ? "not saved" : sizeText(drawing, this.#desk.session.mpp)),

@@ -1,7 +1,7 @@
 /** What panels call drawings. */
 
 import type { Mpp } from "../geometry/scale";
-import { area, count } from "../ui/format";
+import { area, capital, count } from "../ui/format";
 import { areaOf, sizeOf } from "./area";
 import type { Drawing } from "./drawing";
 
@@ -28,5 +28,6 @@ export function sizeText(drawing: Drawing, mpp: Mpp | null): string {
 
 /** One line on a drawing. */
 export function aboutText(drawing: Drawing, mpp: Mpp | null): string {
-  return `${drawing.effect === "erase" ? "Erasure" : "Drawing"} by ${TOOLS[drawing.tool]}, ${sizeText(drawing, mpp)}`;
+  const tool = TOOLS[drawing.tool];
+  return `${drawing.effect === "erase" ? `Erased by ${tool}` : capital(tool)}, ${sizeText(drawing, mpp)}`;
 }
