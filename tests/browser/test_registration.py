@@ -5,7 +5,6 @@ its colour, and to the overlay by the palette's; each of the two sets must lie w
 grown by one screen px.
 """
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser_support import visitor
-from numpy.typing import NDArray
-from PIL import Image
 from playwright.sync_api import Browser, Page
-from results_support import CELL_PX, Api, Square, api, plant, settle
-from scipy import ndimage
+from registration_support import compare, photograph
+from registration_support import planted as planted_px
+from results_support import CELL_PX, Api, Square, api, plant
 from service_process_support import TOKEN, Site
-
-Mask = NDArray[np.bool_]
 
 #: Level-0 px; the last column and row of cells are cut off by the slide's edge.
 SIZE = 2900, 2330
@@ -40,9 +36,6 @@ TURNED = tuple(
     for rotation in (90, 30)
     for zoom, corner in zip(ZOOMS, (*CORNERS, "top left"), strict=True)
 )
-_HIDDEN = ".viewer-tools, .viewer-overview, .scale-bar, .viewer-cross"
-#: Neighbours at a distance of one px.
-_CROSS = ndimage.generate_binary_structure(2, 1)
 
 
 @dataclass(frozen=True)
@@ -111,40 +104,10 @@ def check(
     layer = f"layer={planted.job_id}_graphite_100__v"
     page.goto(f"{service.url}/slides/{planted.slide_id}?{view}&{layer}")
     page.wait_for_selector(".layer")
-    settle(page)
-    page.evaluate(
-        "(hidden) => document.querySelectorAll(hidden).forEach((e) => e.style.display = 'none')",
-        _HIDDEN,
-    )
     covered = photograph(page)
     page.keyboard.press("h")
-    settle(page)
     bare = photograph(page)
-    slide = bare[..., 0] - bare[..., 2] > (TUMOUR_DIFFERENCE + NORMAL_DIFFERENCE) / 2
+    slide = planted_px(bare)
     overlay = covered[..., 1] - bare[..., 1] > 85
     assert overlay.sum() > 50, "there is no overlay"
     compare(slide, overlay, magnified=zoom > 1)
-
-
-#: Red less blue of the two colours; the texture changes both alike.
-TUMOUR_DIFFERENCE, NORMAL_DIFFERENCE = 190 - 90, 110 - 190
-
-
-def photograph(page: Page) -> NDArray[np.int16]:
-    taken = page.locator(".viewer-slide").screenshot()
-    return np.asarray(Image.open(io.BytesIO(taken)).convert("RGB"), np.int16)
-
-
-def compare(slide: Mask, overlay: Mask, *, magnified: bool) -> None:
-    """Both sets of px agree to within a screen px.
-
-    Where the slide's own px are larger than the screen's, the browser's smoothing rounds the
-    corners of its squares, and only there the overlay may stand out.
-    """
-    beyond = overlay & ~ndimage.binary_dilation(slide, _CROSS)
-    missing = slide & ~ndimage.binary_dilation(overlay, _CROSS)
-    if magnified:
-        # Half of what surrounds a px at an edge is overlay, a quarter of it at a corner.
-        beyond &= ndimage.uniform_filter(overlay.astype(float), 9) > 0.42
-    assert not beyond.any(), f"{beyond.sum()} px of the overlay lie beyond the squares"
-    assert not missing.any(), f"{missing.sum()} px of the squares are not covered"

@@ -158,7 +158,7 @@ def test_a_click_opens_the_patch_at_full_resolution(viewer: Page) -> None:
     dialog = viewer.get_by_role("dialog", name="Patch at full resolution")
     expect(dialog).to_contain_text(f"{CELL_PX} px of level 0")
     patch = dialog.get_by_role("img")
-    expect(dialog.get_by_role("status")).to_have_count(0)
+    expect(dialog.locator(".patch-frame").get_by_role("status")).to_have_count(0)
     width = patch.evaluate("(canvas) => canvas.width")
     assert width == CELL_PX + 2 * 48
     colours = patch.evaluate(
@@ -167,6 +167,22 @@ def test_a_click_opens_the_patch_at_full_resolution(viewer: Page) -> None:
     assert colours[2] > colours[0] > 60, "tissue, not a blank"
     viewer.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
+
+
+def test_why_draws_what_the_answer_on_a_patch_rests_on(viewer: Page) -> None:
+    box = viewer.locator(".viewer-slide").bounding_box()
+    assert box is not None
+    viewer.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    dialog = viewer.get_by_role("dialog", name="Patch at full resolution")
+    dialog.get_by_role("button", name="Why?").click()
+    drawn = dialog.get_by_role("img", name="map of what the answer tumour rests on")
+    expect(drawn).to_be_visible(timeout=240_000)
+    expect(dialog.get_by_role("figure")).to_contain_text("no proof that the answer is right")
+    width, height = drawn.evaluate(
+        "async (i) => (await i.decode(), [i.naturalWidth, i.naturalHeight])"
+    )
+    assert width > 2 * height * 0.95, "the patch, and beside it the patch under the map"
+    assert accessibility_problems(viewer) == []
 
 
 def test_regions_come_by_suspicion_and_keys_fly_along_them(

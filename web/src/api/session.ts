@@ -24,6 +24,11 @@ export function maySubmit(): boolean {
   return current?.scope !== "view";
 }
 
+/** Who is signed in, as a text that differs between users. */
+export function signedIn(): string {
+  return `${current?.key_name ?? ""}@${current?.workspace ?? ""}`;
+}
+
 /** Begin a session with a key. */
 export async function signIn(key: string): Promise<void> {
   await send("/v1/session", { method: "POST", body: { key } });

@@ -37,7 +37,7 @@ export interface LayerSettings {
 /** Layers on top of each other, or each in a pane of its own. */
 export type Mode = "stack" | "side";
 
-export const PANELS = ["layers", "regions", "figures"] as const;
+export const PANELS = ["layers", "regions", "drawings", "figures"] as const;
 export type PanelName = (typeof PANELS)[number];
 
 export interface ViewerState {

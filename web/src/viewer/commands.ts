@@ -1,6 +1,7 @@
 /** What keys do in the viewer. */
 
 import { problemText } from "../api/problem";
+import { drawingCommands } from "../drawing/commands";
 import { MAGNIFICATIONS } from "../geometry/scale";
 import type { LayerSettings } from "../state/viewer_state";
 import { toast } from "../ui/toast";
@@ -55,10 +56,11 @@ export function commandsOf(controls: Controls): readonly Command[] {
     notes.write(region, next, mine?.comment ?? "").catch(complain);
   };
   const centre = () => {
-    const { view } = controls.stage.pane;
-    controls.act({ x: view.x, y: view.y });
+    const { view, toScreen } = controls.stage.pane;
+    if (!controls.desk.enter(toScreen)) controls.act({ x: view.x, y: view.y });
   };
   const escape = () => {
+    if (controls.desk.escape()) return;
     if (!controls.measure.empty) controls.measure.clear();
     else if (controls.measure.on) controls.toggleMeasure();
     else session.state.set({ region: null });
@@ -105,6 +107,7 @@ export function commandsOf(controls: Controls): readonly Command[] {
     },
     { keys: ["m"], shown: "m", text: "Measure", run: () => { controls.toggleMeasure(); } },
     { keys: ["Enter", " "], shown: "Enter", text: "At the cross: show the patch, or set a point of a measurement", run: centre },
+    ...drawingCommands(controls.desk, controls.stage),
     { keys: ["f"], shown: "f", text: "Full screen", run: () => { void controls.toggleFullScreen(); } },
     { keys: ["l"], shown: "l", text: "Copy a link to this view", run: () => { controls.exports.copyLink().catch(complain); } },
     { keys: ["Escape"], shown: "Esc", text: "Clear measurements, end measuring, deselect the region", run: escape },

@@ -1,8 +1,11 @@
 /** What keys, buttons and clicks do with the slide. */
 
+import { boxOf } from "../drawing/area";
+import type { Desk } from "../drawing/desk";
+import type { Drawing } from "../drawing/drawing";
 import type { Point } from "../geometry/affine";
 import { zoomOf } from "../geometry/scale";
-import { normalDegrees, viewOf, type View } from "../geometry/view";
+import { normalDegrees, viewOf, type Box, type View } from "../geometry/view";
 import { toast } from "../ui/toast";
 import type { Exports } from "./exports";
 import type { Measure } from "./measure";
@@ -29,15 +32,19 @@ export class Controls {
   readonly stage: Stage;
   readonly measure: Measure;
   readonly exports: Exports;
+  readonly desk: Desk;
   readonly #events: ControlEvents;
   /** Regions to go on by as soon as they have arrived. */
   #step = 0;
+  /** Number of the region that was gone to last. */
+  #last: number | null = null;
 
-  constructor(session: Session, stage: Stage, measure: Measure, exports: Exports, events: ControlEvents) {
+  constructor(session: Session, stage: Stage, measure: Measure, exports: Exports, desk: Desk, events: ControlEvents) {
     this.session = session;
     this.stage = stage;
     this.measure = measure;
     this.exports = exports;
+    this.desk = desk;
     this.#events = events;
   }
 
@@ -48,17 +55,29 @@ export class Controls {
       if (length !== null) this.#events.onSay(`Distance ${length}`);
       return;
     }
+    if (this.desk.click(place)) return;
     const result = this.session.active;
     if (result !== null) openPatch(this.session.pyramid, result, place, this.session.mpp);
   }
 
   /** Mark a region and fly there. */
   goTo(region: Region): void {
+    this.#flyTo(region.box);
+    this.#last = region.number;
+    // Who draws goes through the regions to correct them.
+    this.session.state.set({ region: region.number, panel: this.desk.on ? "drawings" : "regions" });
+  }
+
+  /** Fly to a drawing. */
+  goToDrawing(drawing: Drawing): void {
+    this.#flyTo(boxOf(drawing.rings));
+  }
+
+  #flyTo(box: Box): void {
     const { pane } = this.stage;
     const mpp = this.session.mpp;
     const most = mpp === null ? 1 : zoomOf(REGION_MAGNIFICATION, mpp);
-    this.stage.show(viewOf(region.box, pane.size, pane.target.rotation, REGION_SHARE, most));
-    this.session.state.set({ region: region.number, panel: "regions" });
+    this.stage.show(viewOf(box, pane.size, pane.target.rotation, REGION_SHARE, most));
   }
 
   /** Go some regions on in the list, around its ends. */
@@ -75,7 +94,7 @@ export class Controls {
       toast("This result has no regions.");
       return;
     }
-    const at = regions.findIndex((region) => region.number === this.session.state.value.region);
+    const at = regions.findIndex((region) => region.number === (this.session.state.value.region ?? this.#last));
     const next = at === -1 ? (by > 0 ? 0 : regions.length - 1) : (at + by + regions.length) % regions.length;
     const region = regions[next];
     if (region !== undefined) this.goTo(region);
@@ -120,6 +139,7 @@ export class Controls {
   }
 
   toggleMeasure(): void {
+    if (this.desk.draws) this.desk.take("select");
     this.measure.on = !this.measure.on;
     this.#events.onMeasuring(this.measure.on);
     this.#events.onSay(this.measure.on ? "Measuring: click two points, or use Enter at the cross" : "Measuring ended");

@@ -40,9 +40,13 @@ export class Exports {
 
   update(): void {
     const job = this.#session.active?.job.id ?? null;
+    // That panel has files of its own.
+    const beside = this.#session.state.value.panel !== "drawings";
+    this.#zarr.hidden = !beside;
     for (const file of this.#files) {
       if (job === null) file.removeAttribute("href");
       else file.href = `/v1/jobs/${job}/${file.dataset["file"] ?? ""}`;
+      file.hidden = !beside;
       file.setAttribute("aria-disabled", String(job === null));
     }
     this.#zarr.disabled = job === null;

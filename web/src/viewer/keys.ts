@@ -4,7 +4,7 @@ import { openDialog } from "../ui/dialog";
 import { h } from "../ui/dom";
 
 export interface Command {
-  /** `event.key`s that do it. */
+  /** `event.key`s that do it; with the Control or Command key, `Ctrl+` before them. */
   readonly keys: readonly string[];
   /** How the list calls the keys; absent commands are not listed by themselves. */
   readonly shown?: string;
@@ -24,13 +24,15 @@ export function listenToKeys(commands: readonly Command[], signal: AbortSignal):
   document.addEventListener(
     "keydown",
     (event) => {
-      if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.defaultPrevented || event.altKey) return;
+      // A dialog has the keyboard, wherever the focus is.
+      if (document.querySelector("dialog[open]") !== null) return;
       const target = event.target instanceof Element ? event.target : null;
       if (target !== null) {
-        if (target.closest("dialog") !== null || target.matches(WRITES)) return;
+        if (target.matches(WRITES)) return;
         if (OWN_KEYS.has(event.key) && target.matches(ACTS)) return;
       }
-      const command = byKey.get(event.key);
+      const command = byKey.get(`${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${event.key}`);
       if (command === undefined) return;
       event.preventDefault();
       command.run();
@@ -53,7 +55,7 @@ export function openKeyHelp(commands: readonly Command[]): void {
           h("dd", {}, command.text ?? ""),
         ]),
       ),
-      h("p", { class: "quiet" }, "The mouse: drag to move, wheel to zoom, click for the patch at full resolution."),
+      h("p", { class: "quiet" }, "The mouse: drag to move, wheel to zoom, click for the patch at full resolution. With a tool for drawing: drag or click to draw; the middle button, or the space bar and dragging, moves."),
     ],
     buttons: [h("button", { class: "button primary", type: "button", on: { click: () => { dialog.close(); } } }, "Close")],
   });

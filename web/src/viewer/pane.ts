@@ -3,7 +3,7 @@
 import OpenSeadragon from "openseadragon";
 
 import { PLAIN_LOOK, type Look } from "../colour/look";
-import { apply, invert, type Point } from "../geometry/affine";
+import { apply, invert, type Affine, type Point } from "../geometry/affine";
 import { levelToScreen, normalDegrees, viewOf, type Size, type View } from "../geometry/view";
 import { Overlay, type Scene } from "./overlay";
 import { pictureOf } from "./picture";
@@ -125,6 +125,17 @@ export class Pane {
     return cells && this.#open && this.#viewer.world.getItemAt(0).getFullyLoaded();
   }
 
+  /** Level 0 to screen px of the pane, now. */
+  get toScreen(): Affine {
+    return levelToScreen(this.view, this.size);
+  }
+
+  /** The level-0 place under the pointer. */
+  placeOf(event: MouseEvent): Point {
+    const at = this.element.getBoundingClientRect();
+    return this.#levelOf({ x: event.clientX - at.left, y: event.clientY - at.top });
+  }
+
   /** The view of the whole slide, turned as it is. */
   home(): View {
     const rotation = this.#open ? this.#viewer.viewport.getRotation(false) : 0;
@@ -193,16 +204,14 @@ export class Pane {
   }
 
   #levelOf(place: Point): Point {
-    return apply(invert(levelToScreen(this.view, this.size)), place);
+    return apply(invert(this.toScreen), place);
   }
 
   #listen(): void {
     const { signal } = this.#stop;
     const { element } = this;
     const move = (event: PointerEvent) => {
-      if (!this.#open) return;
-      const at = element.getBoundingClientRect();
-      this.#events.onHover(this.#levelOf({ x: event.clientX - at.left, y: event.clientY - at.top }));
+      if (this.#open) this.#events.onHover(this.placeOf(event));
     };
     element.addEventListener("pointermove", move, { signal });
     element.addEventListener(

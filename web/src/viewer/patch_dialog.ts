@@ -12,6 +12,7 @@ import { planesOf } from "./results";
 import { tileUrl, type Pyramid } from "./pyramid";
 import type { Loaded } from "./session";
 import { coverageText, placeText } from "./readout";
+import { whyPart } from "./why";
 
 /** Level-0 px around the patch, to see where it lies. */
 const MARGIN_PX = 48;
@@ -31,6 +32,9 @@ export function openPatch(pyramid: Pyramid, result: Loaded, place: Point, mpp: M
   const known = facts?.probability ?? null;
   const tissue = facts?.tissue ?? null;
   const label = facts?.label ?? null;
+  // Of what is shown; a cell that is called none of the classes has no answer of its own.
+  const planes = result.layer === null ? [] : planesOf(result.layer.info);
+  const asked = planes.find((one) => one.name === label)?.name ?? result.layer?.of.name ?? null;
   const rows: (readonly [string, string])[] = [
     [result.layer === null || planesOf(result.layer.info).length === 1 ? "Probability" : `Probability of ${result.layer.of.name}`, known === null ? "–" : probability(known)],
     ...(label === null ? [] : [["Most likely class", label] as const]),
@@ -49,6 +53,7 @@ export function openPatch(pyramid: Pyramid, result: Loaded, place: Point, mpp: M
         h("div", { class: "patch-frame" }, canvas, state),
         h("dl", { class: "facts" }, ...rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", { class: "numbers" }, value)])),
       ),
+      known !== null && asked !== null && whyPart({ job: result.job.id, column: cell.column, row: cell.row, of: asked }, stop.signal),
     ],
     buttons: [h("button", { class: "button primary", type: "button", on: { click: () => { dialog.close(); } } }, "Close")],
   });

@@ -1,6 +1,9 @@
-/** The panels beside the slide: layers, regions, figures, and what can be taken along. */
+/** The panels beside the slide: layers, regions, drawings, figures, and what can be taken along. */
 
 import { besideSynthetic } from "../api/jobs";
+import type { Desk } from "../drawing/desk";
+import type { Drawing } from "../drawing/drawing";
+import { DrawingPanel } from "../drawing/panel";
 import { PANELS, type PanelName } from "../state/viewer_state";
 import { h, setText } from "../ui/dom";
 import type { Exports } from "./exports";
@@ -10,23 +13,35 @@ import { RegionsPanel } from "./regions_panel";
 import type { Region } from "./results";
 import type { Session } from "./session";
 
-const NAMES: Record<PanelName, string> = { layers: "Layers", regions: "Regions", figures: "Figures" };
+const NAMES: Record<PanelName, string> = { layers: "Layers", regions: "Regions", drawings: "Drawings", figures: "Figures" };
+
+export interface SidebarEvents {
+  /** Go there. */
+  readonly onRegion: (region: Region) => void;
+  readonly onDrawing: (drawing: Drawing) => void;
+}
 
 export class Sidebar {
   readonly element: HTMLElement;
   readonly #session: Session;
   readonly #exports: Exports;
+  readonly #desk: Desk;
+  readonly #drawings: DrawingPanel;
   readonly #panels: Record<PanelName, { readonly element: HTMLElement; update: () => void }>;
   readonly #tabs = new Map<PanelName, HTMLButtonElement>();
   readonly #count = h("span", { class: "tab-count numbers" });
+  readonly #drawn = h("span", { class: "tab-count numbers" });
   readonly #alarms = h("span", { class: "tab-count alarm-count numbers" });
 
-  constructor(session: Session, exports: Exports, go: (region: Region) => void) {
+  constructor(session: Session, exports: Exports, desk: Desk, go: SidebarEvents) {
     this.#session = session;
     this.#exports = exports;
+    this.#desk = desk;
+    this.#drawings = new DrawingPanel(desk, go.onDrawing);
     this.#panels = {
       layers: new LayersPanel(session),
-      regions: new RegionsPanel(session, go),
+      regions: new RegionsPanel(session, go.onRegion),
+      drawings: this.#drawings,
       figures: new FiguresPanel(session),
     };
     for (const name of PANELS) this.#tabs.set(name, this.#tab(name));
@@ -59,10 +74,18 @@ export class Sidebar {
     this.#panels[panel].update();
     const regions = this.#session.active?.regions?.length ?? this.#session.active?.findings?.regions;
     setText(this.#count, regions === undefined ? "" : String(regions));
+    const { mine, colleagues } = this.#desk.book;
+    const drawn = colleagues.reduce((sum, one) => sum + one.drawings.length, mine.length);
+    setText(this.#drawn, drawn === 0 ? "" : String(drawn));
     const alarms = besideSynthetic(this.#session.active?.findings?.alarms ?? []).length;
     setText(this.#alarms, alarms === 0 ? "" : String(alarms));
     this.#alarms.title = alarms === 0 ? "" : alarms === 1 ? "1 alarm" : `${alarms} alarms`;
     this.#exports.update();
+  }
+
+  /** Take in what is being written. */
+  keep(): void {
+    this.#drawings.keep();
   }
 
   #tab(name: PanelName): HTMLButtonElement {
@@ -71,6 +94,7 @@ export class Sidebar {
       { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}` },
       NAMES[name],
       name === "regions" && this.#count,
+      name === "drawings" && this.#drawn,
       name === "figures" && this.#alarms,
     );
     tab.addEventListener("click", () => {

@@ -52,6 +52,11 @@ export class Stage {
     return this.#panes;
   }
 
+  /** The pane that an element is part of, once it has its slide. */
+  paneAt(target: EventTarget | null): Pane | null {
+    return this.#panes.find((pane) => pane.ready && target instanceof Node && pane.element.contains(target)) ?? null;
+  }
+
   /** Make the panes the state asks for, and show in each what belongs there. */
   update(): void {
     const { mode, layers, look } = this.#session.state.value;

@@ -1,5 +1,8 @@
 /** The viewer's parts put together: what one of them does, the others show. */
 
+import { Desk } from "../drawing/desk";
+import { DrawingPainter } from "../drawing/painter";
+import { listenToPointer } from "../drawing/pointer";
 import type { Point } from "../geometry/affine";
 import type { View } from "../geometry/view";
 import { toQuery } from "../state/viewer_state";
@@ -25,6 +28,7 @@ export class Workspace {
   readonly #session: Session;
   readonly #stage: Stage;
   readonly #controls: Controls;
+  readonly #desk: Desk;
   readonly #sidebar: Sidebar;
   readonly #overview: Overview;
   readonly #scaleBar = new ScaleBarView();
@@ -35,14 +39,24 @@ export class Workspace {
   readonly #damage = h("p", { class: "viewer-damage", role: "status", hidden: true }, "Parts of this slide cannot be read. They stay blank or blurred.");
   readonly #stop = new AbortController();
   #timer = 0;
+  #frame = 0;
 
   constructor(session: Session) {
     this.#session = session;
     const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
     const measure = new Measure(() => session.mpp, () => { this.#stage.redraw(); });
+    this.#desk = new Desk(session, {
+      onPaint: () => { this.#stage.redraw(); },
+      onChange: () => { this.#updateSoon(); },
+      onTake: () => {
+        if (measure.on) this.#controls.toggleMeasure();
+        this.#area.focus({ preventScroll: true });
+      },
+      onSay: (text) => { this.#toolbar.say(text); },
+    });
     this.#stage = new Stage(
       session,
-      [measure.paint],
+      [new DrawingPainter(this.#desk, session.pyramid.dimensions).paint, measure.paint],
       {
         onView: (view) => { this.#onView(view); },
         onClick: (place) => { this.#controls.act(place); },
@@ -55,7 +69,7 @@ export class Workspace {
       still,
     );
     const exports = new Exports(session, () => this.#stage);
-    this.#controls = new Controls(session, this.#stage, measure, exports, {
+    this.#controls = new Controls(session, this.#stage, measure, exports, this.#desk, {
       onMeasuring: (on) => {
         this.#area.classList.toggle("measuring", on);
         this.#toolbar.update();
@@ -65,7 +79,10 @@ export class Workspace {
       onKeyHelp: () => { openKeyHelp(commands); },
     });
     const commands = commandsOf(this.#controls);
-    this.#sidebar = new Sidebar(session, exports, (region) => { this.#controls.goTo(region); });
+    this.#sidebar = new Sidebar(session, exports, this.#desk, {
+      onRegion: (region) => { this.#controls.goTo(region); },
+      onDrawing: (drawing) => { this.#controls.goToDrawing(drawing); },
+    });
     this.#overview = new Overview(session, (place) => { this.#moveTo(place); });
     this.#magnifications = new Magnifications((one) => { this.#controls.magnify(one); });
     this.#readout = new Readout(session);
@@ -88,6 +105,9 @@ export class Workspace {
       this.#sidebar.element,
     );
     listenToKeys(commands, this.#stop.signal);
+    listenToPointer(this.#stage, this.#area, this.#desk, this.#stop.signal);
+    // Before others look whether everything is stored.
+    window.addEventListener("beforeunload", () => { this.#sidebar.keep(); }, { capture: true, signal: this.#stop.signal });
     // What was about to be written is there when the browser goes back to this page.
     window.addEventListener("pagehide", this.#writeNow, { signal: this.#stop.signal });
     session.listen(() => {
@@ -95,6 +115,7 @@ export class Workspace {
       this.#controls.resume();
     });
     session.state.listen((now, before) => {
+      if (now.panel !== before.panel) this.#desk.follow();
       if (now.view === before.view) this.#update();
       const flowing = now.view !== before.view || now.layers !== before.layers || now.look !== before.look;
       if (flowing) this.#writeSoon();
@@ -105,10 +126,13 @@ export class Workspace {
   /** Fill the panes; once this is on the page. */
   begin(): void {
     this.#update();
+    void this.#desk.begin();
   }
 
   dispose(): void {
+    this.#sidebar.keep();
     this.#stop.abort();
+    cancelAnimationFrame(this.#frame);
     window.clearTimeout(this.#timer);
     this.#stage.dispose();
     this.#overview.dispose();
@@ -132,7 +156,16 @@ export class Workspace {
     this.#magnifications.update(view.zoom, mpp);
   }
 
+  #updateSoon(): void {
+    if (this.#frame !== 0 || this.#stop.signal.aborted) return;
+    this.#frame = requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.#update();
+    });
+  }
+
   #update(): void {
+    this.#area.classList.toggle("drawing", this.#desk.draws);
     this.#stage.update();
     this.#overview.update();
     this.#sidebar.update();
