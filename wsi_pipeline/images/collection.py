@@ -102,14 +102,22 @@ def _images(path: Path, problems: list[str]) -> list[LabelledImage]:
     return [LabelledImage(path)]
 
 
-def _of_folder(folder: Path) -> list[LabelledImage]:
+def image_files(folder: Path) -> list[Path]:
+    """The images of a folder and of those in it, by path; also kinds that are refused by name."""
     found = []
     for file in folder.rglob("*"):
-        inner = file.relative_to(folder).parts
         # Hidden files are no images: macOS keeps its own beside each one.
-        hidden = any(part.startswith(".") for part in inner)
+        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
         if file.suffix.lower() in SUFFIXES | REFUSED and not hidden and file.is_file():
-            found.append(LabelledImage(file, inner[0] if len(inner) > 1 else None))
+            found.append(file)
+    return sorted(found)
+
+
+def _of_folder(folder: Path) -> list[LabelledImage]:
+    found = []
+    for file in image_files(folder):
+        inner = file.relative_to(folder).parts
+        found.append(LabelledImage(file, inner[0] if len(inner) > 1 else None))
     return found
 
 
