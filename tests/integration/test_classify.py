@@ -236,10 +236,17 @@ def test_results_of_other_images_or_models_are_not_replaced_by_chance(
     replaced = wsi(other, tmp_path / "out", kinds_package, "--overwrite", "--json")
     assert replaced.exit_code == 0
     assert json.loads(replaced.stdout)["reused"] == 0
-    # Results inside the folder of images are no images.
-    shutil.copy(one / "00.png", tmp_path / "out")
+    # Results may lie among images: what a run drew is none, and nothing else is deleted.
+    drawn = tmp_path / "out" / "explanations"
+    drawn.mkdir()
+    own, earlier = drawn / "mine.png", drawn / f"00-{'a' * 12}.jpg"
+    for path in (own, earlier):
+        shutil.copy(one / "00.png", path)
     summary = wsi(tmp_path, tmp_path / "out", kinds_package, "--json", "--overwrite")
     assert json.loads(summary.stdout)["done"] == 4 * PER_CLASS
+    assert (own.exists(), earlier.exists()) == (True, False)
+    beside = wsi(one, one, kinds_package, "--json")
+    assert json.loads(beside.stdout)["done"] == PER_CLASS
 
 
 def test_every_answer_is_explained_once(
@@ -286,7 +293,7 @@ def test_features_are_kept_and_the_page_opens_every_image(
     points = set(re.findall(r'href="#(image-\d+)"', page))
     assert len(points) == 4 * PER_CLASS + 1
     assert points == set(re.findall(r'id="(image-\d+)"', page))
-    # One image in two classes is the most alike pair of strangers.
+    # One image in two classes is the most similar pair.
     assert "cosine similarity 1.0000" in page
     assert not re.search(r'(src|href)="https?:', page)
     assert "<script" not in page

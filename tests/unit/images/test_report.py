@@ -64,6 +64,7 @@ def summary_of(rows: list[Row]) -> dict[str, object]:
             "task": "multiclass",
             "made_for_images": False,
         },
+        "seen": {"train": 2, "validation": 0, "told": "among these images are 2 <of> them"},
         "runtime": {"runtime": "torch 2", "device": "cpu", "precision": "fp32"},
         "evaluation": evaluate(rows, CLASSES, 0.9),
     }
@@ -81,6 +82,7 @@ def test_names_are_words_and_everything_is_in_the_page(rows: list[Row]) -> None:
         "1 image left out: x.png: &lt;em&gt;bad",
         "made for patches of slides",
         "Here the limit is 0.2500",
+        "Among these images are 2 &lt;of&gt; them.",
     ):
         assert words in page, words
     # A source that lacks a class has it in its confusion matrix, like the unknown label.

@@ -66,6 +66,9 @@ def _warnings(summary: Json) -> str:
         )
     if summary["review_unavailable"]:
         told.append(f"No image is marked to be looked at again: {summary['review_unavailable']}.")
+    if summary["seen"] and summary["seen"]["told"]:
+        words = summary["seen"]["told"]
+        told.append(f"{words[:1].upper()}{words[1:]}.")
     for name, what in (("failed", "image"), ("problems", "row")):
         if summary[name]:
             first = "; ".join(summary[name][:_NAMED])
