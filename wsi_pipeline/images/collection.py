@@ -108,7 +108,9 @@ def image_files(folder: Path) -> list[Path]:
     for file in folder.rglob("*"):
         # Hidden files are no images: macOS keeps its own beside each one.
         hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-        if file.suffix.lower() in SUFFIXES | REFUSED and not hidden and file.is_file():
+        # A link to nothing is an image that is missing, and is named when it is read.
+        there = file.is_file() or (file.is_symlink() and not file.exists())
+        if file.suffix.lower() in SUFFIXES | REFUSED and not hidden and there:
             found.append(file)
     return sorted(found)
 
@@ -169,7 +171,8 @@ def _rows(table: Path) -> Iterator[tuple[int, Mapping[str, str | None]]]:
     try:
         rows = _parquet(table) if table.suffix.lower() == ".parquet" else _csv(table)
     except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise CohortError(table, f"cannot be read: {' '.join(str(error).split())}") from error
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise CohortError(table, f"cannot be read: {reason}") from error
     names = [str(name or "").strip().lower() for name in rows[0]] if rows else []
     if "path" not in names:
         raise CohortError(

@@ -226,7 +226,8 @@ def in_parts(module: nn.Module, values: Tensor) -> Tensor:
     Memory: distances of 64 images to all training images, of up to 64 numbers each.
     """
     with torch.inference_mode():
-        return torch.cat([module(some) for some in values.split(_AT_ONCE)])
+        parts = [values[i : i + _AT_ONCE] for i in range(0, len(values), _AT_ONCE)]
+        return torch.cat([module(some) for some in parts])
 
 
 def build_head(features: int, units: int, shape: HeadShape) -> nn.Module:

@@ -199,14 +199,14 @@ def find_examples(
                 bad.append(answer)
             else:
                 seen.append(answer)
+    for line in bad if skip_bad or len(bad) > 1 else ():
+        observer.says(f"{'left out' if skip_bad else 'cannot be used'}: {line}")
     if bad and not skip_bad:
         more = f" (and {len(bad) - 1:,} more)" if len(bad) > 1 else ""
         raise TrainingError(
             collection.origin,
             f"{bad[0]}{more}; correct it, or leave such files out with --skip-bad",
         )
-    for line in bad:
-        observer.says(f"left out: {line}")
     observer.stage("comparing images")
     pairs = alike([one.likeness for one in seen])
     doubtful = _contradictions(collection, seen, pairs)

@@ -82,6 +82,18 @@ def test_what_is_wrong_is_named(folder: Path) -> None:
     (folder / "healthy" / "bad.png").write_bytes(b"no image")
     with pytest.raises(TrainingError, match=r"bad\.png: is no PNG, .*--skip-bad"):
         found(folder)
+    # Several are named one by one.
+    (folder / "cancer" / "worse.png").touch()
+    said: list[str] = []
+
+    class Heard(Silence):
+        def says(self, line: str) -> None:
+            said.append(line)
+
+    with pytest.raises(TrainingError, match="and 1 more"):
+        find_examples(read_collection(folder), Heard())
+    assert [line.split(": ")[0] for line in said] == 2 * ["cannot be used"]
+    (folder / "cancer" / "worse.png").unlink()
     skipped = found(folder, skip_bad=True)
     assert len(skipped.images) == 20
     assert "bad.png" in skipped.left_out[0]

@@ -72,7 +72,8 @@ def test_a_report_is_also_of_the_images_it_was_measured_on(make_job: Any) -> Non
         images = [Example(Path("a.png"), label, 0, source, "", "", (8, 8))]
         part = ImageSource(images, 2, 8, ImageFit())
         naming = Naming("m", "1", "none", "data", False, ("a", "b"), positive)
-        return replace(make_job(), validation=part, test=part, naming=naming)
+        found: Job = replace(make_job(), validation=part, test=part, naming=naming)
+        return found
 
     run: Any = SimpleNamespace(fingerprint="weights")
     known = {
