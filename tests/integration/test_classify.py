@@ -1,5 +1,6 @@
 """``wsi classify`` with a real small model: a table, figures, resuming, and bad input."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -23,6 +24,7 @@ from wsi_pipeline.images.collection import read_collection
 from wsi_pipeline.images.conformal import scores_of, write_conformal
 from wsi_pipeline.images.data_map import project
 from wsi_pipeline.images.run import ImageSettings, run_images
+from wsi_pipeline.images.seen import write_seen
 from wsi_pipeline.model.linear_probe import as_pixels, pooled
 from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.network import load_classifier
@@ -208,6 +210,25 @@ def test_labels_of_two_laboratories_and_some_that_the_model_does_not_know(
     # The same folder, its labels beside it.
     other = wsi(images, tmp_path / "other", model, "--labels", str(table), "--json")
     assert json.loads(other.stdout)["evaluation"] == evaluation
+
+
+def test_images_that_the_model_was_made_from_are_told(
+    images: Path, tmp_path: Path, model: ModelPackage
+) -> None:
+    files = [
+        hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((images / "normal").iterdir())
+    ]
+    folder = Path(shutil.copytree(model.folder, tmp_path / "model"))
+    write_seen(folder, files[:3], files[3:4])
+    facts = yaml.safe_load((folder / "model.yaml").read_text(encoding="utf-8"))
+    facts.pop("files")
+    out = tmp_path / "out"
+    done = wsi(images, out, write_description(folder, facts), "--json")
+    assert "3 that the model was trained on and 1 that its threshold" in done.stderr
+    seen = json.loads(done.stdout)["seen"]
+    assert (seen["train"], seen["validation"]) == (3, 1)
+    assert "Among these images are 3 that" in (out / "report.html").read_text(encoding="utf-8")
 
 
 def test_folders_named_otherwise_are_no_labels(
