@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -232,3 +233,26 @@ def test_a_gpu_repeats_its_bits(cohort: Path, tmp_path: Path) -> None:
         done = wsi("train", cohort, "-o", tmp_path / name, *SMALL, "--device", "cuda:0")
         assert done.returncode == 0, done.stderr
     assert digest(tmp_path / "one") == digest(tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_two_processes_leave_frozen_layers_as_they_are(tmp_path: Path) -> None:
+    """Over gloo on the CPU: neither waits for gradients of what is frozen."""
+    rng = np.random.default_rng(1)
+    for number in range(120):
+        name = ("blue", "red")[number % 2]
+        pixels = rng.integers(0, 120, (24, 24, 3), np.uint8)
+        pixels[..., 2 - 2 * (number % 2)] += 100
+        (tmp_path / "images" / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "images" / name / f"{number}.png")
+    changes = ("epochs=2", "patch_px=24", "batch=16", "sampling.patches=64", "freeze=[features.0]")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += ["-m", "wsi_pipeline.cli", "train", "--images", str(tmp_path / "images")]
+    command += ["-o", str(tmp_path / "model"), "--recipe", "leukaemia-cnn", "--device", "cpu"]
+    command += ["--positive", "red"] + [part for one in changes for part in ("--set", one)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    report = json.loads((tmp_path / "model.train.json").read_text())
+    assert report["computing"]["processes"] == 2
+    assert report["computing"]["steps"] == 8

@@ -90,7 +90,7 @@ def test_the_answers_are_the_servers_without_the_server(
     expect(local.get_by_role("status").get_by_text("15 of 15 images done")).to_be_visible()
     # The set: every class of 0.6 or more; none or several mean that a person has to look.
     likely = found.max(axis=1)
-    expect(local.get_by_text("Look again: no class is likely enough")).to_have_count(
+    expect(local.get_by_text("Look again: resembles no class well enough")).to_have_count(
         int((likely < 0.6).sum())
     )
     local.get_by_label("Sort by").select_option("doubt")
@@ -102,7 +102,7 @@ def test_the_answers_are_the_servers_without_the_server(
         local.get_by_role("button", name="Save as CSV").click()
     table = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
     assert len(table) == 1 + len(files)
-    assert table[0].startswith("image,state,class,set,review,p_")
+    assert table[0].startswith("image,state,predicted,set,review,p_")
 
 
 def test_two_hundred_real_images(local: Page, served_package: ModelPackage, data: Path) -> None:
@@ -119,11 +119,15 @@ def test_what_is_no_image_is_told(local: Page, tmp_path: Path) -> None:
     Image.new("1", (20_000, 20_000)).save(huge)
     cmyk = tmp_path / "press.jpg"
     Image.new("CMYK", (8, 8)).save(cmyk)
-    local.locator("#local-files").set_input_files([text, huge, cmyk])
+    moving = tmp_path / "moving.png"
+    frames = [Image.new("L", (8, 8), grey) for grey in (0, 200)]
+    frames[0].save(moving, save_all=True, append_images=frames[1:])
+    local.locator("#local-files").set_input_files([text, huge, cmyk, moving])
     rows = local.locator(".local-row")
     expect(rows.nth(0)).to_contain_text("is no PNG, JPEG, BMP or WebP image")
     expect(rows.nth(1)).to_contain_text("too many for a single image")
     expect(rows.nth(2)).to_contain_text("CMYK")
+    expect(rows.nth(3)).to_contain_text("holds several pictures")
 
 
 def test_the_page_is_for_everybody(visit: tuple[Page, Watch], service: Site) -> None:

@@ -1,5 +1,6 @@
 """``wsi classify`` with a real small model: a table, figures, resuming, and bad input."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -23,6 +24,7 @@ from wsi_pipeline.images.collection import read_collection
 from wsi_pipeline.images.conformal import scores_of, write_conformal
 from wsi_pipeline.images.data_map import project
 from wsi_pipeline.images.run import ImageSettings, run_images
+from wsi_pipeline.images.seen import write_seen
 from wsi_pipeline.model.linear_probe import as_pixels, pooled
 from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.network import load_classifier
@@ -210,6 +212,25 @@ def test_labels_of_two_laboratories_and_some_that_the_model_does_not_know(
     assert json.loads(other.stdout)["evaluation"] == evaluation
 
 
+def test_images_that_the_model_was_made_from_are_told(
+    images: Path, tmp_path: Path, model: ModelPackage
+) -> None:
+    files = [
+        hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((images / "normal").iterdir())
+    ]
+    folder = Path(shutil.copytree(model.folder, tmp_path / "model"))
+    write_seen(folder, files[:3], files[3:4])
+    facts = yaml.safe_load((folder / "model.yaml").read_text(encoding="utf-8"))
+    facts.pop("files")
+    out = tmp_path / "out"
+    done = wsi(images, out, write_description(folder, facts), "--json")
+    assert "3 that the model was trained on and 1 that its threshold" in done.stderr
+    seen = json.loads(done.stdout)["seen"]
+    assert (seen["train"], seen["validation"]) == (3, 1)
+    assert "Among these images are 3 that" in (out / "report.html").read_text(encoding="utf-8")
+
+
 def test_folders_named_otherwise_are_no_labels(
     images: Path, tmp_path: Path, model: ModelPackage
 ) -> None:
@@ -236,10 +257,17 @@ def test_results_of_other_images_or_models_are_not_replaced_by_chance(
     replaced = wsi(other, tmp_path / "out", kinds_package, "--overwrite", "--json")
     assert replaced.exit_code == 0
     assert json.loads(replaced.stdout)["reused"] == 0
-    # Results inside the folder of images are no images.
-    shutil.copy(one / "00.png", tmp_path / "out")
+    # Results may lie among images: what a run drew is none, and nothing else is deleted.
+    drawn = tmp_path / "out" / "explanations"
+    drawn.mkdir()
+    own, earlier = drawn / "mine.png", drawn / f"00-{'a' * 12}.jpg"
+    for path in (own, earlier):
+        shutil.copy(one / "00.png", path)
     summary = wsi(tmp_path, tmp_path / "out", kinds_package, "--json", "--overwrite")
     assert json.loads(summary.stdout)["done"] == 4 * PER_CLASS
+    assert (own.exists(), earlier.exists()) == (True, False)
+    beside = wsi(one, one, kinds_package, "--json")
+    assert json.loads(beside.stdout)["done"] == PER_CLASS
 
 
 def test_every_answer_is_explained_once(
@@ -286,7 +314,7 @@ def test_features_are_kept_and_the_page_opens_every_image(
     points = set(re.findall(r'href="#(image-\d+)"', page))
     assert len(points) == 4 * PER_CLASS + 1
     assert points == set(re.findall(r'id="(image-\d+)"', page))
-    # One image in two classes is the most alike pair of strangers.
+    # One image in two classes is the most similar pair.
     assert "cosine similarity 1.0000" in page
     assert not re.search(r'(src|href)="https?:', page)
     assert "<script" not in page

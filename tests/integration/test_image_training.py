@@ -1,12 +1,15 @@
 """Recipes for single images, from their files to packages that every runtime answers alike."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from wsi_pipeline.cli.training_report import print_report
+from wsi_pipeline.images.collection import read_collection
 from wsi_pipeline.images.conformal import conformal_of
+from wsi_pipeline.images.seen import Seen, seen_of
 from wsi_pipeline.model.conversion import convert_here
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.predictor import predict_all
@@ -64,7 +67,8 @@ def trained(table: Path, out: Path, recipe: str, *changes: str) -> tuple[dict, M
             "blood-cells-vgg16-svm",
             ("init=random", "patch_px=48", "images.background=cut", "head.reduce=pca"),
         ),
-        ("baseline-forest", ("patch_px=48", "head.trees=50", "head.reduce=umap")),
+        ("baseline-forest", ("patch_px=48", "head.trees=50")),
+        ("baseline-neighbours", ("patch_px=48",)),
     ],
 )
 def test_a_recipe_runs_and_all_runtimes_agree(
@@ -98,6 +102,12 @@ def test_a_recipe_runs_and_all_runtimes_agree(
     conformal = conformal_of(package)
     assert conformal is not None
     assert len(conformal.scores) == report["conformal"]["images"]
+    parts = report["data"]["parts"]
+    files = [
+        hashlib.sha256(one.path.read_bytes()).hexdigest() for one in read_collection(table).images
+    ]
+    seen = seen_of(package, files)
+    assert seen == Seen(parts["train"]["images"], parts["validation"]["images"])
     patches, expected = package.reference()
     convert_here(package, model_cache)
     allowed = package.description.tolerance["fp32"]

@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.cells.finder import Box
 from wsi_pipeline.errors import PackageError
-from wsi_pipeline.images.classification import check_answers_classes
+from wsi_pipeline.images.classification import check_answers_classes, image_fit
 from wsi_pipeline.images.conformal import of_all_classes
 from wsi_pipeline.images.placement import place
 from wsi_pipeline.model.description import ModelDescription
-from wsi_pipeline.model.input_description import ImageFit
 from wsi_pipeline.model.predictor import Predictor, predict_all
 
 #: Share of the longer side of a cell's box that is added on each side of the cut-out.
@@ -83,7 +82,7 @@ class CellClassifier:
         """
         if not boxes:
             return []
-        classes, fit = self._description.classification, self._description.images or ImageFit()
+        classes, fit = self._description.classification, image_fit(self._description)
         side = self._predictor.patch_px
         patches = np.stack([place(cut_out(pixels, box, fit.fill), side, fit)[0] for box in boxes])
         answers = predict_all(self._predictor, patches)

@@ -11,8 +11,10 @@ from typing import Any
 
 from wsi_pipeline import durable
 from wsi_pipeline.cells.finder import Box, Kind
-from wsi_pipeline.images.picture import SUFFIXES
+from wsi_pipeline.images.collection import image_files
 
+#: Folders in the output folder: what is known of each field and the field drawn; measured cells.
+FOLDER, MEASURED = "fields", "measured"
 #: Raised when what is kept of a field changes its meaning: records of another one are not reused.
 _FORMAT = 1
 
@@ -105,11 +107,11 @@ def find_fields(arguments: Sequence[str], out: Path) -> Fields:
 
     Args:
         arguments: As given on the command line.
-        out: Folder of the results: images in it are not fields.
+        out: Folder of the results: pictures that a run drew there are not fields.
     """
     found: dict[Path, Field] = {}
     problems: list[str] = []
-    own = out.resolve()
+    own = {(out / name).resolve() for name in (FOLDER, MEASURED)}
     for argument in arguments:
         paths = [Path(argument)]
         if not paths[0].exists() and glob.has_magic(argument):
@@ -124,8 +126,8 @@ def find_fields(arguments: Sequence[str], out: Path) -> Fields:
             else:
                 inside = [
                     Field(one, one.relative_to(path).with_suffix("").as_posix())
-                    for one in sorted(path.rglob("*"))
-                    if one.suffix.lower() in SUFFIXES and own not in one.resolve().parents
+                    for one in image_files(path)
+                    if not own & set(one.resolve().parents)
                 ]
                 if not inside:
                     problems.append(f"{path}: is a folder without images")

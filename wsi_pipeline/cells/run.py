@@ -15,7 +15,16 @@ from wsi_pipeline import durable
 from wsi_pipeline.cells.analysis import Analysis
 from wsi_pipeline.cells.differential import Share, differential
 from wsi_pipeline.cells.drawing import draw_field, png, preview
-from wsi_pipeline.cells.fields import Field, FieldRecord, Fields, keep, kept, key_of
+from wsi_pipeline.cells.fields import (
+    FOLDER,
+    MEASURED,
+    Field,
+    FieldRecord,
+    Fields,
+    keep,
+    kept,
+    key_of,
+)
 from wsi_pipeline.cells.report import report_page
 from wsi_pipeline.cells.tables import (
     FieldOutcome,
@@ -27,7 +36,7 @@ from wsi_pipeline.cells.truth import Truth, agreement
 from wsi_pipeline.errors import ImageError
 from wsi_pipeline.images.picture import decode_picture, read_content
 
-SUMMARY, REPORT, FOLDER, MEASURED = "summary.json", "report.html", "fields", "measured"
+SUMMARY, REPORT = "summary.json", "report.html"
 #: Most fields that are drawn in the page: each adds some 100 kB.
 _DRAWN = 60
 

@@ -117,6 +117,8 @@ def _tell(summary: dict[str, Any], out: Path) -> None:
     if not model["made_for_images"]:
         words = f"! {model['name']} was made for patches of slides, not for single images"
         console.print(Text(words, "yellow"), soft_wrap=True)
+    if summary["seen"] and summary["seen"]["told"]:
+        console.print(Text(f"! {summary['seen']['told']}", "yellow"), soft_wrap=True)
 
 
 def _figures(evaluation: dict[str, Any]) -> list[str]:

@@ -151,8 +151,8 @@ def train(
     group_from: Annotated[
         str | None,
         typer.Option(
-            help="A regular expression that finds whose an image is in its name; such images "
-            "stay together.",
+            help="A regular expression that finds whose an image is in its name, where no table "
+            "says it; such images stay together.",
             metavar="REGEX",
             rich_help_panel=_IMAGES,
         ),

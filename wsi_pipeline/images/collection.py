@@ -102,14 +102,24 @@ def _images(path: Path, problems: list[str]) -> list[LabelledImage]:
     return [LabelledImage(path)]
 
 
-def _of_folder(folder: Path) -> list[LabelledImage]:
+def image_files(folder: Path) -> list[Path]:
+    """The images of a folder and of those in it, by path; also kinds that are refused by name."""
     found = []
     for file in folder.rglob("*"):
-        inner = file.relative_to(folder).parts
         # Hidden files are no images: macOS keeps its own beside each one.
-        hidden = any(part.startswith(".") for part in inner)
-        if file.suffix.lower() in SUFFIXES | REFUSED and not hidden and file.is_file():
-            found.append(LabelledImage(file, inner[0] if len(inner) > 1 else None))
+        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+        # A link to nothing is an image that is missing, and is named when it is read.
+        there = file.is_file() or (file.is_symlink() and not file.exists())
+        if file.suffix.lower() in SUFFIXES | REFUSED and not hidden and there:
+            found.append(file)
+    return sorted(found)
+
+
+def _of_folder(folder: Path) -> list[LabelledImage]:
+    found = []
+    for file in image_files(folder):
+        inner = file.relative_to(folder).parts
+        found.append(LabelledImage(file, inner[0] if len(inner) > 1 else None))
     return found
 
 
@@ -161,7 +171,8 @@ def _rows(table: Path) -> Iterator[tuple[int, Mapping[str, str | None]]]:
     try:
         rows = _parquet(table) if table.suffix.lower() == ".parquet" else _csv(table)
     except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise CohortError(table, f"cannot be read: {' '.join(str(error).split())}") from error
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise CohortError(table, f"cannot be read: {reason}") from error
     names = [str(name or "").strip().lower() for name in rows[0]] if rows else []
     if "path" not in names:
         raise CohortError(

@@ -1,4 +1,4 @@
-"""The map of a collection: which images are alike for a model, drawn by UMAP; means; strangers."""
+"""The map of a collection by a model's features, drawn by UMAP; mean images; similar pairs."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ _NEIGHBOURS, _COMPONENTS = 15, 50
 _SEED = 0
 #: Sides in px of a picture, and of a mean image.
 _PICTURE, _MEAN = 96, 96
-#: Pairs of strangers that are shown, and neighbours among which they are looked for.
-_STRANGERS, _AMONG = 12, 10
+#: Pairs of different kinds that are shown, and neighbours among which they are looked for.
+_PAIRS, _AMONG = 12, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class DataMap:
         images: How many there are.
         labelled: Whether ``kind`` is the label; else it is the predicted class.
         means: Mean image and number of images, by kind and source (empty: not known).
-        strangers: Pairs of places in ``points``, of different kinds, the most alike first; each
+        similar: Pairs of places in ``points``, of different kinds, the most alike first; each
             with its cosine similarity.
     """
 
@@ -64,7 +64,7 @@ class DataMap:
     images: int
     labelled: bool
     means: Mapping[tuple[str, str], tuple[str, int]]
-    strangers: tuple[tuple[int, int, float], ...]
+    similar: tuple[tuple[int, int, float], ...]
 
 
 def draw_map(rows: Sequence[Row], features: Mapping[str, NDArray[np.float32]]) -> DataMap | None:
@@ -95,7 +95,7 @@ def draw_map(rows: Sequence[Row], features: Mapping[str, NDArray[np.float32]]) -
         Point(row, float(x), float(y), kind, picture)
         for row, (x, y), kind, picture in zip(chosen, flat, kinds, pictures, strict=True)
     )
-    return DataMap(points, len(having), labelled, means, strangers(values, kinds))
+    return DataMap(points, len(having), labelled, means, similar_pairs(values, kinds))
 
 
 def project(values: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -123,7 +123,7 @@ def project(values: NDArray[np.float32]) -> NDArray[np.float64]:
     return square
 
 
-def strangers(
+def similar_pairs(
     values: NDArray[np.float32], kinds: Sequence[str]
 ) -> tuple[tuple[int, int, float], ...]:
     """Pairs of images of different kinds that are most alike: places, and cosine similarity.
@@ -148,7 +148,7 @@ def strangers(
         if not used & {one, other}:
             used |= {one, other}
             found.append((one, other, 1 - away))
-    return tuple(found[:_STRANGERS])
+    return tuple(found[:_PAIRS])
 
 
 def _kind(row: Row, *, labelled: bool) -> str:

@@ -33,7 +33,7 @@ def evaluate(rows: Sequence[Row], classes: Classes, coverage: float) -> Json | N
     labelled = [row for row in rows if row.verdict is not None and row.outcome.image.label]
     if not labelled:
         return None
-    truths = [_labels_of(row, classes) for row in labelled]
+    truths = [labels_of(row.outcome.image.label or "", classes) for row in labelled]
     unknown = Counter(name for names in truths for name in names if name not in classes.names)
     known = [
         (row, names)
@@ -73,8 +73,8 @@ def evaluate(rows: Sequence[Row], classes: Classes, coverage: float) -> Json | N
     }
 
 
-def _labels_of(row: Row, classes: Classes) -> tuple[str, ...]:
-    label = row.outcome.image.label or ""
+def labels_of(label: str, classes: Classes) -> tuple[str, ...]:
+    """The classes that a label names: of a multilabel model any number of them."""
     if classes.task != "multilabel":
         return (label,)
     return tuple(name for one in label.split(SEVERAL) if (name := one.strip()))

@@ -1,7 +1,8 @@
 """How good the answers for labelled images are: figures of every class, with intervals.
 
-The figures are scikit-learn's. Their intervals are percentiles over redrawn groups (patients,
-slides, smears), for which the same figures are computed from counts, for all draws at once.
+The figures are scikit-learn's, but for the calibration error, which is freed of what chance adds.
+Their intervals come from redrawn groups (patients, slides, smears), for which the same figures are
+computed from counts, for all draws at once.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,13 @@ from scipy import sparse
 from sklearn import metrics as sk
 
 from wsi_pipeline.images.redrawn_auc import redrawn_aucs
-from wsi_pipeline.metrics.bootstrap import Estimate, percentiles, weights
+from wsi_pipeline.metrics.bootstrap import (
+    Estimate,
+    of_gaps,
+    of_one_kind,
+    percentiles,
+    weights,
+)
 from wsi_pipeline.metrics.calibration import bin_of, reliability
 
 Json = dict[str, Any]
@@ -80,10 +87,35 @@ class _Draws:
         """Of values of images, ``(n, …)``, the sums over each redrawn collection."""
         return np.asarray(self.drawn @ (self._sum @ np.asarray(values, float)))
 
-    def estimate(self, value: float, redrawn: Values) -> Json:
-        """A figure with its interval; none where it has no meaning, or there is one group."""
-        known = not np.isnan(value) and self.groups > 1
+    def estimate(self, value: float, redrawn: Values, of: Flags | None = None) -> Json:
+        """A figure with its interval; none where it has no meaning, or there is one group.
+
+        Args:
+            value: Of all images.
+            redrawn: Of each redrawn collection.
+            of: The images that it rests on, ``(n,)``; None: all.
+        """
+        groups = self.count(of)
+        known = not np.isnan(value) and groups > 1
         return Estimate(float(value), percentiles(redrawn) if known else None).to_json()
+
+    def share(self, part: Flags, whole: Flags | None = None) -> Json:
+        """The share of some images among others, with its interval.
+
+        Args:
+            part: Which, ``(n,)``.
+            whole: Among which, ``(n,)``; None: all.
+        """
+        among = np.ones(len(part), bool) if whole is None else whole
+        value = float((part & among).sum() / among.sum()) if among.any() else float("nan")
+        if value in (0.0, 1.0):
+            return Estimate(value, of_one_kind(value, self.count(among))).to_json()
+        redrawn = _shares(self.sums(part & among), self.sums(among))
+        return self.estimate(value, redrawn, among)
+
+    def count(self, of: Flags | None) -> int:
+        """In how many groups some images are."""
+        return self.groups if of is None else len(np.unique(self.place[of]))
 
 
 def figures_of(cases: Cases, task: str, coverage: float, *, seed: int = 0) -> Json:
@@ -104,9 +136,7 @@ def figures_of(cases: Cases, task: str, coverage: float, *, seed: int = 0) -> Js
     return {
         "images": len(right),
         "groups": draws.groups,
-        "accuracy": draws.estimate(
-            float(right.mean()), _shares(draws.sums(right), draws.sums(np.ones(len(right))))
-        ),
+        "accuracy": draws.share(right),
         "macro": macro,
         "classes": per_class,
         "baseline": _baseline(cases) if task != "multilabel" else None,
@@ -143,18 +173,22 @@ def _of_classes(cases: Cases, draws: _Draws) -> tuple[list[Json], Json]:
         "f1": np.where(there, f1, np.nan),
         "auc": np.array([_auc(cases, index) for index in range(len(cases.names))]),
     }
-    per_class = [
-        {
-            "name": name,
-            "images": int(support[index]),
-            "called": int(cases.called[:, index].sum()),
-            **{
-                figure: draws.estimate(values[figure][index], redrawn[figure][:, index])
-                for figure in values
-            },
-        }
-        for index, name in enumerate(cases.names)
-    ]
+    per_class = []
+    for index, name in enumerate(cases.names):
+        truth, yes = cases.truth[:, index], cases.called[:, index]
+        per_class.append(
+            {
+                "name": name,
+                "images": int(support[index]),
+                "called": int(yes.sum()),
+                "precision": draws.share(truth, yes),
+                "recall": draws.share(yes, truth),
+                **{
+                    figure: draws.estimate(values[figure][index], redrawn[figure][:, index], truth)
+                    for figure in ("f1", "auc")
+                },
+            }
+        )
     macro = {}
     for figure, every in values.items():
         some = there & ~np.isnan(every) if figure == "auc" else there
@@ -189,7 +223,7 @@ def _baseline(cases: Cases) -> Json:
 
 
 def _calibration(cases: Cases, task: str, draws: _Draws) -> Json:
-    """Whether probabilities mean what they say.
+    """Whether probabilities agree with frequencies: the reliability diagram and its error.
 
     Of a model of several classes: the probability of the class it calls, and how often that is
     right. Of a binary one the positive class's, of a multilabel one those of all classes together.
@@ -213,11 +247,16 @@ def _calibration(cases: Cases, task: str, draws: _Draws) -> Json:
         spread = sparse.coo_array((part, (images, columns)), shape).tocsr()
         return draws.sums(spread.toarray())
 
-    given, true = binned(values.ravel()), binned(right.ravel().astype(float))
-    error = _shares(np.abs(given - true).sum(axis=1), binned(np.ones(values.size)).sum(axis=1))
+    differences = values.ravel() - right.ravel()
+    totals = draws.sums(np.full(len(values), float(values.shape[1])))
+    redrawn = binned(differences) / totals[:, None]
+    gaps = np.bincount(columns, differences, _BINS) / values.size
     filled = whole.count > 0
     return {
-        "error": draws.estimate(whole.error, error),
+        "error": (
+            of_gaps(gaps, redrawn) if draws.groups > 1 else Estimate(whole.error, None)
+        ).to_json(),
+        "uncorrected": whole.error,
         "bins": [
             {"images": int(n), "probability": float(p), "frequency": float(f)}
             for n, p, f in zip(
@@ -234,16 +273,12 @@ def _sets(cases: Cases, coverage: float, draws: _Draws) -> Json | None:
     held: Flags = np.any(cases.inside & cases.truth, axis=1)
     single: Flags = np.equal(cases.inside.sum(axis=1), 1)
     right = (cases.truth & cases.called).any(axis=1) & single
-    every = draws.sums(np.ones(len(held)))
     return {
         "asked": coverage,
-        "coverage": draws.estimate(float(held.mean()), _shares(draws.sums(held), every)),
-        "review": draws.estimate(float((~single).mean()), _shares(draws.sums(~single), every)),
+        "coverage": draws.share(held),
+        "review": draws.share(~single),
         "empty": float((cases.inside.sum(axis=1) == 0).mean()),
-        "accuracy_of_the_others": draws.estimate(
-            float(right.sum() / single.sum()) if single.any() else float("nan"),
-            _shares(draws.sums(right), draws.sums(single)),
-        ),
+        "accuracy_of_the_others": draws.share(right, single),
     }
 
 

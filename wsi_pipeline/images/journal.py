@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from wsi_pipeline import durable
-from wsi_pipeline.errors import ResultBusyError
+from wsi_pipeline.errors import ResultBusyError, ResultError
 from wsi_pipeline.images.classification import Answer
 
 log = logging.getLogger(__name__)
@@ -31,17 +31,19 @@ class Journal:
 
     Args:
         out: The output folder; it is there.
-        key: Everything that decides the answers; those of another key are thrown away.
+        key: Everything that decides the answers.
+        overwrite: Throw away what a run with another key left unfinished.
 
     Attributes:
         answers: What earlier runs finished, by the SHA-256 of the image's file.
 
     Raises:
         ResultBusyError: another process writes there (on entering).
+        ResultError: an unfinished run with another key is there (on entering).
     """
 
-    def __init__(self, out: Path, key: dict[str, Any]) -> None:
-        self._out, self._folder = out, out / FOLDER
+    def __init__(self, out: Path, key: dict[str, Any], *, overwrite: bool = False) -> None:
+        self._out, self._folder, self._overwrite = out, out / FOLDER, overwrite
         self._key = json.dumps(key, sort_keys=True, indent=1)
         self._lock: int | None = None
         self._part: list[str] = []
@@ -57,16 +59,30 @@ class Journal:
             os.close(lock)
             raise ResultBusyError(self._out, "another process writes its results there") from error
         self._lock = lock
+        try:
+            self._begin()
+        except BaseException:
+            os.close(lock)
+            raise
+        return self
+
+    def _begin(self) -> None:
         self._folder.mkdir(exist_ok=True)
         key = self._folder / _KEY
         if not key.exists() or key.read_text(encoding="utf-8") != self._key:
-            for old in self._folder.glob("part-*"):
-                old.unlink()
+            old = list(self._folder.glob("part-*"))
+            if old and not self._overwrite:
+                raise ResultError(
+                    self._out,
+                    "holds an unfinished run of another model or runtime; finish that one, use "
+                    "another -o, or --overwrite to discard it",
+                )
+            for part in old:
+                part.unlink()
             durable.write_text(key, self._key)
         for part in sorted(self._folder.glob("part-*")):
             self._next = int(part.name.removeprefix("part-")) + 1
             self._load(part)
-        return self
 
     def _load(self, part: Path) -> None:
         try:

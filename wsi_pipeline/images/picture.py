@@ -118,7 +118,7 @@ def _check(image: Image.Image, name: Path) -> None:
             name,
             "is in CMYK, the inks of a press, whose RGB depends on the press: save it as RGB",
         )
-    if image.mode not in _PLAIN | _WIDE | {"YCbCr", "LAB"} or image.mode == "LAB":
+    if image.mode not in _PLAIN | _WIDE | {"YCbCr"}:
         raise ImageError(
             name, f"has px of the kind {image.mode}: save it as 8- or 16-bit grey or RGB"
         )
@@ -166,6 +166,8 @@ def _sixteen_bit(image: Image.Image, content: bytes) -> NDArray[np.uint16] | Non
         import tifffile  # noqa: PLC0415 - few images need it
 
         decoded = tifffile.imread(io.BytesIO(content), key=0)
+        if image.tag_v2.get(262) == 0:  # type: ignore[attr-defined]  # of TIFF images only
+            decoded = _SIXTEEN - decoded  # TIFF 6.0, PhotometricInterpretation: 0 is white
     else:
         return None
     return np.asarray(decoded, np.uint16)

@@ -9,6 +9,10 @@ from PIL import Image
 from wsi_pipeline.images.cut_out import cut_out
 from wsi_pipeline.model.input_description import ImageFit
 
+#: Times the shorter side of what is resampled to be cropped, at most: a line of px, enlarged as a
+#: whole, would fill the memory.
+_WIDEST = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -47,9 +51,15 @@ def place(
     Returns:
         ``(side, side, 3)`` RGB, and where the image lies in it.
     """
-    height, width = pixels.shape[:2]
     if fit.background == "cut":
         pixels = cut_out(pixels)
+    cut_x = cut_y = 0
+    if fit.how == "crop":
+        cut_y, cut_x = (
+            max(0, (length - _WIDEST * min(pixels.shape[:2])) // 2) for length in pixels.shape[:2]
+        )
+        pixels = pixels[cut_y : len(pixels) - cut_y, cut_x : pixels.shape[1] - cut_x]
+    height, width = pixels.shape[:2]
     if fit.how == "stretch":
         inner_width = inner_height = side
     else:
@@ -64,5 +74,6 @@ def place(
         square = Image.new("RGB", (side, side), fit.fill)
         square.paste(image, (left, top))
         image = square
-    placement = Placement(inner_width / width, inner_height / height, left, top)
+    scale_x, scale_y = inner_width / width, inner_height / height
+    placement = Placement(scale_x, scale_y, left - cut_x * scale_x, top - cut_y * scale_y)
     return np.asarray(image), placement

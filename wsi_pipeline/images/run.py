@@ -1,10 +1,9 @@
 """One run over a collection: answers, verdicts, the table, the figures and the page."""
 
 import json
-import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,9 +20,10 @@ from wsi_pipeline.images.classification import (
 from wsi_pipeline.images.collection import Collection, LabelledImage
 from wsi_pipeline.images.conformal import USUAL_COVERAGE
 from wsi_pipeline.images.evaluation import evaluate
-from wsi_pipeline.images.explanation.plan import FOLDER, with_pictures
+from wsi_pipeline.images.explanation.plan import FOLDER, drawn_pictures, with_pictures
 from wsi_pipeline.images.journal import Journal
 from wsi_pipeline.images.report.page import report_page
+from wsi_pipeline.images.seen import seen_of
 from wsi_pipeline.images.table import EMBEDDINGS, PARQUET, Row, earlier_answers, write_tables
 from wsi_pipeline.images.verdict import Judge
 from wsi_pipeline.model.loaded import LOADED
@@ -92,7 +92,7 @@ def run_images(
 
     Raises:
         PackageError: the model cannot be used here, or does not answer with classes.
-        ResultError: ``out`` holds the results of another model, or of other images.
+        ResultError: ``out`` holds results of another model, finished or not, or of other images.
         ResultBusyError: another process writes there.
     """
     began = time.perf_counter()
@@ -114,7 +114,7 @@ def run_images(
     images = _outside(collection, out)
     for problem in collection.problems:
         observer.failed(problem)
-    with Journal(out, key) as journal:
+    with Journal(out, key, overwrite=settings.overwrite) as journal:
         if settings.overwrite and not journal.answers:
             _remove(out)
         earlier = _earlier(out, key, images)
@@ -167,8 +167,8 @@ def without_folder_names(collection: Collection, classes: Sequence[str]) -> Coll
 
 
 def _outside(collection: Collection, out: Path) -> list[LabelledImage]:
-    """The images but for those that a run wrote: the results may lie in the folder of images."""
-    own = out.resolve()
+    """The images but for the pictures that a run drew: results may lie in the folder of images."""
+    own = (out / FOLDER).resolve()
     return [one for one in collection.images if own not in one.path.resolve().parents]
 
 
@@ -216,7 +216,8 @@ def _remove(out: Path) -> None:
     """What an earlier run left, so that nothing of it is taken for this one's."""
     for name in (PARQUET, EMBEDDINGS):
         (out / name).unlink(missing_ok=True)
-    shutil.rmtree(out / FOLDER, ignore_errors=True)
+    for picture in drawn_pictures(out):
+        picture.unlink()
 
 
 def _earlier(out: Path, key: dict[str, Any], images: Sequence[LabelledImage]) -> dict[str, Answer]:
@@ -263,6 +264,8 @@ def _summary(
 ) -> dict[str, Any]:
     about = package.description
     verdicts = [row.verdict for row in rows if row.verdict is not None]
+    answers = [row.outcome.answer for row in rows if row.outcome.answer is not None]
+    seen = seen_of(package, [answer.sha256 for answer in answers])
     called = dict.fromkeys(about.classification.names, 0)
     for verdict in verdicts:
         for name in verdict.called:
@@ -288,6 +291,7 @@ def _summary(
             "notice": about.notice,
             "made_for_images": about.images is not None,
         },
+        "seen": None if seen is None else {**asdict(seen), "told": str(seen)},
         "runtime": predictor.info.to_json(),
         "evaluation": evaluate(rows, about.classification, settings.coverage),
     }

@@ -22,12 +22,15 @@ class Verdict:
         ranked: Indices of all classes, the most likely first.
         members: The prediction set; None where the package makes none.
         reason: Why to look again; empty where there is no reason.
+        probability: Of the class it is called, which a binary model's threshold may call though the
+            other one is likelier; of several, or none, the largest.
     """
 
     called: tuple[str, ...]
     ranked: tuple[int, ...]
     members: tuple[str, ...] | None
     reason: str
+    probability: float
 
     @property
     def review(self) -> bool | None:
@@ -72,8 +75,10 @@ class Judge:
         names, values = self._classes.names, np.array(probabilities)
         ranked = tuple(int(index) for index in np.argsort(-values, kind="stable"))
         called = self._called(values, ranked)
+        chosen = names.index(called[0]) if called else ranked[0]
+        probability = float(values[chosen])
         if self._conformal is None:
-            return Verdict(called, ranked, None, "")
+            return Verdict(called, ranked, None, "", probability)
         inside = self._conformal.sets(values[None], self._coverage)[0]
         members = tuple(names[index] for index in ranked if inside[index])
         reason = ""
@@ -81,7 +86,7 @@ class Judge:
             reason = f"may be {' or '.join(members)}"
         elif not members:
             reason = "resembles no class well enough"
-        return Verdict(called, ranked, members, reason)
+        return Verdict(called, ranked, members, reason, probability)
 
     def _called(self, values: np.ndarray, ranked: tuple[int, ...]) -> tuple[str, ...]:
         names, task = self._classes.names, self._classes.task

@@ -1,4 +1,4 @@
-"""Percentile bootstrap: how far a figure would move had other slides been drawn."""
+"""Bootstrap: how far a figure would move had other slides been drawn."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 RESAMPLES = 2000
+#: Of what was found, among which that of the truth is looked for.
+_FACTORS = np.linspace(0, 3, 121)
 LEVEL = 0.95
 
 
@@ -83,6 +85,54 @@ def weights(strata: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> 
     count = drawn.shape[1]
     flat = (drawn + np.arange(resamples)[:, None] * count).ravel()
     return np.bincount(flat, minlength=resamples * count).reshape(resamples, count).astype(float)
+
+
+def of_gaps(
+    gaps: NDArray[np.float64], redrawn: NDArray[np.float64], level: float = LEVEL
+) -> Estimate:
+    """The sum of absolute gaps without what chance adds to it, with its interval.
+
+    Such as a calibration error: chance alone makes it more than 0 on any images, and larger still
+    on redrawn ones, so that percentiles of redrawn sums lie above the sum and often exclude it.
+    Here the gaps are thought to be ``factor`` times those found, and the noise that of the draws.
+    The interval is of all factors for which the sum that was found is not improbable, the estimate
+    the factor for which it is the median (test inversion, Carpenter 1999, Journal of the Royal
+    Statistical Society B 61:159). Both contain 0 where there may be nothing but chance.
+
+    Args:
+        gaps: Of all units, ``(gaps,)``.
+        redrawn: Of the redrawn ones, ``(resamples, gaps)``.
+        level: Confidence, 0-1.
+    """
+    found = float(np.abs(gaps).sum())
+    if np.isnan(found) or not len(redrawn):
+        return Estimate(found, None)
+    noise, ends = redrawn - gaps, [(1 - level) / 2, 0.5, (1 + level) / 2]
+    quantiles = np.array(
+        [np.quantile(np.abs(factor * gaps + noise).sum(axis=1), ends) for factor in _FACTORS]
+    )
+    # They grow with the factor, but for chance in the draws.
+    least = np.maximum.accumulate(quantiles, axis=0) <= found
+    high, middle, low = (
+        found * float(_FACTORS[max(0, int(np.count_nonzero(one)) - 1)]) for one in least.T
+    )
+    return Estimate(middle, Interval(low, high))
+
+
+def of_one_kind(value: float, units: int, level: float = LEVEL) -> Interval | None:
+    """The exact interval of a share that is 1, or 0, of so many units (Clopper and Pearson 1934).
+
+    Drawing them again gives the same share each time, as if there were no doubt.
+
+    Args:
+        value: The share, 0 or 1.
+        units: How many there are; of fewer than two nothing is said.
+        level: Confidence, 0-1.
+    """
+    if units < 2:
+        return None
+    end = ((1 - level) / 2) ** (1 / units)
+    return Interval(end, 1.0) if value else Interval(0.0, 1 - end)
 
 
 def percentiles(values: NDArray[np.float64], level: float = LEVEL) -> Interval | None:

@@ -2,10 +2,12 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from wsi_pipeline.model.input_description import Frozen
 
 
-class HeadShape(BaseModel):
+class HeadShape(Frozen):
     """A head behind pooled features; its numbers are among the weights.
 
     Attributes:
@@ -21,8 +23,6 @@ class HeadShape(BaseModel):
         nodes: Of the largest tree.
         depth: Of the deepest tree.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["two-stage", "svm", "logistic", "neighbours", "forest"]
     stages: tuple[tuple[int, ...], ...] = ()

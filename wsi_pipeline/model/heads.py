@@ -21,6 +21,8 @@ _HALVINGS = 28
 #: Up to so many numbers distances are sums of squared differences. Beyond, products of matrices
 #: are faster, and the digits they lose no longer matter.
 _FEW = 64
+#: Images whose distances are computed at once.
+_AT_ONCE = 64
 
 
 class TwoStage(nn.Module):
@@ -216,6 +218,16 @@ class FittedHead(nn.Module):
         """Logits, ``(n, units)``."""
         logits: Tensor = self.decision(self.reduction(features))
         return logits
+
+
+def in_parts(module: nn.Module, values: Tensor) -> Tensor:
+    """What a module answers for any number of images, some at a time.
+
+    Memory: distances of 64 images to all training images, of up to 64 numbers each.
+    """
+    with torch.inference_mode():
+        parts = [values[i : i + _AT_ONCE] for i in range(0, len(values), _AT_ONCE)]
+        return torch.cat([module(some) for some in parts])
 
 
 def build_head(features: int, units: int, shape: HeadShape) -> nn.Module:

@@ -4,8 +4,9 @@
 holds the weights, or ``network.xml`` and ``network.bin`` the network as an OpenVINO graph;
 ``reference.npz`` holds patches and the fp32 probabilities a runtime has to reproduce before it is
 trusted; ``calibration.npz``, which may be missing, holds more patches, on which int8 ranges are
-fitted; ``conformal.npz``, which may be missing too, what prediction sets are made with. The
-package's own hash is that of ``model.yaml``, which therefore identifies everything.
+fitted; ``conformal.npz``, which may be missing too, what prediction sets are made with, and
+``seen.npz`` which images the model was made from. The package's own hash is that of ``model.yaml``,
+which therefore identifies everything.
 """
 
 import hashlib
@@ -28,6 +29,7 @@ from wsi_pipeline.model.description import DOCUMENTS, REFERENCE, ModelDescriptio
 DESCRIPTION = "model.yaml"
 CALIBRATION = "calibration.npz"
 CONFORMAL = "conformal.npz"
+SEEN = "seen.npz"
 MIN_REFERENCE_PATCHES = 16
 #: Characters that are shown of a text that came with a model.
 _MOST_TEXT = 40_000
@@ -101,23 +103,45 @@ class ModelPackage:
         Raises:
             PackageError: the file does not hold such numbers.
         """
-        if CONFORMAL not in self.description.files:
+        kept = self._arrays(CONFORMAL, "scores")
+        if kept is None:
             return None
-        try:
-            # Opened here, for numpy leaves a file open that is no sound zip.
-            with (
-                (self.folder / CONFORMAL).open("rb") as file,
-                np.load(file, allow_pickle=False) as data,
-            ):
-                scores: NDArray[np.float64] = data["scores"]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise PackageError(self.folder, f"{CONFORMAL} cannot be read: {error}") from error
+        scores: NDArray[np.float64] = kept["scores"]
         sound = scores.ndim == 1 and scores.dtype == np.float64 and len(scores) > 0
         if not sound or not bool(((scores >= 0) & (scores <= 1)).all()):
             raise PackageError(
                 self.folder, f"{CONFORMAL} must hold scores, float64 of 0-1, one for each image"
             )
         return scores
+
+    def seen(self) -> dict[str, NDArray[np.uint64]] | None:
+        """Of the images that ``train`` and ``validation`` of it were; None where it holds none.
+
+        :mod:`wsi_pipeline.images.seen` says what is kept of each, uint64 ``(n,)``.
+
+        Raises:
+            PackageError: the file does not hold such numbers.
+        """
+        kept = self._arrays(SEEN, "train", "validation")
+        if kept is not None and any(
+            one.ndim != 1 or one.dtype != np.uint64 for one in kept.values()
+        ):
+            raise PackageError(self.folder, f"{SEEN} must hold uint64, one for each image")
+        return kept
+
+    def _arrays(self, name: str, *wanted: str) -> dict[str, NDArray[Any]] | None:
+        """Arrays of a file that may be missing; None if it is."""
+        if name not in self.description.files:
+            return None
+        try:
+            # Opened here, for numpy leaves a file open that is no sound zip.
+            with (
+                (self.folder / name).open("rb") as file,
+                np.load(file, allow_pickle=False) as data,
+            ):
+                return {one: data[one] for one in wanted}
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise PackageError(self.folder, f"{name} cannot be read: {error}") from error
 
 
 def thinned(answers: NDArray[np.float32], description: ModelDescription) -> NDArray[np.float32]:
@@ -167,6 +191,7 @@ def load_package(folder: Path, *, expect: str | None = None) -> ModelPackage:
         raise PackageError(folder, f"is another package than expected: {package.sha256}")
     _check_reference(package)
     package.conformal_scores()
+    package.seen()
     return package
 
 

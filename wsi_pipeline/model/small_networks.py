@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.model.description import Architecture
 
-_KEPT = 0.25
+#: Share of what a pair leaves that is dropped in training.
+_DROPPED = 0.25
 
 
 class SmallNetwork(nn.Module):
@@ -42,7 +43,7 @@ class SmallNetwork(nn.Module):
             layers += [nn.Conv2d(before, after, 3), nn.ReLU(inplace=True)]
             layers += [nn.Conv2d(after, after, 3), nn.ReLU(inplace=True), nn.MaxPool2d(2)]
             if dropped:
-                layers.append(nn.Dropout(_KEPT))
+                layers.append(nn.Dropout(_DROPPED))
             before, side = after, (side - 4) // 2
             if side < 1:
                 raise PackageError(

@@ -14,12 +14,13 @@ from wsi_pipeline.images.collection import read_collection
 from wsi_pipeline.training.assemble import job_of_images, jobs_of_cohort
 from wsi_pipeline.training.checkpoint import write_whole
 from wsi_pipeline.training.device import choose_device, joined, repeatable
+from wsi_pipeline.training.folders import check_free, discard, report_path
 from wsi_pipeline.training.images import find_examples
 from wsi_pipeline.training.initial_weights import check_start
 from wsi_pipeline.training.loader import Loader
 from wsi_pipeline.training.request import Order
 from wsi_pipeline.training.run import Observer, Silence
-from wsi_pipeline.training.session import Job, Place, check_free, discard, report_path, train
+from wsi_pipeline.training.session import Job, Place, train
 
 #: Figures a cross-validation is summarised by.
 _SUMMARISED = ("auc", "average_precision", "recall", "specificity", "accuracy", "precision", "f1")

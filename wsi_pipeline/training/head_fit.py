@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from wsi_pipeline.model.head_shape import HeadShape
+from wsi_pipeline.model.heads import in_parts
 from wsi_pipeline.model.linear_probe import fit_head as fit_linear
 from wsi_pipeline.model.linear_probe import one_hot, set_head
 from wsi_pipeline.model.network import Classifier
@@ -132,7 +133,6 @@ def _in_views(count: int, views: int) -> Epoch:
 
 
 def _logits(head: nn.Module, features: Features) -> NDArray[np.float64]:
-    with torch.inference_mode():
-        logits = head(torch.from_numpy(features).float())
+    logits = in_parts(head, torch.from_numpy(features).float())
     values: NDArray[np.float64] = logits.double().numpy()
     return values

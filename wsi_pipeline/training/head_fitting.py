@@ -16,7 +16,7 @@ from sklearn.svm import SVC
 from torch import Tensor
 
 from wsi_pipeline.model.head_shape import HeadShape
-from wsi_pipeline.model.heads import UMAP_INPUT, FittedHead, Reduction, build_head
+from wsi_pipeline.model.heads import UMAP_INPUT, FittedHead, Reduction, build_head, in_parts
 from wsi_pipeline.training.head_recipe import HeadRecipe
 
 Values = NDArray[np.float64]
@@ -67,9 +67,8 @@ def fit_head(
     plain = HeadShape(kind="logistic")
     reduction = Reduction(features.shape[1], plain.model_copy(update=sizes))
     reduction.load_state_dict(numbers)
-    with torch.inference_mode():
-        # What the head will be given: the torch module's own answer for the training images.
-        values = reduction(torch.from_numpy(features).float()).double().numpy()
+    # What the head will be given: the torch module's own answer for the training images.
+    values = in_parts(reduction, torch.from_numpy(features).float()).double().numpy()
     estimator = _estimator(recipe, values, balanced=balanced, seed=seed)
     estimator.fit(values, labels)
     shape, decision = _written(recipe, estimator, values, labels, classes)

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.model.head_shape import HeadShape
+from wsi_pipeline.model.input_description import Frozen
 
 
-class HeadRecipe(BaseModel):
+class HeadRecipe(Frozen):
     """What comes behind the pooled features of the trunk.
 
     Attributes:
@@ -27,8 +28,6 @@ class HeadRecipe(BaseModel):
         trees: Of ``forest``.
         depth: Of each tree at most.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["linear", "two-stage", "svm", "logistic", "neighbours", "forest"] = "linear"
     stages: dict[str, tuple[str, ...]] = Field(default_factory=dict)

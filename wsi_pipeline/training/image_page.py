@@ -3,10 +3,20 @@
 from typing import Any
 
 from wsi_pipeline.classes import Classes, ModelClass, Task
-from wsi_pipeline.images.report.figures import figures_section, sources_section
+from wsi_pipeline.images.report.figures import METHOD, figures_section, sources_section
 from wsi_pipeline.page.chart import Chart, unit_ticks
 from wsi_pipeline.page.document import document
-from wsi_pipeline.page.markup import chips, number_cell, panel, row, section, table, tag, text
+from wsi_pipeline.page.markup import (
+    chips,
+    counted,
+    number_cell,
+    panel,
+    row,
+    section,
+    table,
+    tag,
+    text,
+)
 
 Json = dict[str, Any]
 
@@ -77,8 +87,8 @@ def _warnings(report: Json) -> str:
     lines += [f"Left out: {line}." for line in data["left_out"]]
     if data["kept_apart"]:
         lines.append(
-            f"{data['kept_apart']:,} images were left out because they hold the same picture as "
-            f"one of {data['test_source']}."
+            f"{counted(data['kept_apart'], 'image')} left out: of one group with an image of "
+            f"{data['test_source']}, or the same picture as one."
         )
     return "".join(tag("p", text(line), cls="warning") for line in lines)
 
@@ -95,7 +105,7 @@ def _data(report: Json) -> str:
                 *counts,
             )
         )
-    heads = ["part", "|images", "|groups", *(f"|{text(name)}" for name in report["classes"])]
+    heads = ["part", "|images", "|groups", *(f"|{name}" for name in report["classes"])]
     lead = f"From {report['data']['origin']}. {report['data']['alike_note']}."
     return section("data", "Images", text(lead), table(heads, rows))
 
@@ -136,10 +146,7 @@ def _method(report: Json) -> str:
         "Sets": f"prediction sets hold every class whose probability is at least "
         f"{1 - report['conformal']['limit']:.4f} (split conformal prediction, Sadinle, Lei and "
         "Wasserman 2019); of another laboratory's images nothing is promised.",
-        "Baseline": "what always answering with the most frequent class of these images gets.",
-        "Intervals": "95 %, percentile bootstrap over groups, drawn among those of their source "
-        "and class. Where every answer is right it sees no doubt; of n groups, a share of errors "
-        "up to 3/n is then still possible.",
+        **METHOD,
     }
     listing = "".join(tag("dt", text(key)) + tag("dd", text(words)) for key, words in items.items())
     lead = "Every number of this page is in the JSON file beside it."

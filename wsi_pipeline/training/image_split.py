@@ -22,7 +22,8 @@ class Split:
         validation: Chosen, calibrated and decided on.
         test: Looked at in the end.
         external: Of a source that nothing else is of; only looked at in the end.
-        kept_apart: Images left out because they hold the same picture as an external one.
+        kept_apart: Images left out because they are of one group with an external one, or hold
+            the same picture.
     """
 
     train: tuple[Example, ...]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from wsi_pipeline.errors import CohortError, ImageError, TrainingError, UsageError
 from wsi_pipeline.images.collection import Collection, LabelledImage
 from wsi_pipeline.images.likeness import Likeness, alike, joined, likeness_of
-from wsi_pipeline.images.picture import read_picture
+from wsi_pipeline.images.picture import decode_picture, read_content, read_picture
 from wsi_pipeline.images.placement import place
 from wsi_pipeline.model.input_description import ImageFit
 from wsi_pipeline.training.run import Observer
@@ -36,6 +36,7 @@ class Example:
             hold the same picture.
         source: Laboratory or origin.
         content: SHA-256 (hex) of its px.
+        sha256: Of its file (hex).
         sides: Width and height in px.
     """
 
@@ -44,6 +45,7 @@ class Example:
     group: int
     source: str | None
     content: str
+    sha256: str
     sides: tuple[int, int]
 
 
@@ -137,6 +139,16 @@ class ImageSource:
         return square
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is found of an image when it is looked at: see :class:`Example`."""
+
+    image: LabelledImage
+    likeness: Likeness
+    sha256: str
+    sides: tuple[int, int]
+
+
 def find_examples(
     collection: Collection,
     observer: Observer,
@@ -167,50 +179,53 @@ def find_examples(
     pattern = _pattern(group_from)
     observer.stage("checking images", len(collection.images))
 
-    def look(image: LabelledImage) -> tuple[Likeness, tuple[int, int]] | str:
+    def look(image: LabelledImage) -> _Look | str:
         if image.label is None:
             return f"{image.path}: has no label"
         try:
-            picture = read_picture(image.path)
+            content = read_content(image.path)
+            picture = decode_picture(content, image.path)
         except ImageError as error:
             return str(error)
-        return likeness_of(picture.pixels), (picture.width, picture.height)
+        sha256 = hashlib.sha256(content).hexdigest()
+        return _Look(image, likeness_of(picture.pixels), sha256, (picture.width, picture.height))
 
-    seen: list[tuple[LabelledImage, Likeness, tuple[int, int]]] = []
+    seen: list[_Look] = []
     bad = list(collection.problems)
     with ThreadPoolExecutor(readers) as pool:
-        for image, answer in zip(collection.images, pool.map(look, collection.images), strict=True):
+        for answer in pool.map(look, collection.images):
             observer.advanced(1)
             if isinstance(answer, str):
                 bad.append(answer)
             else:
-                seen.append((image, *answer))
+                seen.append(answer)
+    for line in bad if skip_bad or len(bad) > 1 else ():
+        observer.says(f"{'left out' if skip_bad else 'cannot be used'}: {line}")
     if bad and not skip_bad:
         more = f" (and {len(bad) - 1:,} more)" if len(bad) > 1 else ""
         raise TrainingError(
             collection.origin,
             f"{bad[0]}{more}; correct it, or leave such files out with --skip-bad",
         )
-    for line in bad:
-        observer.says(f"left out: {line}")
     observer.stage("comparing images")
-    pairs = alike([likeness for _, likeness, _ in seen])
+    pairs = alike([one.likeness for one in seen])
     doubtful = _contradictions(collection, seen, pairs)
     for line in doubtful:
         observer.says(f"doubtful: {line}")
-    groups = [_group(image, pattern, likeness.content) for image, likeness, _ in seen]
+    groups = [_group(one.image, pattern, one.likeness.content) for one in seen]
     numbers = joined(groups, pairs)
     label_of = {name: number for number, name in enumerate(classes)}
     images = tuple(
         Example(
-            image.path,
-            label_of[image.label or ""],
+            one.image.path,
+            label_of[one.image.label or ""],
             int(number),
-            image.source,
-            likeness.content,
-            sides,
+            one.image.source,
+            one.likeness.content,
+            one.sha256,
+            one.sides,
         )
-        for (image, likeness, sides), number in zip(seen, numbers, strict=True)
+        for one, number in zip(seen, numbers, strict=True)
     )
     return Examples(
         origin=collection.origin,
@@ -253,27 +268,30 @@ def _pattern(group_from: str | None) -> re.Pattern[str] | None:
 
 
 def _group(image: LabelledImage, pattern: re.Pattern[str] | None, content: str) -> str:
+    if image.group is not None:
+        return f"group {image.group}"
     if pattern is None:
-        return f"group {image.group}" if image.group is not None else f"image {content}"
+        return f"image {content}"
     found = pattern.search(image.path.name)
-    if found is None:
+    name = found and found.group(1 if pattern.groups else 0)
+    if not name:
         raise UsageError(f"--group-from {pattern.pattern!r} finds nothing in {image.path.name}")
-    return found.group(1) if pattern.groups else found.group(0)
+    return f"group {name}"
 
 
 def _contradictions(
     collection: Collection,
-    seen: Sequence[tuple[LabelledImage, Likeness, tuple[int, int]]],
+    seen: Sequence[_Look],
     pairs: NDArray[np.int64],
 ) -> tuple[str, ...]:
     """The same picture with different labels; the very same px are an error."""
     lines = []
     for first, second in pairs.tolist():
-        (one, likeness, _), (other, same, _) = seen[first], seen[second]
+        one, other = seen[first].image, seen[second].image
         if one.label == other.label:
             continue
         told = f"{one.path} ({one.label}) and {other.path} ({other.label})"
-        if likeness.content == same.content:
+        if seen[first].likeness.content == seen[second].likeness.content:
             raise CohortError(
                 collection.origin, f"{told} are the same image under two labels; remove one"
             )

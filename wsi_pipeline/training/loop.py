@@ -72,10 +72,11 @@ class Training:
             self._state = State(**saved["state"])
         use_repeatable_pooling(self._classifier, run.device)
         self._classifier.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's overloads know one argument at a time
+        # Before processes share gradients: they would wait for those of frozen weights.
+        self._frozen = freeze(self._classifier, run.recipe.freeze)
         self._model: nn.Module = _Logits(self._classifier)
         if run.team.size > 1:
             self._model = DistributedDataParallel(self._model)
-        self._frozen = freeze(self._classifier, run.recipe.freeze)
         self._new_optimiser()
         if saved is not None:
             self._optimiser.load_state_dict(saved["optimiser"])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from wsi_pipeline import durable
 from wsi_pipeline.errors import TrainingError
 from wsi_pipeline.images.conformal import write_conformal
+from wsi_pipeline.images.seen import write_seen
 from wsi_pipeline.model.description import REFERENCE, WEIGHTS
 from wsi_pipeline.model.linear_probe import as_pixels
 from wsi_pipeline.model.network import save_weights
@@ -24,6 +25,7 @@ from wsi_pipeline.model.package import (
 )
 from wsi_pipeline.tissue.colours import patch_colours, summarise
 from wsi_pipeline.training.conclusion import Conclusion
+from wsi_pipeline.training.images import ImageSource
 from wsi_pipeline.training.initial_weights import of_classes
 from wsi_pipeline.training.patch_source import PatchSource
 from wsi_pipeline.training.request import Naming
@@ -102,6 +104,9 @@ def _fill(
     rng = np.random.default_rng([run.seed, 7])
     if conclusion.conformal is not None:
         write_conformal(folder, conclusion.conformal)
+    if isinstance(run.train, ImageSource) and isinstance(run.validation, ImageSource):
+        parts = ([one.sha256 for one in part.images] for part in (run.train, run.validation))
+        write_seen(folder, *parts)
     everything = np.arange(len(run.train.label))
     shown = np.sort(spread_over_units(run.train, everything, _COLOURS, rng))
     colours = summarise(np.array([patch_colours(p) for p in _read(run, run.train, shown)]))

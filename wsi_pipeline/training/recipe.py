@@ -14,12 +14,11 @@ from pydantic import Field, ValidationError, model_validator
 
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.model.description import Architecture
-from wsi_pipeline.model.input_description import ImageFit, Normalisation
+from wsi_pipeline.model.input_description import Frozen, ImageFit, Normalisation
 from wsi_pipeline.training.head_recipe import HeadRecipe
 from wsi_pipeline.training.operating_point import ThresholdRule, parse_rule
 from wsi_pipeline.training.recipe_sections import (
     Augmentation,
-    Frozen,
     LabelRule,
     Mining,
     Optimiser,

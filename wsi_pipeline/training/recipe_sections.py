@@ -2,13 +2,9 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-
-class Frozen(BaseModel):
-    """Values that are checked once and never change; unknown names are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from wsi_pipeline.model.input_description import Frozen
 
 
 class LabelRule(Frozen):

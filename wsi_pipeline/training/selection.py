@@ -16,7 +16,16 @@ from wsi_pipeline.training.recipe_sections import Selection
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class _Measured:
+    """Named figures of validation images or patches."""
+
+    def to_json(self) -> dict[str, float]:
+        """Rounded, for reports."""
+        return {key: round(value, 6) for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Figures(_Measured):
     """How a network of one logit does on the validation patches; decisions at 0.5.
 
     Attributes:
@@ -35,10 +44,6 @@ class Figures:
     accuracy: float
     loss: float
 
-    def to_json(self) -> dict[str, float]:
-        """Rounded, for reports."""
-        return {key: round(value, 6) for key, value in asdict(self).items()}
-
     def __str__(self) -> str:
         return (
             f"validation AUC {self.auc:.4f}, recall {self.recall:.3f}, specificity "
@@ -47,7 +52,7 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class ClassFigures:
+class ClassFigures(_Measured):
     """How a network of one logit for each class does; means over the classes.
 
     Attributes:
@@ -65,10 +70,6 @@ class ClassFigures:
     f1: float
     accuracy: float
     loss: float
-
-    def to_json(self) -> dict[str, float]:
-        """Rounded, for reports."""
-        return {key: round(value, 6) for key, value in asdict(self).items()}
 
     def __str__(self) -> str:
         return (

@@ -1,9 +1,9 @@
 """One call of ``wsi train``: check, train, calibrate, pack, report; with folds and search."""
 
+import hashlib
 import json
 import math
 import platform
-import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from wsi_pipeline.errors import CohortError, UsageError
 from wsi_pipeline.model.package import DESCRIPTION
 from wsi_pipeline.training.check import check_space
-from wsi_pipeline.training.checkpoint import BEST, CHECKPOINT, write_whole
+from wsi_pipeline.training.checkpoint import CHECKPOINT, write_whole
 from wsi_pipeline.training.conclusion import Conclusion, conclude_patches
 from wsi_pipeline.training.device import Team
+from wsi_pipeline.training.folders import clear, report_path, work_folder
 from wsi_pipeline.training.folds import search_grid
 from wsi_pipeline.training.head_fit import HeadFit
 from wsi_pipeline.training.image_conclusion import conclude_images
@@ -34,7 +35,7 @@ from wsi_pipeline.training.package import LEAST_VALIDATION, write_package
 from wsi_pipeline.training.patch_source import PatchSource
 from wsi_pipeline.training.recipe import Recipe
 from wsi_pipeline.training.request import Naming
-from wsi_pipeline.training.run import Observer, Run, Trained, score
+from wsi_pipeline.training.run import Observer, Run, Trained, digest, score
 from wsi_pipeline.training.sampling import plain
 from wsi_pipeline.training.selection import rank
 
@@ -96,16 +97,6 @@ class Place:
     precision: str
 
 
-def work_folder(out: Path) -> Path:
-    """Where checkpoints and logs of a package's training are kept: beside it."""
-    return out.with_name(f"{out.name}.training")
-
-
-def report_path(out: Path) -> Path:
-    """The training's report: beside the package."""
-    return out.with_name(f"{out.name}.train.json")
-
-
 def train(job: Job, place: Place) -> dict[str, Any]:
     """Train a package, or go on with its training, or find it finished.
 
@@ -162,11 +153,11 @@ def train(job: Job, place: Place) -> dict[str, Any]:
         if best is None or rank(trained.figures, rule) > rank(best.figures, rule):
             best, winner = trained, run
     assert best is not None
-    prints = [run.fingerprint for run in runs]
+    prints = _fingerprints(job, runs)
     told = searched if job.search else []
     report = _conclude(job, place, winner, best, told, prints, began)
     if place.team.leads:
-        _clear(work)
+        clear(work)
     place.team.wait()
     return report
 
@@ -206,8 +197,19 @@ def _finished(job: Job, runs: Sequence[Run]) -> dict[str, Any] | None:
         report: dict[str, Any] = json.loads(report_path(job.out).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    same = report.get("fingerprints") == [run.fingerprint for run in runs]
+    same = report.get("fingerprints") == _fingerprints(job, runs)
     return report if same and (job.out / DESCRIPTION).exists() else None
+
+
+def _fingerprints(job: Job, runs: Sequence[Run]) -> list[str]:
+    """What decides the report: all that decides the weights, and what is measured in the end."""
+    found = [run.fingerprint for run in runs]
+    parts = [part for part in (job.test, job.external) if part is not None]
+    if parts:
+        sources = [[image.source for image in part.images] for part in parts]
+        told = json.dumps([job.naming.positive, sources, [digest(part) for part in parts]])
+        found.append(hashlib.sha256(told.encode()).hexdigest())
+    return found
 
 
 def _conclude(
@@ -307,32 +309,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _clear(work: Path) -> None:
-    """Remove what only an unfinished training needs; logs stay."""
-    for folder in (work, *work.glob("search-*")):
-        for name in (CHECKPOINT, BEST):
-            with suppress(OSError):
-                (folder / name).unlink(missing_ok=True)
-        shutil.rmtree(folder / "features", ignore_errors=True)
-
-
-def discard(out: Path) -> None:
-    """Forget an unfinished training of a package."""
-    shutil.rmtree(work_folder(out), ignore_errors=True)
-
-
-def check_free(out: Path, *, overwrite: bool) -> None:
-    """Check that a package may be written; with ``overwrite`` forget the report of an earlier one.
-
-    Raises:
-        UsageError: something else is there.
-    """
-    report, begun = report_path(out), (work_folder(out) / CHECKPOINT).exists()
-    if out.exists() and not (out / DESCRIPTION).exists():
-        raise UsageError(f"{out} is there and is no model package; choose another -o")
-    if overwrite:
-        report.unlink(missing_ok=True)
-    elif out.exists() and not report.exists() and not begun:
-        raise UsageError(f"{out} exists; replace it with --overwrite, or choose another -o")

@@ -16,7 +16,8 @@ from wsi_pipeline.cells.finder import Box
 
 
 def test_files_folders_and_patterns_with_distinct_names(tmp_path: Path) -> None:
-    for name in ("a.png", "a.bmp", "sub/b.jpg", "notes.txt", "out/fields/c.png"):
+    drawn = ("fields/c.png", "out/fields/c.png", "out/measured/c-001.png")
+    for name in ("a.png", "a.bmp", "sub/b.jpg", "sub/._b.jpg", "notes.txt", "moving.gif", *drawn):
         path = tmp_path / "in" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -30,6 +31,17 @@ def test_files_folders_and_patterns_with_distinct_names(tmp_path: Path) -> None:
         "a.png": "a.png",
         "sub/b": "b.jpg",
         "b": "b.jpg",
+        # Refused when it is read, and so named.
+        "moving": "moving.gif",
+        "fields/c": "c.png",
+    }
+    # Results may lie beside the fields.
+    beside = find_fields([str(folder)], folder).fields
+    assert {one.path.parent for one in beside} == {
+        folder,
+        folder / "sub",
+        folder / "out/fields",
+        folder / "out/measured",
     }
     assert [problem.split(": ")[1] for problem in found.problems] == [
         "no such file or folder",

@@ -34,6 +34,9 @@ def test_a_folder_per_class_and_files_without_one(folder: Path) -> None:
     named = {str(one.path.relative_to(folder)): one.label for one in found.images}
     assert named == {"4.bmp": None, "a/1.JPG": "a", "a/inner/3.tif": "a", "b/2.png": "b"}
     assert (found.classes, found.sources, found.grouped) == (("a", "b"), (), False)
+    # A link to nothing is named when it is read, not passed over.
+    (folder / "b" / "gone.png").symlink_to(folder / "nothing.png")
+    assert folder / "b" / "gone.png" in [one.path for one in read_collection(folder).images]
     assert read_collection(folder / "4.bmp").images == (LabelledImage(folder / "4.bmp"),)
 
 
@@ -96,6 +99,8 @@ def test_nothing_there(tmp_path: Path) -> None:
         read_collection(tmp_path)
     with pytest.raises(CohortError, match="no such image, folder or table"):
         read_collection(tmp_path / "gone.png")
+    with pytest.raises(CohortError, match="cannot be read: No such file"):
+        read_collection(tmp_path / "gone.csv")
     (tmp_path / "bad.parquet").write_bytes(b"no table")
     with pytest.raises(CohortError, match="cannot be read"):
         read_collection(tmp_path / "bad.parquet")

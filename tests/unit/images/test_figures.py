@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn import metrics as sk
 
 from wsi_pipeline.images import figures as module
 from wsi_pipeline.images.figures import Cases, confusion_of, figures_of
 from wsi_pipeline.images.redrawn_auc import redrawn_aucs
 from wsi_pipeline.metrics.bootstrap import draws, percentiles, weights
+from wsi_pipeline.metrics.calibration import reliability
 
 
 def make(count: int = 120, classes: int = 3, *, per_group: int = 2, seed: int = 0) -> Cases:
@@ -78,6 +80,56 @@ def test_intervals_draw_whole_groups(monkeypatch: pytest.MonkeyPatch) -> None:
         expected = percentiles(np.array(values))
         assert expected is not None
         assert (figure["low"], figure["high"]) == pytest.approx((expected.low, expected.high))
+
+
+def test_a_share_that_is_whole_still_has_a_doubt() -> None:
+    cases = make(40, per_group=2)
+    right = Cases(
+        cases.names, 1, cases.truth, cases.truth, cases.probabilities, cases.truth, cases.groups,
+        cases.strata,
+    )  # fmt: skip
+    found = figures_of(right, "multiclass", 0.9)
+    # Exact of twenty groups, whatever the number of their images.
+    expected = pytest.approx(binomtest(20, 20).proportion_ci(0.95, "exact").low)
+    for one in (found["accuracy"], found["sets"]["coverage"]):
+        assert (one["value"], one["low"], one["high"]) == (1, expected, 1)
+    assert found["sets"]["review"]["high"] == pytest.approx(1 - found["accuracy"]["low"])
+    for index, one in enumerate(found["classes"]):
+        groups = len(np.unique(cases.groups[cases.truth[:, index]]))
+        low = binomtest(groups, groups).proportion_ci(0.95, "exact").low
+        assert one["recall"]["low"] == one["precision"]["low"] == pytest.approx(low)
+
+
+def test_what_rests_on_one_group_has_no_interval() -> None:
+    cases = make(40, per_group=2)
+    truth = np.zeros_like(cases.truth)
+    truth[:, 0] = cases.groups > 0
+    truth[:, 1] = cases.groups == 0
+    alone = Cases(
+        cases.names, 1, truth, cases.called, cases.probabilities, None, cases.groups, cases.strata
+    )
+    first, second, _ = figures_of(alone, "multiclass", 0.9)["classes"]
+    for figure in ("recall", "f1", "auc"):
+        assert first[figure]["low"] is not None
+        assert second[figure]["low"] is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_calibration_error_lies_in_its_own_interval(seed: int) -> None:
+    """Of a model that is calibrated, what is found is chance, which redrawing adds once more."""
+    rng = np.random.default_rng(seed)
+    given = rng.uniform(0.02, 0.98, 150).round(3)
+    truth = np.stack([rng.random(150) >= given, rng.random(150) < given], axis=1)
+    truth[:, 0] = ~truth[:, 1]
+    wide = np.stack([1 - given, given], axis=1)
+    groups = np.arange(150)
+    cases = Cases(("a", "b"), 1, truth, wide >= 0.5, wide, None, groups, groups * 0)
+    found = figures_of(cases, "binary", 0.9)["calibration"]
+    error = found["error"]
+    assert error["low"] <= error["value"] <= error["high"]
+    assert error["value"] < found["uncorrected"]
+    plain = reliability(truth[:, 1], given).error
+    assert found["uncorrected"] == pytest.approx(plain)
 
 
 def test_groups_widen_an_interval() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wsi_pipeline.errors import ResultBusyError
+from wsi_pipeline.errors import ResultBusyError, ResultError
 from wsi_pipeline.images import journal as module
 from wsi_pipeline.images.classification import Answer
 from wsi_pipeline.images.journal import FOLDER, Journal
@@ -41,11 +41,19 @@ def test_parts_are_written_on_the_way(tmp_path: Path, monkeypatch: pytest.Monkey
         assert list(second.answers.values()) == ANSWERS[:4]
 
 
-def test_another_models_answers_are_thrown_away(tmp_path: Path) -> None:
+def test_another_models_answers_are_lost_only_if_that_is_asked_for(tmp_path: Path) -> None:
+    other_key = {"model": "b"}
     with Journal(tmp_path, KEY) as first:
         first.keep(ANSWERS[0])
         first.flush()
-    with Journal(tmp_path, {"model": "b"}) as other:
+    with (
+        pytest.raises(ResultError, match="unfinished run of another"),
+        Journal(tmp_path, other_key),
+    ):
+        pass
+    with Journal(tmp_path, KEY) as again:
+        assert list(again.answers.values()) == ANSWERS[:1]
+    with Journal(tmp_path, other_key, overwrite=True) as other:
         assert not other.answers
     with Journal(tmp_path, KEY) as again:
         assert not again.answers

@@ -81,6 +81,12 @@ def test_sixteen_bits_keep_their_range(
     assert picture.warnings == ()
 
 
+def test_sixteen_bits_whose_zero_is_white(tmp_path: Path) -> None:
+    values = np.array([[0, 65_535, 65_535 - 257]], np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="miniswhite")
+    assert read_picture(tmp_path / "a.tif").pixels[0, :, 0].tolist() == [255, 0, 1]
+
+
 def test_a_camera_of_twelve_bits_is_told(tmp_path: Path) -> None:
     _tiff(np.full((4, 4), 4000, np.uint16), tmp_path / "dark.tif")
     assert "too dark" in read_picture(tmp_path / "dark.tif").warnings[0]

@@ -35,6 +35,20 @@ def test_cropping_fills_the_square(width: int, height: int, side: int) -> None:
     assert placed.top <= 0
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_line_of_px_is_cropped_without_enlarging_all_of_it(turned: bool) -> None:
+    """As a whole 60,000 × 2 px would become 6,720,000 × 224."""
+    pixels = np.zeros((2, 60_000, 3), np.uint8)
+    pixels[:, 30_000:] = 200  # the middle is an edge
+    fit = ImageFit(how="crop")
+    square, placed = place(pixels.swapaxes(0, 1) if turned else pixels, 224, fit)
+    along = square[:, 112] if turned else square[112]
+    assert (along[:50] == 0).all()
+    assert (along[-50:] == 200).all()
+    scale, offset = (placed.scale_y, placed.top) if turned else (placed.scale_x, placed.left)
+    assert 30_000 * scale + offset == pytest.approx(112)
+
+
 def test_stretching_fills_the_square_with_the_whole() -> None:
     pixels = np.zeros((10, 40, 3), np.uint8)
     pixels[:, 20:] = 200

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsi_pipeline.classes import Classes, ModelClass
+from wsi_pipeline.classes import Classes, ModelClass, Task
 from wsi_pipeline.images.classification import Answer, Outcome
 from wsi_pipeline.images.collection import LabelledImage
 from wsi_pipeline.images.evaluation import evaluate
+from wsi_pipeline.images.report.galleries import caption, errors_section
 from wsi_pipeline.images.report.page import report_page
 from wsi_pipeline.images.table import Row
 from wsi_pipeline.images.verdict import Verdict
@@ -34,7 +35,8 @@ def rows(tmp_path: Path) -> list[Row]:
         place = NAMES.index(called)
         values = tuple(0.8 if other == place else 0.1 for other in range(3))
         members = (called,) if index % 4 else (called, NAMES[2])
-        verdict = Verdict((called,), (place,), members, "" if index % 4 else "may be <b>two")
+        reason = "" if index % 4 else "may be <b>two"
+        verdict = Verdict((called,), (place,), members, reason, 0.8)
         image = LabelledImage(path, label, f"p{index // 2}", source)
         made.append(Row(Outcome(image, Answer(str(index), 12, 9, values)), verdict))
     made.append(Row(Outcome(LabelledImage(tmp_path / "x.png"), error="x.png: <em>bad"), None))
@@ -62,6 +64,7 @@ def summary_of(rows: list[Row]) -> dict[str, object]:
             "task": "multiclass",
             "made_for_images": False,
         },
+        "seen": {"train": 2, "validation": 0, "told": "among these images are 2 <of> them"},
         "runtime": {"runtime": "torch 2", "device": "cpu", "precision": "fp32"},
         "evaluation": evaluate(rows, CLASSES, 0.9),
     }
@@ -75,10 +78,11 @@ def test_names_are_words_and_everything_is_in_the_page(rows: list[Row]) -> None:
         "The most confident errors",
         "Look at these again",
         "&lt;u&gt;unknown (1)",
-        "Which were taken for which",
+        "Confusion matrix",
         "1 image left out: x.png: &lt;em&gt;bad",
         "made for patches of slides",
         "Here the limit is 0.2500",
+        "Among these images are 2 &lt;of&gt; them.",
     ):
         assert words in page, words
     # A source that lacks a class has it in its confusion matrix, like the unknown label.
@@ -106,3 +110,29 @@ def test_figures_leave_out_what_the_model_cannot_know(rows: list[Row]) -> None:
     assert "there are no figures" in report_page(
         {**summary_of(rows), "evaluation": nothing}, rows[23:], CLASSES
     )
+
+
+@pytest.mark.parametrize(
+    ("task", "label", "called", "wrong"),
+    [
+        ("multiclass", "d", ("d",), False),
+        ("multiclass", "d", ("b&c",), True),
+        ("multiclass", "of no class", ("d",), False),
+        ("multilabel", "d; b&c", ("b&c", "d"), False),
+        ("multilabel", "d; b&c", ("d",), True),
+        ("binary", "d", ("d",), False),
+    ],
+)
+def test_errors_are_answers_that_the_label_contradicts(
+    tmp_path: Path, task: Task, label: str, called: tuple[str, ...], wrong: bool
+) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(path)
+    names = NAMES[1:] if task == "binary" else NAMES
+    classes = Classes(task, tuple(map(ModelClass, names)), "b&c")
+    verdict = Verdict(called, (0,), None, "", 0.3)
+    answer = Answer("0", 4, 4, tuple([0.7, 0.3, 0.0][: len(names)]))
+    row = Row(Outcome(LabelledImage(path, label), answer), verdict)
+    page = errors_section([row], classes)
+    assert ("<figure" in page) == wrong
+    assert "0.30" in caption(row)

@@ -20,13 +20,13 @@ ROWS = [
             LabelledImage(Path("x/1.png"), "b", "patient 1", "here"),
             Answer("1" * 64, 30, 40, (0.1, 0.1 + 0.2, 0.6), ("dark", "small")),
         ),
-        Verdict(("c",), (2, 1, 0), ("c", "b"), "may be c or b"),
+        Verdict(("c",), (2, 1, 0), ("c", "b"), "may be c or b", 0.5),
         "explanations/1.png",
     ),
     Row(Outcome(LabelledImage(Path("x/2, y.png")), error="x/2, y.png: is empty"), None),
     Row(
         Outcome(LabelledImage(Path("x/3.png")), Answer("3" * 64, 1, 1, (1.0, 0.0, 0.0))),
-        Verdict(("a",), (0, 1, 2), None, ""),
+        Verdict(("a",), (0, 1, 2), None, "", 0.5),
     ),
 ]
 

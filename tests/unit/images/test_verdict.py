@@ -65,6 +65,9 @@ def test_a_binary_class_is_called_by_the_threshold(tmp_path: Path) -> None:
     assert judge((0.69, float(np.float32(0.31)))).called == ("tumour",)
     assert judge((0.7, float(np.float32(0.3)))).called == ("tumour",)  # at the threshold
     assert judge((0.71, 0.29)).called == ("normal",)
+    # The probability that is told is of the class that is called, not of the likelier one.
+    assert judge((0.69, float(np.float32(0.31)))).probability == pytest.approx(0.31)
+    assert judge((0.71, 0.29)).probability == 0.71
     assert judge((0.71, 0.29)).review is None
     assert "no conformal.npz" in judge.unavailable
 
@@ -72,6 +75,8 @@ def test_a_binary_class_is_called_by_the_threshold(tmp_path: Path) -> None:
 def test_multilabel_classes_are_called_by_themselves_and_have_no_sets(tmp_path: Path) -> None:
     judge = Judge(make(tmp_path / "m", SCORES, **{**THREE, "task": "multilabel"}), 0.9)
     assert judge((0.6, 0.1, 0.9)).called == ("c", "a")
-    assert judge((0.1, 0.1, 0.1)).called == ()
+    assert judge((0.6, 0.1, 0.9)).probability == 0.9
+    assert judge((0.1, 0.1, 0.2)).called == ()
+    assert judge((0.1, 0.1, 0.2)).probability == 0.2
     assert judge((0.1, 0.1, 0.1)).members is None
     assert "exclude one another" in judge.unavailable

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from wsi_pipeline.model import heads
 from wsi_pipeline.model.heads import nearest, neighbourhood
 from wsi_pipeline.training import head_fitting
 from wsi_pipeline.training.head_fitting import Fitted, fit_head
@@ -86,6 +87,26 @@ def test_umap_places_an_image_where_its_own_transform_begins(
     weight /= weight.sum(axis=1, keepdims=True)
     expected = (reduction.places.numpy()[index.numpy()] * weight[:, :, None]).sum(axis=1)
     assert np.allclose(places, expected, atol=1e-2)
+
+
+def test_distances_of_many_images_are_not_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All training images to all: 10,000 of 50 numbers would be 20 GB."""
+    monkeypatch.setattr(head_fitting, "_umap", lambda points, _, count, __: points[:, :count])
+    asked: list[int] = []
+    plain = heads.squared_distances
+
+    def counted(values: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+        asked.append(len(values))
+        return plain(values, points)
+
+    monkeypatch.setattr(heads, "squared_distances", counted)
+    features, labels = drawn(3, 300, 1)
+    recipe = HeadRecipe(kind="logistic", reduce="umap", components=2)
+    one = fit_head(recipe, features, labels, 3, balanced=True, seed=3)
+    assert sum(asked) == 300
+    assert max(asked) <= 64
+    parts = heads.in_parts(one.module, torch.from_numpy(features).float()).numpy()
+    assert np.allclose(parts, answers(one, features), atol=1e-4)
 
 
 def test_a_feature_that_never_changes_says_nothing() -> None:

@@ -24,7 +24,7 @@ def source(
     labels: NDArray[np.int64], *, classes: int, places: tuple[str, ...] = ("here",)
 ) -> ImageSource:
     images = [
-        Example(Path(f"{n}.png"), int(label), n // 2, places[n % len(places)], str(n), (8, 8))
+        Example(Path(f"{n}.png"), int(label), n // 2, places[n % len(places)], str(n), "", (8, 8))
         for n, label in enumerate(labels)
     ]
     return ImageSource(images, classes, 8, ImageFit())

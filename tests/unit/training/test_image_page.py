@@ -66,7 +66,7 @@ def test_the_page_says_what_limits_its_figures(report: dict[str, Any]) -> None:
         "Groups are unknown.",
         "x and y have different labels.",
         "Left out: z: is damaged.",
-        "2 images were left out because they hold the same picture as one of far",
+        "2 images left out: of one group with an image of far, or the same picture as one",
         "far (never trained on)",
         "positive class: b",
         "The weights of epoch 2 are kept",
@@ -75,6 +75,7 @@ def test_the_page_says_what_limits_its_figures(report: dict[str, Any]) -> None:
         assert said in page
     assert "&lt;c&gt;" in page
     assert "<c>" not in page
+    assert "&amp;" not in page  # nothing is made safe twice
 
 
 def test_a_fitted_head_has_no_course(report: dict[str, Any]) -> None:

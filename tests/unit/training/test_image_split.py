@@ -14,7 +14,7 @@ from wsi_pipeline.training.images import Example, Examples
 def examples(groups: list[tuple[int, int]], sources: dict[int, str] | None = None) -> Examples:
     """Groups of a size and a class; the source of some by their number."""
     images = tuple(
-        Example(Path(f"{g:03d}-{copy}"), label, g, (sources or {}).get(g), "", (8, 8))
+        Example(Path(f"{g:03d}-{copy}"), label, g, (sources or {}).get(g), "", "", (8, 8))
         for g, (size, label) in enumerate(groups)
         for copy in range(size)
     )
@@ -65,7 +65,7 @@ def test_a_source_is_kept_for_the_test() -> None:
     sources = {number: "here" if number < 14 else "far" for number in range(20)}
     given_ = examples(groups, sources)
     # An image from here holds the same picture as one from far.
-    alike = Example(Path("x"), 0, 15, "here", "", (8, 8))
+    alike = Example(Path("x"), 0, 15, "here", "", "", (8, 8))
     object.__setattr__(given_, "images", (*given_.images, alike))
     split = split_examples(given_, 1, "far")
     assert {one.source for one in split.external} == {"far"}

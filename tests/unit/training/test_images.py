@@ -82,6 +82,18 @@ def test_what_is_wrong_is_named(folder: Path) -> None:
     (folder / "healthy" / "bad.png").write_bytes(b"no image")
     with pytest.raises(TrainingError, match=r"bad\.png: is no PNG, .*--skip-bad"):
         found(folder)
+    # Several are named one by one.
+    (folder / "cancer" / "worse.png").touch()
+    said: list[str] = []
+
+    class Heard(Silence):
+        def says(self, line: str) -> None:
+            said.append(line)
+
+    with pytest.raises(TrainingError, match="and 1 more"):
+        find_examples(read_collection(folder), Heard())
+    assert [line.split(": ")[0] for line in said] == 2 * ["cannot be used"]
+    (folder / "cancer" / "worse.png").unlink()
     skipped = found(folder, skip_bad=True)
     assert len(skipped.images) == 20
     assert "bad.png" in skipped.left_out[0]
@@ -114,6 +126,21 @@ def test_the_same_picture_is_one_group_and_has_one_label(folder: Path) -> None:
     shutil.copy(first, folder / "cancer" / "p9_turned.png")
     with pytest.raises(CohortError, match="the same image under two labels"):
         found(folder)
+
+
+def test_a_table_says_more_of_a_group_than_a_name(folder: Path) -> None:
+    table = folder / "groups.csv"
+    table.write_text("path,group\nhealthy/p0_0.png,1\nhealthy/p1_2.png,x\n")
+    examples = find_examples(
+        read_collection(folder, labels=table), Silence(), group_from=r"p(\d+)_"
+    )
+    group = {one.path.name: one.group for one in examples.images}
+    assert group["p0_0.png"] == group["p1_3.png"] != group["p0_1.png"]
+    assert group["p1_2.png"] not in {group["p0_0.png"], group["p1_3.png"]}
+    assert examples.grouped
+    # A pattern that finds no more than nothing is no group.
+    with pytest.raises(UsageError, match="finds nothing in"):
+        found(folder, group_from=r"q?(z)?")
 
 
 def test_a_group_must_be_found(folder: Path) -> None:

@@ -1,7 +1,9 @@
 """One training from patches to package: what decides what, and what is written."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,15 +11,12 @@ import pytest
 import yaml
 
 from wsi_pipeline.errors import CohortError, UsageError
+from wsi_pipeline.model.input_description import ImageFit
 from wsi_pipeline.model.package import load_package
-from wsi_pipeline.training.session import (
-    Place,
-    check_free,
-    discard,
-    report_path,
-    train,
-    work_folder,
-)
+from wsi_pipeline.training.folders import check_free, discard, report_path, work_folder
+from wsi_pipeline.training.images import Example, ImageSource
+from wsi_pipeline.training.request import Naming
+from wsi_pipeline.training.session import Job, Place, _fingerprints, train
 
 
 def test_a_package_and_its_report(make_job: Any, place: Place) -> None:
@@ -64,6 +63,26 @@ def test_another_training_does_not_replace_it(make_job: Any, place: Place, small
     train(make_job(recipe=small(epochs=1)), place)
     facts = yaml.safe_load((job.out / "model.yaml").read_text())
     assert facts["name"] == "small"
+
+
+def test_a_report_is_also_of_the_images_it_was_measured_on(make_job: Any) -> None:
+    """A corrected label or source of a test image, or another class of interest: measure again."""
+
+    def job(label: int = 0, source: str | None = None, positive: str = "a") -> Job:
+        images = [Example(Path("a.png"), label, 0, source, "", "", (8, 8))]
+        part = ImageSource(images, 2, 8, ImageFit())
+        naming = Naming("m", "1", "none", "data", False, ("a", "b"), positive)
+        found: Job = replace(make_job(), validation=part, test=part, naming=naming)
+        return found
+
+    run: Any = SimpleNamespace(fingerprint="weights")
+    known = {
+        tuple(_fingerprints(one, [run]))
+        for one in (job(), job(1), job(source="far"), job(positive="b"), job())
+    }
+    assert len(known) == 4
+    assert {one[0] for one in known} == {"weights"}
+    assert _fingerprints(make_job(), [run]) == ["weights"]
 
 
 def test_validation_alone_decides_temperature_and_threshold(

@@ -1,4 +1,4 @@
-/** What an image's probabilities mean: the classes by likelihood, the set, and whether to look. */
+/** What an image's probabilities mean: what it is called, the set, and whether to look, as on the server. */
 
 import type { BrowserModel } from "../api/models";
 
@@ -10,6 +10,8 @@ export interface ClassShare {
 }
 
 export interface Verdict {
+  /** What it is called: the most likely class; of a binary or multilabel model by the threshold. */
+  readonly called: readonly string[];
   /** The most likely first. */
   readonly classes: readonly ClassShare[];
   /** Why a person has to look; null: the answer stands. */
@@ -28,7 +30,16 @@ export function verdictOf(model: BrowserModel, probabilities: readonly number[])
   classes.sort((a, b) => b.probability - a.probability);
   const inSet = classes.filter((one) => one.inSet);
   let review: string | null = null;
-  if (limit !== null && inSet.length === 0) review = "no class is likely enough";
+  if (limit !== null && inSet.length === 0) review = "resembles no class well enough";
   if (limit !== null && inSet.length > 1) review = `may be ${inSet.map((one) => one.name).join(" or ")}`;
-  return { classes, review, doubt: 1 - (classes[0]?.probability ?? 0) };
+  return { called: calledOf(model, classes), classes, review, doubt: 1 - (classes[0]?.probability ?? 0) };
+}
+
+function calledOf(model: BrowserModel, classes: readonly ClassShare[]): string[] {
+  if (model.task === "multiclass") return classes.slice(0, 1).map((one) => one.name);
+  // In float32, as the probabilities are: 0.5 computed and 0.5 asked for must meet.
+  const reached = classes.filter((one) => Math.fround(one.probability) >= Math.fround(model.threshold));
+  if (model.task === "multilabel") return reached.map((one) => one.name);
+  const isPositive = reached.some((one) => one.name === model.positive);
+  return classes.filter((one) => (one.name === model.positive) === isPositive).map((one) => one.name);
 }

@@ -5,6 +5,8 @@ import type { Pixels } from "./resample";
 /** As on the server: more is a slide or a scan. */
 const MOST_PX = 64_000_000;
 
+const SEVERAL = "holds several pictures: save the one that is meant by itself";
+
 /** Why a file cannot be judged; the text is for the user. */
 export class Unusable extends Error {}
 
@@ -72,6 +74,7 @@ export function headerOf(view: DataView): Header | null {
       (index) => view.getUint8(at + index) === text.charCodeAt(index),
     );
   if (is(1, "PNG\r\n") && is(12, "IHDR") && view.byteLength >= 24) {
+    refuseAnimated(view);
     return { width: view.getUint32(16), height: view.getUint32(20) };
   }
   if (is(0, "BM") && view.byteLength >= 26) {
@@ -82,12 +85,23 @@ export function headerOf(view: DataView): Header | null {
   return null;
 }
 
+/** PNG, third edition: several pictures are announced by an acTL chunk before the first of px. */
+function refuseAnimated(view: DataView): void {
+  let at = 8;
+  while (at + 8 <= view.byteLength) {
+    const kind = String.fromCharCode(...[4, 5, 6, 7].map((place) => view.getUint8(at + place)));
+    if (kind === "acTL") throw new Unusable(SEVERAL);
+    if (kind === "IDAT") return;
+    at += 12 + view.getUint32(at);
+  }
+}
+
 /** RFC 9649: the three kinds of stream. */
 function webp(view: DataView, is: (at: number, text: string) => boolean): Header | null {
   if (is(12, "VP8X")) {
     const at = (place: number): number => view.getUint16(place, true) + view.getUint8(place + 2) * 65_536;
     // Bit 1 of the flags: an animation.
-    if ((view.getUint8(20) & 2) !== 0) throw new Unusable("holds several pictures: save the one that is meant");
+    if ((view.getUint8(20) & 2) !== 0) throw new Unusable(SEVERAL);
     return { width: at(24) + 1, height: at(27) + 1 };
   }
   if (is(12, "VP8L")) {

@@ -47,7 +47,7 @@ export class Rows {
 
   /** The answers as a table, for a file. */
   csv(model: BrowserModel): string {
-    const head = ["image", "state", "class", "set", "review", ...model.classes.map((one) => `p_${one.name}`)];
+    const head = ["image", "state", "predicted", "set", "review", ...model.classes.map((one) => `p_${one.name}`)];
     const lines = this.#items.map((row) => row.cells(model).map(quoted).join(","));
     return `${[head.map(quoted).join(","), ...lines].join("\r\n")}\r\n`;
   }
@@ -87,7 +87,7 @@ export class Row {
   show(model: BrowserModel, probabilities: readonly number[]): void {
     this.verdict = verdictOf(model, probabilities);
     this.element.dataset["probabilities"] = JSON.stringify(probabilities);
-    const { classes, review } = this.verdict;
+    const { called, classes, review } = this.verdict;
     fill(
       this.#answer,
       ...classes.slice(0, SHOWN).map((one) =>
@@ -95,7 +95,7 @@ export class Row {
           "span",
           { class: one.inSet ? "local-class in-set" : "local-class" },
           h("meter", { min: 0, max: 1, value: one.probability, "aria-label": one.name }),
-          h("b", {}, one.name),
+          h(called.includes(one.name) ? "b" : "span", {}, one.name),
           h("span", { class: "numbers" }, one.probability.toFixed(3)),
         ),
       ),
@@ -114,14 +114,14 @@ export class Row {
 
   cells(model: BrowserModel): string[] {
     if (this.verdict === null) return [this.file.name, this.cause ?? "waiting", "", "", ""];
-    const { classes, review } = this.verdict;
+    const { called, classes, review } = this.verdict;
     const by = new Map(classes.map((one) => [one.name, one.probability]));
     const set = classes.filter((one) => one.inSet).map((one) => one.name);
     return [
       this.file.name,
       "done",
-      classes[0]?.name ?? "",
-      set.join(" "),
+      called.join("; "),
+      set.join("; "),
       model.set_limit === null ? "" : String(review !== null),
       ...model.classes.map((one) => (by.get(one.name) ?? NaN).toFixed(6)),
     ];

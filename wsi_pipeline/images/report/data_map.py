@@ -1,4 +1,4 @@
-"""The sections of the map: points that open their image, mean images, the most alike strangers."""
+"""The sections of the map: points that open their image, mean images, similar pairs."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -35,7 +35,7 @@ def map_sections(drawn: DataMap | None, classes: Classes) -> str:
         section("map", "Map of the data", text(lead), tag("div", "".join(charts), cls="pair"))
         + tag("div", opened)
         + _means(drawn, kind)
-        + _strangers(drawn, kind)
+        + _similar(drawn, kind)
     )
 
 
@@ -107,9 +107,9 @@ def _means(drawn: DataMap, kind: str) -> str:
     )
 
 
-def _strangers(drawn: DataMap, kind: str) -> str:
+def _similar(drawn: DataMap, kind: str) -> str:
     pairs = []
-    for one, other, alike in drawn.strangers:
+    for one, other, alike in drawn.similar:
         pictures = "".join(
             tag(
                 "figure",
@@ -123,9 +123,9 @@ def _strangers(drawn: DataMap, kind: str) -> str:
             panel(f"cosine similarity {alike:.4f}", tag("div", pictures, cls="gallery two"))
         )
     return section(
-        "strangers",
-        "The most alike strangers",
-        f"Images of different {kind}s that are most alike for the network. Some are the same image "
+        "similar",
+        "The most similar images of different classes",
+        f"Images of different {kind}s whose features are most similar. Some are the same image "
         "twice, or have a wrong label; others are where classes are hard to tell apart.",
         tag("div", "".join(pairs), cls="pair") if pairs else "",
     )

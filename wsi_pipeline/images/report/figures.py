@@ -27,9 +27,24 @@ from wsi_pipeline.page.matrix import matrix_panel
 
 Json = dict[str, Any]
 
+#: How the figures of these sections are computed.
+METHOD = {
+    "Figures": "by scikit-learn. Macro: the mean over classes; the precision of a class that "
+    "nothing is called counts as 0. AUC: how often an image of the class has a higher probability "
+    "of it than one of another class.",
+    "Baseline": "what always answering with the most frequent label of these images gets.",
+    "Intervals": "95 %, percentile bootstrap over groups, drawn among those of their source and "
+    "label. Of a share that is 0 or 1: exact (Clopper and Pearson 1934), each group counted once. "
+    "F1, AUC and means that are 1 have an interval without width; of n groups, a share of errors "
+    "up to 3/n is then still possible. What rests on one group has no interval.",
+    "Calibration": "the mean distance of probability and frequency over 15 bins of equal width, "
+    "without what chance adds to it: estimate and interval are of the errors at which the one "
+    "found would be usual (test inversion bootstrap, Carpenter 1999).",
+}
+
 
 def figures_section(evaluation: Json, classes: Classes) -> str:
-    """Figures of all labelled images, of each class, and which were taken for which."""
+    """Figures of all labelled images, of each class, and the confusion matrix."""
     whole = evaluation["all"]
     if whole is None:
         return ""
@@ -40,7 +55,7 @@ def figures_section(evaluation: Json, classes: Classes) -> str:
     )
     parts = [tag("div", "".join(_cards(whole, evaluation)), cls="cards"), _classes(whole, classes)]
     if whole["confusion"] is not None:
-        parts.append(_matrix("Which were taken for which", whole, colours))
+        parts.append(_matrix("Confusion matrix", whole, colours))
     parts.append(
         tag("div", _reliability(whole["calibration"], evaluation), style="max-width: 560px")
     )
@@ -179,7 +194,7 @@ def _reliability(calibration: Json, evaluation: Json) -> str:
         ("s1", f"calibration error {interval_text(calibration['error'])}"),
         ("chance", "perfect"),
     ]
-    return panel("Do probabilities mean what they say?", chart.svg(), chips(entries))
+    return panel("Reliability diagram", chart.svg(), chips(entries))
 
 
 def _marked(name: str, classes: Classes) -> str:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from wsi_pipeline.classes import Classes
 from wsi_pipeline.errors import ImageError
+from wsi_pipeline.images.evaluation import labels_of
 from wsi_pipeline.images.picture import read_picture
 from wsi_pipeline.images.table import Row
 from wsi_pipeline.page.document import data_uri
@@ -15,13 +17,14 @@ from wsi_pipeline.page.markup import section, tag, text
 SHOWN, SIDE = 24, 160
 
 
-def errors_section(rows: Sequence[Row]) -> str:
+def errors_section(rows: Sequence[Row], classes: Classes) -> str:
     """The wrong answers that the model is surest of; empty without any.
 
-    They show labels that are wrong as often as they show the model's faults.
+    They show labels that are wrong as often as they show the model's faults. Labels that the model
+    does not know are no errors of it.
     """
-    wrong = [row for row in rows if _is_wrong(row)]
-    wrong.sort(key=lambda row: (-_confidence(row), str(row.outcome.image.path)))
+    wrong = [row for row in rows if _is_wrong(row, classes)]
+    wrong.sort(key=lambda row: (-_probability(row), str(row.outcome.image.path)))
     return section(
         "errors",
         "The most confident errors",
@@ -34,7 +37,7 @@ def errors_section(rows: Sequence[Row]) -> str:
 def review_section(rows: Sequence[Row]) -> str:
     """The images to look at again, the least certain first; empty without any."""
     doubtful = [row for row in rows if row.verdict is not None and row.verdict.review]
-    doubtful.sort(key=lambda row: (_confidence(row), str(row.outcome.image.path)))
+    doubtful.sort(key=lambda row: (_probability(row), str(row.outcome.image.path)))
     return section(
         "review",
         "Look at these again",
@@ -62,11 +65,11 @@ def thumbnail(row: Row, side: int = SIDE) -> str | None:
 
 def caption(row: Row) -> str:
     """What is known of an image, in HTML."""
-    verdict, answer, image = row.verdict, row.outcome.answer, row.outcome.image
+    verdict, image = row.verdict, row.outcome.image
     lines = []
-    if verdict is not None and answer is not None:
+    if verdict is not None:
         called = " + ".join(verdict.called) or "none"
-        lines.append(tag("b", text(f"{called} {_confidence(row):.2f}")))
+        lines.append(tag("b", text(f"{called} {verdict.probability:.2f}")))
         if verdict.reason:
             lines.append(tag("span", text(verdict.reason)))
     if image.label:
@@ -93,13 +96,13 @@ def _gallery(rows: Sequence[Row]) -> str:
     return tag("div", pictures, cls="gallery") if pictures else ""
 
 
-def _is_wrong(row: Row) -> bool:
-    label = row.outcome.image.label
-    return row.verdict is not None and label is not None and label not in row.verdict.called
+def _is_wrong(row: Row, classes: Classes) -> bool:
+    if row.verdict is None or not row.outcome.image.label:
+        return False
+    labels = set(labels_of(row.outcome.image.label, classes))
+    return labels <= set(classes.names) and labels != set(row.verdict.called)
 
 
-def _confidence(row: Row) -> float:
-    """The probability of the class that an image is called; of none, of the likeliest one."""
-    assert row.verdict is not None
-    assert row.outcome.answer is not None  # a verdict is of an answer
-    return max(row.outcome.answer.probabilities)
+def _probability(row: Row) -> float:
+    assert row.verdict is not None  # others are in no gallery
+    return row.verdict.probability

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from wsi_pipeline.classes import Classes
-from wsi_pipeline.images.report.figures import figures_section, sources_section
+from wsi_pipeline.images.report.figures import METHOD, figures_section, sources_section
 from wsi_pipeline.images.report.galleries import errors_section, review_section
 from wsi_pipeline.images.table import Row
 from wsi_pipeline.page.document import document
@@ -32,7 +32,7 @@ def report_page(summary: Json, rows: Sequence[Row], classes: Classes, *more: str
     body = [_header(title, summary), _warnings(summary), _answers(summary)]
     if evaluation is not None and evaluation["all"] is not None:
         body += [figures_section(evaluation, classes), sources_section(evaluation, classes)]
-        body.append(errors_section(rows))
+        body.append(errors_section(rows, classes))
     body += [review_section(rows), *more, _method(summary)]
     body.append(tag("footer", text(f"{_NOTICE}. {summary['program']}.")))
     return document(title, "".join(body))
@@ -66,6 +66,9 @@ def _warnings(summary: Json) -> str:
         )
     if summary["review_unavailable"]:
         told.append(f"No image is marked to be looked at again: {summary['review_unavailable']}.")
+    if summary["seen"] and summary["seen"]["told"]:
+        words = summary["seen"]["told"]
+        told.append(f"{words[:1].upper()}{words[1:]}.")
     for name, what in (("failed", "image"), ("problems", "row")):
         if summary[name]:
             first = "; ".join(summary[name][:_NAMED])
@@ -116,14 +119,7 @@ def _method(summary: Json) -> str:
         "image holds every class whose probability is at least a limit, which is chosen on "
         "validation images so that the stated share of the sets holds the true class. That share "
         "is promised for images like those; of another laboratory's it may fall.",
-        "Figures": "by scikit-learn. Macro: the mean over classes; the precision of a class that "
-        "nothing is called counts as 0. AUC: how often an image of the class has a higher "
-        "probability of it than one of another class.",
-        "Baseline": "what always answering with the most frequent label gets.",
-        "Intervals": "95 %, percentile bootstrap over groups, drawn among those of their source "
-        "and label. Where every answer is right it sees no doubt; of n groups, a share of errors "
-        "up to 3/n is then still possible.",
-        "Calibration": "mean distance of probability and frequency over 15 bins of equal width.",
+        **METHOD,
     }
     if summary["least_probability_in_set"] is not None:
         items["Review"] += f" Here the limit is {summary['least_probability_in_set']:.4f}."
