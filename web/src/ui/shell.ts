@@ -38,6 +38,7 @@ export class Shell {
         { class: "shell-head" },
         h("a", { class: "shell-name", href: "/" }, icon("slide", 20), "WSI Pipeline"),
         this.#slot,
+        h("a", { class: "shell-link", href: "/images", title: "Single images: classify, look again, label" }, "Images"),
         h("a", { class: "shell-link", href: "/on-this-computer", title: "Classify single images in this browser" }, "On this computer"),
         this.#workspace,
         h("span", { class: "badge shell-notice" }, NOTICE),

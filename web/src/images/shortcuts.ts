@@ -1,0 +1,29 @@
+/** The keys of the page, as a list. */
+
+import { openDialog } from "../ui/dialog";
+import { h } from "../ui/dom";
+
+const SHORTCUTS: readonly (readonly [readonly string[], string])[] = [
+  [["←", "→", "↑", "↓"], "Next images in the grid; ← and → also in an open one"],
+  [["Home", "End"], "First and last of the row; with Ctrl, of all"],
+  [["Enter"], "Open an image; in an open one, accept its class as your label"],
+  [["1", "…", "9", "0", "a", "…"], "Label the image with the class of this key"],
+  [["⌫"], "Take your label back"],
+  [["Esc"], "Close an image"],
+  [["/"], "Search"],
+  [["?"], "Show this list"],
+];
+
+export function showShortcuts(): void {
+  openDialog({
+    title: "Keyboard",
+    body: [
+      h(
+        "dl",
+        { class: "shortcuts" },
+        ...SHORTCUTS.flatMap(([keys, text]) => [h("dt", {}, ...keys.map((key) => h("kbd", {}, key))), h("dd", {}, text)]),
+      ),
+    ],
+    buttons: [],
+  });
+}
