@@ -6,6 +6,8 @@ import { listModels, type Model } from "../api/models";
 
 /** How often a job that runs is looked at, ms. */
 const RUNNING_MS = 1000;
+/** Pages that are read again each time, of a job that runs: its answers come in their order. */
+const PAGES_AGAIN = 4;
 /** As people count: 2 before 10. */
 const BY_NAME = new Intl.Collator("en", { numeric: true });
 
@@ -77,11 +79,20 @@ export class ImagesData {
       this.jobs = jobs;
       this.listed = true;
       this.error = null;
-      const found = jobs.find(({ id }) => id === job) ?? jobs[0];
+      let found = jobs.find(({ id }) => id === job);
+      // Older jobs are not in the list.
+      if (found === undefined && job !== null) found = await getImageJob(job, signal).catch(() => undefined);
+      found ??= jobs[0];
       if (found !== undefined) await this.look(found);
     } catch (error) {
       if (!this.#stop.signal.aborted) this.error = error;
     }
+    this.#changed();
+  }
+
+  /** Have a job in the list. */
+  add(job: ImageJob): void {
+    if (!this.jobs.some(({ id }) => id === job.id)) this.jobs = [job, ...this.jobs];
     this.#changed();
   }
 
@@ -90,19 +101,18 @@ export class ImagesData {
     this.#looking.abort();
     this.#looking = new AbortController();
     window.clearTimeout(this.#timer);
-    if (!this.jobs.some(({ id }) => id === job.id)) this.jobs = [job, ...this.jobs];
+    this.add(job);
     this.job = job;
     this.images = [];
     this.#pages = [];
     this.loaded = false;
     this.#changed();
-    await this.#read(Math.ceil(job.total / PAGE), () => true);
+    await this.#read(this.#places(Math.ceil(job.total / PAGE)));
   }
 
   /** Read the job again, and all its images: others may have labelled them. */
   async refresh(): Promise<void> {
-    if (this.job === null) return;
-    await this.#look(this.#pages.length, () => true);
+    if (this.job !== null) await this.#look(() => this.#places(this.#pages.length));
   }
 
   /** Read what people said of an image again. */
@@ -131,7 +141,8 @@ export class ImagesData {
     void this.refresh();
   };
 
-  async #look(pages: number, which: (page: readonly StoredImage[]) => boolean): Promise<void> {
+  /** Read the job, then the pages that matter by then. */
+  async #look(pages: () => readonly number[]): Promise<void> {
     const id = this.job?.id;
     const { signal } = this.#looking;
     window.clearTimeout(this.#timer);
@@ -143,21 +154,32 @@ export class ImagesData {
       this.#later();
       return;
     }
-    if (!signal.aborted) await this.#read(pages, which);
+    if (!signal.aborted) await this.#read(pages());
   }
 
-  /** Read those pages that `which` says of, and look again while answers are missing. */
-  async #read(pages: number, which: (page: readonly StoredImage[]) => boolean): Promise<void> {
+  #places(pages: number): readonly number[] {
+    return Array.from({ length: pages }, (_, page) => page);
+  }
+
+  /** Pages that lack answers; of a job that runs the first ones. */
+  #open(): readonly number[] {
+    const open = this.#places(this.#pages.length).filter((page) => this.#pages[page]?.some(isOpen) ?? false);
+    return this.job?.state === "running" ? open.slice(0, PAGES_AGAIN) : open;
+  }
+
+  /** Read pages, and look again while answers are missing. */
+  async #read(pages: readonly number[]): Promise<void> {
     const { job } = this;
     const { signal } = this.#looking;
     if (job === null) return;
     try {
-      for (let page = 0; page < pages; page += 1) {
-        if (!which(this.#pages[page] ?? [])) continue;
+      for (const page of pages) {
         const begun = ++this.#turn;
         const { images } = await listJobImages(job.id, page, signal);
         const before = new Map((this.#pages[page] ?? []).map((image) => [image.id, image]));
         this.#pages[page] = images.map((image) => this.#newer(image, before.get(image.id), begun));
+        // The first ones need not wait for thousands.
+        if (!this.loaded) this.#sort();
       }
       this.loaded = true;
       this.error = null;
@@ -165,9 +187,13 @@ export class ImagesData {
       if (signal.aborted) return;
       if (!this.loaded) this.error = error;
     }
+    this.#sort();
+    if (job.state === "running") this.#later();
+  }
+
+  #sort(): void {
     this.images = this.#pages.flat().sort((a, b) => BY_NAME.compare(a.name, b.name));
     this.#changed();
-    if (job.state === "running") this.#later();
   }
 
   #later(): void {
@@ -177,7 +203,7 @@ export class ImagesData {
     this.#timer = window.setTimeout(() => {
       // A page in the background looks again when it is seen.
       if (document.hidden) return;
-      void this.#look(this.#pages.length, (page) => page.some(isOpen));
+      void this.#look(() => this.#open());
     }, RUNNING_MS);
   }
 

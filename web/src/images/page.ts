@@ -17,7 +17,7 @@ import { Labelling } from "./labelling";
 import { Note } from "./note";
 import { Opened } from "./opened";
 import { fromDrop, type Picking } from "./picking";
-import { showShortcuts } from "./shortcuts";
+import { showShortcuts, takeKeys } from "./shortcuts";
 import { Toolbar } from "./toolbar";
 import { TransferPanel } from "./transfer_panel";
 import { transfers } from "./transfers";
@@ -44,6 +44,8 @@ class ImagesPage {
   /** The images in the grid, in their order. */
   #shown: readonly StoredImage[] = [];
   #frame = 0;
+  /** Another view has the page, and the address. */
+  #gone = false;
 
   constructor(root: HTMLElement) {
     this.#toolbar = new Toolbar({
@@ -104,6 +106,9 @@ class ImagesPage {
   start(): () => void {
     document.title = "Images · WSI Pipeline";
     this.#undo.push(
+      takeKeys(() => {
+        this.#toolbar.search();
+      }),
       takeDrops("Drop a folder of images, or images", (transfer) => {
         fromDrop(transfer).then(
           (picking) => {
@@ -119,21 +124,19 @@ class ImagesPage {
           this.#panel.show();
         },
         onJobs: (jobs) => {
-          const [first] = jobs;
-          if (first !== undefined) this.#look(first);
+          this.#onJobs(jobs);
         },
       }),
     );
-    document.addEventListener("keydown", this.#onPageKey);
     this.#grid.start();
     this.#panel.show();
     void this.#begin();
     return () => {
-      document.removeEventListener("keydown", this.#onPageKey);
+      this.#gone = true;
       for (const undo of this.#undo) undo();
       cancelAnimationFrame(this.#frame);
       this.#data.stop();
-      this.#opened?.close();
+      this.#close();
       this.#grid.stop();
     };
   }
@@ -141,6 +144,7 @@ class ImagesPage {
   async #begin(): Promise<void> {
     this.#show();
     await this.#data.start(this.#choice.job);
+    if (this.#gone) return;
     const { job } = this.#data;
     if (this.#choice.job !== null && job?.id !== this.#choice.job && this.#data.listed) {
       toast("The folder of this address is not there any more.", "wrong");
@@ -167,9 +171,18 @@ class ImagesPage {
     }
   }
 
+  #onJobs(jobs: readonly ImageJob[]): void {
+    for (const job of jobs) this.#data.add(job);
+    const [first] = jobs;
+    if (first === undefined) return;
+    // Who looks at an image is not torn away from it.
+    if (this.#opened === null) this.#look(first);
+    else toast(`${first.name} is being classified: it is in the menu of folders.`);
+  }
+
   #look(job: ImageJob): void {
     const { sort } = this.#choice;
-    this.#opened?.close();
+    this.#close();
     this.#choice = { ...FIRST_CHOICE, sort, job: job.id };
     this.#address();
     window.scrollTo(0, 0);
@@ -183,7 +196,7 @@ class ImagesPage {
   }
 
   #address(): void {
-    history.replaceState(null, "", location.pathname + writeChoice(this.#choice));
+    if (!this.#gone) history.replaceState(null, "", location.pathname + writeChoice(this.#choice));
   }
 
   async #cancel(): Promise<void> {
@@ -198,8 +211,8 @@ class ImagesPage {
   }
 
   #open(image: StoredImage): void {
-    this.#opened?.close();
-    this.#opened = new Opened(
+    this.#close();
+    const opened = new Opened(
       this.#labelling.on(image),
       this.#shown.map(({ id }) => id),
       (id) => this.#data.images.find((one) => one.id === id),
@@ -208,6 +221,8 @@ class ImagesPage {
           this.#turnTo(id);
         },
         onClose: (id) => {
+          // Otherwise the page closed it, and shows something else by now.
+          if (this.#opened !== opened) return;
           this.#opened = null;
           this.#choose({ image: null });
           this.#grid.focus(id);
@@ -225,7 +240,14 @@ class ImagesPage {
         },
       },
     );
+    this.#opened = opened;
     this.#turnTo(image.id);
+  }
+
+  #close(): void {
+    const opened = this.#opened;
+    this.#opened = null;
+    opened?.close();
   }
 
   /** Show another image in the dialog, and what others said of it since. */
@@ -242,19 +264,9 @@ class ImagesPage {
     if (image !== undefined) this.#opened?.show(this.#labelling.on(image), model, isCurrent, classes);
   }
 
-  readonly #onPageKey = (event: KeyboardEvent): void => {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-    const target = event.target instanceof Element ? event.target : document.body;
-    if (target.closest("input, select, textarea, dialog, [popover]")) return;
-    if (event.key === "/") this.#toolbar.search();
-    else if (event.key === "?") showShortcuts();
-    else return;
-    event.preventDefault();
-  };
-
   /** Many news, one drawing. */
   #later(): void {
-    if (this.#frame !== 0) return;
+    if (this.#frame !== 0 || this.#gone) return;
     this.#frame = requestAnimationFrame(() => {
       this.#frame = 0;
       this.#show();

@@ -1,4 +1,4 @@
-/** The keys of the page, as a list. */
+/** The keys of the page: those that are for no image, and a list of all. */
 
 import { openDialog } from "../ui/dialog";
 import { h } from "../ui/dom";
@@ -13,6 +13,23 @@ const SHORTCUTS: readonly (readonly [readonly string[], string])[] = [
   [["/"], "Search"],
   [["?"], "Show this list"],
 ];
+
+/** Take keys until the returned function is called. */
+export function takeKeys(search: () => void): () => void {
+  const onKey = (event: KeyboardEvent): void => {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    const target = event.target instanceof Element ? event.target : document.body;
+    if (target.closest("input, select, textarea, dialog, [popover]")) return;
+    if (event.key === "/") search();
+    else if (event.key === "?") showShortcuts();
+    else return;
+    event.preventDefault();
+  };
+  document.addEventListener("keydown", onKey);
+  return () => {
+    document.removeEventListener("keydown", onKey);
+  };
+}
 
 export function showShortcuts(): void {
   openDialog({

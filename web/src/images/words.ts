@@ -2,7 +2,7 @@
 
 import type { ImageAnswer, ImageLabel, StoredImage } from "../api/images";
 import type { Model } from "../api/models";
-import { probability } from "../ui/format";
+import { capital, probability } from "../ui/format";
 
 /** The last part of a name that has folders. */
 export function baseName(name: string): string {
@@ -37,12 +37,18 @@ export function setMeaning(answer: ImageAnswer, model: Model | null): string {
   return `Any of these ${set.length} classes may be right: ${set.join(", ")}. Look again. ${promise}`;
 }
 
+/** Why an image failed, without its name: that stands beside it. */
+function causeOf({ name, problem }: StoredImage): string {
+  const detail = problem?.detail ?? "It could not be classified";
+  return detail.startsWith(`${name}: `) ? detail.slice(name.length + 2) : detail;
+}
+
 /** Why there is no answer; null where there is one. */
 export function waitText(image: StoredImage): string | null {
   if (image.answer !== null) return null;
   switch (image.state) {
     case "failed":
-      return image.problem?.detail ?? "It could not be classified.";
+      return capital(causeOf(image));
     case "cancelled":
       return "Cancelled";
     case "running":

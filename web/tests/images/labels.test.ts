@@ -115,10 +115,10 @@ describe("words", () => {
   it("tell all that a tile shows", () => {
     const doubtful = imageOf("x/a.png", { answer: answerOf({ review: true, reason: "may be a or b" }) });
     expect(spoken(doubtful, "neutrophil")).toBe("a.png, eosinophil 0.700, look again: may be a or b, your label: neutrophil");
-    const problem = { type: "", title: "", status: 422, detail: "a.png is damaged" };
+    const problem = { type: "", title: "", status: 422, detail: "a.png: is damaged" };
     const failed = imageOf("a.png", { state: "failed", answer: null, problem });
-    expect(waitText(failed)).toBe("a.png is damaged");
-    expect(spoken(failed, null)).toBe("a.png, failed: a.png is damaged");
+    expect(waitText(failed)).toBe("Is damaged");
+    expect(spoken(failed, null)).toBe("a.png, failed: Is damaged");
     const by = (name: string, label: string) => ({ author: { key_id: name, name }, label, changed_at: "" });
     expect(labelLines([by("Ann", "x"), by("Ben", "y"), by("Cem", "x")])).toEqual(["x: Ann, Cem", "y: Ben"]);
   });
