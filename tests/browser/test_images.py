@@ -186,7 +186,7 @@ def test_labels_by_keys_come_out_as_a_table(images: Page, service: Site, folder:
     first, second, third = names[0], names[200], names[400]
     tile(images, first).focus()
     images.keyboard.press("2")
-    expect(tile(images, first).locator(".badge.accent")).to_have_text(CLASSES[1])
+    expect(tile(images, first).locator(".badge.accent")).to_have_text(f"Your label: {CLASSES[1]}")
     tile(images, second).click()
     dialog = images.get_by_role("dialog")
     images.keyboard.press("Enter")

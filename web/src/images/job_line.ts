@@ -80,7 +80,6 @@ export class JobLine {
           type: "button",
           "data-class": name,
           "aria-pressed": String(name === called),
-          "aria-label": `${name}, ${count(counts.get(name) ?? 0)}`,
           title: key === null ? name : `${name}: the key ${key} labels an image so`,
           on: { click: () => { this.#onClass(name === called ? "" : name); } },
         },

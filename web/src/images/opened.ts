@@ -136,7 +136,7 @@ export class Opened {
     setText(this.#place, `${count(place + 1)} of ${plural(this.#order.length, "image")}`);
     this.#previous.disabled = place <= 0;
     this.#next.disabled = place >= this.#order.length - 1;
-    setText(this.#told, spoken(image, image.label));
+    setText(this.#told, spoken(image));
   }
 
   #move(step: number): void {

@@ -5,7 +5,7 @@ import { fill, h } from "../ui/dom";
 import { probability } from "../ui/format";
 import { icon } from "../ui/icons";
 import { swatch } from "../ui/swatch";
-import { baseName, calledProbability, calledText, labelLines, spoken, waitText } from "./words";
+import { baseName, calledProbability, calledText, labelLines, waitText } from "./words";
 
 export type Colours = Readonly<Record<string, string>>;
 
@@ -36,7 +36,6 @@ export class Tile {
     const key = JSON.stringify([answer?.called, answer?.probabilities, answer?.reason, label, labels, state, problem?.detail]);
     if (key === this.#key) return;
     this.#key = key;
-    this.element.setAttribute("aria-label", spoken(image, label));
     this.element.dataset["state"] = state ?? "";
     const wait = waitText(image);
     if (answer === null) {
@@ -56,9 +55,9 @@ export class Tile {
     const others = labelLines(labels.filter((one) => one.label !== label));
     fill(
       this.#marks,
-      label !== null && h("span", { class: "badge accent cut", title: `Your label: ${label}` }, icon("check", 12), label),
+      label !== null && h("span", { class: "badge accent cut", title: `Your label: ${label}` }, icon("check", 12), unseen("Your label: "), label),
       answer?.review === true && this.#doubt(answer.reason, label !== null),
-      others.length > 0 && h("span", { class: "badge", title: others.join("\n") }, icon("comment", 12), others.length),
+      others.length > 0 && h("span", { class: "badge", title: others.join("\n") }, icon("comment", 12), others.length, unseen(` other labels: ${others.join("; ")}`)),
     );
   }
 
@@ -75,7 +74,7 @@ export class Tile {
   /** Why to look again; beside a label, which says that somebody did, only its sign. */
   #doubt(reason: string, isShort: boolean): HTMLElement {
     const title = `Look again: ${reason}`;
-    return h("span", { class: "badge warning cut", title }, icon("warning", 12), isShort ? null : reason);
+    return h("span", { class: "badge warning cut", title }, icon("warning", 12), unseen("Look again: "), isShort ? unseen(reason) : reason);
   }
 
   #show(): void {
@@ -87,4 +86,9 @@ export class Tile {
     this.#picture = picture;
     fill(this.#thumb, picture);
   }
+}
+
+/** What a sign stands for, for those who do not see it. */
+function unseen(text: string): HTMLElement {
+  return h("span", { class: "unseen" }, text);
 }

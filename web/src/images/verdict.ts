@@ -97,12 +97,6 @@ export class Verdict {
       const inSet = answer?.set?.includes(name) ?? false;
       const isLabel = labelled.includes(name);
       const key = keyOf(classes.indexOf(name));
-      const told = [
-        name,
-        answer !== null && `probability ${probability(of(name))}`,
-        inSet && "in the prediction set",
-        key !== null && `key ${key}`,
-      ];
       const share = h("span", {});
       share.style.setProperty("width", `${(100 * of(name)).toFixed(1)}%`);
       return h(
@@ -110,7 +104,6 @@ export class Verdict {
         {
           class: ["image-class", inSet && "in-set"].filter(Boolean).join(" "),
           type: "button",
-          "aria-label": told.filter((part) => part !== false).join(", "),
           "aria-pressed": String(isLabel),
           "data-class": name,
           disabled: !maySubmit(),
@@ -118,7 +111,7 @@ export class Verdict {
         },
         h("kbd", {}, key ?? ""),
         swatch(model?.class_colours[name] ?? null),
-        h("span", { class: "cut" }, name),
+        h("span", { class: "cut" }, name, inSet && h("span", { class: "unseen" }, ", in the prediction set,")),
         isLabel ? icon("check", 15) : h("span", {}),
         answer === null ? null : h("span", { class: "bar" }, share),
         answer === null ? null : h("span", { class: "numbers" }, probability(of(name))),

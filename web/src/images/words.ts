@@ -61,9 +61,9 @@ export function waitText(image: StoredImage): string | null {
   }
 }
 
-/** All that a tile shows, for those who do not see it. */
-export function spoken(image: StoredImage, label: string | null): string {
-  const { answer } = image;
+/** All that is to be known of an image, for those who do not see it. */
+export function spoken(image: StoredImage): string {
+  const { answer, label } = image;
   const parts = [baseName(image.name)];
   const wait = waitText(image);
   if (wait !== null) parts.push(image.state === "failed" ? `failed: ${wait}` : wait);

@@ -112,13 +112,13 @@ describe("words", () => {
     expect([calledText(none), calledProbability(none)]).toEqual(["none of the classes", 0.7]);
   });
 
-  it("tell all that a tile shows", () => {
+  it("tell all that is to be known", () => {
     const doubtful = imageOf("x/a.png", { answer: answerOf({ review: true, reason: "may be a or b" }) });
-    expect(spoken(doubtful, "neutrophil")).toBe("a.png, eosinophil 0.700, look again: may be a or b, your label: neutrophil");
+    expect(spoken({ ...doubtful, label: "neutrophil" })).toBe("a.png, eosinophil 0.700, look again: may be a or b, your label: neutrophil");
     const problem = { type: "", title: "", status: 422, detail: "a.png: is damaged" };
     const failed = imageOf("a.png", { state: "failed", answer: null, problem });
     expect(waitText(failed)).toBe("Is damaged");
-    expect(spoken(failed, null)).toBe("a.png, failed: Is damaged");
+    expect(spoken(failed)).toBe("a.png, failed: Is damaged");
     const by = (name: string, label: string) => ({ author: { key_id: name, name }, label, changed_at: "" });
     expect(labelLines([by("Ann", "x"), by("Ben", "y"), by("Cem", "x")])).toEqual(["x: Ann, Cem", "y: Ben"]);
   });
