@@ -18,9 +18,8 @@ from wsi_pipeline.service.access import Scope
 from wsi_pipeline.service.database import Database
 from wsi_pipeline.service.keys import ApiKeys
 from wsi_pipeline.service.settings import ServiceSettings
-from wsi_pipeline.synth import CLASSES, labelled_patches
+from wsi_pipeline.synth import CLASSES
 from wsi_pipeline.testing.copies import copy_package
-from wsi_pipeline.testing.kinds import KINDS_MPP, KINDS_PATCH_PX
 
 # The first test waits for what the others use, too: 500 images that were classified.
 pytestmark = pytest.mark.timeout(900)
@@ -31,8 +30,9 @@ COUNT = 500
 #: Scores such that at a coverage of 0.9 a class of 0.6 or more is in the set.
 SCORES = np.linspace(0, 0.4, 9)
 FOLDER = "smear 7"
-#: Most tiles on the page of 1280 × 720 px: those in sight, and two rows above and below.
-MOST_TILES = 7 * (4 + 2 * 2 + 1)
+#: Most tiles on the page of 1280 × 720 px: in sight are 5 rows or parts of them; 2 more are kept
+#: above and 2 below, and the one that the keyboard is at.
+MOST_TILES = 7 * (5 + 2 * 2 + 1)
 #: Distances of frames in ms, while the page is scrolled from top to bottom, and while it is not.
 FRAMES = """async (scrolls) => {
   const next = () => new Promise(requestAnimationFrame);
@@ -60,22 +60,16 @@ def served_package(
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of 500 drawn images, one in five half of one kind and half of another, and two
+def folder(kinds_package: ModelPackage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 500 drawn images, most of them half of one kind and half of another, and two
     files that are none."""
-    patches, kinds = labelled_patches(
-        8, seed=3, patch_px=KINDS_PATCH_PX, mpp=KINDS_MPP, slide_px=4096
-    )
+    patches, probabilities = kinds_package.reference()
     root = tmp_path_factory.mktemp("images") / FOLDER
-    half = KINDS_PATCH_PX // 2
     for number in range(COUNT):
         place = number % len(patches)
-        pixels = np.roll(patches[place], number, axis=0)
-        if number % 5 == 0:
-            pixels[:, half:] = patches[(place + 8) % len(patches)][:, half:]
-        path = root / CLASSES[kinds[place]] / f"{number}.png"
+        path = root / CLASSES[probabilities[place].argmax()] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path)
+        Image.fromarray(np.roll(patches[place], number, axis=0)).save(path)
     (root / "torn.png").write_text("no image, whatever its name ends in")
     (root / "notes.txt").write_text("no image")
     return root
@@ -100,7 +94,7 @@ def address(browser: Browser, service: Site, folder: Path) -> str:
 @pytest.fixture
 def images(address: str, page: Page) -> Page:
     page.goto(address)
-    expect(page.locator(".image-tile").first).to_be_visible()
+    expect(page.locator("[data-filter=all]")).to_have_text(f"All{COUNT + 1}")
     return page
 
 
@@ -122,6 +116,7 @@ def client(service: Site, token: str = TOKEN) -> httpx.Client:
 def another_key(service: Site, name: str, scope: Scope) -> str:
     """A key of somebody else in the same workspace."""
     with client(service) as http:
+        http.post("/v1/session", json={"key": TOKEN}).raise_for_status()
         workspace = http.get("/v1/session").json()["workspace"]
     database = Database(ServiceSettings(data_dir=service.folder / "data").database_url)
     try:
@@ -254,6 +249,7 @@ def reader(browser: Browser, service: Site, address: str) -> Iterator[tuple[Page
     token = another_key(service, "a guest", Scope.VIEW)
     with visitor(browser, service, token=token, dark=True) as (page, watch):
         page.goto(address)
+        expect(page.locator("[data-filter=all]")).to_have_text(f"All{COUNT + 1}")
         yield page, watch
 
 
