@@ -12,7 +12,7 @@ from api.dependencies import Services
 from api.health import StorageWatch
 from api.http.limits import BodyLimit, HostCheck, QueryCheck, RateLimits
 from api.http.middleware import RequestContext
-from api.jobs import events, notes, results
+from api.jobs import events, notes, results, why
 from api.jobs import heatmap as cells
 from api.jobs import routes as jobs
 from api.jobs.event_feed import EventFeed
@@ -43,6 +43,7 @@ ROUTERS = (
     results.router,
     cells.router,
     notes.router,
+    why.router,
     drawings.router,
     sharing.router,
     model_packages.router,

@@ -14,6 +14,7 @@ from wsi_pipeline.service.jobs.requests import JobRequests
 from wsi_pipeline.service.jobs.results import ResultStore
 from wsi_pipeline.service.keys import ApiKeys
 from wsi_pipeline.service.notes import NoteStore
+from wsi_pipeline.service.questions import QuestionStore
 from wsi_pipeline.service.sessions import Sessions
 from wsi_pipeline.service.settings import ServiceSettings
 from wsi_pipeline.service.share_links import ShareLinks
@@ -43,6 +44,7 @@ class Services:
     results: ResultStore
     notes: NoteStore
     drawings: DrawingStore
+    questions: QuestionStore
     share_links: ShareLinks
     models: ModelCatalogue
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -79,6 +81,7 @@ class Services:
             results=ResultStore(database),
             notes=NoteStore(database),
             drawings=DrawingStore(database),
+            questions=QuestionStore(database, settings.lease_seconds),
             share_links=ShareLinks(database),
             models=ModelCatalogue(settings.models_dir),
         )

@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 
 from wsi_pipeline.errors import (
     DamagedSlideError,
+    ImageError,
     PackageError,
     ResultError,
     SlideContentError,
@@ -105,6 +106,7 @@ PROBLEMS: tuple[tuple[type[WsiError], Kind], ...] = (
     (DamagedSlideError, Kind(422, "damaged-slide", "The slide is damaged")),
     (SlideMetadataError, Kind(422, "slide-metadata", "The slide's metadata do not allow this")),
     (SlideContentError, Kind(422, "slide-content", "The slide's content cannot be analysed")),
+    (ImageError, Kind(422, "image", "This image cannot be used")),
     (PackageError, Kind(422, "model-package", "The model package cannot be used")),
     (ResultError, Kind(500, "result", "The result cannot be read")),
     (UsageError, INVALID),

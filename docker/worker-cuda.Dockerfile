@@ -1,5 +1,5 @@
-# A worker that computes on an NVIDIA GPU. The CUDA libraries come with torch; the host has the
-# driver and the NVIDIA container toolkit:
+# A worker that computes on an NVIDIA GPU, and that draws explanations. The CUDA libraries come
+# with torch; the host has the driver and the NVIDIA container toolkit:
 #   docker build -f docker/worker-cuda.Dockerfile -t wsi-worker-cuda .
 #   docker run --gpus all wsi-worker-cuda
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
@@ -12,7 +12,7 @@ WORKDIR /build
 # What changes seldom comes first. Versions and hashes are those of the lock.
 COPY pyproject.toml requirements.lock ./
 RUN uv pip install --quiet --python /opt/wsi/bin/python \
-      --verify-hashes --constraint requirements.lock --requirements pyproject.toml --extra inference --extra service
+      --verify-hashes --constraint requirements.lock --requirements pyproject.toml --extra images --extra service
 COPY README.md LICENSE ./
 COPY wsi_pipeline ./wsi_pipeline
 COPY api ./api

@@ -1,6 +1,7 @@
 # A worker that computes on CPUs, by OpenVINO alone: torch and the CUDA libraries it brings are
 # four times larger than all the rest. Models come with their OpenVINO graph (`wsi models convert`),
 # as those that come with it do, which are made in a stage that has torch and stays behind.
+# It classifies single images too; explanations need torch: see worker-cuda.Dockerfile.
 #   docker build -f docker/worker.Dockerfile -t wsi-worker .
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
 
@@ -12,7 +13,7 @@ WORKDIR /build
 # What changes seldom comes first. Versions and hashes are those of the lock.
 COPY pyproject.toml requirements.lock ./
 RUN uv pip install --quiet --python /opt/wsi/bin/python \
-      --verify-hashes --constraint requirements.lock --requirements pyproject.toml --extra openvino --extra service
+      --verify-hashes --constraint requirements.lock --requirements pyproject.toml --extra openvino --extra cut-out --extra service
 COPY README.md LICENSE ./
 COPY wsi_pipeline ./wsi_pipeline
 COPY api ./api

@@ -9,8 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from workers.messages import AnalysisSetup, Failed, Message, Order, Progress, Stored
-from wsi_pipeline.analysis_settings import AnalysisSettings
+from workers.materials import (
+    installed_package,
+    settings_of,
+    slide_path,
+    unexpected,
+    without_names,
+)
+from workers.messages import Failed, Message, Order, Progress, Stored, WorkerSetup
 from wsi_pipeline.errors import (
     DamagedSlideError,
     PackageError,
@@ -23,13 +29,11 @@ from wsi_pipeline.errors import (
 from wsi_pipeline.export.findings import find
 from wsi_pipeline.model.catalogue import ModelCatalogue
 from wsi_pipeline.model.loaded import model_loading
-from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
 from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run.preparation import Preparation, prepare
 from wsi_pipeline.run.scheduler import Scheduler, connect, default_workers
 from wsi_pipeline.service.problem import problem_of
-from wsi_pipeline.service.slides import LINKED
 from wsi_pipeline.slide.probe import ProbeLimits, Prober
 from wsi_pipeline.stitch.result import Result, verify
 from wsi_pipeline.storage import open_storage
@@ -54,7 +58,7 @@ class Analyst:
         tell: Takes what there is to tell meanwhile.
     """
 
-    def __init__(self, equipment: AnalysisSetup, tell: Callable[[Message], None]) -> None:
+    def __init__(self, equipment: WorkerSetup, tell: Callable[[Message], None]) -> None:
         self._equipment = equipment
         self._tell = tell
         self._storage = open_storage(equipment.storage)
@@ -92,24 +96,12 @@ class Analyst:
             self._kept.close()
 
     def _work(self, order: Order) -> Work:
-        analysis = AnalysisSettings.model_validate(order.config)
-        package = self._package(order)
+        package = installed_package(self._models, order.model, order.model_sha256)
+        analysis = settings_of(order.config, package, order.fingerprint)
         device = self._equipment.device if analysis.device == "auto" else analysis.device
         cache = Path(self._equipment.cache)
         runtime = RuntimeRequest(device, analysis.precision, cache, runtime=analysis.runtime)
-        work = Work(package, analysis, runtime, self._connected(device))
-        if work.fingerprint != order.fingerprint:
-            raise UsageError(
-                "this worker reads the job's settings differently from the server: one of them "
-                "has another version"
-            )
-        return work
-
-    def _package(self, order: Order) -> ModelPackage:
-        package = self._models.get(order.model)
-        if package.sha256 != order.model_sha256:
-            raise PackageError(order.model, "is another one here than when the job was created")
-        return package
+        return Work(package, analysis, runtime, self._connected(device))
 
     def _connected(self, device: str) -> Scheduler:
         if self._scheduler is None:
@@ -141,24 +133,12 @@ class Analyst:
         prober, self._prober = self._prober, Prober(self._limits)
         with prober:
             return prepare(
-                self._slide(order),
+                slide_path(self._storage, order.slide_location, Path(self._equipment.copies)),
                 work.package,
                 work.analysis,
                 prober=prober,
                 name=order.slide_sha256[:_NAME_DIGITS],
             )
-
-    def _slide(self, order: Order) -> Path:
-        location = order.slide_location
-        if location.startswith(LINKED):
-            path = Path(location.removeprefix(LINKED))
-            if not path.exists():
-                raise DamagedSlideError(path, "the linked file does not exist any more")
-            return path
-        try:
-            return self._storage.local_path(location, Path(self._equipment.copies))
-        except FileNotFoundError as error:
-            raise DamagedSlideError(location, "it is no longer in the storage") from error
 
     def _classify(self, order: Order, prepared: Preparation, work: Work) -> None:
         deadline = time.monotonic() + _BUSY_SECONDS
@@ -205,22 +185,22 @@ def failed(error: Exception, order: Order) -> Failed:
     """What a worker is told of an error."""
     if isinstance(error, SlideError):
         # It will not get better.
-        return Failed(_without_names(problem_of(error), order), final=True)
+        return Failed(_told_of(error, order), final=True)
     if isinstance(error, PackageError | UsageError):
         # Of this worker's installation, perhaps: another may do better.
-        return Failed(_without_names(problem_of(error), order), final=False)
+        return Failed(_told_of(error, order), final=False)
     log.error("an analysis failed", exc_info=error)
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return Failed(
             problem_of(WsiError("the worker's disk is full")), final=False, disk_errno=error.errno
         )
-    if isinstance(error, OSError) and error.strerror:
-        detail = f"the worker could not continue: {error.strerror}"
-    elif isinstance(error, WsiError):
-        return Failed(_without_names(problem_of(error), order), final=False)
-    else:
-        detail = f"an unexpected {type(error).__name__}; see the worker's log"
-    return Failed(problem_of(WsiError(detail)), final=False)
+    if isinstance(error, WsiError):
+        return Failed(_told_of(error, order), final=False)
+    return Failed(problem_of(unexpected(error)), final=False)
+
+
+def _told_of(error: WsiError, order: Order) -> dict[str, Any]:
+    return without_names(problem_of(error), order.slide_location, order.folder)
 
 
 def _finished(order: Order) -> Result | None:
@@ -237,15 +217,3 @@ def _finished(order: Order) -> Result | None:
         log.warning("an unpublished result is damaged; it is computed again")
     shutil.rmtree(order.result)
     return None
-
-
-def _without_names(problem: dict[str, Any], order: Order) -> dict[str, Any]:
-    """Files linked from elsewhere have names of their own, which may be of patients."""
-    linked = order.slide_location.startswith(LINKED)
-    path = Path(order.slide_location.removeprefix(LINKED))
-    detail = str(problem["detail"])
-    # Stored files have names of ours, which are words that messages use, too.
-    stem = path.stem if linked else ""
-    for text in (str(path), str(path.parent), path.name, stem, order.folder):
-        detail = detail.replace(text, "the slide") if len(text) > 1 else detail
-    return {**problem, "detail": detail}

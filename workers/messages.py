@@ -1,4 +1,4 @@
-"""What a worker and its analysis process tell each other: a line of JSON each."""
+"""What a worker and the processes that compute for it tell each other: a line of JSON each."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -12,15 +12,15 @@ RESULT = "mask.zarr"
 
 
 @dataclass(frozen=True, slots=True)
-class AnalysisSetup:
-    """What all analyses of a worker share; the first line the analysis process is told.
+class WorkerSetup:
+    """What all work of a worker shares; the first line that its processes are told.
 
     Attributes:
         storage: Address of slides and results.
         copies: Folder for local copies of stored slides.
         models: Folder of the model packages.
         cache: Folder for converted models.
-        device: Where a job leaves it open: ``auto``, ``cpu`` or ``cuda:N``.
+        device: Where the work leaves it open: ``auto``, ``cpu`` or ``cuda:N``.
         scheduler: Address of a Dask scheduler; None computes in the process.
         check_seconds: Longest the look at an opened slide may take.
         check_memory_bytes: Most memory it may use.
@@ -101,6 +101,48 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class QueryItem:
+    """One question of a query.
+
+    Attributes:
+        question_id: Which.
+        facts: What was stored with it.
+        picture: Key under which a picture is stored that answers it.
+    """
+
+    question_id: str
+    facts: dict[str, Any]
+    picture: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Questions of one kind and model; each is answered by a message.
+
+    Attributes:
+        kind: ``classify``, ``explain`` or ``why``.
+        model: Name of the package.
+        model_sha256: What must be found under it.
+        items: The questions.
+    """
+
+    kind: str
+    model: str
+    model_sha256: str
+    items: tuple[QueryItem, ...]
+
+    def line(self) -> bytes:
+        """As a line."""
+        return _line(asdict(self))
+
+    @classmethod
+    def parse(cls, line: bytes) -> Self:
+        """From a line."""
+        facts = json.loads(line)
+        return cls(**{**facts, "items": tuple(QueryItem(**item) for item in facts["items"])})
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """Everything is loaded but the model: orders may come."""
 
@@ -148,6 +190,42 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """A question has its answer; pictures that belong to it are stored.
+
+    Attributes:
+        question_id: Which.
+        answer: As the API gives it.
+        drawn: Whether a picture is stored under the key of the query.
+        doubt: 1 - the largest probability.
+        review: Whether a person has to look again.
+        called: What it is called.
+    """
+
+    question_id: str
+    answer: dict[str, Any]
+    drawn: bool = False
+    doubt: float | None = None
+    review: bool | None = None
+    called: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A question has no answer.
+
+    Attributes:
+        question_id: Which.
+        problem: Why, as a problem detail.
+        final: Asking again would end the same way.
+    """
+
+    question_id: str
+    problem: dict[str, Any]
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Logged:
     """A record for the worker's log."""
 
@@ -156,9 +234,9 @@ class Logged:
     facts: dict[str, Any]
 
 
-Message = Ready | Progress | Stored | Failed | Logged
+Message = Ready | Progress | Stored | Failed | Answered | Unanswered | Logged
 _KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind for kind in (Ready, Progress, Stored, Failed, Logged)
+    kind.__name__: kind for kind in (Ready, Progress, Stored, Failed, Answered, Unanswered, Logged)
 }
 
 

@@ -1,4 +1,4 @@
-"""A worker's hold on its analysis process: start, ask, listen, kill."""
+"""A worker's hold on a process that computes for it: start, ask, listen, kill."""
 
 import contextlib
 import logging
@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from workers.messages import AnalysisSetup, Message, Order, parse_message
+from workers.messages import Message, Order, Query, WorkerSetup, parse_message
 
 log = logging.getLogger(__name__)
 
@@ -42,18 +42,19 @@ class Ended:
     where: tuple[str, ...]
 
 
-class AnalysisProcess:
-    """The process of :mod:`workers.analysis`, started again whenever it is gone.
+class ChildProcess:
+    """The process of one module, started again whenever it is gone.
 
     To be used by one thread, which must live as long as the process: the kernel kills the process
     when the thread that started it ends.
 
     Args:
+        module: Full name of the module, which runs :func:`workers.child.carry_out`.
         equipment: What it is told first.
     """
 
-    def __init__(self, equipment: AnalysisSetup) -> None:
-        self._equipment = equipment
+    def __init__(self, module: str, equipment: WorkerSetup) -> None:
+        self._module, self._equipment = module, equipment
         self._child: subprocess.Popen[bytes] | None = None
         self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._words = _LastWords()
@@ -64,7 +65,7 @@ class AnalysisProcess:
             return
         self.kill()
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
-            [sys.executable, "-m", "workers.analysis", str(os.getpid())],
+            [sys.executable, "-m", self._module, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -79,10 +80,10 @@ class AnalysisProcess:
             (_collect, (child.stdout, self._messages)),
             (self._words.listen, (child.stderr,)),
         ):
-            threading.Thread(target=target, args=arguments, name="analysis", daemon=True).start()
+            threading.Thread(target=target, args=arguments, name="child", daemon=True).start()
         self._write(self._equipment.line())
 
-    def ask(self, order: Order) -> None:
+    def ask(self, order: Order | Query) -> None:
         """Give it an order; it must have none."""
         self.start()
         self._write(order.line())

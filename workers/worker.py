@@ -16,9 +16,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from workers.answerer import Answerer
 from workers.lease import Lease
-from workers.messages import AnalysisSetup, Failed, Logged, Order, Progress, Ready, Stored
-from workers.process import AnalysisProcess, Ended
+from workers.messages import Failed, Logged, Order, Progress, Ready, Stored, WorkerSetup
+from workers.process import ChildProcess, Ended
 from workers.publication import Publication
 from workers.registration import Registration
 from workers.scratch import Scratch, work_name
@@ -61,7 +62,7 @@ class Worker:
         self._queue = JobQueue(database, settings.lease_seconds)
         self._storage = storage
         self._scratch = Scratch(settings.work_dir / "analyses")
-        self._process = AnalysisProcess(AnalysisSetup.of(settings))
+        self._process = ChildProcess("workers.analysis", WorkerSetup.of(settings))
         self._registration = Registration(database)
         self._ready = False
         self._swept_at = float("-inf")
@@ -297,13 +298,14 @@ def _crashed(ended: Ended) -> dict[str, Any]:
 def main(settings: ServiceSettings) -> int:
     """Work until SIGTERM or SIGINT; returns the exit code.
 
-    Also looks after watched folders and sends webhooks, on threads.
+    Also answers questions, looks after watched folders and sends webhooks, on threads.
     """
     logs.set_up(settings.log_format)
     try:
         database = Database(settings.database_url)
         schema.check(database)
         worker = Worker(settings, database, open_storage(settings.storage_url))
+        answerer = Answerer(settings, database, open_storage(settings.storage_url))
         beside: tuple[Callable[[threading.Event], None], ...] = (
             FolderWatch(settings, database, open_storage(settings.storage_url)).run,
             Webhooks(database, settings).run,
@@ -318,7 +320,10 @@ def main(settings: ServiceSettings) -> int:
     threading.Thread(target=_guard, args=(stop, settings.stop_seconds), daemon=True).start()
     for run in beside:
         threading.Thread(target=run, args=(stop,), daemon=True).start()
+    answering = threading.Thread(target=answerer.run, args=(stop,), name="answers", daemon=True)
+    answering.start()
     worker.run(stop)
+    answering.join()
     log.info("worker stopped")
     database.close()
     return 0

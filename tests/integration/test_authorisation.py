@@ -61,6 +61,7 @@ NEEDS: dict[str, Scope | None] = {
     "head_mask_zarr_zip": Scope.VIEW,
     "get_cells": Scope.VIEW,
     "get_cell_tile": Scope.VIEW,
+    "get_why": Scope.VIEW,
     "share_result": Scope.SUBMIT,
     "get_shared_file": OPEN,
     "head_shared_file": OPEN,
@@ -99,7 +100,7 @@ HEADERS: dict[str, dict[str, str]] = {
     "override_method": {**TUS, "X-HTTP-Method-Override": "DELETE"},
 }
 DRAWING = {"class_name": "tumour", "rings": [[[0, 0], [9, 0], [9, 9]]]}
-QUERIES = {"put_slide": {"name": "a.svs"}}
+QUERIES = {"put_slide": {"name": "a.svs"}, "get_why": {"column": "0", "row": "0"}}
 #: These never end by themselves.
 STREAMS = {"listen_to_job", "listen_to_workspace"}
 

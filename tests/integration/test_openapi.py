@@ -12,6 +12,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from service_support import TOKEN, Service, running, settings_in
 
+from api import waiting
 from api.app import create_app
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.export.findings import find
@@ -88,7 +89,8 @@ def service(
     (folder / "models").mkdir()
     (folder / "models" / "stub").symlink_to(stub_package.folder)
     limits = {"requests_per_minute": 0, "tile_requests_per_minute": 0}
-    with running(settings_in(folder, **limits)) as started:
+    with pytest.MonkeyPatch.context() as patch, running(settings_in(folder, **limits)) as started:
+        patch.setattr(waiting, "WAIT_SECONDS", 0.05)  # no worker answers here
         image = np.full((256, 384, 3), NORMAL_COLOUR, np.uint8)
         image[:, :128] = TUMOUR_COLOUR
         write_pyramid(folder / "a.tiff", image)

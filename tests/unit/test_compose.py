@@ -163,8 +163,8 @@ def test_images_run_as_nobody_special(path: Path) -> None:
     ("image", "extras"),
     [
         ("api", {"service"}),
-        ("worker", {"openvino", "service"}),
-        ("worker-cuda", {"inference", "service"}),
+        ("worker", {"openvino", "cut-out", "service"}),
+        ("worker-cuda", {"images", "service"}),
     ],
 )
 def test_an_image_installs_the_extras_it_needs(image: str, extras: set[str]) -> None:
@@ -173,7 +173,7 @@ def test_an_image_installs_the_extras_it_needs(image: str, extras: set[str]) -> 
     # Of the stage whose installation the image copies.
     stage = re.split("^FROM ", text, flags=re.MULTILINE)[1]
     assert "COPY --from=build /opt/wsi /opt/wsi" in text
-    assert set(re.findall(r"--extra (\w+)", stage)) == extras
+    assert set(re.findall(r"--extra ([\w-]+)", stage)) == extras
     assert "--requirements pyproject.toml" in stage
 
 

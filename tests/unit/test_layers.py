@@ -167,7 +167,7 @@ SERVICE = {
     | {"annotation", "classes", "notice", "images"},
     "workers": BASICS
     | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"}
-    | {"run", "pipeline"},
+    | {"run", "pipeline", "grid", "images"},
 }
 
 #: What each part of the pages may import, likewise.

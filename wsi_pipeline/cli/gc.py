@@ -65,6 +65,9 @@ def gc(
         found += garbage.results()
         found += garbage.result_bytes()
         found += garbage.slide_bytes()
+        found += garbage.image_bytes()
+        found += garbage.questions()
+        found += garbage.answer_pictures()
         found += garbage.workers()
         found += garbage.sessions(open_sessions(opened, settings))
     if json:

@@ -6,7 +6,7 @@ how often a run was interrupted.
 
 import json
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -140,14 +140,24 @@ def classify(
         the runtime raises them.
     """
     known = known or {}
-    size = predictor.batch_size
     reading = read_ahead(
         images,
         predictor.patch_px,
         image_fit(description),
-        ahead=max(_IMAGES_AHEAD, _BATCHES_AHEAD * size),
+        ahead=max(_IMAGES_AHEAD, _BATCHES_AHEAD * predictor.batch_size),
         known=known,
     )
+    yield from classify_read(reading, predictor, description, known)
+
+
+def classify_read(
+    reading: Iterable[ReadImage],
+    predictor: Predictor,
+    description: ModelDescription,
+    known: Mapping[str, Answer],
+) -> Iterator[Outcome]:
+    """As :func:`classify`, of images that somebody else reads."""
+    size = predictor.batch_size
     running: deque[_Batch] = deque()
     batch = _Batch()
     for read in reading:

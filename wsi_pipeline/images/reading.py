@@ -94,12 +94,27 @@ def read_one(
     keep: bool = False,
 ) -> ReadImage:
     """One image as the square of a model; arguments as for :func:`read_ahead`."""
-    sha256 = ""
     try:
         content = read_content(image.path)
-        sha256 = hashlib.sha256(content).hexdigest()
-        if sha256 in known:
-            return ReadImage(image, sha256)
+    except ImageError as error:
+        return ReadImage(image, error=str(error))
+    return read_bytes(image, content, side, fit, known=known, keep=keep)
+
+
+def read_bytes(
+    image: LabelledImage,
+    content: bytes,
+    side: int,
+    fit: ImageFit,
+    *,
+    known: Container[str] = (),
+    keep: bool = False,
+) -> ReadImage:
+    """As :func:`read_one`, of bytes that lie elsewhere; the image's path is only its name."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    if sha256 in known:
+        return ReadImage(image, sha256)
+    try:
         picture = decode_picture(content, image.path)
     except ImageError as error:
         return ReadImage(image, sha256, error=str(error))

@@ -93,3 +93,13 @@ class Judge:
             return tuple(names[index] for index in ranked if reached[index])
         positive = names.index(self._classes.positive)
         return (names[positive if reached[positive] else 1 - positive],)
+
+
+def explained_class(verdict: Verdict, names: Sequence[str]) -> int:
+    """Index of the class to explain: the one it is called; of several, or none, the likeliest.
+
+    Args:
+        verdict: What is told of an image.
+        names: Of all classes, in their order.
+    """
+    return names.index(verdict.called[0]) if verdict.called else verdict.ranked[0]

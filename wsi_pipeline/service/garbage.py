@@ -15,8 +15,11 @@ from typing import Literal
 import sqlalchemy as sa
 
 from wsi_pipeline.errors import UsageError
+from wsi_pipeline.service.asking import job_of_subject
 from wsi_pipeline.service.audit import SYSTEM, note
 from wsi_pipeline.service.database import Database, now
+from wsi_pipeline.service.image_files import ANSWERS, IMAGES, image_of
+from wsi_pipeline.service.image_tables import images, questions
 from wsi_pipeline.service.sessions import Sessions
 from wsi_pipeline.service.slides import SlideState
 from wsi_pipeline.service.tables import jobs, results, slides, workers
@@ -25,7 +28,16 @@ from wsi_pipeline.service.uploads import UploadStore
 from wsi_pipeline.storage import Storage, StoredFile
 
 Kind = Literal[
-    "upload", "spooled file", "result", "result bytes", "slide bytes", "worker", "session"
+    "upload",
+    "spooled file",
+    "result",
+    "result bytes",
+    "slide bytes",
+    "image bytes",
+    "question",
+    "answer picture",
+    "worker",
+    "session",
 ]
 
 #: Bytes nobody knows are left alone for so long: their worker may be about to name them. No lease
@@ -126,6 +138,37 @@ class Garbage:
             if stored.key not in known and stored.key.rpartition("/")[2] not in checking:
                 yield from self._remove("slide bytes", stored)
 
+    def image_bytes(self) -> Iterator[Waste]:
+        """Bytes of images that were deleted or never accepted, and small pictures of them."""
+        # Each image has bytes of its own: IMAGES/<sha256>/<id>, and files beside them.
+        with self._database.read() as connection:
+            there = sa.select(images.c.location).where(images.c.state != "deleted")
+            known = set(connection.execute(there).scalars())
+        for stored in _grouped(self._storage.list(IMAGES), 3):
+            young = stored.modified_at >= time.time() - _YOUNG_SECONDS
+            if not young and image_of(stored.key) not in known:
+                yield from self._remove("image bytes", stored)
+
+    def questions(self) -> Iterator[Waste]:
+        """Questions about tiles of jobs that were deleted."""
+        job = sa.exists().where(jobs.c.id == job_of_subject())
+        of_nothing = sa.and_(questions.c.kind == "why", ~job)
+        with self._database.write() as connection:
+            gone = list(connection.execute(sa.select(questions.c.id).where(of_nothing)).scalars())
+            if not self._dry:
+                connection.execute(questions.delete().where(of_nothing))
+        yield from (Waste("question", question_id) for question_id in gone)
+
+    def answer_pictures(self) -> Iterator[Waste]:
+        """Pictures that no question has as its answer any more, or ever had."""
+        with self._database.read() as connection:
+            named = sa.select(questions.c.picture).where(questions.c.picture.is_not(None))
+            known = set(connection.execute(named).scalars())
+        for stored in _grouped(self._storage.list(ANSWERS), 3):
+            young = stored.modified_at >= time.time() - _YOUNG_SECONDS
+            if not young and stored.key not in known:
+                yield from self._remove("answer picture", stored)
+
     def workers(self) -> Iterator[Waste]:
         """What is remembered of workers that are long gone."""
         old = workers.c.seen_at < now() - _WORKER_SECONDS
@@ -144,16 +187,18 @@ class Garbage:
         """Check that the storage is this database's.
 
         Raises:
-            UsageError: it holds things, and the database never knew a slide of them.
+            UsageError: it holds things, and the database never knew a slide or image of them.
         """
-        stored = {one.key.rpartition("/")[2] for one in _grouped(self._storage.list(SLIDES), 3)}
+        kept = [*_grouped(self._storage.list(SLIDES), 3), *_grouped(self._storage.list(IMAGES), 3)]
+        stored = {image_of(one.key).rpartition("/")[2] for one in kept}
         if not stored and next(iter(self._storage.list(RESULTS)), None) is None:
             return
         with self._database.read() as connection:
-            known = set(connection.execute(sa.select(slides.c.id)).scalars())
+            ids = sa.union_all(sa.select(slides.c.id), sa.select(images.c.id))
+            known = set(connection.execute(ids).scalars())
         if not (known & stored if stored else known):
             raise UsageError(
-                "the storage holds slides or results that are not in the database: is it "
+                "the storage holds slides, images or results that are not in the database: is it "
                 "another service's? nothing was removed"
             )
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from wsi_pipeline.errors import (
     DamagedSlideError,
+    ImageError,
     PackageError,
     SlideContentError,
     SlideMetadataError,
@@ -18,6 +19,7 @@ KINDS: tuple[tuple[type[WsiError], int, str, str], ...] = (
     (DamagedSlideError, 422, "damaged-slide", "The slide is damaged"),
     (SlideMetadataError, 422, "slide-metadata", "The slide's metadata do not allow this"),
     (SlideContentError, 422, "slide-content", "The slide's content cannot be analysed"),
+    (ImageError, 422, "image", "This image cannot be used"),
     (PackageError, 422, "model-package", "The model package cannot be used"),
     (UsageError, 422, "invalid", "The request is well formed but wrong"),
 )

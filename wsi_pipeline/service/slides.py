@@ -7,6 +7,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from wsi_pipeline.service.access import Access
+from wsi_pipeline.service.asking import forget_tiles
 from wsi_pipeline.service.audit import SYSTEM, note
 from wsi_pipeline.service.database import Database, now
 from wsi_pipeline.service.drawings import forget_drawings
@@ -190,6 +191,7 @@ class SlideStore:
                 .values(state=SlideState.DELETED, name="", info=None)
             )
             forget_drawings(connection, slide_id)
+            forget_tiles(connection, slide_id)
             note(connection, access, "slide.delete", slide_id)
             if slide.location is None or slide.location.startswith(LINKED):
                 return None

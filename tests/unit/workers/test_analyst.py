@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from workers.analyst import Analyst
-from workers.messages import AnalysisSetup, Message, Order, Progress
+from workers.messages import Message, Order, Progress, WorkerSetup
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.model import loaded
 from wsi_pipeline.model.package import ModelPackage
@@ -53,7 +53,7 @@ def test_every_stage_is_told(
         destination="results/1/mask.zarr",
     )
     (tmp_path / "work").mkdir()
-    analyst = Analyst(AnalysisSetup.of(settings), told.append)
+    analyst = Analyst(WorkerSetup.of(settings), told.append)
     try:
         stored = analyst.analyse_order(order)
     finally:

@@ -6,15 +6,18 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from wsi_pipeline import durable
 from wsi_pipeline.images.classification import image_fit
 from wsi_pipeline.images.explanation.explainer import Explainer
-from wsi_pipeline.images.explanation.heat import picture
+from wsi_pipeline.images.explanation.heat import InputFrame, picture
 from wsi_pipeline.images.explanation.plan import FOLDER, picture_path
+from wsi_pipeline.images.placement import Placement
 from wsi_pipeline.images.reading import ReadImage, read_ahead
 from wsi_pipeline.images.table import Row
+from wsi_pipeline.images.verdict import explained_class
 from wsi_pipeline.model.description import ModelDescription
 
 #: Images explained at once, and the quality of their pictures.
@@ -74,13 +77,20 @@ def _draw(
     for (row, read), heat in zip(usable, maps, strict=True):
         assert read.pixels is not None
         assert read.placement is not None  # both come with the square
-        drawn = picture(read.pixels, heat, explainer.frame, read.placement)
-        buffer = io.BytesIO()
-        Image.fromarray(drawn).save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
-        durable.write_bytes(picture_path(row, out), buffer.getvalue())
+        drawn = as_jpeg(read.pixels, heat, explainer.frame, read.placement)
+        durable.write_bytes(picture_path(row, out), drawn)
+
+
+def as_jpeg(
+    pixels: NDArray[np.uint8], maps: NDArray[np.float32], frame: InputFrame, placement: Placement
+) -> bytes:
+    """The bytes of a file of :func:`~wsi_pipeline.images.explanation.heat.picture`."""
+    buffer = io.BytesIO()
+    drawn = picture(pixels, maps, frame, placement)
+    Image.fromarray(drawn).save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
+    return buffer.getvalue()
 
 
 def _explained(row: Row, names: Sequence[str]) -> int:
     assert row.verdict is not None  # only those with an answer are drawn
-    called = row.verdict.called
-    return names.index(called[0]) if called else row.verdict.ranked[0]
+    return explained_class(row.verdict, names)

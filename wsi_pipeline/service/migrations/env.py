@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from wsi_pipeline.service import image_tables  # noqa: F401 - its tables are part of the metadata
 from wsi_pipeline.service.tables import metadata
 
 connection = context.config.attributes["connection"]
