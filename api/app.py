@@ -12,6 +12,12 @@ from api.dependencies import Services
 from api.health import StorageWatch
 from api.http.limits import BodyLimit, HostCheck, QueryCheck, RateLimits
 from api.http.middleware import RequestContext
+from api.images import exports as image_exports
+from api.images import jobs as image_jobs
+from api.images import labels as image_labels
+from api.images import pictures as image_pictures
+from api.images import routes as images
+from api.images import uploads as image_uploads
 from api.jobs import events, notes, results, why
 from api.jobs import heatmap as cells
 from api.jobs import routes as jobs
@@ -45,6 +51,12 @@ ROUTERS = (
     notes.router,
     why.router,
     drawings.router,
+    image_uploads.router,
+    image_jobs.router,
+    image_exports.router,
+    images.router,
+    image_pictures.router,
+    image_labels.router,
     sharing.router,
     model_packages.router,
     in_browser.router,

@@ -10,6 +10,9 @@ from api.slides.links import Links
 from wsi_pipeline.model.catalogue import ModelCatalogue
 from wsi_pipeline.service.database import Database
 from wsi_pipeline.service.drawings import DrawingStore
+from wsi_pipeline.service.image_jobs import ImageJobStore
+from wsi_pipeline.service.image_labels import LabelStore
+from wsi_pipeline.service.images import ImageStore
 from wsi_pipeline.service.jobs.requests import JobRequests
 from wsi_pipeline.service.jobs.results import ResultStore
 from wsi_pipeline.service.keys import ApiKeys
@@ -45,6 +48,10 @@ class Services:
     notes: NoteStore
     drawings: DrawingStore
     questions: QuestionStore
+    images: ImageStore
+    image_files: UploadFiles
+    image_labels: LabelStore
+    image_jobs: ImageJobStore
     share_links: ShareLinks
     models: ModelCatalogue
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -82,6 +89,10 @@ class Services:
             notes=NoteStore(database),
             drawings=DrawingStore(database),
             questions=QuestionStore(database, settings.lease_seconds),
+            images=ImageStore(database, settings.quota_bytes),
+            image_files=UploadFiles(settings.image_spool_dir),
+            image_labels=LabelStore(database),
+            image_jobs=ImageJobStore(database),
             share_links=ShareLinks(database),
             models=ModelCatalogue(settings.models_dir),
         )

@@ -28,7 +28,7 @@ from wsi_pipeline.service.tables import jobs, slides, uploads, workers
 router = APIRouter(tags=["health"])
 
 #: Where bodies are slides.
-_UPLOADS = ("/v1/uploads", "/v1/slides")
+_UPLOADS = ("/v1/uploads", "/v1/slides", "/v1/images")
 #: The queue is asked at most this often, seconds.
 _FRESH_SECONDS = 1.0
 
@@ -38,14 +38,16 @@ class Metrics:
 
     Attributes:
         registry: Holds all of them.
-        upload_bytes: Bytes of slides received by this process.
+        upload_bytes: Bytes of slides and images received by this process.
         failures: Requests this process could not answer for a fault of its own.
     """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.upload_bytes = Counter(
-            "wsi_upload_bytes", "Bytes of slides received by this process", registry=self.registry
+            "wsi_upload_bytes",
+            "Bytes of slides and images received by this process",
+            registry=self.registry,
         )
         self.failures = Counter(
             "wsi_failures", "Requests answered with 5xx by this process", registry=self.registry

@@ -31,8 +31,9 @@ from wsi_pipeline.errors import (
     WsiError,
 )
 from wsi_pipeline.service.jobs.requests import ConflictError, KeyReusedError, NotThereError
+from wsi_pipeline.service.quota import TooLargeError
 from wsi_pipeline.service.upload_files import LockedError
-from wsi_pipeline.service.uploads import GoneError, TooLargeError
+from wsi_pipeline.service.uploads import GoneError
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,9 @@ from pydantic import BaseModel, Field
 from wsi_pipeline.service.slides import Slide, SlideState
 from wsi_pipeline.service.text import fault_of_lines
 
-_SHA256 = r"^[0-9a-f]{64}$"
+SHA256 = r"^[0-9a-f]{64}$"
+#: Names of model packages.
+MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
 def timestamp(seconds: float) -> datetime:
@@ -81,7 +83,7 @@ class SlideOut(BaseModel):
     state: Annotated[SlideState, Field(description="checking → ready | rejected")]
     size_bytes: Annotated[int | None, Field(description="Of its files together")]
     sha256: Annotated[
-        str | None, Field(pattern=_SHA256, description="Known when the slide is ready")
+        str | None, Field(pattern=SHA256, description="Known when the slide is ready")
     ]
     info: Annotated[SlideInfoOut | None, Field(description="Known when the slide is ready")]
     problem: Annotated[ProblemOut | None, Field(description="Why it was rejected")]

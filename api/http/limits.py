@@ -20,7 +20,10 @@ from api.problems import BAD_REQUEST, INVALID, TOO_LARGE, TOO_MANY
 from wsi_pipeline.service.settings import ServiceSettings
 
 #: Small, many and cheap: what a viewer fetches while somebody looks around.
-TILES = re.compile(r"/v1/(slides/[^/]+_files/|jobs/[^/]+/(heatmap|mask\.zarr)/|shared/)")
+TILES = re.compile(
+    r"/v1/(slides/[^/]+_files/|jobs/[^/]+/(heatmap|mask\.zarr)/|shared/"
+    r"|images/[^/]+/(thumbnail|picture))"
+)
 #: Asked by those who watch the service, who must not be turned away.
 _UNLIMITED = ("/healthz", "/readyz")
 #: Least number of bad keys an address may try in a minute.
@@ -251,7 +254,9 @@ def _is_stream(scope: Scope) -> bool:
     """Whether the route takes the body piece by piece and has limits of its own."""
     path: str = scope["path"]
     method: str = scope["method"]
-    return path.startswith("/v1/uploads") or (method == "PUT" and path == "/v1/slides")
+    if path.startswith("/v1/uploads"):
+        return True
+    return method == "PUT" and path in ("/v1/slides", "/v1/images")
 
 
 def _presented(scope: Scope) -> str | None:

@@ -10,7 +10,7 @@ from api.access import Administrator, Submitter, Viewer
 from api.dependencies import Services
 from api.jobs.findings import JobFindings
 from api.problems import INVALID, ApiError, responses
-from api.schemas import ProblemOut, timestamp
+from api.schemas import MODEL_NAME, ProblemOut, timestamp
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.geometry import MPP_RANGE
 from wsi_pipeline.service.jobs.job import Job, JobState
@@ -45,7 +45,7 @@ class JobOrder(BaseModel):
     model: Annotated[
         str,
         Field(
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+            pattern=MODEL_NAME,
             max_length=200,
             description="Name of an installed model package, as `/v1/models` lists them",
             examples=["demo"],

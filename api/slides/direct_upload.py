@@ -12,7 +12,7 @@ from api.problems import INVALID, UNAVAILABLE, ApiError, responses
 from api.schemas import SlideOut
 from api.uploads.append import Append
 from api.uploads.checker import Checker
-from api.uploads.receiver import LeftError, Receiver
+from api.uploads.receiver import CLIENT_LEFT, LeftError, Receiver
 from api.uploads.routes import begin_upload, give_up
 from api.uploads.tus import number
 from wsi_pipeline.service.slides import Slide
@@ -20,7 +20,6 @@ from wsi_pipeline.service.text import MAX_NAME, check_slide_name
 
 router = APIRouter(prefix="/v1/slides", tags=["slides"])
 
-_CLIENT_LEFT = 499
 #: A transfer that nobody writes any more cannot be continued: its room is free again after so
 #: long, seconds.
 _ABANDONED_SECONDS = 600.0
@@ -95,14 +94,14 @@ async def put_slide(
         lifetime_seconds=lifetime,
     )
     try:
-        upload = await receiver.receive(request, append, 0)
+        await receiver.receive(request, append)
     except BaseException as error:
         await receiver.work(lambda: give_up(services, access, append.upload))
         if isinstance(error, LeftError):
-            return Response(status_code=_CLIENT_LEFT)
+            return Response(status_code=CLIENT_LEFT)
         raise
-    assert upload.slide_id is not None, "all bytes are there"
-    slide_id = upload.slide_id
+    slide_id = append.upload.slide_id
+    assert slide_id is not None, "all bytes are there"
     slide = await receiver.work(lambda: services.slides.get(access, slide_id))
     checker.wake()
     return _made(slide)

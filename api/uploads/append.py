@@ -7,8 +7,9 @@ from api.problems import CHECKSUM_MISMATCH, INVALID, UNAVAILABLE, ApiError
 from api.uploads.tus import Checksum
 from wsi_pipeline.service.access import Access
 from wsi_pipeline.service.jobs.requests import ConflictError
+from wsi_pipeline.service.quota import TooLargeError
 from wsi_pipeline.service.upload_files import GrowingFile
-from wsi_pipeline.service.uploads import GoneError, TooLargeError, Upload, UploadState
+from wsi_pipeline.service.uploads import GoneError, Upload, UploadState
 
 #: How often an upload that is written but not yet counted is kept from expiring, seconds.
 _EXTEND_SECONDS = 30.0
@@ -57,6 +58,11 @@ class Append:
         self._lifetime_seconds = lifetime_seconds or services.uploads.expiry_seconds
         self._file: GrowingFile | None = None
         self._kept_at = time.monotonic()
+
+    @property
+    def name(self) -> str:
+        """The upload's id."""
+        return self.upload.id
 
     def begin(self, offset: int) -> None:
         """Become the upload's only writer, and check that the client knows where it stands.

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 #: How often slides of other processes, and ended uploads, are looked for, seconds.
 _LOOK_SECONDS = 2.0
 _SWEEP_SECONDS = 60.0
+#: No request brings an image for so long.
+_ABANDONED_SECONDS = 3600.0
 #: After a failure that is not the slide's, seconds; doubled each time up to the last.
 _RETRY_SECONDS, _RETRY_MOST_SECONDS = 5.0, 600.0
 #: Imported once, while the first upload comes.
@@ -87,6 +89,7 @@ class Checker:
         """End uploads nobody continued, and remove files nobody needs."""
         self._services.uploads.expire()
         waste = self._services.upload_files.sweep(self._services.uploads.spooled)
+        waste += self._services.image_files.sweep_old(_ABANDONED_SECONDS)
         if waste:
             log.info("removed from the spool", extra={"facts": {"files": len(waste)}})
 

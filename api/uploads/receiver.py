@@ -5,7 +5,7 @@ import errno
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 import anyio
 import anyio.to_thread
@@ -15,9 +15,9 @@ from starlette.types import Message
 
 from api.dependencies import Services
 from api.problems import LOCKED, NO_SPACE, UNAVAILABLE, ApiError
-from api.uploads.append import Append
-from wsi_pipeline.service.uploads import Upload
 
+#: Nobody is there to read the answer any more; only logs have this status.
+CLIENT_LEFT = 499
 _BLOCK_BYTES = 2**20
 #: So much, or so long, is at risk when the server is killed.
 _COMMIT_BYTES = 8 * 2**20
@@ -39,6 +39,35 @@ _Result = TypeVar("_Result")
 
 class LeftError(Exception):
     """The client went away in the middle of its request; what it sent is kept."""
+
+
+class Writing(Protocol):
+    """Where one request's bytes go. Every method blocks; one thread at a time.
+
+    Attributes:
+        name: Of what is written: nobody else writes it meanwhile.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 - see above
+
+    def begin(self, offset: int) -> None:
+        """Become the only writer."""
+
+    def write(self, data: bytes) -> None:
+        """Append bytes."""
+
+    def count(self) -> None:
+        """Make safe what was written, if parts count."""
+
+    def finish(self) -> None:
+        """All bytes were written."""
+
+    def keep(self) -> None:
+        """The request broke off: keep of it what counts."""
+
+    def close(self) -> None:
+        """Let others write; called whatever happened."""
 
 
 class _Writer:
@@ -111,7 +140,7 @@ class Receiver:
     def _is_stalled(writer: _Writer) -> bool:
         return asyncio.get_running_loop().time() - writer.heard_at >= _STALLED_SECONDS
 
-    async def receive(self, request: Request, append: Append, offset: int) -> Upload:
+    async def receive(self, request: Request, append: Writing, offset: int = 0) -> None:
         """Append a request's body to an upload.
 
         Args:
@@ -119,17 +148,14 @@ class Receiver:
             append: The writing.
             offset: Where the client thinks the upload stands.
 
-        Returns:
-            The upload as it stands after the last byte.
-
         Raises:
             LeftError: the client went away; what it sent is kept, if it may be.
-            ApiError, WsiError: as :class:`Append` raises them.
+            ApiError, WsiError: as the writing raises them.
         """
         writer = _Writer(asyncio.get_running_loop())
         try:
             await self.work(lambda: append.begin(offset))
-            self._writers[append.upload.id] = writer
+            self._writers[append.name] = writer
             try:
                 await self._take(request, append, writer)
             except (LeftError, asyncio.CancelledError):
@@ -142,11 +168,10 @@ class Receiver:
         finally:
             append.close()
             writer.gone.set()
-            if self._writers.get(append.upload.id) is writer:
-                del self._writers[append.upload.id]
-        return append.upload
+            if self._writers.get(append.name) is writer:
+                del self._writers[append.name]
 
-    async def _take(self, request: Request, append: Append, writer: _Writer) -> None:
+    async def _take(self, request: Request, append: Writing, writer: _Writer) -> None:
         body = _Body(request, writer, self._services.stopping)
         loop = asyncio.get_running_loop()
         pending = bytearray()

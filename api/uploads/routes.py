@@ -21,7 +21,7 @@ from api.problems import (
 )
 from api.uploads.append import Append
 from api.uploads.checker import Checker
-from api.uploads.receiver import LeftError, Receiver
+from api.uploads.receiver import CLIENT_LEFT, LeftError, Receiver
 from api.uploads.tus import (
     CHECKSUMS,
     EXTENSIONS,
@@ -54,10 +54,9 @@ from api.uploads.tus_route import (
 from wsi_pipeline.errors import WsiError
 from wsi_pipeline.service.access import Access
 from wsi_pipeline.service.jobs.requests import ConflictError
-from wsi_pipeline.service.uploads import TooLargeError, Upload, UploadState
+from wsi_pipeline.service.quota import TooLargeError
+from wsi_pipeline.service.uploads import Upload, UploadState
 
-#: Nobody is there to read the answer any more; only logs have this status.
-_CLIENT_LEFT = 499
 #: Left free on the disk for everything else.
 _SPARE_BYTES = 64 * 2**20
 
@@ -127,12 +126,13 @@ async def create_upload(
         append = Append(services, access, upload, checksum=checksum)
         try:
             _require_fit(request, upload)
-            upload = await receiver.receive(request, append, 0)
+            await receiver.receive(request, append)
+            upload = append.upload
         except (WsiError, LeftError) as error:
             # The client was never told the address.
             await receiver.work(lambda: give_up(services, access, append.upload))
             if isinstance(error, LeftError):
-                return Response(status_code=_CLIENT_LEFT)
+                return Response(status_code=CLIENT_LEFT)
             raise
     _wake_checker(request, upload)
     location = f"{request.scope.get('root_path', '')}/v1/uploads/{upload.id}"
@@ -208,11 +208,11 @@ async def append_to_upload(
     try:
         if offset == upload.offset:
             _require_fit(request, upload)
-        upload = await receiver.receive(request, append, offset)
+        await receiver.receive(request, append, offset)
     except LeftError:
-        return Response(status_code=_CLIENT_LEFT)
-    _wake_checker(request, upload)
-    return Response(status_code=204, headers=upload_headers(upload))
+        return Response(status_code=CLIENT_LEFT)
+    _wake_checker(request, append.upload)
+    return Response(status_code=204, headers=upload_headers(append.upload))
 
 
 @router.delete(
@@ -292,11 +292,20 @@ def begin_upload(
         TooLargeError: a limit does not allow it.
         ApiError: the disk does not.
     """
-    fits = length + _SPARE_BYTES <= services.upload_files.free_bytes
-    if length <= services.uploads.max_bytes and not fits:
+    if length <= services.uploads.max_bytes:
+        check_disk(services, length)
+    return services.uploads.create(access, name, length, metadata, lifetime_seconds)
+
+
+def check_disk(services: Services, length: int) -> None:
+    """Refuse what the disk has no room for; blocks.
+
+    Raises:
+        ApiError: the disk has no room for so many bytes.
+    """
+    if length + _SPARE_BYTES > services.upload_files.free_bytes:
         detail = "the disk has no space for an upload of this length"
         raise ApiError(NO_SPACE, detail, {"Retry-After": "60"})
-    return services.uploads.create(access, name, length, metadata, lifetime_seconds)
 
 
 def give_up(services: Services, access: Access, upload: Upload) -> None:

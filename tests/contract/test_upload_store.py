@@ -12,10 +12,11 @@ from wsi_pipeline.service.audit import verify_chain
 from wsi_pipeline.service.database import Database
 from wsi_pipeline.service.jobs.requests import ConflictError, NotThereError
 from wsi_pipeline.service.keys import ApiKeys
+from wsi_pipeline.service.quota import TooLargeError
 from wsi_pipeline.service.schema import migrate
 from wsi_pipeline.service.slides import SlideState, SlideStore
 from wsi_pipeline.service.tables import slides, uploads
-from wsi_pipeline.service.uploads import GoneError, TooLargeError, UploadState, UploadStore
+from wsi_pipeline.service.uploads import GoneError, UploadState, UploadStore
 
 
 @pytest.fixture

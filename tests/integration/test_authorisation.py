@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from images_support import explained, png
 from service_support import Service, running, settings_in
 
 from wsi_pipeline.model.package import ModelPackage
@@ -74,6 +75,22 @@ NEEDS: dict[str, Scope | None] = {
     "write_drawing": Scope.SUBMIT,
     "delete_drawing": Scope.SUBMIT,
     "get_drawings_file": Scope.VIEW,
+    "put_image": Scope.SUBMIT,
+    "create_image_job": Scope.SUBMIT,
+    "list_image_jobs": Scope.VIEW,
+    "get_image_job": Scope.VIEW,
+    "cancel_image_job": Scope.SUBMIT,
+    "get_labels_csv": Scope.VIEW,
+    "get_labels_zip": Scope.VIEW,
+    "list_images": Scope.VIEW,
+    "get_image": Scope.VIEW,
+    "delete_image": Scope.SUBMIT,
+    "get_image_thumbnail": Scope.VIEW,
+    "get_image_picture": Scope.VIEW,
+    "get_image_file": Scope.VIEW,
+    "get_image_explanation": Scope.VIEW,
+    "write_label": Scope.SUBMIT,
+    "delete_label": Scope.SUBMIT,
     "list_models": Scope.VIEW,
     "get_browser_model": Scope.VIEW,
     "get_onnx": Scope.VIEW,
@@ -100,7 +117,14 @@ HEADERS: dict[str, dict[str, str]] = {
     "override_method": {**TUS, "X-HTTP-Method-Override": "DELETE"},
 }
 DRAWING = {"class_name": "tumour", "rings": [[[0, 0], [9, 0], [9, 9]]]}
-QUERIES = {"put_slide": {"name": "a.svs"}, "get_why": {"column": "0", "row": "0"}}
+QUERIES = {
+    "put_slide": {"name": "a.svs"},
+    "put_image": {"name": "a.png"},
+    "get_image_explanation": {"model": "stub"},
+    "get_why": {"column": "0", "row": "0"},
+}
+#: Objects that are named in the body.
+IN_BODY = {"create_jobs": {"slide_id"}, "create_image_job": {"image_id"}}
 #: These never end by themselves.
 STREAMS = {"listen_to_job", "listen_to_workspace"}
 
@@ -146,6 +170,11 @@ class Place:
             "sign_in": {"json": {"key": "wrong"}},
             "write_note": {"json": {"verdict": "agree", "comment": "so it is"}},
             "write_drawing": {"json": DRAWING},
+            "create_image_job": {
+                "json": {"name": "a", "model": "stub", "image_ids": [values["image_id"]]}
+            },
+            "write_label": {"json": {"label": "a"}},
+            "put_image": {"content": b"an image"},
             "link_slide": {"json": {"uri": "file:///etc/passwd"}},
             "append_to_upload": {"content": b"x"},
             "create_upload": {"content": b""},
@@ -197,10 +226,15 @@ def place(tmp_path_factory: pytest.TempPathFactory, stub_package: ModelPackage) 
             drawing_id = new_id()
             drawn = http.put(f"/v1/slides/{slide_id}/drawings/{drawing_id}", json=DRAWING)
             drawn.raise_for_status()
+            image = http.put("/v1/images?name=a.png", content=png()).raise_for_status().json()
+            order = {"name": "a", "model": "stub", "image_ids": [image["id"]]}
+            image_job = http.post("/v1/images/jobs", json=order).raise_for_status().json()
+            explained(service, http, image["id"], "stub").raise_for_status()
         with service.browser(ours[Scope.VIEW]) as browser:
             session_id = browser.get("/v1/sessions").json()["sessions"][0]["id"]
         ids = {"slide_id": slide_id, "job_id": job_id, "upload_id": upload_id}
         ids |= {"session_id": session_id, "drawing_id": drawing_id}
+        ids |= {"image_id": image["id"], "image_job_id": image_job["id"]}
         yield Place(service, ids, ours, theirs)
 
 
@@ -257,7 +291,7 @@ def test_objects_of_another_workspace_are_not_there(place: Place, scope: Scope) 
     walked = 0
     for operation in operations(place.service):
         needed = NEEDS[operation.id]
-        objects = operation.objects or ({"slide_id"} if operation.id == "create_jobs" else set())
+        objects = operation.objects or IN_BODY.get(operation.id, set())
         if needed is OPEN or not scope.includes(needed) or not objects:
             continue
         theirs = place.ask(operation, place.theirs[scope])
@@ -271,7 +305,9 @@ def test_objects_of_another_workspace_are_not_there(place: Place, scope: Scope) 
 
 
 def test_lists_show_the_own_workspace_only(place: Place) -> None:
-    for path, name in (("/v1/slides", "slides"), ("/v1/jobs", "jobs")):
+    lists = {"/v1/slides": "slides", "/v1/jobs": "jobs"}
+    lists |= {"/v1/images": "images", "/v1/images/jobs": "jobs"}
+    for path, name in lists.items():
         with place.service.client(place.theirs[Scope.ADMIN]) as http:
             # They may have made some of their own above.
             theirs = {one["id"] for one in http.get(path).json()[name]}

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
+from images_support import explained, png
 from service_support import TOKEN, Service, running, settings_in
 
 from api import waiting
@@ -49,6 +51,7 @@ RESULTS = (
     "mask.tiff",
     "mask.zarr.zip",
 )
+IMAGE_FILES = ("thumbnail", "picture", "file", "explanation?model=stub")
 WELL_FORMED = re.compile(r"[0-9a-f]{32}")
 #: Ids of what is there, by the names of path parameters.
 there: dict[str, str] = {}
@@ -109,9 +112,22 @@ def service(
             for path in RESULTS:  # made now: the first picture takes its time
                 answer = http.get(f"/v1/jobs/{there['job_id']}/{path}", timeout=TIMEOUT)
                 assert answer.status_code == 200, path
+            prepare_images(started, http)
             link = http.post(f"/v1/jobs/{there['job_id']}/link").raise_for_status().json()["mask"]
             there["share"] = link.split("/")[3]
         yield started
+
+
+def prepare_images(service: Service, http: httpx.Client) -> None:
+    """An image with its answer and its pictures, and a job over it."""
+    image = http.put("/v1/images?name=a.png", content=png()).raise_for_status().json()
+    there["image_id"] = image["id"]
+    order = {"name": "a", "model": "stub", "image_ids": [image["id"]]}
+    job = http.post("/v1/images/jobs", json=order).raise_for_status().json()
+    there["image_job_id"] = job["id"]
+    explained(service, http, image["id"], "stub").raise_for_status()
+    for name in IMAGE_FILES:
+        assert http.get(f"/v1/images/{image['id']}/{name}").status_code == 200, name
 
 
 def analyse(service: Service, folder: Path, package: ModelPackage) -> None:
@@ -176,6 +192,8 @@ def test_the_finished_job_is_still_there(service: Service) -> None:
         assert http.get(f"/v1/jobs/{there['job_id']}").json()["state"] == JobState.SUCCEEDED
         for path in RESULTS:
             assert http.get(f"/v1/jobs/{there['job_id']}/{path}").status_code == 200, path
+        for name in IMAGE_FILES:
+            assert http.get(f"/v1/images/{there['image_id']}/{name}").status_code == 200, name
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from wsi_pipeline.analysis_settings import DEFAULT_MODEL
 from wsi_pipeline.cli import EXIT_BAD
+from wsi_pipeline.cli.client_images import app as images
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.display import BAR_WIDTH, bars
 from wsi_pipeline.cli.remote import Remote, with_remote
@@ -26,6 +27,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command()(upload)
+app.add_typer(images, name="images")
 
 _JobIds = Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids of jobs.")]
 

@@ -17,6 +17,7 @@ from wsi_pipeline.client.errors import (
     TransferError,
     UnreachableError,
 )
+from wsi_pipeline.client.images import ImageJobRecord, ImageRecord
 from wsi_pipeline.client.records import (
     Event,
     JobRecord,
@@ -29,6 +30,8 @@ __all__ = [
     "Client",
     "ClientError",
     "Event",
+    "ImageJobRecord",
+    "ImageRecord",
     "JobRecord",
     "ModelRecord",
     "RefusedError",

@@ -15,6 +15,7 @@ from wsi_pipeline.analysis_settings import DEFAULT_MODEL
 from wsi_pipeline.client import download, upload
 from wsi_pipeline.client.connection import Connection
 from wsi_pipeline.client.exports import EXPORTS, OF_A_CLASS, Export
+from wsi_pipeline.client.images import Images
 from wsi_pipeline.client.job_events import JobEvents
 from wsi_pipeline.client.records import (
     DrawnSlide,
@@ -48,6 +49,9 @@ class Client:
         chunk_bytes: Bytes of an upload that are acknowledged at a time.
         tell: Called with the reason and the seconds before each wait for the service.
 
+    Attributes:
+        images: Single images of the service.
+
     Raises:
         UsageError: the address is not one of a web server.
     """
@@ -64,6 +68,7 @@ class Client:
     ) -> None:
         self._connection = Connection(url, token, patience_seconds=patience_seconds, tell=tell)
         folder = state_dir or platformdirs.user_state_path(_APP) / "uploads"
+        self.images = Images(self._connection)
         self._uploader = upload.Uploader(self._connection, UploadRecords(folder), chunk_bytes)
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""A fetched result as a folder: unpacked beside its place, hashed again, then moved there."""
+"""Fetched ZIPs as folders; a result is unpacked beside its place, hashed again, then moved."""
 
 import stat
 import zipfile
@@ -20,13 +20,7 @@ def unpack_store(packed: Path, target: Path) -> None:
         TransferError: the ZIP, or the result in it, is damaged.
     """
     with durable.replacing_folder(target, replace=False) as new:
-        try:
-            with zipfile.ZipFile(packed) as archive:
-                for entry in archive.infolist():
-                    _check(entry)
-                archive.extractall(new)
-        except (zipfile.BadZipFile, EOFError) as error:
-            raise TransferError(f"the fetched ZIP is damaged: {error}") from error
+        unpack(packed, new)
         # Imported here: it brings NumPy and Zarr, which nothing else of the client needs.
         from wsi_pipeline.stitch.result import verify  # noqa: PLC0415
 
@@ -34,6 +28,21 @@ def unpack_store(packed: Path, target: Path) -> None:
             verify(new)
         except ResultError as error:
             raise TransferError(f"the fetched result is {error.cause}") from error
+
+
+def unpack(packed: Path, folder: Path) -> None:
+    """Unpack a ZIP into a folder, and nothing of it elsewhere.
+
+    Raises:
+        TransferError: it is damaged, or a path in it leads out of the folder.
+    """
+    try:
+        with zipfile.ZipFile(packed) as archive:
+            for entry in archive.infolist():
+                _check(entry)
+            archive.extractall(folder)
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise TransferError(f"the fetched ZIP is damaged: {error}") from error
 
 
 def _check(entry: zipfile.ZipInfo) -> None:

@@ -222,6 +222,11 @@ class ServiceSettings(BaseSettings):
         return self.data_dir / "uploads"
 
     @property
+    def image_spool_dir(self) -> Path:
+        """Single images while they are received; each for one request."""
+        return self.data_dir / "images"
+
+    @property
     def work_dir(self) -> Path:
         """Unfinished analyses and local copies of stored slides; may be deleted when idle."""
         return self.data_dir / "work"

@@ -161,15 +161,6 @@ class SlideStore:
             row = connection.execute(wanted.limit(1)).mappings().first()
             return None if row is None else Slide.of(row)
 
-    def used_bytes(self, workspace_id: str) -> int:
-        """Bytes of the workspace's slides that count towards its quota."""
-        wanted = sa.select(sa.func.coalesce(sa.func.sum(slides.c.size_bytes), 0)).where(
-            slides.c.workspace_id == workspace_id,
-            slides.c.state.in_([SlideState.CHECKING, SlideState.READY]),
-        )
-        with self._database.read() as connection:
-            return int(connection.execute(wanted).scalar_one())
-
     def delete(self, access: Access, slide_id: str) -> str | None:
         """Take a slide away; returns its location if no other slide has the same bytes.
 

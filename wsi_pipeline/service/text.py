@@ -7,6 +7,8 @@ from wsi_pipeline.errors import UsageError
 
 #: Characters of a slide's name.
 MAX_NAME = 255
+#: Characters of an image's name, its folders included.
+MAX_IMAGE_NAME = 500
 #: Characters of names of keys and workspaces.
 MAX_LABEL = 200
 #: Control characters that a text of several lines has none of; Unicode's C0 and DEL.
@@ -29,6 +31,33 @@ def check_slide_name(name: str) -> str:
     if name in (".", ".."):
         raise UsageError(f"the slide's name is {name!r}, which stands for a folder")
     return unicodedata.normalize("NFC", name)
+
+
+def check_image_name(name: str) -> str:
+    """The name of an image, with its folders, in composed form (NFC): ``blood/smear 7/a.png``.
+
+    Raises:
+        UsageError: it is empty or too long, no single line, has a part that is empty, ``.`` or
+            ``..``, as it has where it begins with ``/``, or a character of it cannot be shown;
+            the message says which.
+    """
+    name = unicodedata.normalize("NFC", name)
+    _check_line("the image's name", name, MAX_IMAGE_NAME)
+    if "\\" in name:
+        raise UsageError("the image's name holds \\; divide its folders by /")
+    if any(part.strip() in ("", ".", "..") for part in name.split("/")):
+        raise UsageError("the image's name has a part that is empty, . or ..: rename it")
+    return name
+
+
+def check_class(label: str) -> str:
+    """The name of a class that an image is labelled with; blanks around it are dropped.
+
+    Raises:
+        UsageError: it is empty or too long, no single line, or a character cannot be shown.
+    """
+    _check_line("the label", label.strip(), MAX_LABEL)
+    return label.strip()
 
 
 def check_label(what: str, label: str) -> str:

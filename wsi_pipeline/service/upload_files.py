@@ -1,8 +1,10 @@
 """The folder where uploads grow: one file each, one writer at a time, durable before it counts."""
 
+import contextlib
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
@@ -59,6 +61,19 @@ class UploadFiles:
         for name in waste:
             self.remove(name)
         return waste
+
+    def sweep_old(self, seconds: float) -> list[str]:
+        """Remove files that nobody wrote for so long; returns their names.
+
+        Of a folder whose files live for one request: what is older was left by one that was killed.
+        """
+        names = []
+        for path in self.folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # its request has just ended
+                if time.time() - path.stat().st_mtime > seconds:
+                    self.remove(path.name)
+                    names.append(path.name)
+        return names
 
     @property
     def free_bytes(self) -> int:

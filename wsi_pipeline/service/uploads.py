@@ -17,15 +17,12 @@ from wsi_pipeline.service.access import Access
 from wsi_pipeline.service.audit import SYSTEM, note
 from wsi_pipeline.service.database import Database, now
 from wsi_pipeline.service.jobs.requests import ConflictError, NotThereError
-from wsi_pipeline.service.slides import LINKED, Slide, SlideState, insert_slide
-from wsi_pipeline.service.tables import new_id, slides, uploads, workspaces
+from wsi_pipeline.service.quota import Quota, TooLargeError
+from wsi_pipeline.service.slides import Slide, SlideState, insert_slide
+from wsi_pipeline.service.tables import new_id, slides, uploads
 
 #: How long an upload that is over is remembered, seconds: later its address is unknown, not gone.
 _REMEMBERED_SECONDS = 30 * 86400.0
-
-
-class TooLargeError(WsiError):
-    """More bytes than one slide, or the workspace, may have."""
 
 
 class GoneError(WsiError):
@@ -92,7 +89,7 @@ class UploadStore:
     ) -> None:
         self._database = database
         self.max_bytes = max_bytes
-        self._quota_bytes = quota_bytes
+        self._quota = Quota(quota_bytes)
         self.expiry_seconds = expiry_seconds
 
     def create(
@@ -267,10 +264,8 @@ class UploadStore:
     def room(self, workspace_id: str) -> int:
         """Bytes the workspace may still fill with one slide."""
         with self._database.read() as connection:
-            if not self._quota_bytes:
-                return self.max_bytes
-            left = self._quota_bytes - _used(connection, workspace_id)
-            return max(0, min(self.max_bytes, left))
+            left = self._quota.left(connection, workspace_id)
+            return self.max_bytes if left is None else min(self.max_bytes, left)
 
     def spooled(self) -> set[str]:
         """Names of the files and folders in the spool that somebody still needs."""
@@ -325,30 +320,4 @@ class UploadStore:
             raise TooLargeError(
                 f"a slide of {wanted:,} bytes is more than the {self.max_bytes:,} that are allowed"
             )
-        if not self._quota_bytes:
-            return
-        # On PostgreSQL a second one waits here; on SQLite it waits to write at all.
-        connection.execute(
-            sa.select(workspaces.c.id).where(workspaces.c.id == workspace_id).with_for_update()
-        )
-        left = self._quota_bytes - _used(connection, workspace_id, besides)
-        if wanted > left:
-            raise TooLargeError(
-                f"{wanted:,} bytes are more than the {max(0, left):,} left of the workspace's "
-                f"{self._quota_bytes:,}; delete slides that are no longer needed"
-            )
-
-
-def _used(connection: sa.Connection, workspace_id: str, besides: str | None = None) -> int:
-    """Bytes of a workspace's slides that the service keeps, and of what is being uploaded."""
-    kept = sa.select(sa.func.coalesce(sa.func.sum(slides.c.size_bytes), 0)).where(
-        slides.c.workspace_id == workspace_id,
-        slides.c.state.in_([SlideState.CHECKING, SlideState.READY]),
-        sa.func.coalesce(slides.c.location, slides.c.source, "").not_like(f"{LINKED}%"),
-    )
-    coming = sa.select(sa.func.coalesce(sa.func.sum(uploads.c.length), 0)).where(
-        uploads.c.workspace_id == workspace_id, uploads.c.state == UploadState.OPEN
-    )
-    if besides is not None:
-        coming = coming.where(uploads.c.id != besides)
-    return int(connection.execute(kept).scalar_one() + connection.execute(coming).scalar_one())
+        self._quota.make_room(connection, workspace_id, wanted, besides)
