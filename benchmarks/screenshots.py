@@ -1,8 +1,9 @@
 """The pictures of the pages in the documentation: ``worklist.png``, ``viewer.png``, ``images.png``.
 
 ``python -m benchmarks.screenshots`` starts ``wsi serve`` with one worker, uploads synthetic slides,
-lets the demo model analyse them and some drawn images, and photographs worklist, viewer and images
-in headless Chromium for ``docs/images``. Everything on the pictures is real, apart from the tissue.
+lets the demo model analyse them, and photographs the worklist and the viewer in headless Chromium
+for ``docs/images``; then the page of images, with drawn ones. Everything on the pictures is real,
+apart from the tissue.
 """
 
 import argparse
@@ -18,13 +19,13 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.formula_results import Running, serving, upload
-from benchmarks.image_grid import classify
+from benchmarks.image_grid import classified
 from benchmarks.viewer import chromium
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.synth import SynthSpec, write_slide
 
 #: CSS px, and px of the pictures: pages show them at about half of that.
-_LIST, _VIEWER, _IMAGES = Size(1440, 560), Size(1440, 900), Size(1440, 760)
+_LIST, _VIEWER, _IMAGES = Size(1440, 560), Size(1440, 900), Size(1120, 490)
 #: Drawn images that are classified.
 _COUNT = 60
 #: Of a picture in the repository, so that pages that show several load quickly.
@@ -62,15 +63,9 @@ def main() -> None:
             _photograph(
                 browser, service, view, _VIEWER, arguments.out / "viewer.png", _look_at_slide
             )
-            job = classify(service, _COUNT)
-            _photograph(
-                browser,
-                service,
-                f"/images?job={job}",
-                _IMAGES,
-                arguments.out / "images.png",
-                _look_at_images,
-            )
+    with classified(_COUNT) as (service, job), chromium() as browser:
+        out = arguments.out / "images.png"
+        _photograph(browser, service, f"/images?job={job}", _IMAGES, out, _look_at_images)
 
 
 def _queue(client: httpx.Client, slide_id: str) -> str:
