@@ -201,6 +201,8 @@ def test_labels_by_keys_come_out_as_a_table(images: Page, service: Site, folder:
     expect(images.locator("[data-filter=labelled]")).to_have_text("Labelled0")
     images.get_by_label("Search images").fill("")
     expect(images.locator("[data-filter=labelled]")).to_have_text("Labelled2")
+    # They are shown at once; the server has them a little later.
+    images.wait_for_load_state("networkidle")
     table = rows_of(images, "My labels CSV")
     assert {row["path"]: row["label"] for row in table} == {
         f"{FOLDER}/{first}": CLASSES[1],

@@ -26,6 +26,17 @@ export class Labelling {
     });
   }
 
+  /** Have the browser ask before it leaves the page while labels are on their way; returns how to stop that. */
+  guard(): () => void {
+    const ask = (event: BeforeUnloadEvent): void => {
+      if (this.#labels.open) event.preventDefault();
+    };
+    window.addEventListener("beforeunload", ask);
+    return () => {
+      window.removeEventListener("beforeunload", ask);
+    };
+  }
+
   /** An image with the label that is to be shown. */
   on(image: StoredImage): StoredImage {
     return this.#labels.on(image);

@@ -106,6 +106,7 @@ class ImagesPage {
   start(): () => void {
     document.title = "Images · WSI Pipeline";
     this.#undo.push(
+      this.#labelling.guard(),
       takeKeys(() => {
         this.#toolbar.search();
       }),
