@@ -185,6 +185,7 @@ def _kind(command: Sequence[str]) -> str:
     told = " ".join(command)
     for part, kind in (
         ("workers.analysis", "analysis"),
+        ("workers.answering", "answers"),
         ("wsi_pipeline.slide.", "check"),
         (" serve", "serve"),
         ("api", "api"),

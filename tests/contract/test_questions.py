@@ -1,8 +1,10 @@
 """Questions to workers keep the promises of the job store, on SQLite and on PostgreSQL."""
 
 import itertools
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,14 +19,25 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from jobs_support import MODEL_SHA256, PROBLEM, Store
+from jobs_support import MODEL_SHA256, PROBLEM, Store, digest
 
+from wsi_pipeline.errors import UsageError
 from wsi_pipeline.service.access import Access
 from wsi_pipeline.service.asking import cancel_questions, forget_questions, insert_questions
-from wsi_pipeline.service.image_tables import questions
+from wsi_pipeline.service.database import now
+from wsi_pipeline.service.garbage import Garbage
+from wsi_pipeline.service.image_files import (
+    display_key,
+    image_key,
+    new_answer_key,
+    thumbnail_key,
+)
+from wsi_pipeline.service.image_tables import images, questions
 from wsi_pipeline.service.jobs.requests import NotThereError
 from wsi_pipeline.service.question import Asked, Question, QuestionState
-from wsi_pipeline.service.questions import MAX_LOSSES, QuestionStore
+from wsi_pipeline.service.questions import MAX_LOSSES, OTHERS_SECONDS, QuestionStore
+from wsi_pipeline.service.tables import new_id
+from wsi_pipeline.storage import open_storage
 
 
 class Questions(QuestionStore):
@@ -181,6 +194,17 @@ def test_what_was_lost_comes_alone_and_is_given_up_in_the_end(
     assert {states[name].state for name in ("good 1", "good 2")} == {QuestionState.ANSWERED}
 
 
+def test_who_cannot_answer_leaves_it_to_others_for_a_while(asked: Questions, lab: Access) -> None:
+    asked.of(lab, "image", kind="explain", urgent=True)
+    other = asked.of(lab, "image")
+    unable = {"last_resort": ("explain", "why")}
+    assert [question.id for question in asked.claim("w1", 2, **unable)] == [other.id]
+    assert asked.claim("w1", 2, **unable) == []
+    earlier = questions.c.created_at - OTHERS_SECONDS - 1
+    asked.store.change(questions.update().values(created_at=earlier))
+    assert [question.kind for question in asked.claim("w1", 2, **unable)] == ["explain"]
+
+
 def test_released_questions_count_no_loss(asked: Questions, lab: Access) -> None:
     asked.ask_many(lab, ["a", "b"])
     asked.release(asked.claim("w1", 2))
@@ -258,6 +282,66 @@ def test_forgetting_names_the_pictures(asked: Questions, lab: Access) -> None:
     with asked.store.database.write() as connection:
         assert forget_questions(connection, lab, "image") == ["answers/1/2.jpg"]
     assert [row["id"] for row in asked.rows()] == [other.id]
+
+
+def test_questions_about_tiles_go_with_the_slide_or_the_job(
+    asked: Questions, store: Store, lab: Access
+) -> None:
+    first, second, kept = (store.job(lab) for _ in range(3))
+    ids = {
+        job.id: asked.of(lab, f"{job.id}/1/2/tumour", kind="why").id
+        for job in (first, second, kept)
+    }
+    for job in (first, second):
+        store.requests.cancel(lab, job.id)
+    store.slides.delete(lab, first.slide_id)
+    store.requests.delete(lab, second.id)
+    assert {row["id"] for row in asked.rows()} == {ids[second.id], ids[kept.id]}
+    dry, wet = (Garbage(store.database, open_storage("/nowhere"), dry=dry) for dry in (True, False))
+    assert [waste.name for waste in dry.questions()] == [ids[second.id]]
+    assert [waste.name for waste in wet.questions()] == [ids[second.id]]
+    assert list(wet.questions()) == []
+    assert [row["id"] for row in asked.rows()] == [ids[kept.id]]
+
+
+def add_image(store: Store, access: Access, image_id: str, state: str) -> None:
+    values = {"id": image_id, "workspace_id": access.workspace_id, "name": "a.png", "state": state}
+    values |= {"sha256": digest(image_id), "location": image_key(digest(image_id), image_id)}
+    with store.database.write() as connection:
+        connection.execute(images.insert().values(**values, size_bytes=2, created_at=now()))
+
+
+def test_bytes_that_nobody_names_are_garbage(
+    asked: Questions, store: Store, lab: Access, tmp_path: Path
+) -> None:
+    storage = open_storage(str(tmp_path / "store"))
+    there, deleted, unknown = (new_id() for _ in range(3))
+    for image_id, state in ((there, "ready"), (deleted, "deleted")):
+        add_image(store, lab, image_id, state)
+    asked.of(lab, there, kind="explain")
+    question = asked.one()
+    assert asked.answer(question, {}, picture=new_answer_key(question.id))
+    picture = asked.now(question).picture
+    assert picture is not None
+    keep = {picture}
+    waste = {new_answer_key(question.id), new_answer_key(new_id())}
+    for image_id, keys in ((there, keep), (deleted, waste), (unknown, waste)):
+        location = image_key(digest(image_id), image_id)
+        keys |= {location, thumbnail_key(location), display_key(location)}
+    for key in keep | waste:
+        (tmp_path / "file").write_bytes(b"px")
+        storage.put_file(key, tmp_path / "file")
+    garbage = Garbage(store.database, storage, dry=False)
+    garbage.check_belongs()
+    assert [*garbage.image_bytes(), *garbage.answer_pictures()] == [], "they may be on their way"
+    for path in (tmp_path / "store").rglob("*"):
+        os.utime(path, (1, 1))
+    removed = {one.name for one in (*garbage.image_bytes(), *garbage.answer_pictures())}
+    assert removed == waste
+    assert {file.key for file in storage.list("")} == keep
+    store.change(images.delete())
+    with pytest.raises(UsageError, match="images"):
+        garbage.check_belongs()
 
 
 # -- everything at once
