@@ -27,8 +27,6 @@ router = APIRouter(prefix="/v1/images/{image_id}", tags=["images"])
 _Services = Annotated[Services, Depends(Services.of)]
 _Conditions = Annotated[Conditions, Depends()]
 _JPEG, _OCTETS = "image/jpeg", "application/octet-stream"
-#: Longest time to wait for an explanation, s.
-EXPLANATION_SECONDS = 20.0
 
 
 @router.get(
@@ -108,7 +106,7 @@ async def get_image_explanation(
         return ask(services, access, EXPLAIN, image, model, package)
 
     question = await run_in_threadpool(asked)
-    question = await wait_for_answer(services, access, question, EXPLANATION_SECONDS)
+    question = await wait_for_answer(services, access, question)
     if question.picture is None:
         return Response(status_code=202, headers={"Retry-After": str(RETRY_SECONDS)})
     try:

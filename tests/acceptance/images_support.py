@@ -61,13 +61,15 @@ def answer_all(service: Service, rule: Rule = lambda _: 0.9, most: int = 10_000)
 
 def explained(service: Service, http: httpx.Client, image_id: str, model: str) -> httpx.Response:
     """Ask for an image's explanation, and answer meanwhile all that is asked."""
-    path = f"/v1/images/{image_id}/explanation"
+    path, params = f"/v1/images/{image_id}/explanation", {"model": model}
     with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(http.get, path, params={"model": model})
-        while not asking.done():
-            answer_all(service)
-            time.sleep(0.02)
-        return asking.result()
+        while True:
+            asking = pool.submit(http.get, path, params=params)
+            while not asking.done():
+                answer_all(service)
+                time.sleep(0.02)
+            if asking.result().status_code != 202:
+                return asking.result()
 
 
 def _answer(

@@ -35,6 +35,7 @@ def test_an_upload_goes_on_where_it_was(disk: Disk, tmp_path: Path) -> None:
             for answer in (
                 service.patch(client, location, 4 * MIB, data[4 * MIB :]),
                 client.put("/v1/slides", params={"name": "b.tiff"}, content=data),
+                client.put("/v1/images", params={"name": "b.png"}, content=data),
                 client.post("/v1/uploads", headers={**TUS, "Upload-Length": "1000"}),
             ):
                 assert answer.status_code == 507, answer.text

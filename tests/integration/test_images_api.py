@@ -18,7 +18,7 @@ import pytest
 from images_support import Rule, answer_all, answer_for, png
 from service_support import TOKEN, Service, running, settings_in
 
-from api.images import pictures
+from api import waiting
 from api.images.intake import MAX_BYTES
 from wsi_pipeline import cli
 from wsi_pipeline.client import Client
@@ -268,7 +268,7 @@ def test_a_job_is_made_once_followed_and_cancelled(service: Service, ann: httpx.
 def test_pictures_and_the_file(
     service: Service, ann: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pictures, "EXPLANATION_SECONDS", 0.2)
+    monkeypatch.setattr(waiting, "WAIT_SECONDS", 0.2)
     image = put(ann, "smear/a.PNG").json()
     base = f"/v1/images/{image['id']}"
     assert ann.get(f"{base}/thumbnail").status_code == 404
@@ -284,8 +284,8 @@ def test_pictures_and_the_file(
     assert file.content == png()
     assert file.headers["content-disposition"] == f'attachment; filename="{image["id"]}.png"'
     assert file.headers["content-type"] == "application/octet-stream"
-    waiting = ann.get(f"{base}/explanation", params={"model": "stub"})
-    assert (waiting.status_code, waiting.headers["retry-after"]) == (202, "1")
+    later = ann.get(f"{base}/explanation", params={"model": "stub"})
+    assert (later.status_code, later.headers["retry-after"]) == (202, "1")
     answer_all(service)
     drawn = ann.get(f"{base}/explanation", params={"model": "stub"})
     assert (drawn.status_code, drawn.headers["content-type"]) == (200, "image/jpeg")

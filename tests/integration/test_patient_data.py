@@ -282,10 +282,20 @@ def test_a_name_in_label_tags_and_file_name(service: Running, tmp_path: Path) ->
     service.remember(other)
     assert other.status_code == 404
     assert service.other.get("/v1/slides").json()["total"] == 0
+    image = f"{PATIENT}/*1941-02-03.png"
+    kept = service.client.put("/v1/images", params={"name": image}, content=content)
+    service.remember(kept)
+    image_id = kept.json()["id"]
+    for path in ("", f"/{image_id}", f"/{image_id}/thumbnail", "/jobs"):
+        service.get(f"/v1/images{path}")
+    # The file is as the user sent it, but not its name.
+    headers = service.client.get(f"/v1/images/{image_id}/file").headers
+    service.said.append(("headers of a file", str(headers).encode()))
+    service.remember(service.client.delete(f"/v1/images/{image_id}"))
     assert service.get("/metrics").status_code == 200
     service.remember(service.client.delete(f"/v1/slides/{slide_id}"))
     assert service.get(f"/v1/slides/{slide_id}").status_code == 404
-    assert_unsaid(service, (name,))
+    assert_unsaid(service, (name, image))
     log = service.log.read_text()
     assert slide_id in log, "the log is the one that is looked at"
 

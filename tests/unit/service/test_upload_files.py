@@ -30,6 +30,14 @@ def test_bytes_go_where_the_last_ones_ended(spool: UploadFiles) -> None:
     assert spool.path("a").read_bytes() == b"first again"
 
 
+def test_old_files_are_removed_and_young_ones_stay(spool: UploadFiles) -> None:
+    for name in ("old", "young"):
+        spool.path(name).write_bytes(b"x")
+    os.utime(spool.path("old"), (1, 1))
+    assert spool.sweep_old(60) == ["old"]
+    assert [path.name for path in spool.folder.iterdir()] == ["young"]
+
+
 def test_only_the_service_may_look(spool: UploadFiles) -> None:
     with spool.open("a"):
         pass
