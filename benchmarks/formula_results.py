@@ -117,18 +117,22 @@ class Running:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *, workers: int, demo: bool = True) -> Iterator[Running]:
+def serving(
+    folder: Path, *, workers: int, demo: bool = True, models: Path | None = None
+) -> Iterator[Running]:
     """``wsi serve`` on a free port, with its data below a folder.
 
     Args:
         folder: Database, slides, results, log.
         workers: How many it starts.
         demo: Build the demo model first where it is not there.
+        models: Folder of the model packages; None takes the usual one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "wsi_pipeline.cli", "serve", "--port", "0", "--print-token"]
     command += ["--data-dir", str(folder), "--workers", str(workers)]
     command += [] if demo else ["--no-demo"]
+    command += [] if models is None else ["--models-dir", str(models)]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         try:

@@ -1,8 +1,9 @@
-"""The pictures of the pages in the documentation: ``docs/images/worklist.png``, ``viewer.png``.
+"""The pictures of the pages in the documentation: ``worklist.png``, ``viewer.png``, ``images.png``.
 
 ``python -m benchmarks.screenshots`` starts ``wsi serve`` with one worker, uploads synthetic slides,
-lets the demo model analyse them, and photographs the worklist and the viewer in headless Chromium.
-Everything on the pictures is real, apart from the tissue.
+lets the demo model analyse them, and photographs the worklist and the viewer in headless Chromium
+for ``docs/images``; then the page of images, with drawn ones. Everything on the pictures is real,
+apart from the tissue.
 """
 
 import argparse
@@ -18,12 +19,15 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.formula_results import Running, serving, upload
+from benchmarks.image_grid import classified
 from benchmarks.viewer import chromium
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.synth import SynthSpec, write_slide
 
 #: CSS px, and px of the pictures: pages show them at about half of that.
-_LIST, _VIEWER = Size(1440, 560), Size(1440, 900)
+_LIST, _VIEWER, _IMAGES = Size(1440, 560), Size(1440, 900), Size(1120, 490)
+#: Drawn images that are classified.
+_COUNT = 60
 #: Of a picture in the repository, so that pages that show several load quickly.
 _MOST_BYTES = 300_000
 #: Seed, share of tumour and size of each slide; the first one is shown in the viewer.
@@ -59,6 +63,9 @@ def main() -> None:
             _photograph(
                 browser, service, view, _VIEWER, arguments.out / "viewer.png", _look_at_slide
             )
+    with classified(_COUNT) as (service, job), chromium() as browser:
+        out = arguments.out / "images.png"
+        _photograph(browser, service, f"/images?job={job}", _IMAGES, out, _look_at_images)
 
 
 def _queue(client: httpx.Client, slide_id: str) -> str:
@@ -116,6 +123,16 @@ def _look_at_list(page: Page) -> None:
     expect(page.locator(".thumb-heat")).to_have_count(finished, timeout=60_000)
     page.get_by_text(re.compile(r"^[1-9]\d* of \d+ tiles")).wait_for(timeout=60_000)
     page.wait_for_timeout(1000)
+
+
+def _look_at_images(page: Page) -> None:
+    page.locator(".image-tile").first.wait_for()
+    page.wait_for_timeout(1500)
+    # Some labels, by keys.
+    page.locator(".image-tile").first.focus()
+    for key in ("2", "ArrowRight", "1", "ArrowRight", "ArrowRight", "2"):
+        page.keyboard.press(key)
+    page.wait_for_timeout(500)
 
 
 def _look_at_slide(page: Page) -> None:

@@ -50,7 +50,7 @@ _DRAG_STEPS = 240
 _MOVES = 200
 
 #: Distances of frames while a function runs, ms.
-_FRAMES = """() => {
+FRAMES = """() => {
   window.framesOf = [];
   let last = performance.now();
   const next = (now) => {
@@ -60,7 +60,7 @@ _FRAMES = """() => {
   };
   window.frameOf = requestAnimationFrame(next);
 }"""
-_FRAMES_END = "() => { cancelAnimationFrame(window.frameOf); return window.framesOf.slice(2); }"
+FRAMES_END = "() => { cancelAnimationFrame(window.frameOf); return window.framesOf.slice(2); }"
 _FIRST = """() => new Promise((resolve) => {
   const look = () => {
     const [mark] = performance.getEntriesByName('first-heatmap');
@@ -147,12 +147,17 @@ def drag(page: Page) -> dict[str, float]:
     y = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + box["width"] / 2, y)
     page.mouse.down()
-    page.evaluate(_FRAMES)
+    page.evaluate(FRAMES)
     for step in range(_DRAG_STEPS):
         share = abs((step / 40) % 2 - 1)
         page.mouse.move(box["x"] + 10 + share * (box["width"] - 20), y)
-    frames = page.evaluate(_FRAMES_END)
+    frames = page.evaluate(FRAMES_END)
     page.mouse.up()
+    return frame_rates(frames)
+
+
+def frame_rates(frames: list[float]) -> dict[str, float]:
+    """Frames per second, of the distances of frames in ms."""
     ranked = sorted(frames)
     return {
         "fps_median": round(1000 / statistics.median(frames), 1),

@@ -1,6 +1,6 @@
 """``/v1/models``: the model packages a job can name."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
@@ -33,6 +33,10 @@ class ModelOut(BaseModel):
             description="binary: two classes, a probability of the positive one. multiclass: one "
             "of several. multilabel: any of several"
         ),
+    ]
+    output: Annotated[
+        Literal["classes", "map"],
+        Field(description="A number for each class, which single images need, or a map of each"),
     ]
     class_colours: Annotated[
         dict[str, str], Field(description="#rrggbb of each class that it gives a probability of")
@@ -79,6 +83,7 @@ class ModelOut(BaseModel):
             classes=[one.name for one in description.classes],
             positive=description.positive,
             task=package.classes.task,
+            output=description.output,
             class_colours={one.name: one.colour for one in package.classes.planes},
             threshold=description.threshold.value,
             threshold_chosen=description.threshold.chosen,

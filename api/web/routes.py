@@ -1,4 +1,4 @@
-"""``/``, ``/slides/{id}``, ``/on-this-computer`` and ``/assets/…``: the pages, as they were built.
+"""``/``, ``/images``, ``/slides/{id}``, ``/on-this-computer``, ``/assets/…``: the pages, as built.
 
 The pages are files and hold no data: everybody gets them, and what they show they ask ``/v1`` for
 with the cookie's session, or ask for a key. They are looked for in the installed package
@@ -112,6 +112,14 @@ def open_viewer(
     if index is None:
         raise ApiError(NOT_FOUND, "there is no such page")
     return _file(index, "text/html", "no-store", 404)
+
+
+@router.api_route("/images", methods=["GET", "HEAD"])
+def open_images(
+    request: Request, services: _Services, pages: _Pages, token: Token = None
+) -> Response:
+    """Single images with their classes; with ``?token=``, signing in first."""
+    return _open(request, services, pages, "/images", token)
 
 
 @router.api_route("/on-this-computer", methods=["GET", "HEAD"])

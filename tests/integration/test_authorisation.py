@@ -255,7 +255,7 @@ def test_every_route_is_in_the_document(place: Place) -> None:
             path = re.sub(r":\w+\}", "}", route.path)
             hidden |= {(method, path) for method in route.methods or ()} - documented
     # Files of the pages, which hold no data.
-    pages = {"/", "/slides/{slide_id}", "/on-this-computer", "/assets/{name}"}
+    pages = {"/", "/slides/{slide_id}", "/images", "/on-this-computer", "/assets/{name}"}
     assert {path for method, path in hidden if method != "HEAD"} == {"/v1/openapi.json", *pages}
 
 

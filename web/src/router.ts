@@ -5,7 +5,7 @@ import type { Shell } from "./ui/shell";
 /** Takes a view away again: stops what it started and frees what it holds. */
 export type Unmount = () => void;
 
-const PAGES: ReadonlySet<string> = new Set(["/", "/on-this-computer"]);
+const PAGES: ReadonlySet<string> = new Set(["/", "/images", "/on-this-computer"]);
 const SLIDE = /^\/slides\/([0-9a-f]{32})$/;
 
 export class Router {
@@ -85,6 +85,10 @@ export class Router {
     }
     if (path === "/") {
       const { mount } = await import("./worklist/worklist");
+      return mount;
+    }
+    if (path === "/images") {
+      const { mount } = await import("./images/page");
       return mount;
     }
     if (path === "/on-this-computer") {

@@ -7,6 +7,8 @@ export interface Options {
   readonly method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Sent as JSON. */
   readonly body?: unknown;
+  /** Sent as it is. */
+  readonly content?: Blob;
   readonly headers?: Record<string, string>;
   readonly signal?: AbortSignal;
 }
@@ -18,12 +20,13 @@ export interface Options {
  * then asks for a key), `Offline` where no answer comes, and an `AbortError` where `signal` said so.
  */
 export async function send(path: string, options: Options = {}): Promise<Response> {
-  const { method = "GET", body, headers = {}, signal } = options;
+  const { method = "GET", body, content, headers = {}, signal } = options;
   const init: RequestInit = { method, headers: { ...headers } };
   if (body !== undefined) {
     init.body = JSON.stringify(body);
     init.headers = { "Content-Type": "application/json", ...headers };
   }
+  if (content !== undefined) init.body = content;
   if (signal) init.signal = signal;
   let response: Response;
   try {

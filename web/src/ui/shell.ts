@@ -12,10 +12,16 @@ import { themeButton } from "./theme";
 /** Always in sight. */
 const NOTICE = "Research use, not a diagnosis";
 
+const LINKS = [
+  ["/images", "Images", "Classify single images, look at them again, label them"],
+  ["/on-this-computer", "On this computer", "Classify single images in this browser"],
+] as const;
+
 export class Shell {
   readonly #slot = h("div", { class: "shell-slot" });
   readonly #main = h("main", { class: "shell-main", id: "main", tabindex: -1 });
   readonly #line = h("div", { class: "shell-line", role: "status", hidden: true });
+  readonly #links = LINKS.map(([href, text, title]) => h("a", { class: "shell-link", href, title }, text));
   readonly #workspace = h("span", { class: "shell-workspace quiet cut" });
   readonly #signOut = h(
     "button",
@@ -38,7 +44,7 @@ export class Shell {
         { class: "shell-head" },
         h("a", { class: "shell-name", href: "/" }, icon("slide", 20), "WSI Pipeline"),
         this.#slot,
-        h("a", { class: "shell-link", href: "/on-this-computer", title: "Classify single images in this browser" }, "On this computer"),
+        h("nav", { class: "shell-links", "aria-label": "Pages" }, ...this.#links),
         this.#workspace,
         h("span", { class: "badge shell-notice" }, NOTICE),
         h("div", { class: "shell-tools" }, themeButton(), this.#signOut),
@@ -75,6 +81,10 @@ export class Shell {
   clear(): HTMLElement {
     this.#slot.replaceChildren();
     this.#main.replaceChildren();
+    for (const link of this.#links) {
+      if (link.pathname === location.pathname) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
     const root = h("div", { class: "shell-main" });
     this.#main.append(root);
     return root;

@@ -51,7 +51,7 @@ export async function fromDrop(transfer: DataTransfer): Promise<Picking> {
   for (const { entry, file, handle } of found) {
     if (entry?.isDirectory) {
       for (const inside of await filesIn(entry as FileSystemDirectoryEntry)) {
-        if (looksLikeSlide(inside.name)) picked.push({ file: inside, handle: null });
+        if (looksLikeSlide(inside.file.name)) picked.push({ file: inside.file, handle: null });
         else leftOut += 1;
       }
     } else if (file) {
@@ -66,10 +66,16 @@ function looksLikeSlide(name: string): boolean {
   return SLIDE_NAMES.test(name) && !name.startsWith(".");
 }
 
-/** All files below a folder. */
-async function filesIn(folder: FileSystemDirectoryEntry): Promise<File[]> {
+/** A file, and its place: with the names of the folders it came in. */
+export interface Placed {
+  readonly file: File;
+  readonly path: string;
+}
+
+/** All files below a folder that was dropped. */
+export async function filesIn(folder: FileSystemDirectoryEntry): Promise<Placed[]> {
   const reader = folder.createReader();
-  const files: File[] = [];
+  const files: Placed[] = [];
   for (;;) {
     const batch = await new Promise<FileSystemEntry[]>((resolve, reject) => {
       reader.readEntries(resolve, reject);
@@ -77,7 +83,7 @@ async function filesIn(folder: FileSystemDirectoryEntry): Promise<File[]> {
     if (batch.length === 0) return files;
     for (const entry of batch) {
       if (entry.isDirectory) files.push(...(await filesIn(entry as FileSystemDirectoryEntry)));
-      else files.push(await fileOf(entry as FileSystemFileEntry));
+      else files.push({ file: await fileOf(entry as FileSystemFileEntry), path: entry.fullPath.replace(/^\//, "") });
     }
   }
 }

@@ -5,17 +5,17 @@ import type { Slide } from "../api/slides";
 import { problemText } from "../api/problem";
 import { maySubmit } from "../api/session";
 import { UploadPanel } from "../uploads/panel";
-import type { Picking } from "../uploads/files";
+import { fromDrop, type Picking } from "../uploads/files";
 import { uploads } from "../uploads/uploads";
 import { fill, h } from "../ui/dom";
 import { plural } from "../ui/format";
 import { icon } from "../ui/icons";
+import { takeDrops } from "../ui/drop";
 import { message } from "../ui/message";
 import { toast } from "../ui/toast";
 import { Actions } from "./actions";
 import { readChoice, writeChoice } from "./address";
 import { WorklistData } from "./data";
-import { takeDrops } from "./drop";
 import { Keyboard, showShortcuts } from "./keyboard";
 import { choose, FIRST_CHOICE, type Choice } from "./lines";
 import type { RowContext } from "./row";
@@ -107,7 +107,9 @@ class Worklist {
         onSlide: (slideId) => void this.#data.addSlide(slideId).catch(() => this.#data.load()),
         onJobs: () => void this.#data.load(),
       }),
-      takeDrops((picking) => void this.#upload(picking)),
+      takeDrops("Drop slides to upload them", (transfer) => {
+        void fromDrop(transfer).then((picking) => this.#upload(picking));
+      }),
     );
     this.#keyboard.start();
     this.#data.start();

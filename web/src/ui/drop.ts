@@ -1,15 +1,19 @@
 /** Files can be dropped anywhere on the page. */
 
-import { h } from "../ui/dom";
-import { icon } from "../ui/icons";
-import { fromDrop, type Picking } from "../uploads/files";
+import { h } from "./dom";
+import { icon } from "./icons";
 
-/** Take drops until the returned function is called. */
-export function takeDrops(onPick: (picking: Picking) => void): () => void {
+/**
+ * Take drops until the returned function is called.
+ *
+ * @param invitation Shown while files are held over the page.
+ * @param onDrop Has to take the files out at once: they are gone after the event.
+ */
+export function takeDrops(invitation: string, onDrop: (transfer: DataTransfer) => void): () => void {
   const sheet = h(
     "div",
     { class: "drop-sheet", hidden: true, "aria-hidden": "true" },
-    h("div", { class: "drop-frame" }, icon("upload", 36), h("p", {}, "Drop slides to upload them")),
+    h("div", { class: "drop-frame" }, icon("upload", 36), h("p", {}, invitation)),
   );
   document.body.append(sheet);
   /** Elements entered and not left: events come for each one under the pointer. */
@@ -39,7 +43,7 @@ export function takeDrops(onPick: (picking: Picking) => void): () => void {
   });
   listen("drop", (event) => {
     depth = 0;
-    if (event.dataTransfer) void fromDrop(event.dataTransfer).then(onPick);
+    if (event.dataTransfer) onDrop(event.dataTransfer);
   });
   return () => {
     stop.abort();
