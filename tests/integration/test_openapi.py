@@ -158,6 +158,7 @@ LEFT_OUT = ("positive_data_acceptance", "ignored_auth")
 ALIKE: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
+@pytest.mark.slow
 @schema.parametrize()
 @settings(max_examples=12, derandomize=True, **ALIKE)
 def test_no_request_breaks_the_promise(case: schemathesis.Case[Any], service: Service) -> None:
