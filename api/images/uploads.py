@@ -13,8 +13,8 @@ from api.images.intake import Intake, check_size
 from api.images.routes import forget_image
 from api.images.schemas import ImageOut, ModelQuery, images_out
 from api.problems import INVALID, ApiError, responses
+from api.uploads.beginning import check_disk
 from api.uploads.receiver import CLIENT_LEFT, LeftError, Receiver
-from api.uploads.routes import check_disk
 from api.uploads.tus import number
 from api.waiting import RETRY_SECONDS, wait_for_answer
 from wsi_pipeline.model.package import ModelPackage

@@ -11,9 +11,9 @@ from api.dependencies import Services
 from api.problems import INVALID, UNAVAILABLE, ApiError, responses
 from api.schemas import SlideOut
 from api.uploads.append import Append
+from api.uploads.beginning import begin_upload, give_up
 from api.uploads.checker import Checker
 from api.uploads.receiver import CLIENT_LEFT, LeftError, Receiver
-from api.uploads.routes import begin_upload, give_up
 from api.uploads.tus import number
 from wsi_pipeline.service.slides import Slide
 from wsi_pipeline.service.text import MAX_NAME, check_slide_name
