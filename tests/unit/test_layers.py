@@ -182,7 +182,8 @@ PAGES_MAY_IMPORT: dict[str, set[str]] = {
     "worklist": {"api", "colour", "geometry", "ui", "uploads"},
     "viewer": {"api", "colour", "geometry", "state", "ui"},
     "local": {"api", "ui"},
-    "router": {"ui", "worklist", "viewer", "local"},
+    "images": {"api", "ui", "uploads"},
+    "router": {"ui", "worklist", "viewer", "local", "images"},
     "main": {"api", "ui", "router"},
 }
 
