@@ -1,7 +1,7 @@
 /** What keys do in the viewer. */
 
 import { problemText } from "../api/problem";
-import { drawingCommands } from "../drawing/commands";
+import { drawingCommands } from "./drawing/commands";
 import { MAGNIFICATIONS } from "../geometry/scale";
 import type { LayerSettings } from "../state/viewer_state";
 import { toast } from "../ui/toast";

@@ -1,8 +1,8 @@
 /** What keys, buttons and clicks do with the slide. */
 
-import { boxOf } from "../drawing/area";
-import type { Desk } from "../drawing/desk";
-import type { Drawing } from "../drawing/drawing";
+import { boxOf } from "./drawing/area";
+import type { Desk } from "./drawing/desk";
+import type { Drawing } from "./drawing/drawing";
 import type { Point } from "../geometry/affine";
 import { zoomOf } from "../geometry/scale";
 import { normalDegrees, viewOf, type Box, type View } from "../geometry/view";

@@ -1,9 +1,9 @@
 /** The panels beside the slide: layers, regions, drawings, figures, and what can be taken along. */
 
 import { besideSynthetic } from "../api/jobs";
-import type { Desk } from "../drawing/desk";
-import type { Drawing } from "../drawing/drawing";
-import { DrawingPanel } from "../drawing/panel";
+import type { Desk } from "./drawing/desk";
+import type { Drawing } from "./drawing/drawing";
+import { DrawingPanel } from "./drawing/panel";
 import { PANELS, type PanelName } from "../state/viewer_state";
 import { h, setText } from "../ui/dom";
 import type { Exports } from "./exports";

@@ -1,7 +1,7 @@
 /** The viewer of one slide: fetches it and its results at once, and puts the viewer on the page. */
 
 import "./viewer.css";
-import "../drawing/drawing.css";
+import "./drawing/drawing.css";
 import { listModels } from "../api/models";
 import { Unauthorised, problemText } from "../api/problem";
 import { getSlide } from "../api/slides";

@@ -1,8 +1,8 @@
 /** The viewer's parts put together: what one of them does, the others show. */
 
-import { Desk } from "../drawing/desk";
-import { DrawingPainter } from "../drawing/painter";
-import { listenToPointer } from "../drawing/pointer";
+import { Desk } from "./drawing/desk";
+import { DrawingPainter } from "./drawing/painter";
+import { listenToPointer } from "./drawing/pointer";
 import type { Point } from "../geometry/affine";
 import type { View } from "../geometry/view";
 import { toQuery } from "../state/viewer_state";

@@ -1,8 +1,8 @@
 /** The drawings of each user: mine first, the newest on top; and whose are shown. */
 
-import { fill, h } from "../ui/dom";
-import { plural } from "../ui/format";
-import { swatch } from "../ui/swatch";
+import { fill, h } from "../../ui/dom";
+import { plural } from "../../ui/format";
+import { swatch } from "../../ui/swatch";
 import type { Desk } from "./desk";
 import type { Author, Drawing } from "./drawing";
 import { classText, sizeText } from "./texts";

@@ -5,7 +5,7 @@
  * the screen at that moment; between two corners the slide may be moved, zoomed and turned.
  */
 
-import { apply, invert, type Affine, type Point } from "../geometry/affine";
+import { apply, invert, type Affine, type Point } from "../../geometry/affine";
 import { brushed, snap, type Ring, type Rings } from "./area";
 
 export const TOOLS = ["select", "polygon", "rectangle", "brush"] as const;

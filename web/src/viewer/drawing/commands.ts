@@ -1,7 +1,7 @@
 /** What keys do for drawing. */
 
-import type { Command } from "../viewer/keys";
-import type { Stage } from "../viewer/stage";
+import type { Command } from "../keys";
+import type { Stage } from "../stage";
 import type { Desk } from "./desk";
 import type { ToolName } from "./pen";
 

@@ -1,6 +1,6 @@
 /** All drawings on a slide: mine, which change here and are sent to the service, and colleagues'. */
 
-import { listDrawings } from "../api/drawings";
+import { listDrawings } from "../../api/drawings";
 import { Composition, type ByClass } from "./composition";
 import { fromStored, newId, type Author, type Colleague, type Drawing, type Sketch } from "./drawing";
 import { History, applied, type Change, type Step } from "./history";

@@ -1,7 +1,7 @@
 /** Drawings over the slide: mine with a plain line, colleagues' with a broken one. */
 
-import type { Affine, Point } from "../geometry/affine";
-import type { Size } from "../geometry/view";
+import type { Affine, Point } from "../../geometry/affine";
+import type { Size } from "../../geometry/view";
 import { ringsOf, type Area, type Rings } from "./area";
 import type { Desk } from "./desk";
 import { uprightCorners } from "./pen";

@@ -1,7 +1,7 @@
 /** What panels call drawings. */
 
-import type { Mpp } from "../geometry/scale";
-import { area, capital, count } from "../ui/format";
+import type { Mpp } from "../../geometry/scale";
+import { area, capital, count } from "../../ui/format";
 import { areaOf, sizeOf } from "./area";
 import type { Drawing } from "./drawing";
 

@@ -1,11 +1,11 @@
 /** Drawing on a slide: the tool in hand, its class, what is selected, and what all that leads to. */
 
-import type { Effect } from "../api/drawings";
-import { maySubmit } from "../api/session";
-import { problemText } from "../api/problem";
-import type { Affine, Point } from "../geometry/affine";
-import { toast } from "../ui/toast";
-import type { Session } from "../viewer/session";
+import type { Effect } from "../../api/drawings";
+import { maySubmit } from "../../api/session";
+import { problemText } from "../../api/problem";
+import type { Affine, Point } from "../../geometry/affine";
+import { toast } from "../../ui/toast";
+import type { Session } from "../session";
 import { fitting, isInside, piecesOf, type Ring, type Rings } from "./area";
 import { Book } from "./book";
 import { classesOf, colourOf } from "./colours";

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 
-import { Pen } from "../../src/drawing/pen";
-import { apply, invert, type Point } from "../../src/geometry/affine";
-import { levelToScreen } from "../../src/geometry/view";
+import { Pen } from "../../../src/viewer/drawing/pen";
+import { apply, invert, type Point } from "../../../src/geometry/affine";
+import { levelToScreen } from "../../../src/geometry/view";
 
 const PANE = { width: 800, height: 600 };
 const TO_SCREEN = levelToScreen({ x: 5000, y: 4000, zoom: 0.5, rotation: 37 }, PANE);

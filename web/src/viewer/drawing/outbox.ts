@@ -1,6 +1,6 @@
 /** Drawings on their way to the service: kept in the page, in order, until they are stored. */
 
-import { ApiProblem, Unauthorised, problemText } from "../api/problem";
+import { ApiProblem, Unauthorised, problemText } from "../../api/problem";
 import type { Author, Drawing } from "./drawing";
 
 /** Stores and removes drawings; both may be repeated. */

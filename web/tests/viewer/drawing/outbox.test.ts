@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
-import { ApiProblem, Offline, Unauthorised } from "../../src/api/problem";
-import type { Drawing } from "../../src/drawing/drawing";
-import { Outbox } from "../../src/drawing/outbox";
+import { ApiProblem, Offline, Unauthorised } from "../../../src/api/problem";
+import type { Drawing } from "../../../src/viewer/drawing/drawing";
+import { Outbox } from "../../../src/viewer/drawing/outbox";
 
 const drawing = (id: string, comment = ""): Drawing => ({ id, effect: "add", tool: "brush", className: "tumour", comment, rings: [] });
 

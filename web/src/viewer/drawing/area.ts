@@ -17,8 +17,8 @@ import {
   type PolyPath64,
 } from "clipper2-ts";
 
-import type { Point } from "../geometry/affine";
-import type { Box } from "../geometry/view";
+import type { Point } from "../../geometry/affine";
+import type { Box } from "../../geometry/view";
 
 /** Level-0 px, not closed. */
 export type Ring = readonly Point[];

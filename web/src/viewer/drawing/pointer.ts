@@ -3,10 +3,10 @@
  * main one with the space bar, moves the slide; the wheel zooms as always.
  */
 
-import { apply, invert, type Point } from "../geometry/affine";
-import { levelToScreen } from "../geometry/view";
-import type { Pane } from "../viewer/pane";
-import type { Stage } from "../viewer/stage";
+import { apply, invert, type Point } from "../../geometry/affine";
+import { levelToScreen } from "../../geometry/view";
+import type { Pane } from "../pane";
+import type { Stage } from "../stage";
 import type { Desk } from "./desk";
 
 const WRITES = "input:not([type=range]):not([type=checkbox]):not([type=radio]), textarea, select, button, a, summary";

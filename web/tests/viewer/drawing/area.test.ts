@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { areaOf, boxOf, brushed, fitting, isInside, joined, piecesOf, ringsOf, sizeOf, snap, without, type Ring } from "../../src/drawing/area";
+import { areaOf, boxOf, brushed, fitting, isInside, joined, piecesOf, ringsOf, sizeOf, snap, without, type Ring } from "../../../src/viewer/drawing/area";
 
 const square = (x: number, y: number, side: number): Ring => [
   { x, y },

@@ -1,6 +1,6 @@
 /** The classes that may be drawn, and their colours. */
 
-import type { Session } from "../viewer/session";
+import type { Session } from "../session";
 
 /** Of classes that no model names: distinct for colour-blind readers too (Okabe and Ito 2008). */
 const OTHERS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8f6d00"] as const;

@@ -3,8 +3,8 @@
  * is sent from the next view, and the browser asks before the page is closed.
  */
 
-import { deleteDrawing, putDrawing } from "../api/drawings";
-import { signedIn } from "../api/session";
+import { deleteDrawing, putDrawing } from "../../api/drawings";
+import { signedIn } from "../../api/session";
 import { toOrder } from "./drawing";
 import { Outbox } from "./outbox";
 

@@ -1,8 +1,8 @@
 /** A menu of classes, with a field for one that is not in it. */
 
-import { MAX_CLASS } from "../api/drawings";
-import { fill, h } from "../ui/dom";
-import { swatch } from "../ui/swatch";
+import { MAX_CLASS } from "../../api/drawings";
+import { fill, h } from "../../ui/dom";
+import { swatch } from "../../ui/swatch";
 
 /** Values of a menu that are no classes. */
 const OTHER = "\u0000other";

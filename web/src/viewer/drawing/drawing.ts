@@ -1,6 +1,6 @@
 /** A drawing as the page has it. */
 
-import type { DrawingOrder, DrawnWith, Effect, StoredDrawing } from "../api/drawings";
+import type { DrawingOrder, DrawnWith, Effect, StoredDrawing } from "../../api/drawings";
 import type { Rings } from "./area";
 
 export interface Author {

@@ -1,8 +1,8 @@
 /** The drawing that is selected: its class and comment, to be changed, and how to delete it. */
 
-import { MAX_COMMENT } from "../api/drawings";
-import { h, setText } from "../ui/dom";
-import { icon } from "../ui/icons";
+import { MAX_COMMENT } from "../../api/drawings";
+import { h, setText } from "../../ui/dom";
+import { icon } from "../../ui/icons";
 import { ClassField } from "./class_field";
 import type { Desk } from "./desk";
 import { aboutText } from "./texts";

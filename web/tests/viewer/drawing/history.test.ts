@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 
-import { sizeOf } from "../../src/drawing/area";
-import { Composition } from "../../src/drawing/composition";
-import type { Drawing } from "../../src/drawing/drawing";
-import { History, applied, type Step } from "../../src/drawing/history";
+import { sizeOf } from "../../../src/viewer/drawing/area";
+import { Composition } from "../../../src/viewer/drawing/composition";
+import type { Drawing } from "../../../src/viewer/drawing/drawing";
+import { History, applied, type Step } from "../../../src/viewer/drawing/history";
 
 const drawing = (id: string, more: Partial<Drawing> = {}): Drawing => ({
   id,

@@ -1,10 +1,10 @@
 /** The panel "Drawings": tools, what is selected, the list, saving, and files. */
 
-import { drawingsFile } from "../api/drawings";
-import { fill, h, setText } from "../ui/dom";
-import { plural } from "../ui/format";
-import { icon, type IconName } from "../ui/icons";
-import { range, setNumber } from "../viewer/inputs";
+import { drawingsFile } from "../../api/drawings";
+import { fill, h, setText } from "../../ui/dom";
+import { plural } from "../../ui/format";
+import { icon, type IconName } from "../../ui/icons";
+import { range, setNumber } from "../inputs";
 import { ClassField } from "./class_field";
 import type { Desk } from "./desk";
 import type { Drawing } from "./drawing";
