@@ -15,7 +15,7 @@ JOBS ?= $(shell $(PYTHON) -c "import os; print(max(2, len(os.sched_getaffinity(0
 # Real patches, in pcam/ and lymph-node/; the demonstration shows some where they are there.
 PATCHES ?= ../shared/data/patches
 
-.PHONY: help setup demo serve test test-slow test-long lint format bench model screenshots docs lock clean
+.PHONY: help setup demo serve test test-browser test-slow test-long lint format bench model screenshots docs lock clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,7 +49,10 @@ demo: setup  ## Draw a slide, build the demo model, analyse, compare with the tr
 
 test: setup  ## Run the tests (under ten minutes on two cores).
 	cd web && "$(NODE)/bin/node" node_modules/vitest/vitest.mjs run
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not long and not gpu"
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not browser and not slow and not long and not gpu"
+
+test-browser: setup  ## Run the tests of the pages in Chromium.
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "browser and not slow and not long"
 
 test-slow: setup  ## Run the slow suites: kills, truncations, large slides.
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "slow and not long and not gpu"

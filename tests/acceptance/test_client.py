@@ -26,6 +26,8 @@ from wsi_pipeline.stitch.result import verify
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
 from wsi_pipeline.testing.slides import write_pyramid
 
+pytestmark = pytest.mark.slow
+
 MODEL = "small"
 
 
@@ -197,7 +199,6 @@ def test_json_is_clean(serve: Serve, job: str, tmp_path: Path) -> None:
     assert json.loads(fetched.stdout) == [str(tmp_path / f"{job}.tiles.csv")]
 
 
-@pytest.mark.slow
 def test_exit_codes(serve: Serve, job: str, tmp_path: Path) -> None:
     def code(*arguments: object) -> int:
         return serve.client(*arguments, state=tmp_path).returncode
@@ -255,7 +256,6 @@ def large(tmp_path: Path) -> tuple[Path, str]:
     return path, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.slow
 def test_killed_servers_and_clients_cost_nothing(
     serve: Serve, large: tuple[Path, str], tmp_path: Path
 ) -> None:

@@ -23,6 +23,8 @@ from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.synth import CLASSES, labelled_patches
 from wsi_pipeline.testing.kinds import KINDS_MPP, KINDS_PATCH_PX
 
+pytestmark = pytest.mark.slow
+
 #: What is wrong with each bad file, in words of its one line.
 BAD = {
     "text.bmp": "is no PNG, JPEG, BMP, TIFF or WebP image",

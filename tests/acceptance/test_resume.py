@@ -13,6 +13,8 @@ from acceptance_support import Wsi, assert_same_arrays
 from wsi_pipeline.run.checkpoint import Checkpoint, partial_folder
 from wsi_pipeline.stitch.result import verify
 
+pytestmark = pytest.mark.slow
+
 _OPTIONS = ("--stride", "32", "--precision", "int8")
 
 
@@ -24,7 +26,6 @@ def undisturbed(wsi: Wsi, slide: Path, tmp_path_factory: pytest.TempPathFactory)
     return out / "planted.zarr"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 4])
 def test_the_number_of_workers_changes_nothing(
     wsi: Wsi, slide: Path, undisturbed: Path, tmp_path: Path, workers: int
@@ -79,7 +80,6 @@ def test_a_slide_another_process_is_at_is_left_to_it(wsi: Wsi, slide: Path, tmp_
     assert not final.exists()
 
 
-@pytest.mark.slow
 def test_two_runs_at_once_leave_one_right_result(
     wsi: Wsi, slide: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -92,7 +92,6 @@ def test_two_runs_at_once_leave_one_right_result(
     assert not partial_folder(final).exists()
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_thirty_kills_at_random_moments(
     wsi: Wsi, slide: Path, undisturbed: Path, tmp_path: Path

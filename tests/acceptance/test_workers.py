@@ -18,6 +18,8 @@ from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.service.jobs.job import Job, JobState
 from wsi_pipeline.stitch.result import Result, verify
 
+pytestmark = pytest.mark.slow
+
 #: About 130 tiles: one region, a second or two.
 BRIEF: dict[str, Any] = {"stride": 48, "precision": "fp32"}
 #: About 2,000 tiles in eight regions: many seconds.
@@ -82,7 +84,6 @@ def gone(processes: list[psutil.Process], seconds: float) -> bool:
     return not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
-@pytest.mark.slow
 def test_a_batch(service: Crew, slides: list[Path], undisturbed: Path) -> None:
     worker = service.start()
     jobs = service.submit([service.add(path) for path in slides], **BRIEF)
@@ -102,7 +103,6 @@ def test_a_batch(service: Crew, slides: list[Path], undisturbed: Path) -> None:
     assert service.enlisted() == []
 
 
-@pytest.mark.slow
 def test_results_and_logs_do_not_tell_names(service: Crew, slides: list[Path]) -> None:
     worker = service.start()
     uploaded, linked = service.add(slides[0]), service.add(slides[1], linked=True)
@@ -140,7 +140,6 @@ def test_identical_work_is_done_once(service: Crew, slides: list[Path]) -> None:
     assert sum("by" in worker.lines() for worker in workers) >= 1
 
 
-@pytest.mark.slow
 def test_a_changed_linked_file_is_noticed(
     service: Crew, slides: list[Path], tmp_path: Path
 ) -> None:
@@ -156,7 +155,6 @@ def test_a_changed_linked_file_is_noticed(
     assert service.trees() == set()
 
 
-@pytest.mark.slow
 def test_an_unknown_model_fails_after_three_attempts(service: Crew, slides: list[Path]) -> None:
     service.start()
     (job,) = service.submit([service.add(slides[0])], **BRIEF)
@@ -170,7 +168,6 @@ def test_an_unknown_model_fails_after_three_attempts(service: Crew, slides: list
 # -- stopping
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_worker_gives_its_job_back(
     service: Crew, slides: list[Path], undisturbed: Path, how: signal.Signals
@@ -194,7 +191,6 @@ def test_a_stopped_worker_gives_its_job_back(
     assert_same_arrays(service.result(done), undisturbed)
 
 
-@pytest.mark.slow
 def test_cancelling_stops_the_computing(service: Crew, slides: list[Path]) -> None:
     (job,) = service.submit([service.add(slides[0])], **LONG)
     worker = service.start()
@@ -225,7 +221,6 @@ def test_a_killed_worker_takes_its_process_along(service: Crew, slides: list[Pat
     assert gone(children, 2)
 
 
-@pytest.mark.slow
 def test_after_a_kill_another_goes_on_and_readers_see_nothing_or_all(
     service: Crew, slides: list[Path], undisturbed: Path
 ) -> None:
@@ -281,7 +276,6 @@ class Reader:
             self._errors.append(error)
 
 
-@pytest.mark.slow
 def test_a_finished_result_that_was_not_published_is_not_made_again(
     service: Crew, slides: list[Path]
 ) -> None:
@@ -300,7 +294,6 @@ def test_a_finished_result_that_was_not_published_is_not_made_again(
     assert (service.result(done) / "zarr.json").read_bytes() == written
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("with_process", [False, True])
 def test_a_worker_stopped_past_its_lease_publishes_nothing(
     any_service: Crew, slides: list[Path], undisturbed: Path, with_process: bool
@@ -348,7 +341,6 @@ if "workers.analysis" in sys.orig_argv:
 """
 
 
-@pytest.mark.slow
 def test_a_slide_that_crashes_its_reader_is_given_up_and_the_rest_go_on(
     package: ModelPackage,
     model_cache: Path,
@@ -373,7 +365,6 @@ def test_a_slide_that_crashes_its_reader_is_given_up_and_the_rest_go_on(
         wait_for(lambda: list(service.analyses.iterdir()) == [])
 
 
-@pytest.mark.slow
 def test_a_clock_set_back_holds_nobody_up(service: Crew, slides: list[Path]) -> None:
     """While one job runs, others wait, and one is held by a worker that is dead."""
     if service.database.dialect != "sqlite":

@@ -235,8 +235,8 @@ def test_a_reload_goes_on_with_the_same_file(
         told.get_by_role("button", name="Choose file…").click()
     chooser.value.set_files(path)
     expect(row(page, path.name).get_by_text("Not analysed")).to_be_visible(timeout=PATIENT)
-    assert offsets
-    assert offsets[0] >= _REQUEST, "what the server had was sent again"
+    # Bytes may have arrived until the page was left, on a busy machine all of them.
+    assert all(offset >= _REQUEST for offset in offsets), "what the server had was sent again"
     found = [slide for slide in slide_names(service).values() if slide["sha256"] == sha256]
     assert len(found) == 1
     page.reload()

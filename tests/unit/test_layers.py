@@ -1,6 +1,7 @@
 """Imports point downwards, and what is heavy is imported only where it is needed."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -192,8 +193,13 @@ MODULES = sorted(ROOT.rglob("*.py"))
 _PAGE_IMPORT = re.compile(r"""\b(?:from|import)\s*\(?\s*["'](\.[^"']*)["']""")
 
 
-def imports(path: Path) -> Iterator[str]:
+@functools.cache
+def imports(path: Path) -> tuple[str, ...]:
     """Full names of what a module imports, wherever in it."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

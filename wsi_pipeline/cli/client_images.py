@@ -209,7 +209,8 @@ def _tell(image: ImageRecord, remote: Remote, *, asked: bool) -> bool:
         return False
     if image.answer is None:
         reason = "was not answered" if image.problem is None else image.problem["detail"]
-        fault(f"{shown(image.name)}: {reason}")
+        # Where a worker read the image, the reason begins with its name already.
+        fault(f"{shown(image.name)}: {reason.removeprefix(f'{image.name}: ')}")
         return True
     if not remote.json:
         called = image.answer["called"]
