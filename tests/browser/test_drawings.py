@@ -98,6 +98,10 @@ def look_at(page: Page, drawn: Drawn, **view: float) -> None:
 
 
 def saved(page: Page) -> None:
+    # What was done last is shown with the next frame: until then the text is of what was before.
+    page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
     expect(page.locator(".drawing-saved")).not_to_contain_text("Saving")
     expect(page.locator(".drawing-saved")).not_to_contain_text("not saved")
 
@@ -198,13 +202,16 @@ def test_brush_eraser_undo_class_and_comment_are_kept(page: Page, drawn: Drawn) 
 
     page.keyboard.press("e")
     drag(page, (x + 150, y - 100), (x + 150, y + 100))
+    expect(page.locator(".drawing-item")).to_have_count(2)
     saved(page)
     left = size_of(drawn)
     assert left == pytest.approx(whole - 120 * 120, rel=0.06)
     page.keyboard.press("Control+z")
+    expect(page.locator(".drawing-item")).to_have_count(1)
     saved(page)
     assert size_of(drawn) == pytest.approx(whole)
     page.keyboard.press("Control+Shift+Z")
+    expect(page.locator(".drawing-item")).to_have_count(2)
     saved(page)
     assert size_of(drawn) == pytest.approx(left)
 
@@ -215,6 +222,7 @@ def test_brush_eraser_undo_class_and_comment_are_kept(page: Page, drawn: Drawn) 
     expect(page.locator(".drawing-item")).to_have_count(1)
     page.keyboard.press("Control+y")
     page.keyboard.press("Control+z")
+    expect(page.locator(".drawing-item")).to_have_count(2)
     saved(page)
     assert [one["effect"] for one in drawn.stored] == ["add", "erase"]
     assert size_of(drawn) == pytest.approx(left)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from client_verb_support import ClientVerb
 from service_support import TOKEN, Service, running, settings_in
 
-from wsi_pipeline import cli
 from wsi_pipeline.client import Client
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.testing import write_pyramid
@@ -28,43 +28,15 @@ def service(
         yield service
 
 
-class Upload:
-    """``wsi client upload`` in this process: exit code, standard output, standard error."""
-
-    def __init__(
-        self, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], service: Service
-    ) -> None:
-        self._patch, self._capsys = patch, capsys
-        patch.setenv("WSI_URL", service.url)
-        patch.setenv("WSI_TOKEN", TOKEN)
-
-    def __call__(self, *arguments: object) -> tuple[int, str, str]:
-        return self.verb("upload", *arguments)
-
-    def verb(self, *arguments: object) -> tuple[int, str, str]:
-        """Another verb of ``wsi client``."""
-        self._patch.setattr("sys.argv", ["wsi", "client", *map(str, arguments)])
-        self._capsys.readouterr()
-        code: object = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = ended.code or 0
-        text = self._capsys.readouterr()
-        assert isinstance(code, int), code
-        assert TOKEN not in text.out + text.err
-        return code, text.out, text.err
-
-
 @pytest.fixture
-def upload(
+def verb(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     service: Service,
     tmp_path: Path,
-) -> Upload:
+) -> ClientVerb:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return Upload(monkeypatch, capsys, service)
+    return ClientVerb(monkeypatch, capsys, service)
 
 
 @pytest.fixture
@@ -75,7 +47,7 @@ def small(tmp_path: Path) -> Path:
 
 
 def test_a_folder_is_sent_and_bad_slides_do_not_stop_the_others(
-    upload: Upload, service: Service, small: Path, data: Path, tmp_path: Path
+    verb: ClientVerb, service: Service, small: Path, data: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "today"
     (folder / "below").mkdir(parents=True)
@@ -84,7 +56,7 @@ def test_a_folder_is_sent_and_bad_slides_do_not_stop_the_others(
     shutil.copy(small, folder / "below" / "good.tiff")
     shutil.copy(small, folder / "below" / "good_mask.tiff")
     shutil.copytree(data / "slides" / "boxes-dicom", folder / "series")
-    code, out, err = upload(folder)
+    code, out, err = verb("upload", folder)
     assert code == 3
     with Client(service.url, TOKEN, state_dir=tmp_path / "state") as client:
         names = [client.slide(slide).name for slide in out.split()]
@@ -93,26 +65,28 @@ def test_a_folder_is_sent_and_bad_slides_do_not_stop_the_others(
     assert "an-empty-one.svs is empty" in err
 
 
-def test_one_file_of_several_sends_all_of_them(upload: Upload, data: Path, tmp_path: Path) -> None:
+def test_one_file_of_several_sends_all_of_them(
+    verb: ClientVerb, data: Path, tmp_path: Path
+) -> None:
     series = tmp_path / "series"
     shutil.copytree(data / "slides" / "boxes-dicom", series)
     whole = sum(file.stat().st_size for file in series.iterdir())
-    code, out, err = upload(series / "boxes_1.dcm", "--json")
+    code, out, err = verb("upload", series / "boxes_1.dcm", "--json")
     assert code == 0, err
     (slide,) = json.loads(out)
     assert (slide["name"], slide["size_bytes"]) == ("series.zip", whole)
     (series / "notes.txt").write_text("another slide may lie here too")
-    code, out, err = upload(series / "boxes_1.dcm")
+    code, out, err = verb("upload", series / "boxes_1.dcm")
     assert (code, out) == (3, "")
     assert "a folder of their own" in err
 
 
 def test_what_is_not_there_is_told_before_anything_is_sent(
-    upload: Upload, service: Service, small: Path, tmp_path: Path
+    verb: ClientVerb, service: Service, small: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "nothing-in-it").mkdir()
     for wrong in (tmp_path / "absent.svs", tmp_path / "nothing-in-it"):
-        code, out, err = upload(small, wrong)
+        code, out, err = verb("upload", small, wrong)
         assert (code, out) == (2, "")
         assert wrong.name in err
     with Client(service.url, TOKEN, state_dir=tmp_path / "state") as client:
@@ -120,49 +94,51 @@ def test_what_is_not_there_is_told_before_anything_is_sent(
 
 
 def test_a_key_that_is_not_good_ends_it_at_once(
-    upload: Upload, small: Path, monkeypatch: pytest.MonkeyPatch
+    verb: ClientVerb, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WSI_TOKEN", "wsi_nobody-made-this-one")
-    code, out, err = upload(small, small)
+    code, out, err = verb("upload", small, small)
     assert (code, out) == (2, "")
     assert err.count("401") == 1
 
 
-def test_names_that_no_slide_can_have_are_told(upload: Upload, small: Path, tmp_path: Path) -> None:
+def test_names_that_no_slide_can_have_are_told(
+    verb: ClientVerb, small: Path, tmp_path: Path
+) -> None:
     """A line end, a name that is no text, a path; the others are taken."""
     lines = small.with_name("a\nb.tiff")
     bytes_ = Path(os.fsdecode(os.fsencode(tmp_path) + b"/c\xff.tiff"))
     for path in (lines, bytes_):
         shutil.copy(small, path)
-    code, out, err = upload("--no-check", lines, bytes_, small)
+    code, out, err = verb("upload", "--no-check", lines, bytes_, small)
     assert code == 3
     assert out.count("\n") == 1
     assert "the slide's name holds a line end (U+000A); rename it" in err
     assert "the name is not text in UTF-8; rename the file" in err
     assert err.count("\n") == 2, "a line for each"
-    code, out, err = upload("--no-check", "--name", "../a.tiff", small)
+    code, out, err = verb("upload", "--no-check", "--name", "../a.tiff", small)
     assert (code, out) == (3, "")
     assert "the slide's name is a path" in err
 
 
 @pytest.mark.parametrize("option", ["--quiet", "--json"])
 def test_waiting_quietly_still_names_a_job_that_did_not_succeed(
-    upload: Upload, service: Service, small: Path, tmp_path: Path, option: str
+    verb: ClientVerb, service: Service, small: Path, tmp_path: Path, option: str
 ) -> None:
     with Client(service.url, TOKEN, state_dir=tmp_path / "state") as client:
         job = client.submit(client.upload(small).id, "stub")
         client.cancel(job.id)
-    code, _, err = upload.verb("wait", job.id, option)
+    code, _, err = verb("wait", job.id, option)
     assert code == 3
     assert err == f"✗ {job.id} cancelled\n"
 
 
-def test_models_are_shown_with_licence_and_notice(upload: Upload) -> None:
-    code, out, _ = upload.verb("models", "--json")
+def test_models_are_shown_with_licence_and_notice(verb: ClientVerb) -> None:
+    code, out, _ = verb("models", "--json")
     assert code == 0
     (model,) = json.loads(out)
     assert (model["name"], model["task"], model["positive"]) == ("stub", "binary", "tumour")
-    code, out, _ = upload.verb("models")
+    code, out, _ = verb("models")
     words = " ".join(out.split())
     assert code == 0
     for said in ("stub", "tumour", "Apache-2.0", "synthetic"):

@@ -15,12 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
+from client_verb_support import ClientVerb
 from images_support import Rule, answer_all, answer_for, png
 from service_support import TOKEN, Service, running, settings_in
 
 from api import waiting
 from api.images.intake import MAX_BYTES
-from wsi_pipeline import cli
 from wsi_pipeline.client import Client
 from wsi_pipeline.errors import ImageError, PackageError
 from wsi_pipeline.images.collection import read_collection
@@ -373,38 +373,15 @@ def test_an_archive_whose_image_is_gone_is_cut_off(service: Service, ann: httpx.
     assert ann.get(f"/v1/images/{second}/file").status_code == 410
 
 
-class Verb:
-    """``wsi client images`` in this process: exit code, standard output, standard error."""
-
-    def __init__(
-        self, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], service: Service
-    ) -> None:
-        self._patch, self._capsys = patch, capsys
-        patch.setenv("WSI_URL", service.url)
-        patch.setenv("WSI_TOKEN", TOKEN)
-
-    def __call__(self, *arguments: object) -> tuple[int, str, str]:
-        self._patch.setattr("sys.argv", ["wsi", "client", "images", *map(str, arguments)])
-        self._capsys.readouterr()
-        code: object = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = ended.code or 0
-        text = self._capsys.readouterr()
-        assert isinstance(code, int), code
-        return code, text.out, text.err
-
-
 @pytest.fixture
 def verb(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], service: Service
-) -> Verb:
-    return Verb(monkeypatch, capsys, service)
+) -> ClientVerb:
+    return ClientVerb(monkeypatch, capsys, service)
 
 
 def test_the_command_line_uploads_a_folder_and_fetches_labels(
-    service: Service, verb: Verb, tmp_path: Path
+    service: Service, verb: ClientVerb, tmp_path: Path
 ) -> None:
     folder = tmp_path / "smear 7"
     (folder / "inner").mkdir(parents=True)
@@ -412,7 +389,7 @@ def test_the_command_line_uploads_a_folder_and_fetches_labels(
     (folder / "inner" / "b.png").write_bytes(png((4, 5, 6)))
     (folder / "empty.png").touch()
     with answering(service, lambda question: 0.4 if "b.png" in question.facts["name"] else 0.9):
-        code, out, err = verb("upload", folder, "--model", "stub")
+        code, out, err = verb("images", "upload", folder, "--model", "stub")
     assert code == 3
     assert out.splitlines() == [
         "smear 7/a.png\ta\t0.9000\t",
@@ -422,19 +399,19 @@ def test_the_command_line_uploads_a_folder_and_fetches_labels(
     assert re.search(r"2 answered, 1 failed, 1 to look at again", err)
     (folder / "empty.png").unlink()
     # Again: nothing is new, and nothing is computed.
-    code, out, _ = verb("upload", folder, "--model", "stub", "--json")
+    code, out, _ = verb("images", "upload", folder, "--model", "stub", "--json")
     assert code == 0
     assert [one["state"] for one in json.loads(out)] == ["answered", "answered"]
     with Client(service.url, TOKEN) as client:
         found = list(client.images.list(search="smear 7/"))
         assert len(found) == 2
         assert client.images.label(found[0].id, "c").label == "c"
-    code, out, _ = verb("labels", "-o", tmp_path / "labels")
+    code, out, _ = verb("images", "labels", "-o", tmp_path / "labels")
     assert (code, out) == (0, f"{tmp_path / 'labels' / 'labels.csv'}\n")
     (read,) = read_collection(tmp_path / "labels" / "labels.csv").images
     assert (read.label, read.path.read_bytes()) == ("c", png((1, 2, 3)))
-    assert verb("labels", "-o", tmp_path / "labels")[0] == 2
-    assert verb("upload", tmp_path / "absent", "--model", "stub")[0] == 2
-    assert verb("upload", folder, "--model", "none")[0] == 2
-    code, out, _ = verb("upload", folder / "a.png")
+    assert verb("images", "labels", "-o", tmp_path / "labels")[0] == 2
+    assert verb("images", "upload", tmp_path / "absent", "--model", "stub")[0] == 2
+    assert verb("images", "upload", folder, "--model", "none")[0] == 2
+    code, out, _ = verb("images", "upload", folder / "a.png")
     assert (code, len(out.split()), len(out.split()[0])) == (0, 1, 32)

@@ -4,7 +4,8 @@ import type { ImageJob, Whose } from "../api/images";
 import { labelsUrl } from "../api/images";
 import type { Model } from "../api/models";
 import { maySubmit } from "../api/session";
-import { fill, h, setText } from "../ui/dom";
+import { fill, h } from "../ui/dom";
+import { fileInput, Filters, searchField } from "../ui/filters";
 import { count, when } from "../ui/format";
 import { icon } from "../ui/icons";
 import { menuItem, openPopover } from "../ui/popover";
@@ -22,7 +23,6 @@ const SORT_NAMES: Record<Sort, string> = {
   name: "Name",
   newest: "Newest first",
 };
-const SEARCH_MS = 120;
 const MODEL = "wsi.image-model";
 
 export interface ToolbarEvents {
@@ -34,14 +34,13 @@ export interface ToolbarEvents {
 
 export class Toolbar {
   readonly element: HTMLElement;
-  readonly #events: ToolbarEvents;
   readonly #files: HTMLInputElement;
   readonly #folder: HTMLInputElement;
   readonly #model = h("select", { class: "input", id: "image-model" });
   readonly #jobs = h("select", { class: "input", id: "image-job" });
   readonly #sort = h("select", { class: "input", id: "image-sort" });
   readonly #search: HTMLInputElement;
-  readonly #filters = new Map<Filter, { button: HTMLElement; number: HTMLElement }>();
+  readonly #filters: Filters<Filter>;
   readonly #export: HTMLElement;
   /** What concerns a job. */
   readonly #second: HTMLElement;
@@ -52,9 +51,10 @@ export class Toolbar {
   #job: ImageJob | null = null;
 
   constructor(events: ToolbarEvents) {
-    this.#events = events;
-    this.#files = this.#picker({ multiple: true, accept: ACCEPTED, id: "choose-images" });
-    this.#folder = this.#picker({ webkitdirectory: true, id: "choose-image-folder" });
+    const picked = (input: HTMLInputElement): void => { events.onPick(fromInput(input)); };
+    this.#files = fileInput("Images to add", { multiple: true, accept: ACCEPTED, id: "choose-images" }, picked);
+    this.#folder = fileInput("Images to add", { webkitdirectory: true, id: "choose-image-folder" }, picked);
+    this.#filters = new Filters(FILTERS, FILTER_NAMES, (filter) => { events.onChoice({ filter }); });
     this.#model.addEventListener("change", () => {
       localStorage.setItem(MODEL, this.#model.value);
       events.onModel();
@@ -66,7 +66,7 @@ export class Toolbar {
     this.#sort.addEventListener("change", () => {
       events.onChoice({ sort: this.#sort.value as Sort });
     });
-    this.#search = this.#makeSearch();
+    this.#search = searchField("Search by name", "Search images", (search) => { events.onChoice({ search }); });
     this.#export = h(
       "button",
       { class: "button", type: "button", "aria-expanded": "false", on: { click: () => { this.#openExport(); } } },
@@ -78,7 +78,7 @@ export class Toolbar {
     this.#second = h(
       "div",
       { class: "toolbar-row" },
-      this.#makeFilters(),
+      this.#filters.element,
       h("div", { class: "search" }, icon("search", 16), this.#search),
       h("div", { class: "image-field" }, h("label", { for: "image-sort" }, "Sort by"), this.#sort),
       this.#export,
@@ -147,52 +147,7 @@ export class Toolbar {
   showChoice(choice: Choice, counts: ReadonlyMap<Filter, number>): void {
     this.#sort.value = choice.sort;
     if (document.activeElement !== this.#search) this.#search.value = choice.search;
-    for (const [filter, { button, number }] of this.#filters) {
-      setText(number, count(counts.get(filter) ?? 0));
-      button.setAttribute("aria-pressed", String(filter === choice.filter));
-    }
-  }
-
-  #makeSearch(): HTMLInputElement {
-    let timer = 0;
-    const input = h("input", {
-      class: "input",
-      type: "search",
-      placeholder: "Search by name",
-      "aria-label": "Search images",
-      autocomplete: "off",
-      spellcheck: "false",
-      on: {
-        input: () => {
-          window.clearTimeout(timer);
-          timer = window.setTimeout(() => {
-            this.#events.onChoice({ search: input.value });
-          }, SEARCH_MS);
-        },
-      },
-    });
-    return input;
-  }
-
-  #makeFilters(): HTMLElement {
-    const buttons = FILTERS.map((filter) => {
-      const number = h("span", { class: "filter-count numbers" });
-      const button = h(
-        "button",
-        {
-          class: "filter",
-          type: "button",
-          "aria-pressed": "false",
-          "data-filter": filter,
-          on: { click: () => { this.#events.onChoice({ filter }); } },
-        },
-        FILTER_NAMES[filter],
-        number,
-      );
-      this.#filters.set(filter, { button, number });
-      return button;
-    });
-    return h("div", { class: "filters", role: "group", "aria-label": "Show" }, ...buttons);
+    this.#filters.show(choice.filter, (filter) => counts.get(filter) ?? 0);
   }
 
   #openExport(): void {
@@ -209,16 +164,6 @@ export class Toolbar {
       item("Everyone's labels", "CSV", "csv", "everyone"),
       item("Everyone's labels and the images", "ZIP", "zip", "everyone"),
     );
-  }
-
-  #picker(how: Record<string, string | boolean>): HTMLInputElement {
-    const input = h("input", { type: "file", hidden: true, "aria-label": "Images to add", ...how });
-    input.addEventListener("change", () => {
-      this.#events.onPick(fromInput(input));
-      // So that the same folder can be chosen again.
-      input.value = "";
-    });
-    return input;
   }
 }
 

@@ -4,7 +4,8 @@ import type { Model } from "../api/models";
 import { maySubmit } from "../api/session";
 import { ACCEPTED, fromInput, type Picking } from "../uploads/files";
 import { fill, h, setText } from "../ui/dom";
-import { count, plural } from "../ui/format";
+import { fileInput, Filters, searchField } from "../ui/filters";
+import { plural } from "../ui/format";
 import { icon } from "../ui/icons";
 import { FILTERS, passes, type Filter, type Group } from "./lines";
 
@@ -16,7 +17,6 @@ const FILTER_NAMES: Record<Filter, string> = {
   failed: "Failed",
   none: "Not analysed",
 };
-const SEARCH_MS = 120;
 const AFTER = "wsi.after-upload";
 
 export interface ToolbarEvents {
@@ -34,31 +34,17 @@ export class Toolbar {
   readonly #files: HTMLInputElement;
   readonly #folder: HTMLInputElement;
   readonly #after = h("select", { class: "input", id: "after-upload" });
-  readonly #filters = new Map<Filter, { button: HTMLElement; number: HTMLElement }>();
+  readonly #filters: Filters<Filter>;
   readonly #selection: HTMLElement;
   readonly #selected = h("span", { class: "numbers" });
   #models = "";
 
   constructor(events: ToolbarEvents) {
-    this.#files = picker(events, { multiple: true, accept: ACCEPTED, id: "choose-files" });
-    this.#folder = picker(events, { webkitdirectory: true, id: "choose-folder" });
-    let timer: number | undefined;
-    this.search = h("input", {
-      class: "input",
-      type: "search",
-      placeholder: "Search by name or model",
-      "aria-label": "Search slides",
-      autocomplete: "off",
-      spellcheck: "false",
-      on: {
-        input: () => {
-          window.clearTimeout(timer);
-          timer = window.setTimeout(() => {
-            events.onSearch(this.search.value);
-          }, SEARCH_MS);
-        },
-      },
-    });
+    const picked = (input: HTMLInputElement): void => { events.onPick(fromInput(input)); };
+    this.#files = fileInput("Slides to upload", { multiple: true, accept: ACCEPTED, id: "choose-files" }, picked);
+    this.#folder = fileInput("Slides to upload", { webkitdirectory: true, id: "choose-folder" }, picked);
+    this.#filters = new Filters(FILTERS, FILTER_NAMES, events.onFilter);
+    this.search = searchField("Search by name or model", "Search slides", events.onSearch);
     this.#after.addEventListener("change", () => {
       localStorage.setItem(AFTER, this.#after.value);
     });
@@ -110,7 +96,7 @@ export class Toolbar {
           "Add slides",
         ),
       ),
-      h("div", { class: "toolbar-row" }, this.#makeFilters(events), this.#selection),
+      h("div", { class: "toolbar-row" }, this.#filters.element, this.#selection),
     );
   }
 
@@ -141,52 +127,13 @@ export class Toolbar {
   }
 
   showFilters(groups: readonly Group[], chosen: Filter): void {
-    for (const [filter, { button, number }] of this.#filters) {
-      const found = groups.filter((group) => passes(group, filter)).length;
-      setText(number, count(found));
-      button.setAttribute("aria-pressed", String(filter === chosen));
-    }
+    this.#filters.show(chosen, (filter) => groups.filter((group) => passes(group, filter)).length);
   }
 
   showSelected(number: number): void {
     this.#selection.hidden = number === 0;
     setText(this.#selected, `${plural(number, "slide")} selected`);
   }
-
-  #makeFilters(events: ToolbarEvents): HTMLElement {
-    const buttons = FILTERS.map((filter) => {
-      const number = h("span", { class: "filter-count numbers" });
-      const button = h(
-        "button",
-        {
-          class: "filter",
-          type: "button",
-          "aria-pressed": "false",
-          "data-filter": filter,
-          on: {
-            click: () => {
-              events.onFilter(filter);
-            },
-          },
-        },
-        FILTER_NAMES[filter],
-        number,
-      );
-      this.#filters.set(filter, { button, number });
-      return button;
-    });
-    return h("div", { class: "filters", role: "group", "aria-label": "Show" }, ...buttons);
-  }
-}
-
-function picker(events: ToolbarEvents, how: Record<string, string | boolean>): HTMLInputElement {
-  const input = h("input", { type: "file", hidden: true, "aria-label": "Slides to upload", ...how });
-  input.addEventListener("change", () => {
-    events.onPick(fromInput(input));
-    // So that the same file can be chosen again.
-    input.value = "";
-  });
-  return input;
 }
 
 function textButton(text: string, name: "play" | "trash" | "close", act: () => void): HTMLElement {
