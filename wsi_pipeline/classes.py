@@ -62,6 +62,8 @@ class Classes:
     positive: str
 
     def __post_init__(self) -> None:
+        if not self.members and self.task == "multilabel" and not self.positive:
+            return  # of an encoder
         names = self.names
         if len(set(names)) != len(names):
             raise ValueError("two classes have the same name")
@@ -93,6 +95,8 @@ class Classes:
     @property
     def labels(self) -> dict[int, ModelClass]:
         """The classes by their label in the mask; the one for no class has no colour."""
+        if not self.members:
+            return {}
         if self.task == "multiclass":
             return dict(enumerate(self.planes))
         other = "none"
@@ -155,6 +159,8 @@ class Classes:
         return np.equal(self.decide(probability, threshold), label)
 
 
+#: Of encoders, which answer with features: no class is ever there.
+NO_CLASSES = Classes("multilabel", (), "")
 #: Of results and packages that say nothing of their classes.
 TUMOUR_OR_NORMAL = Classes("binary", (ModelClass("normal"), ModelClass("tumour")), "tumour")
 

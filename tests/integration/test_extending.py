@@ -14,7 +14,8 @@ from wsi_pipeline.errors import PackageError, UsageError
 from wsi_pipeline.export.formats import FORMATS, ExportFormat
 from wsi_pipeline.export.options import ExportOptions
 from wsi_pipeline.model import network, runtime
-from wsi_pipeline.model.description import Architecture, Precision
+from wsi_pipeline.model.architecture import Architecture
+from wsi_pipeline.model.description import Precision
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.predictor import Predictor, predict_all
 from wsi_pipeline.model.runtime import Runtime, RuntimeRequest, load_predictor

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from wsi_pipeline.analysis_settings import PrecisionChoice, RuntimeChoice
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.models_export import export_package
 from wsi_pipeline.cli.models_import import import_package
+from wsi_pipeline.cli.models_verify import verify_package
 from wsi_pipeline.errors import PackageError, UsageError
 from wsi_pipeline.export.destination import draft
 from wsi_pipeline.model.card import card as card_page
@@ -108,12 +108,19 @@ def _list(folder: Path, found: list[ModelPackage]) -> None:
             about.version,
             about.architecture.name,
             f"{about.patch_px} px, {finest}",
-            Text(about.positive if about.task == "binary" else ", ".join(one.classes.names)),
+            Text(_found(one)),
             about.licence,
             one.sha256[:12],
             Text(about.notice, "yellow"),
         )
     Console().print(table, highlight=False)
+
+
+def _found(package: ModelPackage) -> str:
+    about = package.description
+    if about.output == "features":
+        return "features"
+    return about.positive if about.task == "binary" else ", ".join(package.classes.names)
 
 
 @app.command()
@@ -141,14 +148,20 @@ def show(package: _Package, json: _Json = False) -> None:
         "folder": str(found.folder),
         "SHA-256": found.sha256,
         "network": f"{description.architecture.name}, {description.architecture.pooling} pooling",
-        "classes": f"{', '.join(found.classes.names)} "
+        "classes": "none: an encoder"
+        if description.output == "features"
+        else f"{', '.join(found.classes.names)} "
         f"({description.task}; positive: {description.positive})",
         "input": f"{description.patch_px} × {description.patch_px} px at {resolution}",
-        "answer": "a number for each class"
+        "answer": f"{found.reference()[1].shape[1]:,} features"
+        if description.output == "features"
+        else "a number for each class"
         if description.cell_px is None
         else f"a map, {description.cell_px} px a cell, without margins of {description.margin_px} "
         "px",
-        "threshold": "none: a cell has its most likely class"
+        "threshold": "none"
+        if description.output == "features"
+        else "none: a cell has its most likely class"
         if description.task == "multiclass"
         else f"{description.threshold.value:g} ({description.threshold.chosen})",
         "calibration": description.calibration.fitted,
@@ -163,53 +176,6 @@ def show(package: _Package, json: _Json = False) -> None:
     Console().print(table, highlight=False)
     if description.notice:
         Console().print(Text(f"! {description.notice}", "yellow"))
-
-
-@app.command()
-def verify(
-    package: _Package,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
-    precision: Annotated[PrecisionChoice, typer.Option(help="One precision.")] = "auto",
-    runtime: Annotated[RuntimeChoice, typer.Option(help="One runtime.")] = "auto",
-    json: _Json = False,
-) -> None:
-    """Check a package's files and hold a runtime on this machine to its reference.
-
-    [bold]Examples[/]
-
-        wsi models verify demo
-
-        wsi models verify my-package --precision bf16
-
-    Exit codes: 0 sound, 2 altered, incomplete or not reproduced here.
-    """
-    # Imported here: this needs OpenVINO, looking at packages does not.
-    from wsi_pipeline.model.reference_check import answer_reference  # noqa: PLC0415
-    from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor  # noqa: PLC0415
-
-    found = _find(package)
-    request = RuntimeRequest(device, precision, Settings().cache_dir, runtime=runtime)
-    with console.status("computing the reference"):
-        predictor = load_predictor(found, request, threshold=found.description.threshold.value)
-        expected = found.reference()[1]
-        largest = float(abs(answer_reference(found, predictor) - expected).max())
-    info = predictor.info
-    predictor.close()
-    if json:
-        facts = {
-            "package": found.name,
-            "sha256": found.sha256,
-            "runtime": info.to_json(),
-            "max_abs_difference": largest,
-        }
-        sys.stdout.write(json_format.dumps(facts) + "\n")
-        return
-    Console().print(
-        f"[green]✓[/] {found.name} {found.description.version}: checksums verified; "
-        f"{info.runtime} in {info.precision} on {info.device} reproduces {len(expected)} "
-        f"reference probabilities within {largest:.2g}",
-        highlight=False,
-    )
 
 
 @app.command()
@@ -325,6 +291,7 @@ def pack(
 
 
 app.command("import")(import_package)
+app.command("verify")(verify_package)
 app.command("export")(export_package)
 
 

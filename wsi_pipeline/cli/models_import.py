@@ -13,6 +13,7 @@ from wsi_pipeline.errors import UsageError
 from wsi_pipeline.settings import Settings
 
 _STATED = "What the source does not say"
+_ENCODER = "An encoder, which has features and no classes"
 _MAP = "A network that answers with a map"
 
 
@@ -105,6 +106,22 @@ def import_package(
             rich_help_panel=_MAP,
         ),
     ] = None,
+    encoder: Annotated[
+        bool,
+        typer.Option(
+            "--encoder",
+            help="Import what comes before the last layer, for wsi features.",
+            rich_help_panel=_ENCODER,
+        ),
+    ] = False,
+    pooling: Annotated[
+        Literal["token", "average", "token-and-average"] | None,
+        typer.Option(
+            help="What a transformer's features are made of. "
+            "[dim]\\[default: as config.json says, or the network's][/]",
+            rich_help_panel=_ENCODER,
+        ),
+    ] = None,
     trust: Annotated[
         bool,
         typer.Option(
@@ -146,6 +163,10 @@ def import_package(
         wsi models import best.pth --name mine --architecture resnet50 --mpp 0.5 --trust
         --overwrite
 
+    A published encoder: its folder, with config.json, says network and input, not its resolution:
+
+        wsi models import uni/ --name uni --mpp 0.5
+
     Exit codes: 0 written, 2 an option is wrong, 3 it cannot be imported.
     """
     # Imported here: this needs OpenVINO, the other verbs of this group mostly do not.
@@ -174,6 +195,8 @@ def import_package(
         stride=stride,
         margin=margin,
         pool=pool,
+        encoder=encoder,
+        pooling=pooling,
     )
     folder = output or settings.models_dir / name
     with console.status("reading the model") as status:

@@ -108,3 +108,19 @@ def probabilities_of(path: Path, fields: dict[str, Any], answers: Floats) -> Flo
         column = fields["classes"].index(fields["positive"]) if rows.shape[1] == 2 else 0
         rows = rows[:, column]
     return rows.astype(np.float32)
+
+
+def features_of(path: Path, answers: Floats) -> Floats:
+    """Features as an encoder's reference has them: ``(n, features)``.
+
+    Raises:
+        ImportRefusedError: the answers are no row of finite numbers for each patch.
+    """
+    if answers.ndim != 2:
+        raise ImportRefusedError(
+            path,
+            f"answers with {list(answers.shape)} numbers, no row for each patch; pass --pooling",
+        )
+    if not np.isfinite(answers).all():
+        raise ImportRefusedError(path, "answers with numbers that are not finite (NaN)")
+    return answers

@@ -1,6 +1,7 @@
 """Weights without their network: of a network of timm's, or of torchvision's."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import timm
 import torch
 
+from wsi_pipeline.importing.encoder import described_encoder, encoder_network
 from wsi_pipeline.importing.source import (
     Floats,
     ImportRefusedError,
@@ -54,7 +56,7 @@ def read_checkpoint(path: Path, request: ImportRequest, **stated: Any) -> Source
     tensors = read_weights(path, trust=request.trust)
     if of_timm:
         try:
-            return timm_source(path, name, tensors, {}, form="checkpoint", **stated)
+            return timm_source(path, name, tensors, {}, request, form="checkpoint", **stated)
         except ImportRefusedError:
             if not of_torchvision:
                 raise
@@ -86,12 +88,10 @@ def read_hugging_face(
             f"there is no network {name!r} in timm {timm.__version__}; export the model to ONNX "
             "and import that",
         )
-    if facts.get("model_args"):
-        raise ImportRefusedError(
-            folder / "config.json",
-            f"builds its network with model_args {facts['model_args']}; export it to ONNX",
-        )
-    configuration = facts["pretrained_cfg"]
+    configuration = {**facts["pretrained_cfg"]}
+    arguments = {**(facts.get("model_args") or {})}
+    for key in ("num_classes", "global_pool"):
+        arguments.setdefault(key, facts.get(key))
     names = facts.get("label_names") or configuration.get("label_names") or ()
     stated["licence"] = stated.get("licence") or configuration.get("license")
     return timm_source(
@@ -99,6 +99,8 @@ def read_hugging_face(
         name,
         read_weights(weights, trust=request.trust),
         configuration,
+        request,
+        arguments,
         form="Hugging Face folder",
         classes=tuple(str(one) for one in names),
         **stated,
@@ -110,6 +112,8 @@ def timm_source(
     name: str,
     tensors: dict[str, torch.Tensor],
     configuration: dict[str, Any],
+    request: ImportRequest,
+    arguments: Mapping[str, Any] | None = None,
     *,
     form: str,
     **stated: Any,
@@ -121,6 +125,8 @@ def timm_source(
         name: The network's.
         tensors: The weights.
         configuration: timm's ``pretrained_cfg``; what it lacks is the network's usual one.
+        request: Whether it is an encoder, and how its tokens are pooled.
+        arguments: Of timm's that the network was built with.
         form: For messages.
         stated: Further fields of :class:`Source`.
 
@@ -142,7 +148,11 @@ def timm_source(
     resized = math.floor(side / share)
     if how not in _PIL or (mode == "border" and resized < side):
         raise ImportRefusedError(path, f"resizes by {how!r} and {mode!r}, which is not known here")
-    network = _network(path, name, tensors, side)
+    encoder = described_encoder(path, name, request, arguments or {})
+    if encoder is None:
+        network = _network(path, name, tensors, side)
+    else:
+        network = encoder_network(path, name, tensors, side, encoder)
 
     def answer(inputs: Floats, folder: Path) -> Floats:
         with torch.inference_mode():
@@ -173,6 +183,7 @@ def timm_source(
         std=std,
         head="by number",
         guessed=guessed,
+        encoder=encoder,
         **stated,
     )
 
@@ -193,8 +204,8 @@ def _network(path: Path, name: str, tensors: dict[str, torch.Tensor], side: int)
     if last is None:
         raise ImportRefusedError(
             path,
-            f"holds no last layer of timm's {name}, by its name there; give the weights' network "
-            "as --architecture, or export the model to ONNX",
+            f"holds no last layer of timm's {name}, by its name there; pass --encoder if it is "
+            "one, give the weights' network as --architecture, or export the model to ONNX",
         )
     options: dict[str, Any] = {"aux_logits": False} if name == "inception_v3" else {}
     if known is not None and known.fixed_input_size:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from wsi_pipeline import durable
 from wsi_pipeline.errors import PackageError
-from wsi_pipeline.importing.answers import describe_answers, probabilities_of
+from wsi_pipeline.importing.answers import describe_answers, features_of, probabilities_of
 from wsi_pipeline.importing.maps import as_rows, describe_map, reference_count, reference_maps
 from wsi_pipeline.importing.recognise import read_source
 from wsi_pipeline.importing.source import (
@@ -45,7 +45,11 @@ from wsi_pipeline.model.package import (
 )
 from wsi_pipeline.model.predictor import Predictor
 from wsi_pipeline.model.preprocessing import Preparer
-from wsi_pipeline.model.reference_check import answer_reference
+from wsi_pipeline.model.reference_check import (
+    FEATURE_TOLERANCE,
+    answer_reference,
+    least_cosine,
+)
 from wsi_pipeline.synth import render_patches
 
 #: How near fp32 must come to the source's runtime.
@@ -65,7 +69,8 @@ class Imported:
     Attributes:
         package: The new package.
         form: What the source was.
-        difference: Largest difference of fp32 from the source's runtime.
+        difference: Largest difference of fp32 from the source's runtime; of an encoder, by how
+            much a cosine falls short of 1.
         told: What was guessed, for the user, a sentence each.
     """
 
@@ -119,14 +124,18 @@ def import_model(
             raise ImportRefusedError(
                 path, f"answers {len(patches)} images with {list(answers.shape)} numbers"
             )
-        fields |= describe_answers(path, source, request, as_rows(answers), told)
-        if answers.ndim == 4:
+        if source.encoder is None:
+            fields |= describe_answers(path, source, request, as_rows(answers), told)
+        if source.encoder is not None:
+            expected = features_of(path, answers)
+        elif answers.ndim == 4:
             tell("the margin of the map is measured")
             fields |= describe_map(path, source, request, fields, inputs, answers, told)
             expected = reference_maps(path, fields, answers)
         else:
             expected = probabilities_of(path, fields, answers)
-        write_npz(new / REFERENCE, patches=patches, probabilities=expected)
+        kept = "probabilities" if source.encoder is None else "features"
+        write_npz(new / REFERENCE, patches=patches, **{kept: expected})
         for document in source.documents:
             shutil.copyfile(document, new / document.name)
         if request.card is not None:
@@ -177,17 +186,23 @@ def _input(path: Path, source: Source, request: ImportRequest, told: list[str]) 
     return {
         "name": request.name,
         "version": "1",
-        "architecture": {"name": source.architecture},
+        "architecture": {"name": source.architecture, **(source.encoder or {})},
         "patch_px": patch_px,
         "preprocessing": steps,
         "mpp": mpp,
         "normalisation": {"mean": [255 * one for one in mean], "std": [255 * one for one in std]},
-        "threshold": {"value": 0.5, "chosen": "by definition; not fitted"},
+        **_answering(source),
         "training": {"data": f"not known here; imported from {path.name} ({source.form})"},
         "licence": licence or "unknown: its source states none",
         "intended_use": "as its maker says; not judged here",
         "tolerance": {"fp32": 1.0, "bf16": 1.0, "int8": 1.0},
     }
+
+
+def _answering(source: Source) -> dict[str, Any]:
+    if source.encoder is not None:
+        return {"output": "features"}
+    return {"threshold": {"value": 0.5, "chosen": "by definition; not fitted"}}
 
 
 def _patches(request: ImportRequest, side: int, mpp: float) -> NDArray[np.uint8]:
@@ -248,10 +263,13 @@ def _measured(
     if not difference <= _FP32:
         raise ImportRefusedError(
             path,
-            f"OpenVINO's probabilities differ from the source's by {difference:.3g}, more than "
+            f"OpenVINO's answers differ from the source's by {difference:.3g}, more than "
             f"{_FP32:g}; it is not imported",
         )
-    tolerance: dict[Precision, float] = {"fp32": _FP32, "bf16": _UNMEASURED_BF16}
+    encoder = source.encoder is not None
+    most = FEATURE_TOLERANCE if encoder else _MOST
+    unmeasured = FEATURE_TOLERANCE["bf16"] if encoder else _UNMEASURED_BF16
+    tolerance: dict[Precision, float] = {"fp32": _FP32, "bf16": unmeasured}
     able: list[Precision] = [*(("bf16",) if "bf16" in cpu_precisions() else ())]
     if request.int8:
         able.append("int8")
@@ -259,7 +277,9 @@ def _measured(
         tell(f"{precision} is measured")
         tolerance.pop(precision, None)
         found = _difference(package, precision, cache)
-        if _SPARE * found <= _MOST[precision]:
+        if encoder and found <= most[precision]:
+            tolerance[precision] = most[precision]
+        elif not encoder and _SPARE * found <= most[precision]:
             tolerance[precision] = round(max(_SPARE * found, 0.01), 4)
     return difference, tolerance
 
@@ -282,12 +302,15 @@ def _kept(
 
 
 def _difference(package: ModelPackage, precision: Precision, cache: Path) -> float:
-    return _difference_of(package, OpenVinoPredictor(package, precision, cache))
+    head = package.description.own_head
+    return _difference_of(package, OpenVinoPredictor(package, precision, cache, head=head))
 
 
 def _difference_of(package: ModelPackage, predictor: Predictor) -> float:
     try:
-        found = answer_reference(package, predictor)
-        return float(np.abs(found - package.reference()[1]).max())
+        found, expected = answer_reference(package, predictor), package.reference()[1]
+        if package.description.output == "features":
+            return 1 - least_cosine(found, expected)
+        return float(np.abs(found - expected).max())
     finally:
         predictor.close()

@@ -12,6 +12,7 @@ from wsi_pipeline.errors import WsiError
 from wsi_pipeline.model.input_description import Preprocessing
 
 Head = Literal["sigmoid", "softmax", "none"]
+Pooling = Literal["token", "average", "token-and-average"]
 Floats = NDArray[np.float32]
 Triple = tuple[float, float, float]
 #: Of ImageNet's px, 0-1; what networks are mostly given where nothing is said.
@@ -58,6 +59,9 @@ class ImportRequest:
         stride: Of a map, px of the input for each px of it.
         margin: Of a map, px at each side of the input whose answers are thrown away.
         pool: Of a map, px along each axis whose mean is a cell.
+        encoder: Whether what comes before the last layer is imported, as an encoder; so is a
+            source that has no last layer and says so.
+        pooling: Of an encoder that is a transformer; None is its network's.
     """
 
     name: str
@@ -78,6 +82,8 @@ class ImportRequest:
     stride: int | None = None
     margin: int | None = None
     pool: int | None = None
+    encoder: bool = False
+    pooling: Pooling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,8 @@ class Source:
         guessed: What was taken for the source's, for the user, a sentence each.
         keep: Writes the network as its own runtime takes it, as architecture ``onnx``, for when
             OpenVINO does not compute it near enough.
+        encoder: What ``architecture`` of ``model.yaml`` has besides the name, of a source that
+            answers with features; None of one that answers with classes.
     """
 
     form: str
@@ -121,6 +129,7 @@ class Source:
     licence: str | None = None
     guessed: tuple[str, ...] = ()
     keep: Callable[[Path], None] | None = None
+    encoder: dict[str, Any] | None = None
 
 
 def centre_of(resized: int, side: int, interpolation: str) -> Preprocessing:

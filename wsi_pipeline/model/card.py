@@ -69,10 +69,15 @@ def card(package: ModelPackage) -> str:
         "input": f"{about.patch_px} × {about.patch_px} px RGB at {resolution}",
         "normalisation": f"mean {_triple(about.normalisation.mean)}, "
         f"standard deviation {_triple(about.normalisation.std)} (RGB 0–255)",
-        "classes": ", ".join(one.name for one in about.classes),
-        "task": f"{about.task}, head {about.activation}",
-        "positive class": about.positive,
     }
+    if about.output == "features":
+        network["answers with"] = f"{package.reference()[1].shape[1]:,} features"
+    else:
+        network |= {
+            "classes": ", ".join(one.name for one in about.classes),
+            "task": f"{about.task}, head {about.activation}",
+            "positive class": about.positive,
+        }
     if about.map is not None:
         network["answers with"] = (
             f"a map, {about.cell_px} px a cell, without margins of {about.margin_px} px"
@@ -103,7 +108,7 @@ def card(package: ModelPackage) -> str:
     title = escape(f"{about.name} {about.version}")
     parts = [
         _section("Intended use", _paragraph(about.intended_use)),
-        _section("Decision", _facts(decision)),
+        *([] if about.output == "features" else [_section("Decision", _facts(decision))]),
         _section("Figures stated by its author", _metrics(about.training.metrics)),
         _section("Trained on", _facts(training)),
         _section("Network", _facts(network)),
@@ -178,6 +183,17 @@ def _metrics(metrics: Mapping[str, float]) -> str:
 
 def _reference(package: ModelPackage) -> str:
     patches, answers = package.reference()
+    if package.description.output == "features":
+        chosen = np.linspace(0, len(patches) - 1, min(_SHOWN, len(patches))).round().astype(int)
+        figures = "".join(
+            f'<figure><img alt="reference patch" src="{_picture(patches[index])}"></figure>'
+            for index in chosen
+        )
+        told = (
+            f"{len(chosen)} of the {len(patches)} patches whose features a runtime has to "
+            "reproduce before it is trusted."
+        )
+        return f'{_paragraph(told)}<div class="patches">{figures}</div>'
     if package.description.map is not None:
         answers = answers.mean(axis=(-2, -1))
     probabilities = package.classes.plane_of(

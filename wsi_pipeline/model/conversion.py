@@ -105,8 +105,9 @@ def convert_here(package: ModelPackage, cache: Path) -> None:
     """
     folder = _cache_folder(package, cache)
     with _locked(folder):
-        if not (folder / _PLAIN).exists():
-            _save(_convert(package, "classes"), folder / _PLAIN)
+        if not any(folder.glob(f"*{_PLAIN}")):
+            head = package.description.own_head
+            _save(_convert(package, head), folder / f"{_prefix(head)}{_PLAIN}")
 
 
 def keep_conversions(earlier: ModelPackage, package: ModelPackage, cache: Path) -> None:
@@ -150,7 +151,7 @@ def main() -> None:
     """
     package, path = load_package(Path(sys.argv[1])), Path(sys.argv[2])
     if len(sys.argv) <= 3:
-        _save(_convert(package, "classes"), path)
+        _save(_convert(package, package.description.own_head), path)
         return
     batch, side = int(sys.argv[3]), package.description.input_px
     head = cast("Head", sys.argv[4])
@@ -161,7 +162,9 @@ def main() -> None:
         if carried is None:
             _save(_convert(package, head), plain)
         else:
-            _save(with_head(ov.Core().read_model(carried), head, package.name), plain)
+            carried_graph = ov.Core().read_model(carried)
+            own = package.description.own_head == head
+            _save(carried_graph if own else with_head(carried_graph, head, package.name), plain)
     model = ov.Core().read_model(plain)
     if path.name.startswith(f"{prefix}int8"):
         quantised = path.parent / f"{prefix}int8.xml"

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from wsi_pipeline.classes import Classes, ModelClass, Task
-from wsi_pipeline.model.head_shape import HeadShape
+from wsi_pipeline.model.architecture import Architecture
 from wsi_pipeline.model.input_description import (
     Frozen,
     ImageFit,
@@ -40,46 +40,6 @@ ONNX = "network.onnx"
 _NETWORK_FILES = {"graph": (GRAPH, GRAPH_WEIGHTS), "onnx": (ONNX,), "weights": (WEIGHTS,)}
 
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
-
-
-class Architecture(Frozen):
-    """The network: the name of its trunk and what this project puts behind it.
-
-    Attributes:
-        name: ``graph`` for a network that is an OpenVINO graph, ``onnx`` for one that is an ONNX
-            file; ``baseline`` or ``vgg16`` for this
-            project's own, as ``vgg19-convolutions``, ``cnn-2x2c1d`` and ``cnn-2x2x1x1c1d`` are;
-            else a name of timm's, of which ``timm/NAME`` is the longer form.
-        pooling: Global pooling: ``network`` leaves it as the network has it.
-        dropout: Share of the pooled features, in training.
-        head: What is there in place of the linear layer, if anything.
-    """
-
-    name: str = Field(pattern=r"^(timm/)?[A-Za-z0-9][A-Za-z0-9._-]*$")
-    pooling: Literal["max", "average", "network"] = "network"
-    dropout: float = Field(default=0.5, ge=0, lt=1)
-    head: HeadShape | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_head(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # A package with the usual layer says nothing of it, as before there were other heads.
-        facts: dict[str, Any] = plain(self)
-        if self.head is None:
-            facts.pop("head", None)
-        return facts
-
-    @model_validator(mode="before")
-    @classmethod
-    def _usual_pooling(cls, given: Any) -> Any:
-        # These were the only networks before timm's came, and the maximum was their default.
-        if isinstance(given, dict) and given.get("name") in ("inception_v3", "vgg16", "baseline"):
-            return {"pooling": "max", **given}
-        return given
-
-    @property
-    def kind(self) -> Literal["graph", "onnx", "weights"]:
-        """What the package holds the network as: an OpenVINO graph, an ONNX file, or weights."""
-        return self.name if self.name in ("graph", "onnx") else "weights"  # type: ignore[return-value]  # the names are of the kinds
 
 
 class Threshold(Frozen):
@@ -148,6 +108,15 @@ def _plain(one: ModelClass) -> str | dict[str, str]:
 
 
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
+#: What the description of an encoder has in place of classes; ``model.yaml`` has none of it.
+_NO_CLASSES: dict[str, Any] = {
+    "task": "multilabel",
+    "classes": (),
+    "positive": "",
+    "head": None,
+    "threshold": {"value": 0.5, "chosen": "none: an encoder has no classes"},
+    "calibration": {},
+}
 #: A name, or a name with a colour.
 _Class = Annotated[ModelClass, BeforeValidator(_class_of), PlainSerializer(_plain)]
 
@@ -165,8 +134,9 @@ class ModelDescription(Frozen):
     positive: str = "tumour"
     #: What makes probabilities of the network's answers; ``none`` where they are probabilities.
     head: Literal["sigmoid", "softmax", "none"] | None = None
-    #: Whether the network answers with a number for each class, or with a map of each,
-    output: Literal["classes", "map"] = "classes"
+    #: Whether the network answers with a number for each class, with features (an encoder, which
+    #: has no classes), or with a map of each class,
+    output: Literal["classes", "features", "map"] = "classes"
     #: which is this.
     map: MapOutput | None = None
     #: Side of the square that is cut from the slide.
@@ -187,10 +157,28 @@ class ModelDescription(Frozen):
     notice: str = Field(default="", max_length=LONGEST, pattern=r"^[^\n]*$")
     licence: str
     intended_use: str
-    #: Largest difference from the reference probabilities allowed to a runtime of each precision.
+    #: Largest difference from the reference probabilities allowed to a runtime of each precision;
+    #: of an encoder, by how much the cosine with the reference features may fall short of 1.
     tolerance: Mapping[Precision, float]
     #: SHA-256 (hex) of every other file of the package.
     files: Mapping[str, str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_encoder(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping) or given.get("output") != "features":
+            return given
+        stated = sorted(set(given) & set(_NO_CLASSES))
+        if stated:
+            raise ValueError(f"an encoder has no {stated[0]}; leave it out")
+        return {**given, **_NO_CLASSES}
+
+    @model_serializer(mode="wrap")
+    def _without_classes(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        facts: dict[str, Any] = plain(self)
+        if self.output == "features":
+            facts = {key: value for key, value in facts.items() if key not in _NO_CLASSES}
+        return facts
 
     @model_validator(mode="after")
     def _usual_notice(self) -> Self:
@@ -207,6 +195,8 @@ class ModelDescription(Frozen):
             raise ValueError("a softmax makes classes exclude one another; multilabel ones do not")
         if self.activation == "sigmoid" and classes.task == "multiclass":
             raise ValueError("classes that exclude one another need the head softmax, or none")
+        if self.output == "features" and self.architecture.kind != "weights":
+            raise ValueError("an encoder's package holds weights of a network of timm's")
         self._check_map()
         missing = {*_NETWORK_FILES[self.architecture.kind], REFERENCE} - set(self.files)
         if missing:
@@ -237,6 +227,11 @@ class ModelDescription(Frozen):
             raise ValueError(
                 "resized by no whole number of px for each cell; choose another resize"
             )
+
+    @property
+    def own_head(self) -> Head:
+        """What its network answers with of itself."""
+        return "features" if self.output == "features" else "classes"
 
     @property
     def classification(self) -> Classes:

@@ -14,14 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from wsi_pipeline.errors import PackageError
-from wsi_pipeline.model.description import Architecture, ModelDescription
+from wsi_pipeline.model.architecture import Architecture
+from wsi_pipeline.model.description import ModelDescription
 from wsi_pipeline.model.heads import build_head
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.small_networks import SIZED
 
 #: Before a name: timm's network, also where this project has one of the same name.
 _TIMM = "timm/"
-_POOLING = {"max": "max", "average": "avg"}
+_POOLING = {"max": "max", "average": "avg", "token": "token", "token-and-average": ""}
 
 
 class Classifier(nn.Module):
@@ -44,7 +45,7 @@ class Classifier(nn.Module):
         self._activation = description.activation
         classes = description.classification
         self._binary = classes.task == "binary"
-        self._positive = classes.names.index(classes.positive)
+        self._positive = classes.names.index(classes.positive) if self._binary else -1
         self.network = build_network(
             description.architecture, description.units, description.input_px
         )
@@ -223,6 +224,9 @@ def _from_timm(architecture: Architecture, units: int, input_px: int) -> nn.Modu
     options: dict[str, Any] = {"drop_rate": architecture.dropout}
     if architecture.pooling != "network":
         options["global_pool"] = _POOLING[architecture.pooling]
+    if architecture.options is not None:
+        options |= architecture.options.arguments()
+        options["img_size"] = input_px
     known = timm.get_pretrained_cfg(name)
     if known is not None and known.fixed_input_size:
         options["img_size"] = input_px
@@ -237,7 +241,33 @@ def _from_timm(architecture: Architecture, units: int, input_px: int) -> nn.Modu
             f"timm cannot build it with {architecture.pooling} pooling and {input_px} px "
             f"({error}); leave out the pooling, or take the network's own size",
         ) from error
-    return network
+    if architecture.pooling != "token-and-average":
+        return network
+    if units or not hasattr(network, "num_prefix_tokens"):
+        raise PackageError(name, "only an encoder that is a transformer has token-and-average")
+    return TokenAndAverage(network)
+
+
+class TokenAndAverage(nn.Module):
+    """A transformer's class token beside the mean of its patches' tokens, as Virchow's features.
+
+    Source: Vorontsov et al. 2024, "A foundation model for clinical-grade computational pathology".
+
+    Args:
+        network: Answers with all tokens, ``(n, tokens, width)``: class, registers, patches.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.first = int(cast("Any", network).num_prefix_tokens)
+        self.fc = nn.Identity()
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """``(n, 2 width)``."""
+        tokens = self.network(patches)
+        pooled = torch.cat([tokens[:, 0], tokens[:, self.first :].mean(dim=1)], dim=1)
+        return cast("Tensor", self.fc(pooled))
 
 
 def _pooling(architecture: Architecture) -> nn.Module:

@@ -2,11 +2,11 @@
 
 ``model.yaml`` describes the model and pins every other file by SHA-256; ``weights.safetensors``
 holds the weights, or ``network.xml`` and ``network.bin`` the network as an OpenVINO graph;
-``reference.npz`` holds patches and the fp32 probabilities a runtime has to reproduce before it is
-trusted; ``calibration.npz``, which may be missing, holds more patches, on which int8 ranges are
-fitted; ``conformal.npz``, which may be missing too, what prediction sets are made with, and
-``seen.npz`` which images the model was made from. The package's own hash is that of ``model.yaml``,
-which therefore identifies everything.
+``reference.npz`` holds patches and the fp32 probabilities (of an encoder the features) that a
+runtime has to reproduce before it is trusted; ``calibration.npz``, which may be missing, holds more
+patches, on which int8 ranges are fitted; ``conformal.npz``, which may be missing too, what
+prediction sets are made with, and ``seen.npz`` which images the model was made from. The package's
+own hash is that of ``model.yaml``, which therefore identifies everything.
 """
 
 import hashlib
@@ -73,10 +73,12 @@ class ModelPackage:
 
         Returns:
             Patches ``(n, patch, patch, 3)`` RGB; probabilities ``(n,)`` of a binary model, else
-            ``(n, classes)``; of maps those that :func:`thinned` keeps, in two more axes.
+            ``(n, classes)``; of maps those that :func:`thinned` keeps, in two more axes; of an
+            encoder features, float32 ``(n, features)``.
         """
+        answers = "features" if self.description.output == "features" else "probabilities"
         with np.load(self.folder / REFERENCE, allow_pickle=False) as data:
-            return data["patches"], data["probabilities"]
+            return data["patches"], data[answers]
 
     def documents(self) -> dict[str, str]:
         """Texts that came with the model: its maker's card, its licence; by name, shortened."""
@@ -237,6 +239,8 @@ def _check_reference(package: ModelPackage) -> None:
         raise PackageError(package.folder, f"{REFERENCE} cannot be read: {error}") from error
     about, side = package.description, package.description.patch_px
     shape = thinned(np.zeros((1, *about.answer), np.float32), about).shape[1:]
+    if about.output == "features":
+        shape = probabilities.shape[1:] if probabilities.ndim == 2 else (1,)
     least = MIN_REFERENCE_PATCHES if about.map is None else MIN_REFERENCE_MAPS
     sound = (
         patches.dtype == np.uint8
@@ -250,7 +254,7 @@ def _check_reference(package: ModelPackage) -> None:
             package.folder,
             f"{REFERENCE} must hold at least {least} uint8 patches of "
             f"{side}×{side}×3 and finite probabilities for each, one for each class of a model of "
-            f"several{_of_maps(shape) if about.map is not None else ''}",
+            f"several, or features of an encoder{_of_maps(shape) if about.map is not None else ''}",
         )
 
 

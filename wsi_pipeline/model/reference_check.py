@@ -61,7 +61,7 @@ def admit(
 
 def admit_features(
     package: ModelPackage, predictor: Predictor, expected: NDArray[np.float32], cache: Path
-) -> None:
+) -> float:
     """Hold a predictor's features to those of fp32.
 
     Each patch's features are two directions: by how much their cosine falls short of 1 is the
@@ -73,13 +73,20 @@ def admit_features(
         expected: Of its reference patches, float32 ``(n, features)``.
         cache: Folder that keeps what was found before.
 
+    Returns:
+        The largest deviation.
+
     Raises:
-        RuntimeRejectedError: the features of a patch deviate by more than the tolerance.
+        RuntimeRejectedError: the features of a patch deviate by more than the tolerance: the
+            package's of an encoder, else :data:`FEATURE_TOLERANCE`.
     """
     answers = _Answers(package, predictor, cache, "features")
     values = answers.repeated(expected.shape, lambda given: given)
     largest = 1 - least_cosine(values, expected) if values.shape == expected.shape else np.nan
-    answers.judge(values, expected, largest, FEATURE_TOLERANCE)
+    encoder = package.description.output == "features"
+    tolerance = {**package.description.tolerance} if encoder else FEATURE_TOLERANCE
+    answers.judge(values, expected, largest, tolerance)
+    return largest
 
 
 def least_cosine(values: NDArray[np.float32], expected: NDArray[np.float32]) -> float:

@@ -15,6 +15,7 @@ from wsi_pipeline.errors import PackageError, RuntimeRejectedError, UsageError
 from wsi_pipeline.model.cascade import CascadePredictor, Stage
 from wsi_pipeline.model.description import Precision
 from wsi_pipeline.model.feature_admission import load_for_features
+from wsi_pipeline.model.memory import check_memory
 from wsi_pipeline.model.openvino_runtime import OpenVinoPredictor, cpu_precisions
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import Head, Predictor
@@ -63,6 +64,7 @@ class Runtime:
             hardware states, not by a stopwatch: the same kind of machine must choose the same.
         load: Loads a package: ``load(package, request, device, precision, batch_size)``; None as
             batch size takes the runtime's own.
+        at_once: Patches it computes at once, about, where no batch size is asked for.
         refine_batch: Batch size of the later stages of a cascade, which get few patches.
         refuses: Why a precision is not to be had here, by precision.
         networks: Kinds of networks it computes, as
@@ -73,6 +75,7 @@ class Runtime:
     device: str
     precisions: Callable[[], tuple[Precision, ...]]
     load: Callable[[ModelPackage, RuntimeRequest, str, Precision, int | None], Predictor]
+    at_once: int = 8
     refine_batch: int = 1
     refuses: Mapping[str, str] = field(default_factory=dict)
     networks: frozenset[str] = frozenset({"weights"})
@@ -99,6 +102,11 @@ def load_predictor(
     runtime = choose_runtime(request.runtime, device, network)
     if request.precision in runtime.refuses:
         raise UsageError(runtime.refuses[request.precision])
+    if package.description.output == "features" and request.head != "features":
+        raise UsageError(
+            f"{package.name} is an encoder: it has features and no classes; use `wsi features`, or "
+            "choose a model with classes"
+        )
     if request.head != "classes" and package.description.map is not None:
         raise UsageError(
             f"{package.name} answers with maps and has no features of a tile; choose a model that "
@@ -108,16 +116,29 @@ def load_predictor(
         return load_for_features(
             package,
             _tried(package, runtime, request.precision),
-            lambda precision, head: runtime.load(
-                package, replace(request, head=head), device, precision, None
+            lambda precision, head: _load(
+                package, runtime, replace(request, head=head), device, precision
             ),
             request.cache,
         )
     if request.precision == "auto":
         return _cascade(package, runtime, request, device, threshold)
-    predictor = runtime.load(package, request, device, request.precision, None)
+    predictor = _load(package, runtime, request, device, request.precision)
     admit(package, predictor, request.cache, request.head)
     return predictor
+
+
+def _load(
+    package: ModelPackage,
+    runtime: Runtime,
+    request: RuntimeRequest,
+    device: str,
+    precision: Precision,
+    batch_size: int | None = None,
+) -> Predictor:
+    """Load a package if the device can hold it."""
+    check_memory(package, precision, device, batch_size or runtime.at_once)
+    return runtime.load(package, request, device, precision, batch_size)
 
 
 def choose_runtime(name: str, device: str, network: str = "weights") -> Runtime:
@@ -229,7 +250,7 @@ RUNTIMES: list[Runtime] = [
         _load_torch_cpu,
         refuses=dict.fromkeys(("bf16", "fp16", "int8"), _REFERENCE_ONLY),
     ),
-    Runtime("torch", "cuda", lambda: ("bf16",), _load_torch_cuda, refine_batch=8),
+    Runtime("torch", "cuda", lambda: ("bf16",), _load_torch_cuda, at_once=384, refine_batch=8),
     Runtime(
         "onnxruntime",
         "cpu",
@@ -256,7 +277,7 @@ def _cascade(
 
     def load(precision: Precision) -> Predictor:
         batch = runtime.refine_batch if stages else None
-        return runtime.load(package, request, device, precision, batch)
+        return _load(package, runtime, request, device, precision, batch)
 
     tried = _tried(package, runtime, "auto") if package.description.map is None else ("fp32",)
     for precision in tried[:-1]:

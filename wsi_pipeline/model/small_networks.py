@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 
 from wsi_pipeline.errors import PackageError
-from wsi_pipeline.model.description import Architecture
+from wsi_pipeline.model.architecture import Architecture
 
 #: Share of what a pair leaves that is dropped in training.
 _DROPPED = 0.25

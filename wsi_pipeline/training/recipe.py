@@ -13,7 +13,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.model.description import Architecture
+from wsi_pipeline.model.architecture import Architecture
 from wsi_pipeline.model.input_description import Frozen, ImageFit, Normalisation
 from wsi_pipeline.training.head_recipe import HeadRecipe
 from wsi_pipeline.training.operating_point import ThresholdRule, parse_rule

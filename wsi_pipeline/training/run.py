@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.model.description import Architecture
+from wsi_pipeline.model.architecture import Architecture
 from wsi_pipeline.model.head_shape import HeadShape
 from wsi_pipeline.model.linear_probe import as_pixels
 from wsi_pipeline.model.network import Classifier

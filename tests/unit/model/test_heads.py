@@ -6,7 +6,7 @@ import torch
 from pydantic import ValidationError
 
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.model.description import Architecture
+from wsi_pipeline.model.architecture import Architecture
 from wsi_pipeline.model.head_shape import HeadShape
 from wsi_pipeline.model.heads import FittedHead, TwoStage
 from wsi_pipeline.model.network import build_network, last_layer

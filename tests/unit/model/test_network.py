@@ -8,7 +8,7 @@ import timm
 import torch
 
 from wsi_pipeline.errors import PackageError
-from wsi_pipeline.model.description import Architecture
+from wsi_pipeline.model.architecture import Architecture
 from wsi_pipeline.model.network import Classifier, build_network
 from wsi_pipeline.testing.models import describe_model
 

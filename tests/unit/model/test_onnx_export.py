@@ -9,7 +9,7 @@ import onnxruntime  # type: ignore[import-untyped]  # it has no types
 import pytest
 
 from wsi_pipeline.errors import PackageError
-from wsi_pipeline.model.description import Architecture
+from wsi_pipeline.model.architecture import Architecture
 from wsi_pipeline.model.linear_probe import as_pixels
 from wsi_pipeline.model.network import load_classifier
 from wsi_pipeline.model.onnx_export import export_onnx

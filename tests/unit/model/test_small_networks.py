@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from wsi_pipeline.errors import PackageError
-from wsi_pipeline.model.description import Architecture
+from wsi_pipeline.model.architecture import Architecture
 from wsi_pipeline.model.network import build_network
 
 
