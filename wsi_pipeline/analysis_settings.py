@@ -12,6 +12,9 @@ from wsi_pipeline.geometry import MPP_RANGE, GridKind
 RuntimeChoice = Literal["auto", "openvino", "torch", "onnxruntime"]
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
+#: As what features are kept, if at all.
+FeatureNumbers = Literal["off", "float16", "float32"]
+
 #: Bump when the same settings would give other arrays: old results are then not reused.
 ANALYSIS_REVISION = 1
 #: The model package that is used where none is named.
@@ -35,6 +38,7 @@ class AnalysisSettings(BaseModel):
         device: ``auto``, ``cpu`` or ``cuda:N``.
         precision: ``auto`` or one precision.
         runtime: ``auto``, ``openvino``, ``torch`` or ``onnxruntime``.
+        features: Whether each tile's features are kept, and as which numbers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +55,7 @@ class AnalysisSettings(BaseModel):
     device: str = "auto"
     precision: PrecisionChoice = "auto"
     runtime: RuntimeChoice = "auto"
+    features: FeatureNumbers = "off"
 
     def fingerprint(
         self, *, mpp: float | None, level: int | None, stride: int, threshold: float
@@ -73,6 +78,8 @@ class AnalysisSettings(BaseModel):
             decisive |= {"mpp": mpp, "level": level}
         if self.grid == "cover":
             del decisive["grid"]  # as in the fingerprints from before there was another
+        if self.features == "off":
+            del decisive["features"]  # as before there were any
         decisive["stride"] = self.stride or stride
         decisive["threshold"] = self.threshold or threshold
         text = json.dumps({"revision": ANALYSIS_REVISION, **decisive}, sort_keys=True)

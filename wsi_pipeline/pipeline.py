@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,9 @@ from wsi_pipeline.run.provenance import describe
 from wsi_pipeline.run.regions import RESOURCES, Region, RegionResult, RegionTask, cut_regions
 from wsi_pipeline.run.scheduler import Scheduler
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
-from wsi_pipeline.run.tile_values import TileValues
-from wsi_pipeline.stitch.cells import Answers, stitch_cells
+from wsi_pipeline.run.tile_values import RegionValues, TileValues
+from wsi_pipeline.stitch.cells import Answers, stitch_cells, stitch_tissue
+from wsi_pipeline.stitch.feature_array import FeatureArray
 from wsi_pipeline.stitch.record import TimingsRecord
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.stitch.writer import publish, write_store
@@ -43,6 +44,12 @@ class Work:
     analysis: AnalysisSettings
     runtime: RuntimeRequest
     scheduler: Scheduler
+
+    @property
+    def request(self) -> RuntimeRequest:
+        """What to compute with, and what is asked of the model."""
+        features = self.analysis.features != "off"
+        return replace(self.runtime, head=self.package.head(features=features))
 
     @property
     def threshold(self) -> float:
@@ -90,7 +97,7 @@ def analyse_slide(
     final.parent.mkdir(parents=True, exist_ok=True)
     plan = prepared.plan
     began = time.perf_counter()
-    runtime = work.scheduler.describe(work.package, work.runtime, work.threshold)
+    runtime = work.scheduler.describe(work.package, work.request, work.threshold)
     key = {
         "slide": prepared.sha256.result(),
         "model": work.package.sha256,
@@ -103,7 +110,9 @@ def analyse_slide(
         if final.exists() and not overwrite:
             checkpoint.discard()
             raise ResultExistsError(final, "exists already; remove it or use --overwrite")
-        kept, classes = TileValues(work.package.description.answer), work.package.classes
+        classes = work.package.classes
+        size = runtime.features if work.analysis.features != "off" else 0
+        kept = TileValues(work.package.description.answer, features=size)
         regions = cut_regions(plan, kept)
         answers = TileProbabilities(plan, kept, classes.shape)
         missing: dict[int, Region] = {}
@@ -128,10 +137,14 @@ def analyse_slide(
             observer.advanced(region.tiles, done.bytes_read)
         classified = time.perf_counter()
         observer.stage("writing")
+        finished = _Finished(checkpoint, regions, kept)
         parts: Answers = [(plan.cells, answers.probabilities)]
         if kept.answer != classes.shape:
-            parts = _maps(checkpoint, regions, kept)
-        cells = stitch_cells(plan, parts, classes)
+            parts = finished.maps()
+        if classes.members:
+            cells = stitch_cells(plan, parts, classes)
+        else:
+            cells = stitch_tissue(plan, answers.readable)
         timings = TimingsRecord(
             classify_seconds=round(classified - began, 3),
             read_thread_seconds=round(read, 3),
@@ -154,6 +167,9 @@ def analyse_slide(
             plan=plan,
             probabilities=answers.probabilities,
             extras=answers.extras,
+            features=FeatureArray(len(plan), size, work.analysis.features, finished.features())
+            if size
+            else None,
             cells=cells,
             threshold=work.threshold,
             levels=prepared.info.levels,
@@ -164,14 +180,29 @@ def analyse_slide(
     return Result(final)
 
 
-def _maps(
-    checkpoint: Checkpoint, regions: list[Region], kept: TileValues
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Tiles and their maps, a region at a time: all of them may not fit into memory."""
-    for region in regions:
-        if region.start is not None:
-            tiles, _ = region.split(checkpoint.reload(region.index), kept)
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """What regions yielded, read a region at a time: all of it may not fit into memory."""
+
+    checkpoint: Checkpoint
+    regions: list[Region]
+    kept: TileValues
+
+    def maps(self) -> Answers:
+        """Tiles and their maps."""
+        for region, tiles in self._tiles():
             yield region.cells, tiles.probabilities
+
+    def features(self) -> Iterator[NDArray[np.float32]]:
+        """In plan order."""
+        for _, tiles in self._tiles():
+            yield tiles.features
+
+    def _tiles(self) -> Iterator[tuple[Region, RegionValues]]:
+        for region in self.regions:
+            if region.start is not None:
+                kept = self.checkpoint.reload(region.index)
+                yield region, region.split(kept, self.kept)[0]
 
 
 def _classify(
@@ -190,7 +221,7 @@ def _classify(
             grid=prepared.plan.grid,
             package=work.package.folder.resolve(),
             package_sha256=work.package.sha256,
-            runtime=work.runtime,
+            runtime=work.request,
             threshold=work.threshold,
             stop=stop,
             kept=kept,

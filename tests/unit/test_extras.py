@@ -27,6 +27,8 @@ MODULES = {
 }
 #: Installed for others: their binaries, or what they find by themselves.
 FOR_OTHERS = {"openslide-bin", "httptools", "uvloop", "psycopg", "onnxscript"}
+#: Comes with anndata, whose tables are its.
+WITH_ANNDATA = {"pandas"}
 #: Come with FastAPI, which is made of them.
 WITH_FASTAPI = {"starlette", "anyio"}
 
@@ -37,6 +39,7 @@ NEEDS = {
     "notebook": "inference",
     "demo": "inference",
     "lymph_node": "inference",
+    "features": "features",
     "images": "images",
     "cells": "images",
     "training": "training",
@@ -98,6 +101,8 @@ def test_a_folder_imports_what_its_extra_installs() -> None:
             allowed |= modules_in(EXTRAS[NEEDS[folder]])
         if "fastapi" in allowed:
             allowed |= WITH_FASTAPI
+        if folder == "features":
+            allowed |= WITH_ANNDATA
         assert name in allowed, f"{path} imports {name}, which {folder} may not"
 
 

@@ -1,6 +1,6 @@
 """Options that are the same for every command that has them: what is analysed, and with what."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from wsi_pipeline.analysis_settings import AnalysisSettings, RuntimeChoice
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.geometry import GridKind
+from wsi_pipeline.model.package import ModelPackage
 
 #: The panel of the help they are in.
 WHERE = "Resolution and tiles"
@@ -47,6 +48,46 @@ GridOption = Annotated[
         help="Tiles: cover the whole slide, or are those of WSInfer, read as it reads them.",
         rich_help_panel=WHERE,
     ),
+]
+MinTissueOption = Annotated[
+    float,
+    typer.Option(help="Least share of tissue in a tile, 0-1.", rich_help_panel=WHERE),
+]
+TissueOption = Annotated[
+    Literal["fast", "exact"],
+    typer.Option(
+        help="Find tissue from a coarse level, or from every tile's own px.",
+        rich_help_panel=WHERE,
+    ),
+]
+AllowUnreadableOption = Annotated[
+    float,
+    typer.Option(
+        help="Share of the tissue tiles that may be unreadable, 0-1.", rich_help_panel=WHERE
+    ),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Regions computed at once. [dim]\\[default: 2, on a GPU one per core][/]",
+        min=1,
+        rich_help_panel=HOW,
+    ),
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of a Dask scheduler, tcp://HOST:PORT; its workers must see the slides "
+        "and the model under the same paths. Use TLS or a private network.",
+        rich_help_panel=HOW,
+    ),
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the summary as JSON on standard output.")
+]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print failed slides only, and no progress.")
 ]
 SlideMppOption = Annotated[
     float | None,
@@ -94,4 +135,17 @@ def check_stride(stride: int | None, patch: int, cell: int | None = None) -> Non
         raise UsageError(
             f"--stride {stride} is larger than the model's patch of {patch} px and would leave "
             "tissue unclassified"
+        )
+
+
+def check_classes(package: ModelPackage) -> None:
+    """Refuse an encoder where classes are asked for.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if package.description.output == "features":
+        raise UsageError(
+            f"{package.name} is an encoder: it has features and no classes; use `wsi features`, or "
+            "choose a model with classes"
         )

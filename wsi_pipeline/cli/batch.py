@@ -6,6 +6,7 @@ both can happen at once.
 
 import json as json_format
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import typer
@@ -38,8 +39,11 @@ def run_slides(
     overwrite: bool,
     json: bool,
     quiet: bool,
+    finish: Callable[[Path], None] = lambda _: None,
 ) -> None:
     """Analyse ``slides`` into ``out``, keep the table there and exit with the command's code.
+
+    ``finish`` is called with each result that is there.
 
     Raises:
         UsageError: a name matches nothing, or no scheduler answers.
@@ -59,6 +63,8 @@ def run_slides(
             for outcome in run_batch(
                 inputs.slides, out, work, display, overwrite=overwrite, prober=prober
             ):
+                if outcome.result:
+                    finish(out / outcome.result)
                 outcomes.append(outcome)
                 write_summary(out, outcomes, inputs.ignored)
     write_summary(out, outcomes, inputs.ignored)

@@ -6,7 +6,7 @@ from importlib import metadata
 
 _PROJECT = "wsi-pipeline"
 #: What is offered: the first of these that has the library, itself or through another extra.
-_OFFERED = ("inference", "images", "service", "training")
+_OFFERED = ("inference", "images", "service", "training", "features")
 _REQUIREMENT = re.compile(
     r"""(?P<name>[\w.-]+)(\[(?P<extras>[\w,\s-]+)\])?.*;.*extra\s*==\s*["'](?P<of>[\w-]+)["']"""
 )

@@ -100,6 +100,14 @@ class SlideDisplay:
             self._progress.update(self._task, advance=tiles, rate=rate, read=self._read)
 
 
+def _found(outcome: Outcome) -> str:
+    """Score and area, with a comma behind; of an encoder, which has no classes, nothing."""
+    if not outcome.positive:
+        return ""
+    score = "–" if outcome.slide_score is None else f"{outcome.slide_score:.3f}"
+    return f"score {score}, {outcome.positive} {outcome.tumour_area_mm2 or 0.0:.2f} mm², "
+
+
 def _line(outcome: Outcome) -> Text:
     mark = {"done": ("✓", "green"), "skipped": ("·", "dim"), "failed": ("✗", "red")}
     sign, style = mark[outcome.status]
@@ -107,10 +115,7 @@ def _line(outcome: Outcome) -> Text:
     if outcome.status == "failed":
         # The reason begins with the file's name.
         return line.append(outcome.reason)
-    score = "–" if outcome.slide_score is None else f"{outcome.slide_score:.3f}"
-    area = outcome.tumour_area_mm2 or 0.0
-    found = f"{outcome.positive} {area:.2f} mm²"
-    line.append(f"{outcome.slide}: score {score}, {found}, {outcome.tiles:,} tiles")
+    line.append(f"{outcome.slide}: {_found(outcome)}{outcome.tiles:,} tiles")
     if outcome.status == "skipped":
         line.append(" (a valid result exists)", style="dim")
     else:

@@ -2,21 +2,31 @@
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from wsi_pipeline.analysis_settings import DEFAULT_MODEL, PrecisionChoice
 from wsi_pipeline.cli.analysis_options import (
+    HOW,
     WHERE,
+    AllowUnreadableOption,
     DeviceOption,
     GridOption,
+    JsonOption,
     LevelOption,
+    MinTissueOption,
     MppOption,
+    OverwriteOption,
+    QuietOption,
     RuntimeOption,
+    SchedulerOption,
     SlideMppOption,
     StrideOption,
+    TissueOption,
+    WorkersOption,
     analysis_settings,
+    check_classes,
     check_stride,
 )
 from wsi_pipeline.cli.console import console
@@ -24,8 +34,6 @@ from wsi_pipeline.model.loaded import model_loading
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
 from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.settings import Settings
-
-_HOW = "Computing"
 
 
 def run(
@@ -41,17 +49,8 @@ def run(
     level: LevelOption = None,
     stride: StrideOption = None,
     grid: GridOption = "cover",
-    min_tissue: Annotated[
-        float,
-        typer.Option(help="Least share of tissue in a tile, 0-1.", rich_help_panel=WHERE),
-    ] = 0.3,
-    tissue: Annotated[
-        Literal["fast", "exact"],
-        typer.Option(
-            help="Find tissue from a coarse level, or from every tile's own px.",
-            rich_help_panel=WHERE,
-        ),
-    ] = "fast",
+    min_tissue: MinTissueOption = 0.3,
+    tissue: TissueOption = "fast",
     slide_mpp: SlideMppOption = None,
     threshold: Annotated[
         float | None,
@@ -60,47 +59,22 @@ def run(
             rich_help_panel=WHERE,
         ),
     ] = None,
-    allow_unreadable: Annotated[
-        float,
-        typer.Option(
-            help="Share of the tissue tiles that may be unreadable, 0-1.", rich_help_panel=WHERE
-        ),
-    ] = 0.0,
+    allow_unreadable: AllowUnreadableOption = 0.0,
     device: DeviceOption = "auto",
     precision: Annotated[
         PrecisionChoice,
         typer.Option(
             help="auto: fast, with the same decision of each tile at the threshold as fp32. bf16 "
             "anywhere, int8 on CPUs, fp16 on GPUs.",
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
         ),
     ] = "auto",
     runtime: RuntimeOption = "auto",
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            help="Regions computed at once. [dim]\\[default: 2, on a GPU one per core][/]",
-            min=1,
-            rich_help_panel=_HOW,
-        ),
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            help="Address of a Dask scheduler, tcp://HOST:PORT; its workers must see the slides "
-            "and the model under the same paths. Use TLS or a private network.",
-            rich_help_panel=_HOW,
-        ),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace existing results.")
-    ] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print the summary as JSON on standard output.")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print failed slides only, and no progress.")
-    ] = False,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    overwrite: OverwriteOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Analyse slides: find tissue, classify its tiles, write a mask with checksums.
 
@@ -158,6 +132,7 @@ def run(
             settings,
             lambda what: status.update(what) if status else None,
         )
+    check_classes(package)
     check_stride(stride, package.description.tile_px, package.description.cell_px)
     request = RuntimeRequest(device, precision, settings.cache_dir, runtime=runtime)
     threshold = threshold or package.description.threshold.value

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from wsi_pipeline.errors import UsageError
+from wsi_pipeline.export.destination import draft
 from wsi_pipeline.export.options import ExportOptions
 from wsi_pipeline.stitch.layout import SUFFIX
 from wsi_pipeline.stitch.result import Result
@@ -19,13 +22,33 @@ class ExportFormat:
         name: What ``wsi export`` calls it.
         suffix: Added to the slide's name.
         summary: What it is, a few words for ``--help``.
-        write: Writes a result to a file that appears when it is complete.
+        writer: Writes a result to a file that appears when it is complete.
+        needs: What the result must hold; anything where empty.
     """
 
     name: str
     suffix: str
     summary: str
-    write: Callable[[Result, Path, ExportOptions], None]
+    writer: Callable[[Result, Path, ExportOptions], None]
+    needs: Literal["classes", "features", ""] = "classes"
+
+    def write(self, result: Result, path: Path, options: ExportOptions) -> None:
+        """Write a result.
+
+        Raises:
+            UsageError: the result does not hold what the format is of.
+        """
+        if self.needs == "classes" and not result.classes.members:
+            raise UsageError(
+                f"{result.path} holds features of an encoder and no classes, so it cannot be "
+                f"exported as {self.name}; choose h5, h5ad or zip"
+            )
+        if self.needs == "features" and result.record.features is None:
+            raise UsageError(
+                f"{result.path} holds no features, so it cannot be exported as {self.name}; "
+                "`wsi features` makes them"
+            )
+        self.writer(result, path, options)
 
 
 def _heatmap(result: Result, path: Path, options: ExportOptions) -> None:
@@ -92,6 +115,20 @@ def _zip(result: Result, path: Path, options: ExportOptions) -> None:
     write_zip(result, path, overwrite=options.overwrite)
 
 
+def _h5(result: Result, path: Path, options: ExportOptions) -> None:
+    from wsi_pipeline.features.hdf5 import write_hdf5
+
+    with draft(path, overwrite=options.overwrite) as new:
+        write_hdf5(result, new)
+
+
+def _h5ad(result: Result, path: Path, options: ExportOptions) -> None:
+    from wsi_pipeline.features.annotated import write_anndata
+
+    with draft(path, overwrite=options.overwrite) as new:
+        write_anndata(result, new)
+
+
 #: By name, in the order of ``--help``.
 FORMATS: dict[str, ExportFormat] = {
     one.name: one
@@ -102,6 +139,8 @@ FORMATS: dict[str, ExportFormat] = {
         ExportFormat("wsinfer-csv", ".csv", "tile table in WSInfer's columns", _wsinfer_csv),
         ExportFormat("parquet", ".tiles.parquet", "tile table", _parquet),
         ExportFormat("tiff", ".mask.tiff", "mask for ASAP, QuPath, OpenSlide", _tiff),
-        ExportFormat("zip", f"{SUFFIX}.zip", "the whole result as one file", _zip),
+        ExportFormat("h5", ".h5", "features as CLAM and TRIDENT read them", _h5, "features"),
+        ExportFormat("h5ad", ".h5ad", "features as AnnData, for scverse", _h5ad, "features"),
+        ExportFormat("zip", f"{SUFFIX}.zip", "the whole result as one file", _zip, ""),
     )
 }

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 from wsi_pipeline.classes import Classes
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.model.description import DOCUMENTS, REFERENCE, ModelDescription
+from wsi_pipeline.model.predictor import Head
 
 DESCRIPTION = "model.yaml"
 CALIBRATION = "calibration.npz"
@@ -62,6 +63,12 @@ class ModelPackage:
     def classes(self) -> Classes:
         """What it answers for."""
         return self.description.classification
+
+    def head(self, *, features: bool) -> Head:
+        """What it is asked for: an encoder has features only, and none unless they are wanted."""
+        if not features:
+            return "classes"
+        return "features" if self.description.output == "features" else "both"
 
     @property
     def weights(self) -> Path:

@@ -82,7 +82,8 @@ def _one_valued(_: Record, known: Cells) -> str:
 def _too_few_tiles(record: Record, _: Cells) -> str:
     """Less tissue was classified than one tissue-microarray core holds."""
     area = record.tissue_area_mm2
-    if area >= LEAST_AREA_MM2:
+    # Of an encoder there is neither score nor percentage.
+    if area >= LEAST_AREA_MM2 or not record.classes.members:
         return ""
     return (
         f"only {record.tiles:,} tiles ({area:.2g} mm²) were classified, less than a "

@@ -17,6 +17,7 @@ from wsi_pipeline.run.preparation import Preparation
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.slide.openslide_reader import library_version
 from wsi_pipeline.stitch.cells import Cells
+from wsi_pipeline.stitch.features_record import FeaturesRecord
 from wsi_pipeline.stitch.record import (
     ControlsRecord,
     CountsRecord,
@@ -52,7 +53,8 @@ def describe(
     threshold = analysis.threshold or package.description.threshold.value
     counts = {item.name.lower(): int(np.count_nonzero(cells.coverage == item)) for item in Coverage}
     areas, tissue_mm2 = _areas(cells, grid.cells, threshold)
-    tumour_mm2 = areas[package.classes.label_of(package.classes.positive)]
+    classes = package.classes
+    tumour_mm2 = areas[classes.label_of(classes.positive)] if classes.members else 0.0
     record = Record(
         slide=_slide(prepared, analysis),
         model=_model(package),
@@ -72,18 +74,25 @@ def describe(
         ),
         pixels=prepared.reader.path_of(grid.level),
         slide_score=_slide_score(cells),
-        slide_score_rule="largest cell probability",
+        slide_score_rule="largest cell probability"
+        if classes.members
+        else "none: an encoder has no classes",
         tumour_area_mm2=round(tumour_mm2, 6),
         tissue_area_mm2=round(tissue_mm2, 6),
-        tumour_percent=round(100 * tumour_mm2 / tissue_mm2, 4) if tissue_mm2 else None,
+        tumour_percent=round(100 * tumour_mm2 / tissue_mm2, 4)
+        if tissue_mm2 and classes.members
+        else None,
         class_areas_mm2={
             one.name: round(areas[label], 6) for label, one in package.classes.labels.items()
         },
-        controls=_controls(plan, answers, package.classes),
+        controls=_controls(plan, answers, classes) if classes.members else None,
         colours=compare_colours(package, answers.colours),
         warnings=tuple(prepared.warnings),
         alarms=(),
         timings=timings,
+        features=FeaturesRecord(size=runtime.features, numbers=analysis.features)
+        if analysis.features != "off"
+        else None,
     )
     return replace(record, alarms=tuple(find_alarms(record, cells.positive)))
 

@@ -155,14 +155,15 @@ def cut_regions(plan: Plan, kept: TileValues) -> list[Region]:
     """
     sampled = spread(len(plan), SAMPLED_TILES)
     regions: list[Region] = []
-    fitting = max(1, min(REGION_TILES, REGION_VALUES // kept.count))
+    fitting = max(1, min(REGION_TILES, REGION_VALUES // max(1, kept.count)))
     # A power of two, so that a runtime's batches divide it.
     step = 1 << (fitting.bit_length() - 1)
     for start in range(0, len(plan), step):
         cells = plan.cells[start : start + step]
         inside = sampled[(sampled >= start) & (sampled < start + len(cells))] - start
         regions.append(Region(len(regions), cells, inside, start))
-    if len(plan.controls):
+    # An encoder says nothing of glass.
+    if len(plan.controls) and kept.classes:
         regions.append(Region(len(regions), plan.controls, sampled[:0], None))
     return regions
 

@@ -67,7 +67,7 @@ def outcome_of(slide: Path, result: Result, out: Path, status: Status, seconds: 
         status=status,
         result=str(result.path.relative_to(out)),
         slide_score=record.slide_score,
-        tumour_area_mm2=record.tumour_area_mm2,
+        tumour_area_mm2=record.tumour_area_mm2 if record.classes.members else None,
         tumour_percent=record.tumour_percent,
         tiles=record.tiles,
         resumed_tiles=record.timings.resumed_tiles if status == "done" else None,

@@ -20,6 +20,7 @@ class TileProbabilities:
         probabilities: One row per tile in plan order, float32 ``(n, *classes)``: its answer, or the
             mean of its map; NaN = unreadable or not there yet.
         extras: What was computed beside, by name, float32 ``(n,)`` in plan order; the same.
+        readable: Which of them are there and could be read, ``(n,)``.
         controls: One per control, float32 ``(k, *classes)``; the same.
         colours: :func:`~wsi_pipeline.tissue.colours.patch_colours` of the sampled tiles, float32
             ``(s, 2, 3)``.
@@ -30,6 +31,7 @@ class TileProbabilities:
         self._map_axes = tuple(range(1 + len(classes), 1 + len(kept.answer)))
         self._sampled = spread(len(plan), SAMPLED_TILES)
         self.probabilities = np.full((len(plan), *classes), np.nan, np.float32)
+        self.readable = np.zeros(len(plan), np.bool_)
         self.extras = {name: np.full(len(plan), np.nan, np.float32) for name in kept.names}
         self.controls = np.full((len(plan.controls), *classes), np.nan, np.float32)
         self.colours = np.full((len(self._sampled), 2, 3), np.nan, np.float32)
@@ -49,4 +51,5 @@ class TileProbabilities:
             self.extras[name][place] = tiles.extras[:, column]
         first = int(np.searchsorted(self._sampled, region.start))
         self.colours[first : first + len(colours)] = colours
-        return tiles.lost
+        self.readable[place] = tiles.readable
+        return int(np.count_nonzero(~tiles.readable))

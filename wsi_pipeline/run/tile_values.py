@@ -107,12 +107,12 @@ class RegionValues:
         )
 
     @property
-    def lost(self) -> int:
-        """How many tiles could not be read."""
+    def readable(self) -> NDArray[np.bool_]:
+        """Which tiles could be read, ``(n,)``."""
         unreadable = np.zeros(len(self.probabilities), np.bool_)
         for values in (self.probabilities, self.features):
             unreadable |= np.isnan(values).any(axis=tuple(range(1, values.ndim)))
-        return int(unreadable.sum())
+        return ~unreadable
 
     def forget(self, tiles: list[int]) -> None:
         """Make the numbers of tiles NaN."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.classes import NOT_ANALYSED, TUMOUR_OR_NORMAL, Classes
+from wsi_pipeline.classes import NO_CLASSES, NOT_ANALYSED, TUMOUR_OR_NORMAL, Classes
 from wsi_pipeline.tiles.plan import Coverage, Plan
 
 #: Labels of a binary mask, with `NOT_ANALYSED`.
@@ -21,7 +21,8 @@ class Cells:
 
     Attributes:
         probability: float32 ``(rows, columns)`` of a binary model, else ``(planes, rows,
-            columns)``; NaN = not classified.
+            columns)``; NaN = not classified. Of an encoder, which has no classes, ``(rows,
+            columns)``: the share of tissue.
         coverage: :class:`~wsi_pipeline.tiles.plan.Coverage`, uint8 ``(rows, columns)``.
         classes: What the model answers for.
     """
@@ -33,6 +34,8 @@ class Cells:
     @property
     def positive(self) -> NDArray[np.float32]:
         """Probability of the positive class, float32 ``(rows, columns)``; NaN = not classified."""
+        if not self.classes.members:
+            return np.full(self.coverage.shape, np.nan, np.float32)
         return self.classes.plane_of(self.classes.positive, self.probability)
 
     def decision(self, threshold: float) -> NDArray[np.uint8]:
@@ -104,6 +107,18 @@ def stitch_cells(plan: Plan, answers: Answers, classes: Classes = TUMOUR_OR_NORM
     out = np.moveaxis(mean, 0, -1) if classes.shape else mean
     np.divide(total, shares, out=out, where=shares > 0, casting="same_kind")
     return Cells(mean, coverage, classes)
+
+
+def stitch_tissue(plan: Plan, readable: NDArray[np.bool_]) -> Cells:
+    """The cells of an encoder's tiles: their share of tissue, and no class.
+
+    Args:
+        plan: The tiles.
+        readable: Which of them could be read, ``(n,)``.
+    """
+    share = np.where(readable, plan.tissue, np.nan).astype(np.float32)
+    cells = stitch_cells(plan, [(plan.cells, share)])
+    return Cells(cells.probability, cells.coverage, NO_CLASSES)
 
 
 def _by_cell(answers: NDArray[np.float32], reach: int, classes: Classes) -> NDArray[np.float64]:

@@ -14,15 +14,21 @@ ATTRIBUTES = "wsi_pipeline"
 LABELS = "labels"
 COVERAGE_LABEL = "labels/coverage"
 TILES = "tiles"
+FEATURES = "features"
+FEATURE_VALUES = "features/values"
 
 #: Values no array ever holds, so that a lost chunk cannot be mistaken for data.
 PROBABILITY_FILL = -1.0
 MASK_FILL = 254
 COVERAGE_FILL = 254
 POSITION_FILL = -1
+#: The least float16: an encoder's features are of the order of 1.
+FEATURE_FILL = -65504.0
 
 #: Side of a chunk, what a viewer fetches, and of a shard, what is one file.
 GRID_CHUNK = 512
+#: Tiles in a chunk of features, as many as a region has.
+FEATURE_CHUNK = 256
 MASK_CHUNK = 1024
 MASK_SHARD = 4096
 

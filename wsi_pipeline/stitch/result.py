@@ -151,7 +151,7 @@ class Result:
 
     @property
     def probability(self) -> NDArray[np.float32]:
-        """Probability per grid cell; NaN = not classified.
+        """Probability per grid cell; NaN = not classified. Of an encoder the share of tissue.
 
         ``(rows, columns)`` of a binary model, of its positive class; else ``(planes, rows,
         columns)``, as :attr:`~wsi_pipeline.classes.Classes.planes` names them.
@@ -201,12 +201,26 @@ class Result:
             raise ResultError(self.path, "has no mask; see `wsi verify`")
         return folder
 
+    def features(self) -> zarr.Array[Any]:
+        """Features of the tiles in plan order, float16 or float32 ``(n, features)``, not yet read.
+
+        NaN = the tile could not be read.
+
+        Raises:
+            ResultError: none are kept.
+        """
+        if self.record.features is None:
+            raise ResultError(self.path, "holds no features; `wsi features` makes them")
+        return self.array(layout.FEATURE_VALUES)
+
     def tile_table(self) -> dict[str, NDArray[Any]]:
         """Columns ``x``, ``y`` (level-0 px), ``tissue``, ``probability``, in plan order.
 
-        ``probability`` is ``(n,)`` of a binary model, else ``(n, planes)``.
+        ``probability`` is ``(n,)`` of a binary model, else ``(n, planes)``; an encoder's result
+        has none.
         """
-        keys = ("x", "y", "tissue", "probability")
+        answers = ("probability",) if self.classes.members else ()
+        keys = ("x", "y", "tissue", *answers)
         return {key: cast("NDArray[Any]", self.array(f"tiles/{key}")[...]) for key in keys}
 
     def array(self, path: str) -> zarr.Array[Any]:

@@ -20,6 +20,7 @@ from wsi_pipeline.slide.info import Level
 from wsi_pipeline.stitch import layout
 from wsi_pipeline.stitch.cells import Cells
 from wsi_pipeline.stitch.checksums import attributes_digest
+from wsi_pipeline.stitch.feature_array import FeatureArray
 from wsi_pipeline.stitch.mask import DrawnLevel
 from wsi_pipeline.stitch.shard import ZSTD_LEVEL, ShardEncoder
 from wsi_pipeline.tiles.plan import Plan
@@ -36,6 +37,7 @@ def write_store(
     levels: tuple[Level, ...],
     attributes: Mapping[str, Any],
     extras: Mapping[str, NDArray[np.float32]] = {},
+    features: FeatureArray | None = None,
 ) -> None:
     """Write a complete result store into a new folder and make it durable.
 
@@ -46,34 +48,40 @@ def write_store(
         name: Of the image, the slide's.
         plan: The tiles.
         probabilities: One row per tile in plan order, ``(n,)`` of a binary model, else
-            ``(n, planes)``; of maps their means; NaN = unreadable.
+            ``(n, planes)``; of maps their means; NaN = unreadable. Of an encoder not written.
         cells: What they were stitched to.
         threshold: Decides the mask.
         levels: The slide's levels, finest first.
         attributes: For ``wsi_pipeline`` in the root's metadata; ``format``, ``arrays`` and
             ``digest`` are added.
+        features: Of the tiles, if they are kept.
         extras: More arrays of ``tiles/`` by name, ``(n,)`` in plan order; NaN = unreadable.
     """
     hashes: dict[str, str] = {}
-    mask = layout.mask_path(cells.classes)
+    masks = [layout.mask_name(cells.classes)] if cells.classes.members else []
     root = zarr.create_group(folder, zarr_format=3)
-    drawn = _draw(plan, cells, threshold, levels)
+    drawn = _draw(plan, cells, threshold, levels) if masks else []
+    depth = len(levels) - plan.grid.level
     # Hashing the mask takes longest: it goes on beside all writing. Level 0 has three quarters of
     # the px, the second thread does the others.
     with ThreadPoolExecutor(2) as hasher:
         pending = {
-            f"{mask}/{index}": hasher.submit(level.sha256) for index, level in enumerate(drawn)
+            f"{layout.LABELS}/{masks[0]}/{index}": hasher.submit(level.sha256)
+            for index, level in enumerate(drawn)
         }
         # OME-Zarr wants an image and its labels to have equally many levels.
-        _write_probability(root, name, plan, cells, len(drawn), hashes)
+        _write_probability(root, name, plan, cells, depth, hashes)
         labels = root.create_group("labels")
         labels.attrs["ome"] = {
             "version": layout.NGFF_VERSION,
-            "labels": [layout.mask_name(cells.classes), "coverage"],
+            "labels": [*masks, "coverage"],
         }
-        _write_labels(root, folder, plan, cells.classes, drawn, levels)
-        _write_coverage(root, plan, cells, len(drawn), hashes)
+        if masks:
+            _write_labels(root, folder, plan, cells.classes, drawn, levels)
+        _write_coverage(root, plan, cells, depth, hashes)
         _write_tiles(root, plan, probabilities, extras, hashes)
+        if features is not None:
+            hashes[layout.FEATURE_VALUES] = features.write(root)
         hashes.update({path: future.result() for path, future in pending.items()})
     ours = {
         "format": layout.FORMAT_VERSION,
@@ -208,11 +216,17 @@ def _write_tiles(
 ) -> None:
     root.create_group(layout.TILES)
     corners = plan.grid.corners_0(plan.cells)
+    # Of an encoder there are none.
+    answers = (
+        {"probability": (probabilities, layout.PROBABILITY_FILL)}
+        if probabilities.shape[1:] != (0,)
+        else {}
+    )
     columns: dict[str, tuple[NDArray[Any], float]] = {
         "x": (corners[:, 0], layout.POSITION_FILL),
         "y": (corners[:, 1], layout.POSITION_FILL),
         "tissue": (plan.tissue, layout.PROBABILITY_FILL),
-        "probability": (probabilities, layout.PROBABILITY_FILL),
+        **answers,
         **{name: (values, layout.PROBABILITY_FILL) for name, values in extras.items()},
     }
     for key, (values, fill) in columns.items():
