@@ -20,6 +20,7 @@ from wsi_pipeline.run.preparation import Preparation
 from wsi_pipeline.run.provenance import describe
 from wsi_pipeline.run.regions import RESOURCES, Region, RegionResult, RegionTask, cut_regions
 from wsi_pipeline.run.scheduler import Scheduler
+from wsi_pipeline.run.shift import extras_of
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.run.tile_values import TileValues
 from wsi_pipeline.stitch.cells import Answers, stitch_cells
@@ -103,7 +104,9 @@ def analyse_slide(
         if final.exists() and not overwrite:
             checkpoint.discard()
             raise ResultExistsError(final, "exists already; remove it or use --overwrite")
-        kept, classes = TileValues(work.package.description.answer), work.package.classes
+        extras = extras_of(work.package, features=work.runtime.head == "both")
+        kept = TileValues(work.package.description.answer, extras)
+        classes = work.package.classes
         regions = cut_regions(plan, kept)
         answers = TileProbabilities(plan, kept, classes.shape)
         missing: dict[int, Region] = {}

@@ -159,7 +159,9 @@ def run(
             lambda what: status.update(what) if status else None,
         )
     check_stride(stride, package.description.tile_px, package.description.cell_px)
-    request = RuntimeRequest(device, precision, settings.cache_dir, runtime=runtime)
+    request = RuntimeRequest(
+        device, precision, settings.cache_dir, runtime=runtime, head=package.run_head
+    )
     threshold = threshold or package.description.threshold.value
     local = nullcontext() if scheduler else model_loading(package, request, threshold)
     with local:

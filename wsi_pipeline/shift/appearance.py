@@ -35,19 +35,20 @@ def patch_appearance(patch: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Colour, focus and texture of a patch.
 
     Args:
-        patch: ``(height, width, 3)`` RGB, at least 32 px high and wide.
+        patch: ``(height, width, 3)`` RGB.
 
     Returns:
         float32 ``(11,)``: means and standard deviations of the optical densities of R, G and B
         in tissue; the logarithm of the finest band's share of the next one; the logarithms of
-        the other four bands. All NaN where there is hardly any tissue.
+        the other four bands. NaN all of them where there is hardly any tissue, and the bands where
+        the patch is less than 32 px wide or high.
     """
     colours = patch_colours(patch).ravel()
     found = np.full(APPEARANCE, np.nan, np.float32)
+    found[PARTS["colour"]] = colours
     if np.isnan(colours).any() or min(patch.shape[:2]) < 1 << _BANDS:
         return found
     bands = _energies(patch)
-    found[PARTS["colour"]] = colours
     found[PARTS["focus"]] = bands[0] - bands[1]
     found[PARTS["texture"]] = bands[1:]
     return found

@@ -1,11 +1,12 @@
 """Measures the statistics of training data from patches, their features and whose they are."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.shift.appearance import PARTS, Looks, Part, looks_of
+from wsi_pipeline.shift.appearance import APPEARANCE, PARTS, Looks, Part, looks_of
 from wsi_pipeline.shift.density import Density, Features, fit_density
 from wsi_pipeline.shift.statistics import QUANTILES, FeatureStatistics, TrainingStatistics
 from wsi_pipeline.shift.yardstick import Yardstick
@@ -19,16 +20,21 @@ class Measured:
     """Patches of training or of validation.
 
     Attributes:
-        appearance: As :func:`~wsi_pipeline.shift.appearance.patch_appearance` gives it, ``(n, 11)``.
+        samples: As :func:`~wsi_pipeline.shift.sampling.sample_patch` gives them, ``(n, 12)``.
         unit: Number of the slide or image of each, ``(n,)``; no unit is in both parts.
         label: Number of the class of each, ``(n,)``.
         features: Pooled features of the finished model in fp32, ``(n, d)``; None: it has none.
     """
 
-    appearance: NDArray[np.float32]
-    unit: NDArray[np.integer]
-    label: NDArray[np.integer]
+    samples: NDArray[np.float32]
+    unit: NDArray[np.integer[Any]]
+    label: NDArray[np.integer[Any]]
     features: Features | None = None
+
+    @property
+    def appearance(self) -> NDArray[np.float32]:
+        """Colour, focus and texture, ``(n, 11)``."""
+        return self.samples[:, :APPEARANCE]
 
 
 def measure(unit: str, train: Measured, held_out: Measured) -> TrainingStatistics | None:
@@ -62,31 +68,34 @@ def measure(unit: str, train: Measured, held_out: Measured) -> TrainingStatistic
             np.concatenate([train.unit, held_out.unit + shift]),
         ),
         features=features,
+        nuclei=_nuclei(train.samples[:, APPEARANCE]),
     )
 
 
+def _nuclei(measured: NDArray[np.float32]) -> float | None:
+    known = measured[~np.isnan(measured)]
+    return float(np.median(known)) if len(known) >= LEAST_PATCHES else None
+
+
 def unit_distances(
-    looks: Looks, appearance: NDArray[np.float32], unit: NDArray[np.integer]
+    looks: Looks, appearance: NDArray[np.float32], unit: NDArray[np.integer[Any]]
 ) -> dict[Part, Yardstick]:
     """How far the mean of each unit is from the mean of the means of all others."""
     known = ~np.isnan(appearance).any(axis=1)
+    looked = appearance[known]
     names, number = np.unique(unit[known], return_inverse=True)
+    if len(names) < 2:
+        return {part: Yardstick(np.empty(0)) for part in PARTS}
     means = np.stack(
-        [appearance[known][number == one].mean(axis=0, dtype=np.float64) for one in range(len(names))]
-    ) if len(names) else np.zeros((0, appearance.shape[1]))
-    found: dict[Part, list[float]] = {part: [] for part in PARTS}
-    if len(means) > 1:
-        total = means.sum(axis=0)
-        others = (total - means) / (len(means) - 1)
-        for part, values in Looks(np.zeros(looks.mean.shape), looks.covariance).distances(
-            means - others
-        ).items():
-            found[part] = values.tolist()
-    return {part: Yardstick(np.array(values, np.float64)) for part, values in found.items()}
+        [looked[number == one].mean(axis=0, dtype=np.float64) for one in range(len(names))]
+    )
+    others = (means.sum(axis=0) - means) / (len(means) - 1)
+    centred = Looks(np.zeros(looks.mean.shape), looks.covariance)
+    return {part: Yardstick(values) for part, values in centred.distances(means - others).items()}
 
 
 def _features(
-    density: Density, features: Features, unit: NDArray[np.integer]
+    density: Density, features: Features, unit: NDArray[np.integer[Any]]
 ) -> FeatureStatistics:
     distances = density.distances(features)
     medians = [float(np.median(distances[unit == one])) for one in np.unique(unit)]

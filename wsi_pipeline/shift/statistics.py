@@ -51,6 +51,7 @@ class TrainingStatistics:
         looks: Of the training patches.
         parts: How far in colour, focus and texture each slide or image is from the others.
         features: None of a model that answers with maps, which has no pooled features.
+        nuclei: Median size of their nuclei in µm; None where unknown.
     """
 
     unit: str
@@ -58,6 +59,7 @@ class TrainingStatistics:
     looks: Looks
     parts: Mapping[Part, Yardstick]
     features: FeatureStatistics | None
+    nuclei: float | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """As arrays of a file; the same statistics give the same arrays."""
@@ -67,6 +69,7 @@ class TrainingStatistics:
             "patches": np.array(self.patches),
             "appearance_mean": self.looks.mean.astype(np.float32),
             "appearance_covariance": self.looks.covariance.astype(np.float32),
+            "nuclei": np.array(np.nan if self.nuclei is None else self.nuclei, np.float32),
             **{f"units_{part}": _units(one) for part, one in self.parts.items()},
         }
         if self.features is not None:
@@ -127,6 +130,7 @@ def _statistics(arrays: Mapping[str, NDArray[Any]]) -> TrainingStatistics:
         looks=looks,
         parts={part: _yardstick(arrays, part) for part in PARTS},
         features=_features(arrays) if "means" in arrays else None,
+        nuclei=None if np.isnan(arrays["nuclei"]) else float(arrays["nuclei"]),
     )
 
 
