@@ -7,7 +7,7 @@ import numpy as np
 
 #: As they are compared: how much farther the colours are as they are than exchanged, and
 #: how far they may be exchanged, in deviations of the training patches: three sigma of three
-#: channels, as :data:`wsi_pipeline.run.alarms.FAR_COLOURS`.
+#: channels, as :data:`wsi_pipeline.run.shift_alarms.FAR_COLOURS`.
 _TIMES, _LIMIT = 3.0, 3.763
 _NAMES = "RGB"
 
