@@ -39,7 +39,9 @@ def main() -> None:
         device=arguments.device, precision=arguments.precision, level=arguments.level
     )
     package = load_package(arguments.package)
-    request = RuntimeRequest(arguments.device, arguments.precision, arguments.cache)
+    request = RuntimeRequest(
+        arguments.device, arguments.precision, arguments.cache, head=package.run_head
+    )
     with model_loading(package, request, package.description.threshold.value):
         figures = (_bare if arguments.bare else _analyse)(arguments, package, analysis, request)
     print(json.dumps(figures))

@@ -100,7 +100,9 @@ class Analyst:
         analysis = settings_of(order.config, package, order.fingerprint)
         device = self._equipment.device if analysis.device == "auto" else analysis.device
         cache = Path(self._equipment.cache)
-        runtime = RuntimeRequest(device, analysis.precision, cache, runtime=analysis.runtime)
+        runtime = RuntimeRequest(
+            device, analysis.precision, cache, runtime=analysis.runtime, head=package.run_head
+        )
         return Work(package, analysis, runtime, self._connected(device))
 
     def _connected(self, device: str) -> Scheduler:

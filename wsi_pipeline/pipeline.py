@@ -20,6 +20,7 @@ from wsi_pipeline.run.preparation import Preparation
 from wsi_pipeline.run.provenance import describe
 from wsi_pipeline.run.regions import RESOURCES, Region, RegionResult, RegionTask, cut_regions
 from wsi_pipeline.run.scheduler import Scheduler
+from wsi_pipeline.run.shift import extras_of
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.run.tile_values import RegionValues, TileValues
 from wsi_pipeline.stitch.cells import Answers, stitch_cells, stitch_tissue
@@ -111,8 +112,11 @@ def analyse_slide(
             checkpoint.discard()
             raise ResultExistsError(final, "exists already; remove it or use --overwrite")
         classes = work.package.classes
-        size = runtime.features if work.analysis.features != "off" else 0
-        kept = TileValues(work.package.description.answer, features=size)
+        kept = TileValues(
+            work.package.description.answer,
+            extras_of(work.package, features=runtime.features > 0),
+            runtime.features if work.analysis.features != "off" else 0,
+        )
         regions = cut_regions(plan, kept)
         answers = TileProbabilities(plan, kept, classes.shape)
         missing: dict[int, Region] = {}
@@ -167,8 +171,8 @@ def analyse_slide(
             plan=plan,
             probabilities=answers.probabilities,
             extras=answers.extras,
-            features=FeatureArray(len(plan), size, work.analysis.features, finished.features())
-            if size
+            features=FeatureArray(len(plan), kept.features, work.analysis.features, finished.features())
+            if kept.features
             else None,
             cells=cells,
             threshold=work.threshold,

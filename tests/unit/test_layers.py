@@ -31,11 +31,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tissue": BASICS | {"slide", "grid"},
     "tiles": BASICS | {"slide", "grid", "tissue"},
     "model": {"errors", "durable", "classes", "notice", "analysis_settings"},
-    "images": {"errors", "durable", "classes", "notice", "model", "metrics", "page"},
+    "shift": {"errors", "tissue", "model"},
+    "images": {"errors", "durable", "classes", "notice", "model", "metrics", "page", "shift"},
     "cells": {"errors", "durable", "classes", "notice", "model", "images", "metrics", "page"},
     "stitch": BASICS | {"classes", "notice", "slide", "grid", "tiles"},
     "run": BASICS
-    | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"},
+    | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"}
+    | {"shift"},
     "pipeline": {"errors", "analysis_settings", "model", "stitch", "run"},
     "batch": {"errors", "slide", "stitch", "run", "pipeline"},
     "features": {"errors", "classes", "stitch"},
@@ -49,10 +51,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"classes", "page"},
     "training": BASICS
     | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "metrics"}
-    | {"classes", "images", "page"},
-    "demo": {"errors", "tissue", "model", "stitch", "synth"},
+    | {"classes", "images", "page", "shift"},
+    "demo": {"errors", "tissue", "model", "stitch", "synth", "shift"},
     "lymph_node": {"errors", "durable", "tissue", "model", "stitch", "metrics", "synth"}
-    | {"training"},
+    | {"training", "shift"},
     "provided": {"errors", "durable", "settings", "model", "demo", "lymph_node"},
     "importing": {"errors", "durable", "classes", "model", "synth"},
     "notebook": {
@@ -115,7 +117,7 @@ _WITH_TORCH: tuple[str, ...] = (
     "run",
 )
 _WITH_TORCH += ("package", "session", "initial_weights", "features", "freezing", "head_fit")
-_WITH_TORCH += ("head_fitting", "loss", "schedule")
+_WITH_TORCH += ("head_fitting", "loss", "schedule", "familiarity")
 _LYMPH_NODE = ("features", "fitting", "head_file", "network", "package", "patches", "training")
 
 #: The only modules that may import a library.

@@ -125,7 +125,9 @@ def classify(
         package = find_or_build(
             model, settings, lambda what: status.update(what) if status else None
         )
-    request = RuntimeRequest(device, precision, settings.cache_dir, runtime=runtime)
+    request = RuntimeRequest(
+        device, precision, settings.cache_dir, runtime=runtime, head=package.run_head
+    )
     with model_loading(package, request, package.description.threshold.value):
         # Imported while the model loads: each takes most of a second, and so does the model.
         from wsi_pipeline.cli.classify_images import classify_images  # noqa: PLC0415

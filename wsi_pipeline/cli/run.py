@@ -134,7 +134,9 @@ def run(
         )
     check_classes(package)
     check_stride(stride, package.description.tile_px, package.description.cell_px)
-    request = RuntimeRequest(device, precision, settings.cache_dir, runtime=runtime)
+    request = RuntimeRequest(
+        device, precision, settings.cache_dir, runtime=runtime, head=package.run_head
+    )
     threshold = threshold or package.description.threshold.value
     local = nullcontext() if scheduler else model_loading(package, request, threshold)
     with local:

@@ -8,7 +8,7 @@ import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.images.collection import LabelledImage
 from wsi_pipeline.images.conformal import of_all_classes
+from wsi_pipeline.images.familiarity import Familiarity, Unlikeness
 from wsi_pipeline.images.reading import ReadImage, read_ahead
 from wsi_pipeline.model.description import ModelDescription
 from wsi_pipeline.model.input_description import ImageFit
@@ -37,6 +38,10 @@ class Answer:
         height: Of the image, in px.
         probabilities: Calibrated, of all classes in their order, 0-1.
         warnings: What a person should know of how the image was read.
+        distance: From the training images, in proportion to the limit; None where the package
+            keeps nothing of them.
+        p_value: Chance that an image like those held out is as far; None likewise.
+        unlike: In what it is unlike the training images; empty where it is not.
     """
 
     sha256: str
@@ -44,6 +49,9 @@ class Answer:
     height: int
     probabilities: tuple[float, ...]
     warnings: tuple[str, ...] = ()
+    distance: float | None = None
+    p_value: float | None = None
+    unlike: str = ""
 
     def to_json(self) -> str:
         """One line, from which :meth:`from_json` makes an equal answer."""
@@ -123,6 +131,7 @@ def classify(
     predictor: Predictor,
     description: ModelDescription,
     known: Mapping[str, Answer] | None = None,
+    familiarity: Familiarity | None = None,
 ) -> Iterator[Outcome]:
     """Answers of a model, in the order of the images.
 
@@ -134,6 +143,8 @@ def classify(
         description: Of the model.
         known: Answers that an earlier run gave, by the SHA-256 of the file; those are not computed
             again.
+        familiarity: Compares each image with the training images; needed where the predictor
+            answers with features too.
 
     Yields:
         What became of each image. One whose model fails ends all: :class:`WsiError` or others, as
@@ -147,7 +158,7 @@ def classify(
         ahead=max(_IMAGES_AHEAD, _BATCHES_AHEAD * predictor.batch_size),
         known=known,
     )
-    yield from classify_read(reading, predictor, description, known)
+    yield from classify_read(reading, predictor, description, known, familiarity)
 
 
 def classify_read(
@@ -155,6 +166,7 @@ def classify_read(
     predictor: Predictor,
     description: ModelDescription,
     known: Mapping[str, Answer],
+    familiarity: Familiarity | None = None,
 ) -> Iterator[Outcome]:
     """As :func:`classify`, of images that somebody else reads."""
     size = predictor.batch_size
@@ -167,10 +179,10 @@ def classify_read(
             running.append(batch.sent(predictor))
             batch = _Batch()
         while running and running[0].done():
-            yield from running.popleft().outcomes(description, known)
+            yield from running.popleft().outcomes(description, known, familiarity)
     running.append(batch.sent(predictor))
     while running:
-        yield from running.popleft().outcomes(description, known)
+        yield from running.popleft().outcomes(description, known, familiarity)
 
 
 class _Batch:
@@ -191,20 +203,36 @@ class _Batch:
         return self._future is None or self._future.done()
 
     def outcomes(
-        self, description: ModelDescription, known: Mapping[str, Answer]
+        self,
+        description: ModelDescription,
+        known: Mapping[str, Answer],
+        familiarity: Familiarity | None,
     ) -> Iterator[Outcome]:
         rows: Iterator[list[float]] = iter(())
+        unlike: Iterator[Unlikeness | None] = iter(())
         if self._future is not None:
-            answers = of_all_classes(description.classification, self._future.result())
-            rows = iter(answers.tolist())
+            found = self._future.result()
+            classes = found if familiarity is None else familiarity.classes(found)
+            rows = iter(of_all_classes(description.classification, classes).tolist())
+            unlike = self._compared(found, familiarity)
         for read in self.items:
             if read.error:
                 yield Outcome(read.image, error=read.error)
             elif read.square is None:
                 yield Outcome(read.image, known[read.sha256])
             else:
-                values = tuple(next(rows))
-                yield Outcome(
-                    read.image,
-                    Answer(read.sha256, read.width, read.height, values, read.warnings),
-                )
+                values, one = tuple(next(rows)), next(unlike)
+                answer = Answer(read.sha256, read.width, read.height, values, read.warnings)
+                if one is not None:
+                    answer = replace(
+                        answer, distance=one.distance, p_value=one.p_value, unlike=one.words
+                    )
+                yield Outcome(read.image, answer)
+
+    def _compared(
+        self, found: NDArray[np.float32], familiarity: Familiarity | None
+    ) -> Iterator[Unlikeness | None]:
+        squares = [read.square for read in self.items if read.square is not None]
+        if familiarity is None:
+            return iter([None] * len(squares))
+        return iter(familiarity.compare(squares, found))

@@ -21,6 +21,7 @@ from wsi_pipeline.images.collection import Collection, LabelledImage
 from wsi_pipeline.images.conformal import USUAL_COVERAGE
 from wsi_pipeline.images.evaluation import evaluate
 from wsi_pipeline.images.explanation.plan import FOLDER, drawn_pictures, with_pictures
+from wsi_pipeline.images.familiarity import Familiarity
 from wsi_pipeline.images.journal import Journal
 from wsi_pipeline.images.report.page import report_page
 from wsi_pipeline.images.seen import seen_of
@@ -30,6 +31,7 @@ from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import Predictor
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
+from wsi_pipeline.shift.comparison import LEVEL
 
 SUMMARY, REPORT = "summary.json", "report.html"
 
@@ -242,7 +244,8 @@ def _answers(
     outcomes = []
     finished = set(known)
     try:
-        for outcome in classify(images, predictor, package.description, known):
+        familiarity = Familiarity(package, predictor.feature_count)
+        for outcome in classify(images, predictor, package.description, known, familiarity):
             outcomes.append(outcome)
             observer.advanced(1)
             if outcome.answer is None:
@@ -252,6 +255,18 @@ def _answers(
     finally:
         journal.flush()
     return outcomes
+
+
+def _unlike(answers: Sequence[Answer]) -> dict[str, Any] | None:
+    """How many images are unlike the training images; None where the package cannot tell."""
+    known = [answer for answer in answers if answer.p_value is not None]
+    if not known:
+        return None
+    return {
+        "compared": len(known),
+        "unlike": sum(bool(one.unlike) for one in known),
+        "level": LEVEL,
+    }
 
 
 def _summary(
@@ -279,6 +294,7 @@ def _summary(
         "predicted": called,
         "review": None if judge.unavailable else sum(bool(one.review) for one in verdicts),
         "review_unavailable": judge.unavailable or None,
+        "unlike_training": _unlike(answers),
         "coverage": None if judge.unavailable else settings.coverage,
         "least_probability_in_set": judge.limit,
         "model": {

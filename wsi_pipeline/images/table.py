@@ -110,7 +110,14 @@ def earlier_answers(out: Path, key: dict[str, Any]) -> tuple[dict[str, Answer], 
         if row["state"] == "done":
             values = tuple(row[name] for name in names)
             answers[row["sha256"]] = Answer(
-                row["sha256"], row["width"], row["height"], values, tuple(row["warnings"])
+                row["sha256"],
+                row["width"],
+                row["height"],
+                values,
+                tuple(row["warnings"]),
+                row.get("distance"),
+                row.get("p_value"),
+                row.get("unlike_training") or "",
             )
     return answers, [row["image"] for row in rows]
 
@@ -134,6 +141,8 @@ def _schema(classes: Sequence[str], top: int) -> pa.Schema:
     fields += [(name, pa.string()) for name in ("label", "group", "source")]
     fields += [("width", pa.int32()), ("height", pa.int32())]
     fields += [(f"{PROBABILITY}{name}", pa.float64()) for name in classes]
+    fields += [("distance", pa.float64()), ("p_value", pa.float64())]
+    fields += [("unlike_training", pa.string())]
     fields += [("warnings", several), ("error", pa.string()), ("explanation", pa.string())]
     fields.append(("sha256", pa.string()))
     return pa.schema(fields)
@@ -165,6 +174,9 @@ def _flat(row: Row, classes: Sequence[str], top: int) -> dict[str, Any]:
         "set": None if verdict.members is None else list(verdict.members),
         "width": answer.width,
         "height": answer.height,
+        "distance": answer.distance,
+        "p_value": answer.p_value,
+        "unlike_training": answer.unlike or None,
         "warnings": list(answer.warnings),
         "sha256": answer.sha256,
     }

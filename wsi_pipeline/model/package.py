@@ -5,10 +5,12 @@ holds the weights, or ``network.xml`` and ``network.bin`` the network as an Open
 ``reference.npz`` holds patches and the fp32 probabilities (of an encoder the features) that a
 runtime has to reproduce before it is trusted; ``calibration.npz``, which may be missing, holds more
 patches, on which int8 ranges are fitted; ``conformal.npz``, which may be missing too, what
-prediction sets are made with, and ``seen.npz`` which images the model was made from. The package's
-own hash is that of ``model.yaml``, which therefore identifies everything.
+prediction sets are made with, ``seen.npz`` which images the model was made from, and
+``training-features.npz`` what its training patches looked like. The package's own hash is that of
+``model.yaml``, which therefore identifies everything.
 """
 
+import functools
 import hashlib
 import io
 import zipfile
@@ -31,6 +33,7 @@ DESCRIPTION = "model.yaml"
 CALIBRATION = "calibration.npz"
 CONFORMAL = "conformal.npz"
 SEEN = "seen.npz"
+TRAINING_FEATURES = "training-features.npz"
 MIN_REFERENCE_PATCHES = 16
 #: Characters that are shown of a text that came with a model.
 _MOST_TEXT = 40_000
@@ -40,7 +43,7 @@ MIN_REFERENCE_MAPS = 3
 _KEPT_CELLS = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ModelPackage:
     """A verified package.
 
@@ -65,10 +68,15 @@ class ModelPackage:
         return self.description.classification
 
     def head(self, *, features: bool) -> Head:
-        """What it is asked for: an encoder has features only, and none unless they are wanted."""
-        if not features:
-            return "classes"
-        return "features" if self.description.output == "features" else "both"
+        """What a runtime is asked to answer with.
+
+        Args:
+            features: Whether features are kept; where not, they may be wanted to tell how far
+                tiles are from the training patches.
+        """
+        if self.description.output == "features":
+            return "features"
+        return "both" if features or self.knows_features else "classes"
 
     @property
     def weights(self) -> Path:
@@ -138,8 +146,29 @@ class ModelPackage:
             raise PackageError(self.folder, f"{SEEN} must hold uint64, one for each image")
         return kept
 
+    def training_features(self) -> dict[str, NDArray[Any]] | None:
+        """What its training patches looked like; None where it does not say.
+
+        :mod:`wsi_pipeline.shift.statistics` says what is kept.
+
+        Raises:
+            PackageError: the file cannot be read.
+        """
+        return self._arrays(TRAINING_FEATURES)
+
+    @functools.cached_property
+    def knows_features(self) -> bool:
+        """Whether it keeps what the pooled features of its training patches looked like."""
+        kept = self.training_features()
+        return kept is not None and "means" in kept
+
+    @property
+    def run_head(self) -> Head:
+        """What a runtime has to answer with, so that a result can say all it should."""
+        return self.head(features=False)
+
     def _arrays(self, name: str, *wanted: str) -> dict[str, NDArray[Any]] | None:
-        """Arrays of a file that may be missing; None if it is."""
+        """Arrays of a file that may be missing, all where none is named; None if it is."""
         if name not in self.description.files:
             return None
         try:
@@ -148,7 +177,7 @@ class ModelPackage:
                 (self.folder / name).open("rb") as file,
                 np.load(file, allow_pickle=False) as data,
             ):
-                return {one: data[one] for one in wanted}
+                return {one: data[one] for one in wanted or data.files}
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise PackageError(self.folder, f"{name} cannot be read: {error}") from error
 

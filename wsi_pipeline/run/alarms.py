@@ -10,6 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.classes import logit
+from wsi_pipeline.run.shift_alarms import (
+    exchanged_channels,
+    no_background,
+    nuclei_size,
+    unlike_training,
+)
 from wsi_pipeline.slide.resolution import USUAL_MPP
 from wsi_pipeline.stitch.record import Alarm, Record
 
@@ -26,10 +32,6 @@ _SEVERAL = 8
 _LEAST_SCANNED = 16
 #: Objectives are a factor of two apart: beyond its root, a resolution is nearer to another one's.
 _ANOTHER_OBJECTIVE = math.sqrt(2)
-#: Mahalanobis distance that 0.27 % of normally distributed points in three dimensions exceed,
-#: the square root of the 0.9973 quantile of χ² with three degrees of freedom: the three-sigma
-#: limit of Shewhart's charts for several variables at once (Hotelling 1947).
-FAR_COLOURS = 3.763
 
 
 def find_alarms(record: Record, probability: Cells) -> list[Alarm]:
@@ -150,47 +152,10 @@ def _non_square_pixels(record: Record, _: Cells) -> str:
     )
 
 
-def _unlike_training(record: Record, _: Cells) -> str:
-    """The slide's mean optical densities lie beyond three sigma of the training patches'.
-
-    The limit is that of single patches, though the slide's are means of many: laboratories differ
-    more than the patches of one of them do.
-    """
-    distance = None if record.colours is None else record.colours.distance
-    if distance is None or distance <= FAR_COLOURS:
-        return ""
-    return (
-        f"the tissue's colours are far from those the model was trained on (distance "
-        f"{distance:.1f}, limit {FAR_COLOURS:.1f}): another stain or scanner, or a wrong file"
-    )
-
-
 def _colours_corrected(record: Record, _: Cells) -> str:
     """The pixels were decoded otherwise than the file says; results made before state nothing."""
     cause = record.slide.colours_corrected
     return f"the slide's colours are labelled wrongly and were corrected: {cause}" if cause else ""
-
-
-def _no_background(record: Record, _: Cells) -> str:
-    """Of the scanned cells none is glass, or every one.
-
-    A section lies on glass that is scanned with it. With wrong colours or too dark a picture all
-    of it counts as tissue, with a pale stain none. Below 16 tiles it may be chance; and a
-    piece cut out of a slide may be tissue all over: the sentence says so.
-    """
-    glass = record.counts.glass
-    scanned = glass + record.counts.classified + record.counts.rejected
-    if scanned < _LEAST_SCANNED * record.grid.cells_in_tile or 0 < glass < scanned:
-        return ""
-    if glass:
-        return (
-            f"all {scanned:,} scanned cells are glass: the slide is empty, its stain is too pale "
-            "for the tissue rule, or its colours are wrong"
-        )
-    return (
-        f"none of the {scanned:,} scanned cells is glass: the slide's colours may be wrong, "
-        "unless the picture is a piece cut out of tissue"
-    )
 
 
 def _unreadable_tissue(record: Record, _: Cells) -> str:
@@ -209,10 +174,12 @@ def _synthetic_model(record: Record, _: Cells) -> str:
 _RULES: dict[str, Callable[[Record, Cells], str]] = {
     "tumour-on-glass": _tumour_on_glass,
     "one-valued": _one_valued,
-    "unlike-training": _unlike_training,
+    "unlike-training": lambda record, _: unlike_training(record),
+    "exchanged-channels": lambda record, _: exchanged_channels(record),
     "colours-corrected": _colours_corrected,
-    "no-background": _no_background,
+    "no-background": lambda record, _: no_background(record, _LEAST_SCANNED),
     "implausible-mpp": _implausible_mpp,
+    "nuclei-size": lambda record, _: nuclei_size(record),
     "non-square-pixels": _non_square_pixels,
     "unreadable-tissue": _unreadable_tissue,
     "too-few-tiles": _too_few_tiles,

@@ -14,6 +14,7 @@ from wsi_pipeline.model.predictor import RuntimeInfo
 from wsi_pipeline.run.alarms import find_alarms
 from wsi_pipeline.run.colours import compare_colours
 from wsi_pipeline.run.preparation import Preparation
+from wsi_pipeline.run.shift import compare_shift
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.slide.openslide_reader import library_version
 from wsi_pipeline.stitch.cells import Cells
@@ -86,7 +87,8 @@ def describe(
             one.name: round(areas[label], 6) for label, one in package.classes.labels.items()
         },
         controls=_controls(plan, answers, classes) if classes.members else None,
-        colours=compare_colours(package, answers.colours),
+        colours=compare_colours(package, answers.samples[:, :6].reshape(-1, 2, 3)),
+        shift=compare_shift(package, answers),
         warnings=tuple(prepared.warnings),
         alarms=(),
         timings=timings,

@@ -23,20 +23,18 @@ from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.predictor import Predictor
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.run.tile_values import RegionValues, TileValues
+from wsi_pipeline.shift.sampling import NUCLEI_EVERY, SAMPLE_VALUES, sample_patch
 from wsi_pipeline.slide import SlideReader, open_slide
 from wsi_pipeline.tiles.patches import read_input
 from wsi_pipeline.tiles.plan import Plan, spread
-from wsi_pipeline.tissue.colours import patch_colours
 
 #: Tiles in a region: some seconds of work, so that little is lost and little overhead paid. A
 #: multiple of every runtime's batch size, so that batches fall alike wherever a region runs.
 REGION_TILES = 256
 #: Numbers that a region yields, at most, but for those of one tile: a region is held in memory.
 REGION_VALUES = 2**23
-#: Tiles whose colours are measured, spread evenly over the plan.
+#: Tiles that are looked at closely, spread evenly over the plan.
 SAMPLED_TILES = 64
-#: Numbers that tell a tile's colours.
-_COLOUR_VALUES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ class Region:
     Attributes:
         index: Which.
         cells: Column and row of its patches, ``(n, 2)`` int64.
-        sampled: Which of them, ``(k,)``, have their colours measured.
+        sampled: Which of them, ``(k,)``, are looked at closely.
         start: Place of its first tile in the plan; None for the controls, which are no tiles.
     """
 
@@ -62,22 +60,22 @@ class Region:
 
     def size(self, kept: TileValues) -> int:
         """How many numbers it yields, see :attr:`RegionResult.values`."""
-        return len(self.cells) * kept.count + _COLOUR_VALUES * len(self.sampled)
+        return len(self.cells) * kept.count + SAMPLE_VALUES * len(self.sampled)
 
     def split(
         self, values: NDArray[np.float32], kept: TileValues
     ) -> tuple[RegionValues, NDArray[np.float32]]:
-        """What is kept of its tiles, and colours ``(k, 2, 3)``, out of its values."""
+        """What is kept of its tiles, and samples ``(k, 12)``, out of its values."""
         count = len(self.cells)
         sizes = (kept.classes, len(kept.names), kept.features)
         ends = np.cumsum([count * size for size in sizes])
-        probabilities, extras, features, colours = np.split(values, ends)
+        probabilities, extras, features, samples = np.split(values, ends)
         tiles = RegionValues(
             probabilities.reshape(count, *kept.answer),
             extras.reshape(count, len(kept.names)),
             features.reshape(count, kept.features),
         )
-        return tiles, colours.reshape(-1, 2, 3)
+        return tiles, samples.reshape(-1, SAMPLE_VALUES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +113,8 @@ class RegionResult:
         index: Which region.
         tiles: In the region's order: probabilities, ``(n,)``, or ``(n, planes)`` of a model that
             is not binary, of maps with two more axes; and what is kept beside them.
-        colours: :func:`~wsi_pipeline.tissue.colours.patch_colours` of the sampled ones, float32
-            ``(k, 2, 3)``.
+        samples: :func:`~wsi_pipeline.shift.sampling.sample_patch` of the sampled ones, float32
+            ``(k, 12)``.
         runtime_kind: Of the predictor that computed them.
         read_seconds: Thread time spent reading and decoding.
         wait_seconds: Time spent waiting for the model.
@@ -126,7 +124,7 @@ class RegionResult:
 
     index: int
     tiles: RegionValues
-    colours: NDArray[np.float32]
+    samples: NDArray[np.float32]
     runtime_kind: str
     read_seconds: float
     wait_seconds: float
@@ -142,7 +140,7 @@ class RegionResult:
     def values(self) -> NDArray[np.float32]:
         """All of it that has to be kept, as :meth:`Region.split` takes it apart."""
         tiles = self.tiles
-        parts = (tiles.probabilities, tiles.extras, tiles.features, self.colours)
+        parts = (tiles.probabilities, tiles.extras, tiles.features, self.samples)
         return np.concatenate([one.ravel() for one in parts])
 
 
@@ -189,7 +187,7 @@ def classify_region(
         grid: The grid.
         cells: Column and row of the tiles, ``(n, 2)``.
         index: Of the region.
-        sampled: Which of the tiles have their colours measured, in order; None: none.
+        sampled: Which of the tiles are looked at closely, in order; None: none.
         kept: What is kept of each tile; None: the number of a binary model.
         stopped: Asked before each batch.
 
@@ -201,7 +199,8 @@ def classify_region(
     unreadable: list[str] = []
     lost: list[int] = []
     wanted: set[int] = set() if sampled is None else set(sampled.tolist())
-    colours: list[NDArray[np.float32]] = []
+    samples: list[NDArray[np.float32]] = []
+    mpp = grid.mpp_0.side * grid.downsample * grid.scale
     kept = kept or TileValues()
     flying: deque[tuple[NDArray[np.uint8], Future[NDArray[np.float32]]]] = deque()
     parts: list[RegionValues] = []
@@ -221,7 +220,8 @@ def classify_region(
                 unreadable.append(error.cause)
             if start + i in wanted:
                 # Of px that are decoded anyway; of an unreadable tile, which is white: NaN.
-                colours.append(patch_colours(batch[i]))
+                closely = mpp if len(samples) % NUCLEI_EVERY == 0 else None
+                samples.append(sample_patch(batch[i], closely))
         read_seconds += time.thread_time() - began
         waited = time.perf_counter()
         flying.append((batch, predictor.submit(batch)))
@@ -236,7 +236,7 @@ def classify_region(
     return RegionResult(
         index=index,
         tiles=tiles,
-        colours=np.array(colours, np.float32).reshape(-1, 2, 3),
+        samples=np.array(samples, np.float32).reshape(-1, SAMPLE_VALUES),
         runtime_kind=predictor.info.kind,
         read_seconds=read_seconds,
         wait_seconds=wait_seconds,

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.run.regions import SAMPLED_TILES, Region
 from wsi_pipeline.run.tile_values import TileValues
+from wsi_pipeline.shift.sampling import SAMPLE_VALUES
 from wsi_pipeline.tiles.plan import Plan, spread
 
 
@@ -22,8 +23,8 @@ class TileProbabilities:
         extras: What was computed beside, by name, float32 ``(n,)`` in plan order; the same.
         readable: Which of them are there and could be read, ``(n,)``.
         controls: One per control, float32 ``(k, *classes)``; the same.
-        colours: :func:`~wsi_pipeline.tissue.colours.patch_colours` of the sampled tiles, float32
-            ``(s, 2, 3)``.
+        samples: :func:`~wsi_pipeline.shift.sampling.sample_patch` of the sampled tiles, float32
+            ``(s, 12)``.
     """
 
     def __init__(self, plan: Plan, kept: TileValues, classes: tuple[int, ...]) -> None:
@@ -34,11 +35,11 @@ class TileProbabilities:
         self.readable = np.zeros(len(plan), np.bool_)
         self.extras = {name: np.full(len(plan), np.nan, np.float32) for name in kept.names}
         self.controls = np.full((len(plan.controls), *classes), np.nan, np.float32)
-        self.colours = np.full((len(self._sampled), 2, 3), np.nan, np.float32)
+        self.samples = np.full((len(self._sampled), SAMPLE_VALUES), np.nan, np.float32)
 
     def take(self, region: Region, values: NDArray[np.float32]) -> int:
         """Put a region's values where they belong; returns how many tiles could not be read."""
-        tiles, colours = region.split(values, self._kept)
+        tiles, samples = region.split(values, self._kept)
         probabilities = tiles.probabilities
         if self._map_axes:
             probabilities = probabilities.mean(axis=self._map_axes)
@@ -50,6 +51,6 @@ class TileProbabilities:
         for column, name in enumerate(self._kept.names):
             self.extras[name][place] = tiles.extras[:, column]
         first = int(np.searchsorted(self._sampled, region.start))
-        self.colours[first : first + len(colours)] = colours
+        self.samples[first : first + len(samples)] = samples
         self.readable[place] = tiles.readable
         return int(np.count_nonzero(~tiles.readable))

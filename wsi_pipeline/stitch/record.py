@@ -17,6 +17,7 @@ from wsi_pipeline.errors import ResultError
 from wsi_pipeline.geometry import NO_STRETCH, GridKind, Mpp, PerAxis, Size
 from wsi_pipeline.notice import notice_of
 from wsi_pipeline.stitch.features_record import FeaturesRecord
+from wsi_pipeline.stitch.shift_record import ShiftRecord
 
 _Value = TypeVar("_Value")
 
@@ -278,6 +279,7 @@ class Record:
             :meth:`~wsi_pipeline.classes.Classes.where`; empty in older results.
         controls: Clean glass the model was asked about; None in results older than controls.
         colours: Of the tissue; None in results older than these.
+        shift: How unlike the training data the slide is; None where the package does not say.
         warnings: Oddities of the slide, in words.
         alarms: What a person has to look at before this is believed.
         timings: Of the run.
@@ -305,6 +307,7 @@ class Record:
     class_areas_mm2: dict[str, float] = field(default_factory=dict)
     controls: ControlsRecord | None = None
     colours: ColoursRecord | None = None
+    shift: ShiftRecord | None = None
     warnings: tuple[str, ...]
     alarms: tuple[Alarm, ...]
     timings: TimingsRecord

@@ -25,6 +25,7 @@ from wsi_pipeline.model.package import (
 )
 from wsi_pipeline.tissue.colours import patch_colours, summarise
 from wsi_pipeline.training.conclusion import Conclusion
+from wsi_pipeline.training.familiarity import write_familiarity
 from wsi_pipeline.training.images import ImageSource
 from wsi_pipeline.training.initial_weights import of_classes
 from wsi_pipeline.training.patch_source import PatchSource
@@ -101,6 +102,7 @@ def _fill(
     write_npz(folder / REFERENCE, patches=reference, probabilities=probabilities)
     # Safetensors makes its files readable by their owner alone; a service is somebody else.
     (folder / WEIGHTS).chmod((folder / REFERENCE).stat().st_mode)
+    write_familiarity(run, classifier, folder)
     rng = np.random.default_rng([run.seed, 7])
     if conclusion.conformal is not None:
         write_conformal(folder, conclusion.conformal)

@@ -69,6 +69,14 @@ def _warnings(summary: Json) -> str:
     if summary["seen"] and summary["seen"]["told"]:
         words = summary["seen"]["told"]
         told.append(f"{words[:1].upper()}{words[1:]}.")
+    unlike = summary["unlike_training"]
+    if unlike is not None and unlike["unlike"]:
+        told.append(
+            f"{counted(unlike['unlike'], 'image')} of {unlike['compared']:,} are unlike the "
+            f"training images: fewer than {unlike['level']:.0%} of images like those are as far. "
+            "Their answers are less reliable than the model's figures say. The column "
+            "unlike_training of images.csv says in what."
+        )
     for name, what in (("failed", "image"), ("problems", "row")):
         if summary[name]:
             first = "; ".join(summary[name][:_NAMED])

@@ -1,0 +1,1 @@
+"""How unlike the training data a slide or image is, and in what: colour, focus or texture."""
