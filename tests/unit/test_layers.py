@@ -28,14 +28,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "analysis_settings": {"geometry"},
     "slide": BASICS,
     "grid": BASICS | {"slide"},
-    "tissue": BASICS | {"slide", "grid"},
-    "tiles": BASICS | {"slide", "grid", "tissue"},
-    "model": {"errors", "durable", "classes", "notice", "analysis_settings"},
-    "images": {"errors", "durable", "classes", "notice", "model", "metrics", "page"},
-    "cells": {"errors", "durable", "classes", "notice", "model", "images", "metrics", "page"},
+    "stain": set(),
+    "tissue": BASICS | {"slide", "grid", "stain"},
+    "tiles": BASICS | {"slide", "grid", "tissue", "stain"},
+    "model": {"errors", "durable", "classes", "notice", "analysis_settings", "stain"},
+    "images": {"errors", "durable", "classes", "notice", "model", "metrics", "page", "stain"},
+    "cells": {"errors", "durable", "classes", "notice", "model", "images", "metrics", "page"}
+    | {"stain"},
     "stitch": BASICS | {"classes", "notice", "slide", "grid", "tiles"},
     "run": BASICS
-    | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"},
+    | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"}
+    | {"stain"},
     "pipeline": {"errors", "analysis_settings", "model", "stitch", "run"},
     "batch": {"errors", "slide", "stitch", "run", "pipeline"},
     "export": BASICS | {"classes", "slide", "grid", "tiles", "stitch"},
@@ -48,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"classes", "page"},
     "training": BASICS
     | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "metrics"}
-    | {"classes", "images", "page"},
+    | {"classes", "images", "page", "stain"},
     "demo": {"errors", "tissue", "model", "stitch", "synth"},
     "lymph_node": {"errors", "durable", "tissue", "model", "stitch", "metrics", "synth"}
     | {"training"},
@@ -98,7 +101,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "service",
         "client",
     }
-    | {"annotation", "cohort", "evaluation", "training"},
+    | {"annotation", "cohort", "evaluation", "training", "stain"},
     # The package's own door, whose exports are imported when they are used.
     "__init__": {"notebook", "stitch"},
 }
