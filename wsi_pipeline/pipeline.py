@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +97,7 @@ def analyse_slide(
         "fingerprint": work.fingerprint,
         "plan": plan.sha256,
         "runtime": runtime.kind,
+        **({} if prepared.stain is None else {"stain": asdict(prepared.stain)}),
     }
     with Checkpoint(final, key) as checkpoint:
         # Under the lock: another process may have finished the slide a moment ago.
@@ -194,6 +195,7 @@ def _classify(
             threshold=work.threshold,
             stop=stop,
             kept=kept,
+            stain=prepared.stain,
         )
         for region in missing
     )

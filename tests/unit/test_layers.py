@@ -70,7 +70,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "provided",
     },
     "testing": BASICS
-    | {"classes", "slide", "grid", "tiles", "model", "stitch", "annotation", "synth"},
+    | {"classes", "slide", "grid", "tiles", "model", "stitch", "annotation", "synth"}
+    | {"stain"},
     # The service's foundations: what is stored, what is queued, and how to ask from outside.
     "storage": {"errors", "durable"},
     "service": {"errors", "durable", "analysis_settings", "model", "storage"},
@@ -171,7 +172,7 @@ SERVICE = {
     | {"annotation", "classes", "notice", "images"},
     "workers": BASICS
     | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"}
-    | {"run", "pipeline", "grid", "images"},
+    | {"run", "pipeline", "grid", "images", "stain"},
 }
 
 #: What each part of the pages may import, likewise.

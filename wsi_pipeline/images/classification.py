@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.images.collection import LabelledImage
 from wsi_pipeline.images.conformal import of_all_classes
+from wsi_pipeline.images.placement import Intake
 from wsi_pipeline.images.reading import ReadImage, read_ahead
 from wsi_pipeline.model.description import ModelDescription
 from wsi_pipeline.model.input_description import ImageFit
@@ -80,9 +81,9 @@ class Outcome:
     error: str = ""
 
 
-def image_fit(description: ModelDescription) -> ImageFit:
+def intake_of(description: ModelDescription) -> Intake:
     """How single images become the model's square: padded with white, where it does not say."""
-    return description.images or ImageFit()
+    return Intake(description.images or ImageFit(), description.preprocessing.stain)
 
 
 def check_answers_classes(description: ModelDescription, name: str) -> None:
@@ -143,7 +144,7 @@ def classify(
     reading = read_ahead(
         images,
         predictor.patch_px,
-        image_fit(description),
+        intake_of(description),
         ahead=max(_IMAGES_AHEAD, _BATCHES_AHEAD * predictor.batch_size),
         known=known,
     )

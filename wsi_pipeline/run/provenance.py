@@ -1,7 +1,7 @@
 """What a result says of itself: slide, model, settings, software, counts and figures."""
 
 import platform
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import metadata
 
 import numpy as np
@@ -29,6 +29,7 @@ from wsi_pipeline.stitch.record import (
     TimingsRecord,
     TissueRecord,
 )
+from wsi_pipeline.stitch.stain_record import StainRecord
 from wsi_pipeline.tiles.plan import Coverage, Plan
 
 _LIBRARIES = ("numpy", "zarr", "openslide-python", "openvino", "torch", "dask")
@@ -84,6 +85,7 @@ def describe(
         warnings=tuple(prepared.warnings),
         alarms=(),
         timings=timings,
+        stain=_stain(prepared),
     )
     return replace(record, alarms=tuple(find_alarms(record, cells.positive)))
 
@@ -142,6 +144,19 @@ def _grid(prepared: Preparation) -> GridRecord:
         patch_height_px_0=grid.patch_0.y,
         mpp=prepared.resolution.mpp,
         kind=grid.kind,
+    )
+
+
+def _stain(prepared: Preparation) -> StainRecord | None:
+    stain = prepared.stain
+    if stain is None:
+        return None
+    fit = stain.fit
+    return StainRecord(
+        method=fit.method,
+        slide=None if fit.appearance is None else asdict(fit.appearance),
+        target=asdict(stain.target),
+        reason=fit.reason,
     )
 
 

@@ -119,7 +119,8 @@ def macenko_directions(density: NDArray[np.float64]) -> NDArray[np.float64]:
     across = density @ plane
     angle = np.arctan2(across[:, 1], across[:, 0])
     ends = np.percentile(angle, [_ANGLE_PERCENTILE, 100 - _ANGLE_PERCENTILE])
-    return np.stack([np.cos(ends), np.sin(ends)], axis=1) @ plane.T
+    found: NDArray[np.float64] = np.stack([np.cos(ends), np.sin(ends)], axis=1) @ plane.T
+    return found
 
 
 def _check_two(directions: NDArray[np.float64], least: float) -> None:

@@ -158,8 +158,9 @@ class _Restaining:
 
 def _gains(source: Appearance, target: Appearance) -> NDArray[np.float64]:
     """What amounts or spreads are multiplied by."""
-    if isinstance(source, StainMatrix) and isinstance(target, StainMatrix):
-        return np.array(target.concentrations) / np.array(source.concentrations)
-    assert isinstance(source, LabStatistics)
-    assert isinstance(target, LabStatistics)
-    return np.array(target.std) / np.array(source.std)
+
+    def scale(one: Appearance) -> NDArray[np.float64]:
+        return np.array(one.std if isinstance(one, LabStatistics) else one.concentrations)
+
+    gains: NDArray[np.float64] = scale(target) / scale(source)
+    return gains

@@ -72,5 +72,6 @@ def sparse_amounts(
     # On an axis the objective falls by half the square of the amount: the longer one is better.
     first = alone[:, 0] >= alone[:, 1]
     axis = np.stack([np.where(first, alone[:, 0], 0), np.where(first, 0, alone[:, 1])], axis=1)
-    found: NDArray[np.float64] = np.where((both >= 0).all(axis=1)[:, None], both, axis)
+    inside = np.all(both >= 0, axis=1, keepdims=True)
+    found: NDArray[np.float64] = np.where(inside, both, axis)
     return found

@@ -16,6 +16,7 @@ from wsi_pipeline.classes import TUMOUR_OR_NORMAL, Classes
 from wsi_pipeline.errors import ResultError
 from wsi_pipeline.geometry import NO_STRETCH, GridKind, Mpp, PerAxis, Size
 from wsi_pipeline.notice import notice_of
+from wsi_pipeline.stitch.stain_record import StainRecord
 
 _Value = TypeVar("_Value")
 
@@ -280,6 +281,7 @@ class Record:
         warnings: Oddities of the slide, in words.
         alarms: What a person has to look at before this is believed.
         timings: Of the run.
+        stain: How px were normalised; None of models that want none, and in older results.
     """
 
     slide: SlideRecord
@@ -306,6 +308,7 @@ class Record:
     warnings: tuple[str, ...]
     alarms: tuple[Alarm, ...]
     timings: TimingsRecord
+    stain: StainRecord | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON, as a store keeps them."""

@@ -81,6 +81,7 @@ KEYS = {
         "model_wait_seconds": {},
         "resumed_tiles": {},
     },
+    "stain": {},
     "arrays": None,
     "metadata": None,
     "digest": {},

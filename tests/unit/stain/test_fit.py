@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.stain.appearance import (
     METHODS,
+    Appearance,
     LabStatistics,
     Method,
     StainFit,
@@ -20,7 +21,7 @@ from wsi_pipeline.stain.fit import fit_stain
 from wsi_pipeline.stain.normalisation import StainTarget
 
 HE = StainMatrix((0.65, 0.704286, 0.285458), (0.0722, 0.9919, 0.1048), (1.0, 0.6))
-TARGETS = {
+TARGETS: dict[Method, Appearance] = {
     "macenko": HE,
     "vahadane": HE,
     "reinhard": LabStatistics((60.0, 20.0, -12.0), (15.0, 7.0, 6.0)),

@@ -43,7 +43,8 @@ def test_no_other_amounts_cost_less() -> None:
     found = sparse_amounts(values, stains)
 
     def costs(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
-        return ((values - amounts @ stains) ** 2).sum(1) / 2 + 0.1 * amounts.sum(1)
+        squares = np.square(values - amounts @ stains).sum(axis=1)
+        return np.asarray(squares / 2 + 0.1 * amounts.sum(axis=1))
 
     assert found.min() >= 0
     for _ in range(50):
