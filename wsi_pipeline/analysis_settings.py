@@ -35,6 +35,7 @@ class AnalysisSettings(BaseModel):
         device: ``auto``, ``cpu`` or ``cuda:N``.
         precision: ``auto`` or one precision.
         runtime: ``auto``, ``openvino``, ``torch`` or ``onnxruntime``.
+        tta: Whether each tile is looked at in eight orientations: eight times the work.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +52,7 @@ class AnalysisSettings(BaseModel):
     device: str = "auto"
     precision: PrecisionChoice = "auto"
     runtime: RuntimeChoice = "auto"
+    tta: bool = False
 
     def fingerprint(
         self, *, mpp: float | None, level: int | None, stride: int, threshold: float
@@ -73,6 +75,8 @@ class AnalysisSettings(BaseModel):
             decisive |= {"mpp": mpp, "level": level}
         if self.grid == "cover":
             del decisive["grid"]  # as in the fingerprints from before there was another
+        if not self.tta:
+            del decisive["tta"]  # likewise
         decisive["stride"] = self.stride or stride
         decisive["threshold"] = self.threshold or threshold
         text = json.dumps({"revision": ANALYSIS_REVISION, **decisive}, sort_keys=True)

@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from wsi_pipeline.run.preparation import Preparation
 from wsi_pipeline.run.provenance import describe
 from wsi_pipeline.run.regions import RESOURCES, Region, RegionResult, RegionTask, cut_regions
 from wsi_pipeline.run.scheduler import Scheduler
+from wsi_pipeline.run.spread import spread_extras
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.run.tile_values import TileValues
 from wsi_pipeline.stitch.cells import Answers, stitch_cells
@@ -43,6 +44,10 @@ class Work:
     analysis: AnalysisSettings
     runtime: RuntimeRequest
     scheduler: Scheduler
+
+    def __post_init__(self) -> None:
+        # The settings say what is computed; frozen, but not yet anybody's.
+        object.__setattr__(self, "runtime", replace(self.runtime, tta=self.analysis.tta))
 
     @property
     def threshold(self) -> float:
@@ -104,7 +109,9 @@ def analyse_slide(
         if final.exists() and not overwrite:
             checkpoint.discard()
             raise ResultExistsError(final, "exists already; remove it or use --overwrite")
-        kept, classes = TileValues(work.package.description.answer), work.package.classes
+        extras = spread_extras(work.analysis, work.package.description)
+        kept = TileValues(work.package.description.answer, extras)
+        classes = work.package.classes
         regions = cut_regions(plan, kept)
         answers = TileProbabilities(plan, kept, classes.shape)
         missing: dict[int, Region] = {}

@@ -20,6 +20,7 @@ OTHER: dict[str, Any] = {
     "device": "cpu",
     "precision": "fp32",
     "runtime": "torch",
+    "tta": True,
 }
 
 

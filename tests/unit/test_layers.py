@@ -68,6 +68,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "run",
         "pipeline",
         "provided",
+        "stain",
     },
     "testing": BASICS
     | {"classes", "slide", "grid", "tiles", "model", "stitch", "annotation", "synth"}

@@ -16,6 +16,7 @@ from wsi_pipeline.cli.analysis_options import (
     RuntimeOption,
     SlideMppOption,
     StrideOption,
+    TtaOption,
     analysis_settings,
     check_stride,
 )
@@ -76,6 +77,7 @@ def run(
         ),
     ] = "auto",
     runtime: RuntimeOption = "auto",
+    tta: TtaOption = False,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -131,6 +133,10 @@ def run(
         wsi run slide.svs -o results --model breast --grid wsinfer --precision fp32
         wsi export results/slide.zarr wsinfer-csv
 
+    Each tile in eight orientations, with the spread of the answers in tiles/spread:
+
+        wsi run slide.svs -o results --tta
+
     In folders, files named NAME_mask.tiff are taken for masks, not slides, and PNG and JPEG files
     for pictures of slides: those are analysed where they are named or match a pattern.
 
@@ -149,6 +155,7 @@ def run(
         device=device,
         precision=precision,
         runtime=runtime,
+        tta=tta,
     )
     settings = Settings()
     resolve_device(device)  # a wrong name is told before anything is loaded
@@ -159,7 +166,7 @@ def run(
             lambda what: status.update(what) if status else None,
         )
     check_stride(stride, package.description.tile_px, package.description.cell_px)
-    request = RuntimeRequest(device, precision, settings.cache_dir, runtime=runtime)
+    request = RuntimeRequest(device, precision, settings.cache_dir, runtime=runtime, tta=tta)
     threshold = threshold or package.description.threshold.value
     local = nullcontext() if scheduler else model_loading(package, request, threshold)
     with local:

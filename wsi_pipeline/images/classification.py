@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_pipeline.classes import class_columns
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.images.collection import LabelledImage
 from wsi_pipeline.images.conformal import of_all_classes
@@ -38,6 +39,8 @@ class Answer:
         height: Of the image, in px.
         probabilities: Calibrated, of all classes in their order, 0-1.
         warnings: What a person should know of how the image was read.
+        spread: How far the answers for its eight orientations are apart, a standard deviation of
+            probability; None where there was one.
     """
 
     sha256: str
@@ -45,6 +48,7 @@ class Answer:
     height: int
     probabilities: tuple[float, ...]
     warnings: tuple[str, ...] = ()
+    spread: float | None = None
 
     def to_json(self) -> str:
         """One line, from which :meth:`from_json` makes an equal answer."""
@@ -194,18 +198,20 @@ class _Batch:
     def outcomes(
         self, description: ModelDescription, known: Mapping[str, Answer]
     ) -> Iterator[Outcome]:
-        rows: Iterator[list[float]] = iter(())
+        rows: Iterator[tuple[list[float], float | None]] = iter(())
         if self._future is not None:
-            answers = of_all_classes(description.classification, self._future.result())
-            rows = iter(answers.tolist())
+            classes, answers = description.classification, self._future.result()
+            spread: list[float | None] = [None] * len(answers)
+            if answers.shape[1:] != classes.shape:  # the last column, of several orientations
+                spread = answers[:, -1].tolist()
+                answers = class_columns(answers, classes.shape)
+            rows = zip(of_all_classes(classes, answers).tolist(), spread, strict=True)
         for read in self.items:
             if read.error:
                 yield Outcome(read.image, error=read.error)
             elif read.square is None:
                 yield Outcome(read.image, known[read.sha256])
             else:
-                values = tuple(next(rows))
-                yield Outcome(
-                    read.image,
-                    Answer(read.sha256, read.width, read.height, values, read.warnings),
-                )
+                values, apart = next(rows)
+                facts = read.sha256, read.width, read.height, tuple(values), read.warnings
+                yield Outcome(read.image, Answer(*facts, apart))

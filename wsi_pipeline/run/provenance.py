@@ -14,6 +14,7 @@ from wsi_pipeline.model.predictor import RuntimeInfo
 from wsi_pipeline.run.alarms import find_alarms
 from wsi_pipeline.run.colours import compare_colours
 from wsi_pipeline.run.preparation import Preparation
+from wsi_pipeline.run.spread import SPREAD, summarise_spread
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.slide.openslide_reader import library_version
 from wsi_pipeline.stitch.cells import Cells
@@ -86,6 +87,7 @@ def describe(
         alarms=(),
         timings=timings,
         stain=_stain(prepared),
+        spread=summarise_spread(analysis, answers.extras.get(SPREAD)),
     )
     return replace(record, alarms=tuple(find_alarms(record, cells.positive)))
 

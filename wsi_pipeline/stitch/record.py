@@ -16,6 +16,7 @@ from wsi_pipeline.classes import TUMOUR_OR_NORMAL, Classes
 from wsi_pipeline.errors import ResultError
 from wsi_pipeline.geometry import NO_STRETCH, GridKind, Mpp, PerAxis, Size
 from wsi_pipeline.notice import notice_of
+from wsi_pipeline.stitch.spread_record import SpreadRecord
 from wsi_pipeline.stitch.stain_record import StainRecord
 
 _Value = TypeVar("_Value")
@@ -282,6 +283,7 @@ class Record:
         alarms: What a person has to look at before this is believed.
         timings: Of the run.
         stain: How px were normalised; None of models that want none, and in older results.
+        spread: Of the answers for several orientations; None where there was one.
     """
 
     slide: SlideRecord
@@ -309,6 +311,7 @@ class Record:
     alarms: tuple[Alarm, ...]
     timings: TimingsRecord
     stain: StainRecord | None = None
+    spread: SpreadRecord | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON, as a store keeps them."""

@@ -35,4 +35,5 @@ def draw_stained(
     amounts = np.stack([haematoxylin, eosin], axis=-1) * np.asarray(strength)
     light = 256 * 10 ** -(amounts @ RUIFROK[:2]) - 1
     light[:, :glass] = 243
-    return np.clip(light + 0.5, 0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.clip(light + 0.5, 0, 255).astype(np.uint8)
+    return pixels

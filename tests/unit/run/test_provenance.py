@@ -82,6 +82,7 @@ KEYS = {
         "resumed_tiles": {},
     },
     "stain": {},
+    "spread": {},
     "arrays": None,
     "metadata": None,
     "digest": {},
