@@ -140,12 +140,11 @@ def _loop(images: Path, package_folder: Path, answers: Path) -> dict[str, float]
     from torch.utils.data import DataLoader, Dataset  # noqa: PLC0415
     from torchvision.transforms import functional  # noqa: PLC0415
 
-    from wsi_pipeline.images.classification import image_fit  # noqa: PLC0415
-    from wsi_pipeline.images.placement import place  # noqa: PLC0415
+    from wsi_pipeline.images.classification import intake_of  # noqa: PLC0415
     from wsi_pipeline.model.network import load_classifier  # noqa: PLC0415
 
     package = load_package(package_folder)
-    side, fit = package.description.patch_px, image_fit(package.description)
+    side, intake = package.description.patch_px, intake_of(package.description)
     paths = sorted(images.iterdir())
 
     class Files(Dataset[torch.Tensor]):
@@ -156,7 +155,7 @@ def _loop(images: Path, package_folder: Path, answers: Path) -> dict[str, float]
 
         def __getitem__(self, index: int) -> torch.Tensor:
             pixels = np.asarray(Image.open(paths[index]).convert("RGB"))
-            square: torch.Tensor = functional.to_tensor(place(pixels, side, fit)[0].copy()) * 255
+            square: torch.Tensor = functional.to_tensor(intake(pixels, side).pixels.copy()) * 255
             return square
 
     model = load_classifier(package)
@@ -196,7 +195,7 @@ def _ours(images: Path, package_folder: Path, answers: Path) -> dict[str, float]
 
 
 def _bare(images: Path, package_folder: Path, _: Path) -> dict[str, float]:
-    from wsi_pipeline.images.classification import image_fit  # noqa: PLC0415
+    from wsi_pipeline.images.classification import intake_of  # noqa: PLC0415
     from wsi_pipeline.images.collection import read_collection  # noqa: PLC0415
     from wsi_pipeline.images.reading import read_one  # noqa: PLC0415
     from wsi_pipeline.model.predictor import predict_all  # noqa: PLC0415
@@ -208,7 +207,7 @@ def _bare(images: Path, package_folder: Path, _: Path) -> dict[str, float]:
     predictor = load_predictor(package, request, threshold=about.threshold.value)
     began = time.thread_time()
     read = [
-        read_one(image, about.patch_px, image_fit(about)).square
+        read_one(image, about.patch_px, intake_of(about)).square
         for image in read_collection(images).images
     ]
     decode = time.thread_time() - began

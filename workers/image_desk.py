@@ -23,7 +23,7 @@ from wsi_pipeline.images.classification import (
     Answer,
     check_answers_classes,
     classify_read,
-    image_fit,
+    intake_of,
 )
 from wsi_pipeline.images.collection import LabelledImage
 from wsi_pipeline.images.conformal import USUAL_COVERAGE
@@ -137,7 +137,7 @@ class ImageDesk:
             content = self._storage.read(location)
         except FileNotFoundError:
             return ReadImage(image, error=str(ImageError(name, "is no longer in the storage")))
-        read = read_bytes(image, content, about.patch_px, image_fit(about), keep=True)
+        read = read_bytes(image, content, about.patch_px, intake_of(about), keep=True)
         if read.sha256 != item.facts["sha256"]:
             cause = "its stored bytes are damaged; delete it and upload it again"
             return ReadImage(image, error=str(ImageError(name, cause)))

@@ -13,12 +13,13 @@ from wsi_pipeline.errors import DamagedSlideError, PackageError, SlideError
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.images.placement import Placement
 from wsi_pipeline.model.package import ModelPackage
-from wsi_pipeline.run.preparation import check_slide
+from wsi_pipeline.run.preparation import check_slide, fit_slide_stain, plan_tiles
 from wsi_pipeline.service.problem import problem_of
 from wsi_pipeline.service.slides import LINKED
 from wsi_pipeline.slide import SlideReader
 from wsi_pipeline.slide.files import slide_files, slide_sha256
 from wsi_pipeline.slide.probe import ProbeLimits, Prober
+from wsi_pipeline.stain.normalisation import Recolouring
 from wsi_pipeline.storage import Storage
 from wsi_pipeline.tiles.patches import read_input
 
@@ -33,6 +34,7 @@ class _Open:
     identity: tuple[object, ...]
     reader: SlideReader
     grid: Grid
+    recolour: Recolouring
 
 
 class TileDesk:
@@ -77,7 +79,9 @@ class TileDesk:
             index = class_index(package, facts["class"])
             try:
                 slide = self._slide(package, facts)
-                pixels = read_input(slide.reader, slide.grid, facts["column"], facts["row"])
+                pixels = slide.recolour(
+                    read_input(slide.reader, slide.grid, facts["column"], facts["row"])
+                )
             except SlideError as error:
                 self._close()  # after an error a handle is of no use
                 problem = without_names(problem_of(error), facts["slide_location"])
@@ -109,7 +113,13 @@ class TileDesk:
         with Prober(self._limits) as prober:
             checked = check_slide(path, package, analysis, prober=prober)
         assert checked.chosen is not None  # there is a model
-        self._open = _Open(identity, checked.reader, checked.chosen[1])
+        reader, grid, recolour = checked.reader, checked.chosen[1], Recolouring(None)
+        if package.description.preprocessing.stain is not None:
+            plan = plan_tiles(reader, grid, analysis)
+            stain = fit_slide_stain(reader, plan, package)
+            assert stain is not None  # the package has slides normalised
+            recolour = stain.recolouring()
+        self._open = _Open(identity, reader, grid, recolour)
         return self._open
 
     def _close(self) -> None:

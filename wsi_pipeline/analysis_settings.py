@@ -39,6 +39,7 @@ class AnalysisSettings(BaseModel):
         precision: ``auto`` or one precision.
         runtime: ``auto``, ``openvino``, ``torch`` or ``onnxruntime``.
         features: Whether each tile's features are kept, and as which numbers.
+        tta: Whether each tile is looked at in eight orientations: eight times the work.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +57,7 @@ class AnalysisSettings(BaseModel):
     precision: PrecisionChoice = "auto"
     runtime: RuntimeChoice = "auto"
     features: FeatureNumbers = "off"
+    tta: bool = False
 
     def fingerprint(
         self, *, mpp: float | None, level: int | None, stride: int, threshold: float
@@ -80,6 +82,8 @@ class AnalysisSettings(BaseModel):
             del decisive["grid"]  # as in the fingerprints from before there was another
         if self.features == "off":
             del decisive["features"]  # as before there were any
+        if not self.tta:
+            del decisive["tta"]  # likewise
         decisive["stride"] = self.stride or stride
         decisive["threshold"] = self.threshold or threshold
         text = json.dumps({"revision": ANALYSIS_REVISION, **decisive}, sort_keys=True)

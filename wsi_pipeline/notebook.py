@@ -15,11 +15,18 @@ from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run.observer import Observer
-from wsi_pipeline.run.preparation import prepare, resolve_grid, slide_name
+from wsi_pipeline.run.preparation import (
+    fit_slide_stain,
+    plan_tiles,
+    prepare,
+    resolve_grid,
+    slide_name,
+)
 from wsi_pipeline.run.regions import RESOURCES, classify_region
 from wsi_pipeline.run.scheduler import connect
 from wsi_pipeline.settings import Settings
 from wsi_pipeline.slide import open_slide
+from wsi_pipeline.stain.normalisation import StainNormalisation
 from wsi_pipeline.stitch.layout import SUFFIX
 from wsi_pipeline.stitch.result import Result
 
@@ -77,7 +84,8 @@ def probability_array(
     Args:
         slide: A slide file, or a folder of DICOM files.
         model: A model package's folder, or the name of an installed one.
-        analysis: Settings; resolution, stride, device and precision count here.
+        analysis: Settings; resolution, stride, device and precision count here, and of the tissue
+            rule only what finds the tissue that the slide's stain is taken from.
         chunk: Side of a chunk in tiles.
 
     Returns:
@@ -96,11 +104,15 @@ def probability_array(
             f"{package.name} answers with more than one number for each tile; use analyse, whose "
             "result has them all"
         )
-    _, grid = resolve_grid(open_slide(path).info, package, analysis)
+    reader = open_slide(path)
+    _, grid = resolve_grid(reader.info, package, analysis)
+    stain = None
+    if package.description.preprocessing.stain is not None:
+        stain = fit_slide_stain(reader, plan_tiles(reader, grid, analysis), package)
     threshold = analysis.threshold or package.description.threshold.value
     facts = (package.folder.resolve(), package.sha256, _runtime(analysis), threshold)
 
-    classify = partial(_classify_block, path, facts, grid)
+    classify = partial(_classify_block, path, facts, grid, stain)
     rows = da.core.normalize_chunks(chunk, (grid.size.height, grid.size.width))
     return da.map_blocks(classify, chunks=rows, dtype=np.float32, meta=np.empty((0, 0), np.float32))
 
@@ -109,13 +121,15 @@ def _classify_block(
     path: Path,
     facts: tuple[Path, str, RuntimeRequest, float],
     grid: Grid,
+    stain: StainNormalisation | None,
     block_info: Any = None,
 ) -> NDArray[np.float32]:
     """One chunk, wherever Dask runs it; at module level so that it can be sent there."""
     (top, bottom), (left, right) = block_info[None]["array-location"]
     rows, columns = np.mgrid[top:bottom, left:right]
     cells = np.stack([columns.ravel(), rows.ravel()], axis=1)
-    done = classify_region(RESOURCES.reader(path), LOADED.predictor(*facts), grid, cells)
+    reader, predictor = RESOURCES.reader(path), LOADED.predictor(*facts)
+    done = classify_region(reader, predictor, grid, cells, stain=stain)
     return done.probabilities.reshape(bottom - top, right - left)
 
 

@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from wsi_pipeline.run.provenance import describe
 from wsi_pipeline.run.regions import RESOURCES, Region, RegionResult, RegionTask, cut_regions
 from wsi_pipeline.run.scheduler import Scheduler
 from wsi_pipeline.run.shift import extras_of
+from wsi_pipeline.run.spread import spread_extras
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.run.tile_values import RegionValues, TileValues
 from wsi_pipeline.stitch.cells import Answers, stitch_cells, stitch_tissue
@@ -45,6 +46,10 @@ class Work:
     analysis: AnalysisSettings
     runtime: RuntimeRequest
     scheduler: Scheduler
+
+    def __post_init__(self) -> None:
+        # The settings say what is computed; frozen, but not yet anybody's.
+        object.__setattr__(self, "runtime", replace(self.runtime, tta=self.analysis.tta))
 
     @property
     def request(self) -> RuntimeRequest:
@@ -105,6 +110,7 @@ def analyse_slide(
         "fingerprint": work.fingerprint,
         "plan": plan.sha256,
         "runtime": runtime.kind,
+        **({} if prepared.stain is None else {"stain": asdict(prepared.stain)}),
     }
     with Checkpoint(final, key) as checkpoint:
         # Under the lock: another process may have finished the slide a moment ago.
@@ -112,9 +118,10 @@ def analyse_slide(
             checkpoint.discard()
             raise ResultExistsError(final, "exists already; remove it or use --overwrite")
         classes = work.package.classes
+        extras = extras_of(work.package, runtime.features)
         kept = TileValues(
             work.package.description.answer,
-            extras_of(work.package, features=runtime.features > 0),
+            (*extras, *spread_extras(work.analysis, work.package.description)),
             runtime.features if work.analysis.features != "off" else 0,
         )
         regions = cut_regions(plan, kept)
@@ -171,7 +178,9 @@ def analyse_slide(
             plan=plan,
             probabilities=answers.probabilities,
             extras=answers.extras,
-            features=FeatureArray(len(plan), kept.features, work.analysis.features, finished.features())
+            features=FeatureArray(
+                len(plan), kept.features, work.analysis.features, finished.features()
+            )
             if kept.features
             else None,
             cells=cells,
@@ -229,6 +238,7 @@ def _classify(
             threshold=work.threshold,
             stop=stop,
             kept=kept,
+            stain=prepared.stain,
         )
         for region in missing
     )

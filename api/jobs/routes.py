@@ -85,6 +85,9 @@ class JobOrder(BaseModel):
         Literal["auto", "fp32", "bf16", "fp16", "int8"] | None,
         Field(description="Default: the setting of the service"),
     ] = None
+    tta: Annotated[
+        bool, Field(description="Look at each tile in eight orientations; eight times the work")
+    ] = False
     priority: Annotated[int, Field(ge=-100, le=100, description="Higher is sooner")] = 0
     webhook: Annotated[
         str | None,

@@ -161,10 +161,12 @@ def _installed(services: Services, name: str) -> ModelPackage:
 def runs_in_browser(package: ModelPackage) -> bool:
     """Whether a browser can run it by itself: it has an ONNX file, and its images need no more.
 
-    Pages resample as the server does, but for the nearest px, and cut no cells out.
+    Pages resample as the server does, but for the nearest px, cut no cells out and normalise no
+    stain.
     """
-    resize, images = package.description.preprocessing.resize, package.description.images
-    is_known = resize is None or resize.interpolation != "nearest"
+    steps, images = package.description.preprocessing, package.description.images
+    is_known = steps.resize is None or steps.resize.interpolation != "nearest"
+    is_known &= steps.stain is None
     return carries_onnx(package) and is_known and (images is None or images.background == "keep")
 
 

@@ -21,6 +21,7 @@ OTHER: dict[str, Any] = {
     "precision": "fp32",
     "runtime": "torch",
     "features": "float16",
+    "tta": True,
 }
 
 

@@ -28,16 +28,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "analysis_settings": {"geometry"},
     "slide": BASICS,
     "grid": BASICS | {"slide"},
-    "tissue": BASICS | {"slide", "grid"},
-    "tiles": BASICS | {"slide", "grid", "tissue"},
-    "model": {"errors", "durable", "classes", "notice", "analysis_settings"},
+    "stain": set(),
+    "tissue": BASICS | {"slide", "grid", "stain"},
+    "tiles": BASICS | {"slide", "grid", "tissue", "stain"},
+    "model": {"errors", "durable", "classes", "notice", "analysis_settings", "stain"},
     "shift": {"errors", "tissue", "model"},
-    "images": {"errors", "durable", "classes", "notice", "model", "metrics", "page", "shift"},
-    "cells": {"errors", "durable", "classes", "notice", "model", "images", "metrics", "page"},
+    "images": {"errors", "durable", "classes", "notice", "model", "metrics", "page", "stain"}
+    | {"shift"},
+    "cells": {"errors", "durable", "classes", "notice", "model", "images", "metrics", "page"}
+    | {"stain"},
     "stitch": BASICS | {"classes", "notice", "slide", "grid", "tiles"},
     "run": BASICS
     | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"}
-    | {"shift"},
+    | {"stain", "shift"},
     "pipeline": {"errors", "analysis_settings", "model", "stitch", "run"},
     "batch": {"errors", "slide", "stitch", "run", "pipeline"},
     "features": {"errors", "classes", "stitch"},
@@ -51,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"classes", "page"},
     "training": BASICS
     | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "metrics"}
-    | {"classes", "images", "page", "shift"},
+    | {"classes", "images", "page", "stain", "shift"},
     "demo": {"errors", "tissue", "model", "stitch", "synth", "shift"},
     "lymph_node": {"errors", "durable", "tissue", "model", "stitch", "metrics", "synth"}
     | {"training", "shift"},
@@ -68,9 +71,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         "run",
         "pipeline",
         "provided",
+        "stain",
     },
     "testing": BASICS
-    | {"classes", "slide", "grid", "tiles", "model", "stitch", "annotation", "synth"},
+    | {"classes", "slide", "grid", "tiles", "model", "stitch", "annotation", "synth"}
+    | {"stain"},
     # The service's foundations: what is stored, what is queued, and how to ask from outside.
     "storage": {"errors", "durable"},
     "service": {"errors", "durable", "analysis_settings", "model", "storage"},
@@ -101,7 +106,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "service",
         "client",
     }
-    | {"annotation", "cohort", "evaluation", "training"},
+    | {"annotation", "cohort", "evaluation", "training", "stain"},
     # The package's own door, whose exports are imported when they are used.
     "__init__": {"notebook", "stitch"},
 }
@@ -171,7 +176,7 @@ SERVICE = {
     | {"annotation", "classes", "notice", "images"},
     "workers": BASICS
     | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"}
-    | {"run", "pipeline", "grid", "images"},
+    | {"run", "pipeline", "grid", "images", "stain"},
 }
 
 #: What each part of the pages may import, likewise.

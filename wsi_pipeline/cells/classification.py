@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.cells.finder import Box
 from wsi_pipeline.errors import PackageError
-from wsi_pipeline.images.classification import check_answers_classes, image_fit
+from wsi_pipeline.images.classification import check_answers_classes, intake_of
 from wsi_pipeline.images.conformal import of_all_classes
-from wsi_pipeline.images.placement import place
 from wsi_pipeline.model.description import ModelDescription
 from wsi_pipeline.model.predictor import Predictor, predict_all
 
@@ -82,9 +81,10 @@ class CellClassifier:
         """
         if not boxes:
             return []
-        classes, fit = self._description.classification, image_fit(self._description)
+        classes, intake = self._description.classification, intake_of(self._description)
         side = self._predictor.patch_px
-        patches = np.stack([place(cut_out(pixels, box, fit.fill), side, fit)[0] for box in boxes])
+        fill = intake.fit.fill
+        patches = np.stack([intake(cut_out(pixels, box, fill), side).pixels for box in boxes])
         answers = predict_all(self._predictor, patches)
         wide = of_all_classes(classes, answers)
         called = wide.argmax(axis=1)

@@ -1,8 +1,7 @@
 """What a field is stained with: optical densities, and the shares of haemoglobin and azure in them.
 
-Light that passes a stain is weakened by a factor (Beer and Lambert), so densities add where cells
-overlap, and a mixture of two stains is a sum of two directions in the three channels' densities
-(Ruifrok and Johnston 2001, Analytical and Quantitative Cytology and Histology 23:291).
+Densities add where cells overlap, and a mixture of two stains is a sum of two directions in them,
+see :mod:`wsi_pipeline.stain.density`.
 """
 
 from dataclasses import dataclass
@@ -12,12 +11,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from wsi_pipeline.cells import shapes
+from wsi_pipeline.stain.density import AZURE, HAEMOGLOBIN, optical_density
 
-#: Direction of the azure B of Giemsa and Wright stains in the densities of red, green and blue: the
-#: first vector of "Giemsa" in G. Landini's Colour Deconvolution for ImageJ.
-AZURE = np.array([0.834750233, 0.513556283, 0.196330403])
-#: Likewise of the haemoglobin of red cells in a camera's channels, where a field shows too few.
-HAEMOGLOBIN = np.array([0.13, 0.70, 0.70])
 #: Densities of blue and red in red cells as shares of that of green: at least, and at most.
 _BLUE, _RED = 0.65, 0.6
 #: Least share of the stained px that has to look like red cells.
@@ -56,7 +51,7 @@ def separate(pixels: NDArray[np.uint8], blur: float, share: float) -> Stains | N
         share: Of Otsu's threshold, at which a px counts as stained. Otsu's lies in the middle
             between glass and dense cells; pale cells are below it.
     """
-    densities = optical_density(pixels)
+    densities = _densities(pixels)
     smooth = ndimage.gaussian_filter(densities, (blur, blur, 0))
     total = smooth.sum(axis=2)
     limit = shapes.otsu(total)
@@ -92,8 +87,8 @@ def _red_cells(smooth: NDArray[np.float64], dense: NDArray[np.float64]) -> NDArr
     return np.asarray(HAEMOGLOBIN * max(float(usual), 1e-3))
 
 
-def optical_density(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Decimal logarithm of glass over px, float64 ``(height, width, 3)``.
+def _densities(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Optical densities, float64 ``(height, width, 3)``.
 
     The glass is the commonest brightness among the px brighter than Otsu's threshold.
     """
@@ -104,5 +99,4 @@ def optical_density(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     counts = ndimage.gaussian_filter1d(np.bincount(bright.astype(int), minlength=256) * 1.0, 2)
     glass = np.abs(brightness - counts.argmax()) <= 3
     white = np.median(pixels[glass], axis=0) if glass.any() else pixels.max(axis=(0, 1))
-    density: NDArray[np.float64] = np.log10((white + 1.0) / (pixels + 1.0))
-    return density
+    return optical_density(pixels, white)

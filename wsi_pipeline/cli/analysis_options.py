@@ -96,6 +96,15 @@ SlideMppOption = Annotated[
         rich_help_panel=WHERE,
     ),
 ]
+TtaOption = Annotated[
+    bool,
+    typer.Option(
+        "--tta",
+        help="Look at each tile or image in its eight orientations (turned, mirrored): the mean is "
+        "its probability, the standard deviation its spread. Eight times the work.",
+        rich_help_panel=HOW,
+    ),
+]
 
 
 def analysis_settings(**settings: Any) -> AnalysisSettings:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from wsi_pipeline.analysis_settings import PrecisionChoice
-from wsi_pipeline.cli.analysis_options import DeviceOption, RuntimeOption
+from wsi_pipeline.cli.analysis_options import DeviceOption, RuntimeOption, TtaOption
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.model.catalogue import ModelCatalogue
@@ -78,6 +78,7 @@ def classify(
         ),
     ] = "fp32",
     runtime: RuntimeOption = "auto",
+    tta: TtaOption = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing results.")
     ] = False,
@@ -126,7 +127,7 @@ def classify(
             model, settings, lambda what: status.update(what) if status else None
         )
     request = RuntimeRequest(
-        device, precision, settings.cache_dir, runtime=runtime, head=package.run_head
+        device, precision, settings.cache_dir, runtime=runtime, head=package.run_head, tta=tta
     )
     with model_loading(package, request, package.description.threshold.value):
         # Imported while the model loads: each takes most of a second, and so does the model.

@@ -105,6 +105,8 @@ def _tell(summary: dict[str, Any], out: Path) -> None:
     else:
         counts.append(f"{review:,} to look at again (sets of coverage {summary['coverage']:.0%})")
     lines = [f"{', '.join(counts)}. Table: {out / CSV}"]
+    if summary["spread"] is not None:
+        lines.append(f"mean spread over eight orientations: {summary['spread']:.3f}")
     evaluation = summary["evaluation"]
     if evaluation is not None:
         lines += _figures(evaluation)

@@ -24,6 +24,7 @@ from wsi_pipeline.cli.analysis_options import (
     SlideMppOption,
     StrideOption,
     TissueOption,
+    TtaOption,
     WorkersOption,
     analysis_settings,
     check_classes,
@@ -70,6 +71,7 @@ def run(
         ),
     ] = "auto",
     runtime: RuntimeOption = "auto",
+    tta: TtaOption = False,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
     overwrite: OverwriteOption = False,
@@ -105,6 +107,10 @@ def run(
         wsi run slide.svs -o results --model breast --grid wsinfer --precision fp32
         wsi export results/slide.zarr wsinfer-csv
 
+    Each tile in eight orientations, with the spread of the answers in tiles/spread:
+
+        wsi run slide.svs -o results --tta
+
     In folders, files named NAME_mask.tiff are taken for masks, not slides, and PNG and JPEG files
     for pictures of slides: those are analysed where they are named or match a pattern.
 
@@ -123,6 +129,7 @@ def run(
         device=device,
         precision=precision,
         runtime=runtime,
+        tta=tta,
     )
     settings = Settings()
     resolve_device(device)  # a wrong name is told before anything is loaded
@@ -135,7 +142,7 @@ def run(
     check_classes(package)
     check_stride(stride, package.description.tile_px, package.description.cell_px)
     request = RuntimeRequest(
-        device, precision, settings.cache_dir, runtime=runtime, head=package.run_head
+        device, precision, settings.cache_dir, runtime=runtime, head=package.run_head, tta=tta
     )
     threshold = threshold or package.description.threshold.value
     local = nullcontext() if scheduler else model_loading(package, request, threshold)

@@ -19,6 +19,8 @@ _MEANINGS = {
     "width": "width of the patch, level-0 px; may reach over the slide's edge",
     "height": "height of the patch, level-0 px; may reach over the slide's edge",
     "tissue": "tissue fraction of the patch, 0-1",
+    "spread": "standard deviation of the probability over eight orientations, 0-0.5; of several "
+    "classes that of the most likely one; null: could not be read",
     "class": "most likely class, or of a multilabel model none; null: could not be read",
 }
 
@@ -63,6 +65,9 @@ def tile_table(result: Result, threshold: float | None = None) -> pa.Table:
             for name, plane in probability.items()
         },
     }
+    spread = result.record.spread
+    if spread is not None and spread.mean is not None:
+        columns["spread"] = pa.array(result.array("tiles/spread")[...], mask=unreadable)
     if classes.task == "binary":
         fixed = classes.positive in columns
         columns[f"is_{classes.positive}" if fixed else classes.positive] = pa.array(

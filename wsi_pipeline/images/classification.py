@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_pipeline.classes import Classes, class_columns
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.images.collection import LabelledImage
 from wsi_pipeline.images.conformal import of_all_classes
 from wsi_pipeline.images.familiarity import Familiarity, Unlikeness
+from wsi_pipeline.images.placement import Intake
 from wsi_pipeline.images.reading import ReadImage, read_ahead
 from wsi_pipeline.model.description import ModelDescription
 from wsi_pipeline.model.input_description import ImageFit
@@ -42,6 +44,8 @@ class Answer:
             keeps nothing of them.
         p_value: Chance that an image like those held out is as far; None likewise.
         unlike: In what it is unlike the training images; empty where it is not.
+        spread: How far the answers for its eight orientations are apart, a standard deviation of
+            probability; None where there was one.
     """
 
     sha256: str
@@ -52,6 +56,7 @@ class Answer:
     distance: float | None = None
     p_value: float | None = None
     unlike: str = ""
+    spread: float | None = None
 
     def to_json(self) -> str:
         """One line, from which :meth:`from_json` makes an equal answer."""
@@ -88,9 +93,9 @@ class Outcome:
     error: str = ""
 
 
-def image_fit(description: ModelDescription) -> ImageFit:
+def intake_of(description: ModelDescription) -> Intake:
     """How single images become the model's square: padded with white, where it does not say."""
-    return description.images or ImageFit()
+    return Intake(description.images or ImageFit(), description.preprocessing.stain)
 
 
 def check_answers_classes(description: ModelDescription, name: str) -> None:
@@ -154,7 +159,7 @@ def classify(
     reading = read_ahead(
         images,
         predictor.patch_px,
-        image_fit(description),
+        intake_of(description),
         ahead=max(_IMAGES_AHEAD, _BATCHES_AHEAD * predictor.batch_size),
         known=known,
     )
@@ -191,11 +196,13 @@ class _Batch:
     def __init__(self) -> None:
         self.items: list[ReadImage] = []
         self.wanted = 0
+        self._features = 0
         self._future: Future[NDArray[np.float32]] | None = None
 
     def sent(self, predictor: Predictor) -> "_Batch":
         squares = [read.square for read in self.items if read.square is not None]
         if squares:
+            self._features = predictor.feature_count
             self._future = predictor.submit(np.stack(squares))
         return self
 
@@ -208,31 +215,36 @@ class _Batch:
         known: Mapping[str, Answer],
         familiarity: Familiarity | None,
     ) -> Iterator[Outcome]:
-        rows: Iterator[list[float]] = iter(())
-        unlike: Iterator[Unlikeness | None] = iter(())
+        rows: Iterator[tuple[list[float], float | None, Unlikeness | None]] = iter(())
         if self._future is not None:
-            found = self._future.result()
-            classes = found if familiarity is None else familiarity.classes(found)
-            rows = iter(of_all_classes(description.classification, classes).tolist())
-            unlike = self._compared(found, familiarity)
+            rows = self._rows(self._future.result(), description.classification, familiarity)
         for read in self.items:
             if read.error:
                 yield Outcome(read.image, error=read.error)
             elif read.square is None:
                 yield Outcome(read.image, known[read.sha256])
             else:
-                values, one = tuple(next(rows)), next(unlike)
-                answer = Answer(read.sha256, read.width, read.height, values, read.warnings)
+                values, spread, one = next(rows)
+                facts = read.sha256, read.width, read.height, tuple(values), read.warnings
+                answer = Answer(*facts, spread=spread)
                 if one is not None:
                     answer = replace(
                         answer, distance=one.distance, p_value=one.p_value, unlike=one.words
                     )
                 yield Outcome(read.image, answer)
 
-    def _compared(
-        self, found: NDArray[np.float32], familiarity: Familiarity | None
-    ) -> Iterator[Unlikeness | None]:
-        squares = [read.square for read in self.items if read.square is not None]
-        if familiarity is None:
-            return iter([None] * len(squares))
-        return iter(familiarity.compare(squares, found))
+    def _rows(
+        self, found: NDArray[np.float32], classes: Classes, familiarity: Familiarity | None
+    ) -> Iterator[tuple[list[float], float | None, Unlikeness | None]]:
+        """Probabilities of each image, their spread over orientations, and how unlike it is."""
+        unlike: list[Unlikeness | None] = [None] * len(found)
+        if familiarity is not None:
+            squares = [read.square for read in self.items if read.square is not None]
+            unlike = familiarity.compare(squares, found)
+        spread: list[float | None] = [None] * len(found)
+        if found.shape[1:] != classes.shape:
+            # Classes, then features, then the spread; the latter two where they were asked for.
+            if found.shape[1] > len(classes.planes) + self._features:
+                spread = found[:, -1].tolist()
+            found = class_columns(found, classes.shape)
+        return zip(of_all_classes(classes, found).tolist(), spread, unlike, strict=True)

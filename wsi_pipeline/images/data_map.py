@@ -10,6 +10,7 @@ from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
+from wsi_pipeline.images.placement import Intake
 from wsi_pipeline.images.reading import read_ahead
 from wsi_pipeline.images.table import Row
 from wsi_pipeline.model.input_description import ImageFit
@@ -166,7 +167,7 @@ def _pictures(
     counts: dict[tuple[str, str], int] = {}
     pictures = []
     reading = read_ahead(
-        [row.outcome.image for row in rows], _MEAN, ImageFit(how="stretch"), ahead=64
+        [row.outcome.image for row in rows], _MEAN, Intake(ImageFit(how="stretch")), ahead=64
     )
     for row, kind, read in zip(rows, kinds, reading, strict=True):
         if read.square is None:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from wsi_pipeline import durable
-from wsi_pipeline.images.classification import image_fit
+from wsi_pipeline.images.classification import intake_of
 from wsi_pipeline.images.reading import read_ahead
 from wsi_pipeline.images.table import EMBEDDINGS, Row
 from wsi_pipeline.model.linear_probe import as_pixels, pooled
@@ -76,7 +76,7 @@ class Embeddings:
         reading = read_ahead(
             [row.outcome.image for row in missing.values()],
             about.patch_px,
-            image_fit(about),
+            intake_of(about),
             ahead=2 * _BATCH,
         )
         unsaved = 0

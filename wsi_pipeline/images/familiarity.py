@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.classes import class_columns
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.shift.appearance import patch_appearance
 from wsi_pipeline.shift.comparison import FEATURES, Comparison, compare
@@ -43,16 +42,12 @@ class Familiarity:
 
     def __init__(self, package: ModelPackage, features: int) -> None:
         self._statistics = read_statistics(package)
-        self._shape, self._features = package.classes.shape, features
+        self._planes, self._features = len(package.classes.planes), features
 
     @property
     def known(self) -> bool:
         """Whether the package keeps anything."""
         return self._statistics is not None
-
-    def classes(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The classes' part of what a runtime answers for ``n`` images."""
-        return class_columns(answers, self._shape) if self._features else answers
 
     def compare(
         self, squares: list[NDArray[np.uint8]], answers: NDArray[np.float32]
@@ -70,7 +65,7 @@ class Familiarity:
             return [None] * len(squares)
         distances = None
         if self._features and self._statistics.features is not None:
-            features = answers[:, answers.shape[1] - self._features :]
+            features = answers[:, self._planes : self._planes + self._features]
             distances = self._statistics.features.density.distances(features)
         return [
             _unlikeness(

@@ -8,6 +8,7 @@ from PIL import Image
 
 from wsi_pipeline.images.cut_out import cut_out
 from wsi_pipeline.model.input_description import ImageFit
+from wsi_pipeline.stain.normalisation import StainTarget
 
 #: Times the shorter side of what is resampled to be cropped, at most: a line of px, enlarged as a
 #: whole, would fill the memory.
@@ -31,6 +32,65 @@ class Placement:
     scale_y: float
     left: float
     top: float
+
+    def inside(self, width: int, height: int, side: int) -> tuple[slice, slice]:
+        """Rows and columns of the square that an image covers.
+
+        Args:
+            width: Of the image, px.
+            height: Of the image, px.
+            side: Of the square, px.
+        """
+        return _covered(self.top, height * self.scale_y, side), _covered(
+            self.left, width * self.scale_x, side
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """An image as a model is given it.
+
+    Attributes:
+        pixels: ``(side, side, 3)`` RGB.
+        placement: Where the image lies in it.
+        warning: What a person should know of it; empty if there is nothing.
+    """
+
+    pixels: NDArray[np.uint8]
+    placement: Placement
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """How a model takes single images.
+
+    Attributes:
+        fit: How an image becomes the square.
+        stain: What the image's stain is made like; None: it stays.
+    """
+
+    fit: ImageFit
+    stain: StainTarget | None = None
+
+    def __call__(self, pixels: NDArray[np.uint8], side: int) -> Square:
+        """An image as a square of ``side`` px.
+
+        The stain is found in the image's own px of the square, as they are after resampling.
+
+        Args:
+            pixels: ``(height, width, 3)`` RGB.
+            side: In px.
+        """
+        square, placement = place(pixels, side, self.fit)
+        if self.stain is None:
+            return Square(square, placement)
+        inside = placement.inside(pixels.shape[1], pixels.shape[0], side)
+        own = square[inside]
+        normalisation = self.stain.fitted(own.reshape(-1, 3))
+        square = square.copy()
+        square[inside] = normalisation.recolouring()(own)
+        return Square(square, placement, normalisation.warning)
 
 
 def place(
@@ -77,3 +137,7 @@ def place(
     scale_x, scale_y = inner_width / width, inner_height / height
     placement = Placement(scale_x, scale_y, left - cut_x * scale_x, top - cut_y * scale_y)
     return np.asarray(image), placement
+
+
+def _covered(start: float, length: float, side: int) -> slice:
+    return slice(max(0, round(start)), min(side, max(0, round(start + length))))

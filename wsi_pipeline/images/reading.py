@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from wsi_pipeline.errors import ImageError
 from wsi_pipeline.images.collection import LabelledImage
 from wsi_pipeline.images.picture import decode_picture, read_content
-from wsi_pipeline.images.placement import Placement, place
-from wsi_pipeline.model.input_description import ImageFit
+from wsi_pipeline.images.placement import Intake, Placement
 
 #: Threads that read, at most: each holds one whole image.
 _MOST_THREADS = 8
@@ -50,7 +49,7 @@ class ReadImage:
 def read_ahead(
     images: Sequence[LabelledImage],
     side: int,
-    fit: ImageFit,
+    intake: Intake,
     *,
     ahead: int,
     known: Container[str] = (),
@@ -64,7 +63,7 @@ def read_ahead(
     Args:
         images: Which.
         side: Of the square, in px.
-        fit: How an image becomes the square.
+        intake: How an image becomes the square.
         ahead: Images that are read before they are asked for, at least 1.
         known: SHA-256 of files that need not be decoded.
         keep: Whether to keep the px of the image beside the square.
@@ -74,7 +73,7 @@ def read_ahead(
     with ThreadPoolExecutor(threads, thread_name_prefix="read") as pool:
         try:
             for image in images:
-                waiting.append(pool.submit(read_one, image, side, fit, known=known, keep=keep))
+                waiting.append(pool.submit(read_one, image, side, intake, known=known, keep=keep))
                 if len(waiting) > ahead:
                     yield waiting.popleft().result()
             while waiting:
@@ -88,7 +87,7 @@ def read_ahead(
 def read_one(
     image: LabelledImage,
     side: int,
-    fit: ImageFit,
+    intake: Intake,
     *,
     known: Container[str] = (),
     keep: bool = False,
@@ -98,14 +97,14 @@ def read_one(
         content = read_content(image.path)
     except ImageError as error:
         return ReadImage(image, error=str(error))
-    return read_bytes(image, content, side, fit, known=known, keep=keep)
+    return read_bytes(image, content, side, intake, known=known, keep=keep)
 
 
 def read_bytes(
     image: LabelledImage,
     content: bytes,
     side: int,
-    fit: ImageFit,
+    intake: Intake,
     *,
     known: Container[str] = (),
     keep: bool = False,
@@ -118,14 +117,15 @@ def read_bytes(
         picture = decode_picture(content, image.path)
     except ImageError as error:
         return ReadImage(image, sha256, error=str(error))
-    square, placement = place(picture.pixels, side, fit)
+    square = intake(picture.pixels, side)
+    warnings = picture.warnings + ((square.warning,) if square.warning else ())
     return ReadImage(
         image,
         sha256,
-        square,
-        placement,
+        square.pixels,
+        square.placement,
         picture.pixels if keep else None,
         picture.width,
         picture.height,
-        picture.warnings,
+        warnings,
     )

@@ -112,6 +112,7 @@ def run_images(
         "name": f"{about.name} {about.version}",
         "model": package.sha256,
         "runtime": predictor.info.kind,
+        **({"tta": True} if runtime.tta else {}),
     }
     images = _outside(collection, out)
     for problem in collection.problems:
@@ -214,6 +215,12 @@ def _map(
     return map_sections(draw_map(rows, embeddings.found), package.classes)
 
 
+def _mean_spread(answers: Sequence[Answer]) -> float | None:
+    """Of the images' orientations; None where each was looked at in one."""
+    known = [one.spread for one in answers if one.spread is not None]
+    return round(sum(known) / len(known), 6) if known else None
+
+
 def _remove(out: Path) -> None:
     """What an earlier run left, so that nothing of it is taken for this one's."""
     for name in (PARQUET, EMBEDDINGS):
@@ -309,5 +316,6 @@ def _summary(
         },
         "seen": None if seen is None else {**asdict(seen), "told": str(seen)},
         "runtime": predictor.info.to_json(),
+        "spread": _mean_spread(answers),
         "evaluation": evaluate(rows, about.classification, settings.coverage),
     }

@@ -63,8 +63,9 @@ def write_tables(
         OSError: it cannot be written.
     """
     top = min(top, len(classes))
-    schema = _schema(classes, top)
     flat = [_flat(row, classes, top) for row in rows]
+    spread = any(row.get("spread") is not None for row in flat)
+    schema = _schema(classes, top, spread=spread)
     columns = {name: [row.get(name) for row in flat] for name in schema.names}
     table = pa.table(columns, schema.with_metadata({_KEY: json.dumps(key, sort_keys=True)}))
     with durable.replacing(out / PARQUET) as draft:
@@ -118,6 +119,7 @@ def earlier_answers(out: Path, key: dict[str, Any]) -> tuple[dict[str, Answer], 
                 row.get("distance"),
                 row.get("p_value"),
                 row.get("unlike_training") or "",
+                row.get("spread"),
             )
     return answers, [row["image"] for row in rows]
 
@@ -126,7 +128,7 @@ def _told(key: dict[str, Any]) -> str:
     return f"{key.get('name')} {str(key.get('model'))[:12]} on {key.get('runtime')}"
 
 
-def _schema(classes: Sequence[str], top: int) -> pa.Schema:
+def _schema(classes: Sequence[str], top: int, *, spread: bool) -> pa.Schema:
     several = pa.list_(pa.string())
     fields: list[tuple[str, pa.DataType]] = [
         ("image", pa.string()),
@@ -145,6 +147,8 @@ def _schema(classes: Sequence[str], top: int) -> pa.Schema:
     fields += [("unlike_training", pa.string())]
     fields += [("warnings", several), ("error", pa.string()), ("explanation", pa.string())]
     fields.append(("sha256", pa.string()))
+    if spread:
+        fields.append(("spread", pa.float64()))
     return pa.schema(fields)
 
 
@@ -179,6 +183,7 @@ def _flat(row: Row, classes: Sequence[str], top: int) -> dict[str, Any]:
         "unlike_training": answer.unlike or None,
         "warnings": list(answer.warnings),
         "sha256": answer.sha256,
+        "spread": answer.spread,
     }
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 from wsi_pipeline.model.description import ModelDescription
 from wsi_pipeline.model.input_description import Preprocessing
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.stain.appearance import Appearance, LabStatistics
 
 #: Reference patches shown, from the least to the most probable, and their side on the page.
 _SHOWN, _SHOWN_PX = 8, 112
@@ -89,6 +90,11 @@ def card(package: ModelPackage) -> str:
     if about.images is not None:
         cut = ", background made white" if about.images.background == "cut" else ""
         network["single images"] = f"{about.images.how}, filled with {about.images.fill}{cut}"
+    stain = about.preprocessing.stain
+    if stain is not None:
+        network["stain"] = (
+            f"each slide or image is normalised ({stain.method}) to {_appearance(stain.target)}"
+        )
     preprocessing = _preprocessing(about.preprocessing)
     if preprocessing:
         network["preprocessing"] = preprocessing
@@ -143,6 +149,16 @@ def _threshold(about: ModelDescription) -> str:
         return "none: a cell has its most likely class"
     classes = about.positive if about.task == "binary" else "of a class"
     return f"{about.threshold.value:.4g}: at and above it, a cell is {classes}"
+
+
+def _appearance(target: Appearance) -> str:
+    if isinstance(target, LabStatistics):
+        return f"L*, a*, b* of {_triple(target.mean)} ± {_triple(target.std)}"
+    dense = " / ".join(f"{one:.4g}" for one in target.concentrations)
+    return (
+        f"haematoxylin {_triple(target.haematoxylin)}, eosin {_triple(target.eosin)} (optical "
+        f"density of R, G, B), {dense} in dense tissue"
+    )
 
 
 def _preprocessing(steps: Preprocessing) -> str:

@@ -6,6 +6,7 @@ patches its predecessor put within a band there; the rest keep the cheap answer.
 depends on its own patches alone.
 """
 
+import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -120,7 +121,19 @@ class CascadePredictor:
 
     def _of_classes(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """The part of answers that is of the classes; a view."""
-        return class_columns(values, self._classes.shape) if self.feature_count else values
+        shape = self._classes.shape
+        return values if values.shape[1:] == shape else class_columns(values, shape)
+
+    def _replace(
+        self, values: NDArray[np.float32], group: NDArray[np.int64], better: NDArray[np.float32]
+    ) -> None:
+        """All but the features, which stay the first stage's, so that all are of one precision."""
+        if self.feature_count:
+            planes = math.prod(self._classes.shape)
+            features = slice(planes, planes + self.feature_count)
+            better = better.copy()
+            better[:, features] = values[group, features]
+        values[group] = better
 
     def _ask_again(
         self,
@@ -139,8 +152,7 @@ class CascadePredictor:
             error = better.exception()
             with lock:
                 if error is None:
-                    # Features stay the first stage's, so that all are of one precision.
-                    self._of_classes(values)[group] = self._of_classes(better.result())
+                    self._replace(values, group, better.result())
                 left[0] -= 1
                 last = left[0] == 0
             if error is not None:

@@ -1,8 +1,17 @@
 """What ``model.yaml`` says of the network's input and of a map it answers with."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from wsi_pipeline.stain.normalisation import StainTarget
 
 
 class Frozen(BaseModel):
@@ -21,21 +30,32 @@ class Resize(Frozen):
 
 
 class Preprocessing(Frozen):
-    """What becomes of a patch before it is normalised: resized, then padded, then cropped.
+    """What becomes of a patch before it is normalised: restained, resized, padded, cropped.
 
-    On 8-bit px and with Pillow, as the programs do it that models come from.
+    On 8-bit px and with Pillow, as the programs do it that models come from. The stain is that of a
+    whole slide or image: whoever reads patches normalises it, a runtime is given such patches.
 
     Attributes:
+        stain: What slides are made like, if they are.
         resize: Resampling, if any.
         pad: Side in px to pad to, the same on both sides; the odd px goes right and below.
         fill: Grey value of the padding.
         crop: Side in px of the centre that is kept.
     """
 
+    stain: StainTarget | None = None
     resize: Resize | None = None
     pad: int | None = Field(default=None, gt=0, le=4096)
     fill: int = Field(default=0, ge=0, le=255)
     crop: int | None = Field(default=None, gt=0, le=4096)
+
+    @model_serializer(mode="wrap")
+    def _without_stain(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A package without it says nothing of it, as before there was such a step.
+        facts: dict[str, Any] = plain(self)
+        if self.stain is None:
+            facts.pop("stain", None)
+        return facts
 
     def side(self, patch_px: int) -> int:
         """Side in px of what the network is given, of a patch of ``patch_px``."""

@@ -17,6 +17,7 @@ from wsi_pipeline.model.description import Precision
 from wsi_pipeline.model.feature_admission import load_for_features
 from wsi_pipeline.model.memory import check_memory
 from wsi_pipeline.model.openvino_runtime import OpenVinoPredictor, cpu_precisions
+from wsi_pipeline.model.orientations import OrientedPredictor
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import Head, Predictor
 from wsi_pipeline.model.reference_check import admit
@@ -43,6 +44,8 @@ class RuntimeRequest:
         cache: Folder for converted models.
         threads: CPU threads; None for all this process may use.
         head: What it answers with: classes, pooled features, or both.
+        tta: Whether it answers with means over eight orientations and their spread, see
+            :mod:`~wsi_pipeline.model.orientations`; features alone stay those of one.
     """
 
     device: str
@@ -51,6 +54,7 @@ class RuntimeRequest:
     runtime: RuntimeChoice = "auto"
     threads: int | None = None
     head: Head = "classes"
+    tta: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,7 @@ def load_predictor(
         return _cascade(package, runtime, request, device, threshold)
     predictor = _load(package, runtime, request, device, request.precision)
     admit(package, predictor, request.cache, request.head)
-    return predictor
+    return _as_wanted(package, request, predictor)
 
 
 def _load(
@@ -287,12 +291,27 @@ def _cascade(
         except RuntimeRejectedError as error:
             log.warning("%s; continuing without it", error)
             continue
-        stages.append(Stage(predictor, _band(package, precision, values, threshold)))
+        band = _band(package, precision, values, threshold)
+        stages.append(Stage(_as_wanted(package, request, predictor), band))
     predictor = load("fp32")
     admit(package, predictor, request.cache, request.head)
+    predictor = _as_wanted(package, request, predictor)
     if not stages:
         return predictor
     return CascadePredictor([*stages, Stage(predictor, 0.0)], package.classes, threshold)
+
+
+def _as_wanted(package: ModelPackage, request: RuntimeRequest, predictor: Predictor) -> Predictor:
+    """An admitted predictor that answers once, or with means over orientations.
+
+    Of a cascade every stage does, and its band still holds: where an error moves each logit by at
+    most e, it moves the mean of several probabilities by at most e times the mean of p (1 - p),
+    which is no more than m (1 - m) of their mean m: its logit by at most e, to first order.
+    """
+    if not request.tta:
+        return predictor
+    maps = package.description.map is not None
+    return OrientedPredictor(predictor, package.classes, maps=maps)
 
 
 def _tried(

@@ -21,7 +21,9 @@ from wsi_pipeline.slide.resolution import (
     slide_mpp,
     whole_px_resolution,
 )
+from wsi_pipeline.stain.normalisation import StainNormalisation
 from wsi_pipeline.tiles.plan import Plan, make_plan
+from wsi_pipeline.tiles.stain import fit_tissue
 from wsi_pipeline.tissue.overview import check_brightfield
 
 _NOTHING = "no tile holds enough tissue: nothing was classified"
@@ -58,6 +60,7 @@ class Preparation:
         plan: The tiles.
         warnings: What a person should know of the slide.
         name: What results call it.
+        stain: How its px are made like those the model was trained on; None of most models.
     """
 
     path: Path
@@ -67,6 +70,7 @@ class Preparation:
     plan: Plan
     warnings: tuple[str, ...]
     name: str
+    stain: StainNormalisation | None = None
 
     @property
     def info(self) -> SlideInfo:
@@ -214,16 +218,13 @@ def prepare(
     assert checked.chosen is not None  # there is a model
     resolution, grid = checked.chosen
     hashing = _in_background(path)
-    plan = make_plan(
-        checked.reader,
-        grid,
-        min_tissue=analysis.min_tissue,
-        exact=analysis.tissue == "exact",
-        threads=threads or len(os.sched_getaffinity(0)),
-    )
+    plan = plan_tiles(checked.reader, grid, analysis, threads=threads)
     warnings = checked.warnings
     if len(plan) == 0:
         warnings += (_NOTHING if grid.cell is None else f"{_NOTHING}; {_LARGE_TILES}",)
+    stain = fit_slide_stain(checked.reader, plan, package)
+    if stain is not None and stain.warning and len(plan):
+        warnings += (stain.warning,)
     return Preparation(
         path,
         checked.reader,
@@ -232,7 +233,29 @@ def prepare(
         plan,
         warnings,
         slide_name(path) if name is None else name,
+        stain,
     )
+
+
+def plan_tiles(
+    reader: SlideReader, grid: Grid, analysis: AnalysisSettings, *, threads: int | None = None
+) -> Plan:
+    """Find the tissue; arguments as for :func:`prepare`."""
+    return make_plan(
+        reader,
+        grid,
+        min_tissue=analysis.min_tissue,
+        exact=analysis.tissue == "exact",
+        threads=threads or len(os.sched_getaffinity(0)),
+    )
+
+
+def fit_slide_stain(
+    reader: SlideReader, plan: Plan, package: ModelPackage
+) -> StainNormalisation | None:
+    """How a slide's px are made like those its model was trained on; None where they are not."""
+    target = package.description.preprocessing.stain
+    return None if target is None else target.of(fit_tissue(reader, plan, target.method))
 
 
 def _in_background(path: Path) -> "Future[str]":

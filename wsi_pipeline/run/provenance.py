@@ -1,7 +1,7 @@
 """What a result says of itself: slide, model, settings, software, counts and figures."""
 
 import platform
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import metadata
 
 import numpy as np
@@ -15,6 +15,7 @@ from wsi_pipeline.run.alarms import find_alarms
 from wsi_pipeline.run.colours import compare_colours
 from wsi_pipeline.run.preparation import Preparation
 from wsi_pipeline.run.shift import compare_shift
+from wsi_pipeline.run.spread import SPREAD, summarise_spread
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.slide.openslide_reader import library_version
 from wsi_pipeline.stitch.cells import Cells
@@ -31,6 +32,7 @@ from wsi_pipeline.stitch.record import (
     TimingsRecord,
     TissueRecord,
 )
+from wsi_pipeline.stitch.stain_record import StainRecord
 from wsi_pipeline.tiles.plan import Coverage, Plan
 
 _LIBRARIES = ("numpy", "zarr", "openslide-python", "openvino", "torch", "dask")
@@ -95,6 +97,8 @@ def describe(
         features=FeaturesRecord(size=runtime.features, numbers=analysis.features)
         if analysis.features != "off"
         else None,
+        stain=_stain(prepared),
+        spread=summarise_spread(analysis, answers.extras.get(SPREAD)),
     )
     return replace(record, alarms=tuple(find_alarms(record, cells.positive)))
 
@@ -153,6 +157,19 @@ def _grid(prepared: Preparation) -> GridRecord:
         patch_height_px_0=grid.patch_0.y,
         mpp=prepared.resolution.mpp,
         kind=grid.kind,
+    )
+
+
+def _stain(prepared: Preparation) -> StainRecord | None:
+    stain = prepared.stain
+    if stain is None:
+        return None
+    fit = stain.fit
+    return StainRecord(
+        method=fit.method,
+        slide=None if fit.appearance is None else asdict(fit.appearance),
+        target=asdict(stain.target),
+        reason=fit.reason,
     )
 
 

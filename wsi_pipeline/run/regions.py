@@ -25,6 +25,7 @@ from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.run.tile_values import RegionValues, TileValues
 from wsi_pipeline.shift.sampling import NUCLEI_EVERY, SAMPLE_VALUES, sample_patch
 from wsi_pipeline.slide import SlideReader, open_slide
+from wsi_pipeline.stain.normalisation import Recolouring, StainNormalisation
 from wsi_pipeline.tiles.patches import read_input
 from wsi_pipeline.tiles.plan import Plan, spread
 
@@ -92,6 +93,7 @@ class RegionTask:
         threshold: The decision a cascade preserves.
         stop: Key under which :meth:`Resources.stop` can stop it, in its own process.
         kept: What is kept of each tile.
+        stain: How px are normalised before the model sees them; None: not at all.
     """
 
     region: Region
@@ -103,6 +105,7 @@ class RegionTask:
     threshold: float
     stop: str
     kept: TileValues
+    stain: StainNormalisation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +178,7 @@ def classify_region(
     index: int = 0,
     sampled: NDArray[np.int64] | None = None,
     kept: TileValues | None = None,
+    stain: StainNormalisation | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> RegionResult:
     """Read and classify the tiles of a region.
@@ -189,6 +193,7 @@ def classify_region(
         index: Of the region.
         sampled: Which of the tiles are looked at closely, in order; None: none.
         kept: What is kept of each tile; None: the number of a binary model.
+        stain: How px are normalised; None: not at all.
         stopped: Asked before each batch.
 
     Raises:
@@ -202,6 +207,7 @@ def classify_region(
     samples: list[NDArray[np.float32]] = []
     mpp = grid.mpp_0.side * grid.downsample * grid.scale
     kept = kept or TileValues()
+    recolour = Recolouring(None) if stain is None else stain.recolouring()
     flying: deque[tuple[NDArray[np.uint8], Future[NDArray[np.float32]]]] = deque()
     parts: list[RegionValues] = []
     step = predictor.batch_size
@@ -213,13 +219,14 @@ def classify_region(
         batch = np.empty((len(part), grid.read_px, grid.read_px, 3), np.uint8)
         for i, (column, row) in enumerate(part):
             try:
-                batch[i] = read_input(reader, grid, int(column), int(row))
+                batch[i] = recolour(read_input(reader, grid, int(column), int(row)))
             except DamagedSlideError as error:
                 batch[i] = 255
                 lost.append(start + i)
                 unreadable.append(error.cause)
             if start + i in wanted:
-                # Of px that are decoded anyway; of an unreadable tile, which is white: NaN.
+                # Of px that are decoded anyway, as the model sees them; of an unreadable tile,
+                # which is white: NaN.
                 closely = mpp if len(samples) % NUCLEI_EVERY == 0 else None
                 samples.append(sample_patch(batch[i], closely))
         read_seconds += time.thread_time() - began
@@ -263,6 +270,7 @@ def run_region(task: RegionTask) -> RegionResult:
         index=task.region.index,
         sampled=task.region.sampled,
         kept=task.kept,
+        stain=task.stain,
         stopped=lambda: RESOURCES.is_stopped(task.stop),
     )
 

@@ -41,11 +41,13 @@ class TrainingDistance:
         package: Folder of the model package.
         sha256: What must be found there.
         planes: Numbers of an answer before its features.
+        features: How many those are.
     """
 
     package: Path
     sha256: str
     planes: int
+    features: int
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -61,21 +63,22 @@ class TrainingDistance:
         statistics = _statistics(self.package, self.sha256)
         assert statistics is not None  # or nobody would ask
         assert statistics.features is not None
-        density, features = statistics.features.density, answers[:, self.planes :]
+        density = statistics.features.density
+        features = answers[:, self.planes : self.planes + self.features]
         return np.stack([density.distances(features), density.nearest(features)], axis=1)
 
 
-def extras_of(package: ModelPackage, *, features: bool) -> tuple[TileExtra, ...]:
+def extras_of(package: ModelPackage, features: int) -> tuple[TileExtra, ...]:
     """What is computed of each tile beside its answer.
 
     Args:
         package: The model.
-        features: Whether the runtime answers with features too.
+        features: How many features the runtime answers with.
     """
     if not features or not package.knows_features:
         return ()
     planes = len(package.classes.planes)
-    return (TrainingDistance(package.folder.resolve(), package.sha256, planes),)
+    return (TrainingDistance(package.folder.resolve(), package.sha256, planes, features),)
 
 
 def compare_shift(package: ModelPackage, answers: TileProbabilities) -> ShiftRecord:

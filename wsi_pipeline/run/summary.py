@@ -37,6 +37,8 @@ class Outcome:
         warnings: What a person should look at, in words, separated by semicolons.
         positive: The class that score, area and percentage are of.
         notice: What everybody must know of the model, if there is anything.
+        spread: Mean over the tiles of how far the eight orientations' answers are apart; None
+            where there was one.
     """
 
     slide: str
@@ -57,6 +59,7 @@ class Outcome:
     warnings: str = ""
     positive: str = "tumour"
     notice: str = ""
+    spread: float | None = None
 
 
 def outcome_of(slide: Path, result: Result, out: Path, status: Status, seconds: float) -> Outcome:
@@ -80,6 +83,7 @@ def outcome_of(slide: Path, result: Result, out: Path, status: Status, seconds: 
         warnings="; ".join((*(alarm.message for alarm in record.alarms), *record.warnings)),
         positive=record.classes.positive,
         notice=record.model.notice,
+        spread=None if record.spread is None else record.spread.mean,
     )
 
 

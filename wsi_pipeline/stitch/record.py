@@ -18,6 +18,8 @@ from wsi_pipeline.geometry import NO_STRETCH, GridKind, Mpp, PerAxis, Size
 from wsi_pipeline.notice import notice_of
 from wsi_pipeline.stitch.features_record import FeaturesRecord
 from wsi_pipeline.stitch.shift_record import ShiftRecord
+from wsi_pipeline.stitch.spread_record import SpreadRecord
+from wsi_pipeline.stitch.stain_record import StainRecord
 
 _Value = TypeVar("_Value")
 
@@ -284,6 +286,8 @@ class Record:
         alarms: What a person has to look at before this is believed.
         timings: Of the run.
         features: Of the tiles; None where none are kept.
+        stain: How px were normalised; None of models that want none, and in older results.
+        spread: Of the answers for several orientations; None where there was one.
     """
 
     slide: SlideRecord
@@ -312,6 +316,8 @@ class Record:
     alarms: tuple[Alarm, ...]
     timings: TimingsRecord
     features: FeaturesRecord | None = None
+    stain: StainRecord | None = None
+    spread: SpreadRecord | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON, as a store keeps them."""

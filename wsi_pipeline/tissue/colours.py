@@ -1,8 +1,4 @@
-"""How strongly tissue is stained: optical densities of its px, and how they vary between patches.
-
-Stains absorb by Beer and Lambert's law, so that the optical density of a px, and not its
-brightness, is in proportion to the amount of stain (Ruifrok and Johnston 2001).
-"""
+"""How strongly tissue is stained: densities of its px, and how they vary between patches."""
 
 import math
 from collections.abc import Sequence
@@ -11,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_pipeline.stain.density import DENSITY
 from wsi_pipeline.tissue.rule import tissue_mask
 
 #: Every so many px along rows and columns are looked at: densities vary far more slowly.
 _EVERY = 4
 #: Tissue px of them below which a patch says nothing.
 _LEAST_PX = 50
-#: Optical density of each value 0-255; white is 0.
-_DENSITY = -np.log10((np.arange(256) + 1) / 256)
 #: Density that rounding to 8 bits and JPEG move a patch's mean by; keeps a covariance invertible.
 _NOISE = 0.01
 #: Patches from which a covariance of three channels is worth something.
@@ -39,7 +34,7 @@ def patch_colours(patch: NDArray[np.uint8]) -> NDArray[np.float32]:
     tissue = pixels[tissue_mask(pixels)]
     if len(tissue) < _LEAST_PX:
         return np.full((2, 3), np.nan, np.float32)
-    density = _DENSITY[tissue]
+    density = DENSITY[tissue]
     return np.stack([density.mean(axis=0), density.std(axis=0)]).astype(np.float32)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from wsi_pipeline.cohort import Cohort
 from wsi_pipeline.errors import CohortError
+from wsi_pipeline.images.placement import Intake
 from wsi_pipeline.training.check import (
     Surveyed,
     check_apart,
@@ -21,6 +22,7 @@ from wsi_pipeline.training.patch_source import SlideSource
 from wsi_pipeline.training.request import Naming, Order
 from wsi_pipeline.training.run import Observer
 from wsi_pipeline.training.session import Job
+from wsi_pipeline.training.stain import choose_target, fit_images, stain_facts
 
 
 def jobs_of_cohort(cohort: Cohort, order: Order, observer: Observer) -> list[Job]:
@@ -110,8 +112,12 @@ def job_of_images(examples: Examples, order: Order, test_source: str | None = No
     naming = Naming(
         order.name, order.version, order.licence, told, False, classes, examples.positive
     )
+    fits = fit_images(split.train, recipe)
+    stain = choose_target(recipe, fits)
+    facts |= stain_facts(stain, fits)
+    intake = Intake(recipe.images, stain)
     found = {
-        name: ImageSource(part, len(classes), recipe.patch_px, recipe.images)
+        name: ImageSource(part, len(classes), recipe.patch_px, intake)
         for name, part in parts.items()
     }
     return Job(
@@ -179,10 +185,15 @@ def _slide_job(
         "not_used": [slide.name for slide in cohort if slide.split in ("test", "excluded")],
     }
     per_slide = recipe.sampling.per_slide
+    fits = [one.tiles.stain for one in train]
+    stain = choose_target(recipe, fits)
+    facts |= stain_facts(stain, [*fits, *(one.tiles.stain for one in validation)])
     return Job(
         recipe=recipe,
-        train=SlideSource([one.tiles for one in train], per_slide=per_slide, seed=order.seed),
-        validation=SlideSource([one.tiles for one in validation]),
+        train=SlideSource(
+            [one.tiles for one in train], per_slide=per_slide, seed=order.seed, stain=stain
+        ),
+        validation=SlideSource([one.tiles for one in validation], stain=stain),
         test=None,
         naming=replace(
             Naming(order.name, order.version, order.licence, told, synthetic),

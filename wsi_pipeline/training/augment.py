@@ -2,9 +2,12 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from wsi_pipeline.stain.density import RUIFROK
+from wsi_pipeline.stain.perturbation import density_change
 from wsi_pipeline.training.sampling import (
     BRIGHTNESS,
     CONTRAST,
@@ -14,14 +17,8 @@ from wsi_pipeline.training.sampling import (
     STAIN_SHIFT,
 )
 
-#: Optical densities of haematoxylin, eosin and diaminobenzidine in R, G and B (Ruifrok and
-#: Johnston 2001); the third takes what the first two leave.
-_DENSITIES = np.array([(0.650, 0.704, 0.286), (0.072, 0.990, 0.105), (0.268, 0.570, 0.776)])
-_STAINS = _DENSITIES / np.linalg.norm(_DENSITIES, axis=1, keepdims=True)
-_UNMIX = np.linalg.inv(_STAINS)
 
-
-def recolour(pixels: Tensor, colours: Tensor) -> Tensor:
+def recolour(pixels: Tensor, colours: Tensor, stains: NDArray[np.float64] = RUIFROK) -> Tensor:
     """Patches with stains and colours changed; nothing but a patch's own numbers decides its px.
 
     First the stains, in optical density (Tellez et al. 2018: ``c' = a c + b``), then brightness,
@@ -30,6 +27,8 @@ def recolour(pixels: Tensor, colours: Tensor) -> Tensor:
     Args:
         pixels: ``(n, 3, side, side)`` float32, 0-255.
         colours: ``(n, 10)`` on the CPU, see :attr:`~wsi_pipeline.training.sampling.Epoch.colours`.
+        stains: Directions of the stains whose amounts are changed, ``(3, 3)``, see
+            :func:`~wsi_pipeline.stain.perturbation.three_stains`.
 
     Returns:
         As ``pixels``.
@@ -39,7 +38,7 @@ def recolour(pixels: Tensor, colours: Tensor) -> Tensor:
     coloured = bool((colours[:, HUE] != 0).any() or (colours[:, SATURATION] != 1).any())
     colours = colours.to(pixels.device, non_blocking=True)
     if stained:
-        pixels = _restain(pixels, colours[:, STAIN_SCALE], colours[:, STAIN_SHIFT])
+        pixels = _restain(pixels, colours[:, STAIN_SCALE], colours[:, STAIN_SHIFT], stains)
     value = pixels / 255
     value = value + colours[:, BRIGHTNESS].view(-1, 1, 1, 1)
     if coloured:
@@ -65,13 +64,15 @@ def placed(pixels: Tensor, matrices: Tensor) -> Tensor:
     return functional.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
 
 
-def _restain(pixels: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Concentrations of haematoxylin, eosin and residual scaled and shifted, ``(n, 3)`` each."""
-    stains = torch.tensor(_STAINS, dtype=torch.float32, device=pixels.device)
-    unmix = torch.tensor(_UNMIX, dtype=torch.float32, device=pixels.device)
-    # density' = density · U · diag(a) · S + b · S, one matrix per patch.
-    matrix = unmix[None] @ (scale[:, :, None] * stains[None])
-    moved = shift @ stains
+def _restain(
+    pixels: Tensor, scale: Tensor, shift: Tensor, directions: NDArray[np.float64]
+) -> Tensor:
+    """Amounts of three stains scaled and shifted, ``(n, 3)`` each."""
+    stains, unmix = (
+        torch.tensor(matrix, dtype=torch.float32, device=pixels.device)
+        for matrix in (directions, np.linalg.inv(directions))
+    )
+    matrix, moved = density_change(scale, shift, stains, unmix)
     density = -torch.log10((pixels + 1) / 256)
     n, _, height, width = pixels.shape
     mixed = matrix.transpose(1, 2) @ density.reshape(n, 3, height * width) + moved[:, :, None]

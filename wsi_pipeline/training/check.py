@@ -19,6 +19,7 @@ from wsi_pipeline.training.candidates import Tiles, grids, survey
 from wsi_pipeline.training.patch_source import SlideTiles
 from wsi_pipeline.training.recipe import Recipe
 from wsi_pipeline.training.run import Observer
+from wsi_pipeline.training.stain import fit_training_slide
 
 #: Candidates of a slide that are read to see whether they can be.
 _SAMPLED = 8
@@ -236,10 +237,13 @@ def _look(slide: CohortSlide, recipe: Recipe) -> Surveyed:
         )
         for level in tiles:
             _read_some(reader, level)
+        stain = fit_training_slide(reader, recipe, threads)
     finally:
         reader.close()
-    whole = SlideTiles(slide.name, slide.path, tiles)
+    whole = SlideTiles(slide.name, slide.path, tiles, stain)
     warnings = []
+    if stain is not None and stain.reason:
+        warnings.append(f"its stain is not normalised: {stain.reason}")
     if truth is not None and truth.bounds is not None and whole.tumour == 0:
         if all(len(level.cells) == 0 for level in tiles):
             warnings.append("has no tile with enough tissue")

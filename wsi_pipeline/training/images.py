@@ -15,8 +15,7 @@ from wsi_pipeline.errors import CohortError, ImageError, TrainingError, UsageErr
 from wsi_pipeline.images.collection import Collection, LabelledImage
 from wsi_pipeline.images.likeness import Likeness, alike, joined, likeness_of
 from wsi_pipeline.images.picture import decode_picture, read_content, read_picture
-from wsi_pipeline.images.placement import place
-from wsi_pipeline.model.input_description import ImageFit
+from wsi_pipeline.images.placement import Intake
 from wsi_pipeline.training.run import Observer
 
 #: Names by which the class that is not looked for can be told.
@@ -93,16 +92,19 @@ class ImageSource:
     """
 
     def __init__(
-        self, images: Sequence[Example], classes: int, patch_px: int, fit: ImageFit
+        self, images: Sequence[Example], classes: int, patch_px: int, intake: Intake
     ) -> None:
         self.images = tuple(images)
-        self.patch_px, self.classes, self._fit = patch_px, classes, fit
+        self.patch_px, self.classes, self._intake = patch_px, classes, intake
+        self.stain = intake.stain
         groups, unit = np.unique([image.group for image in images], return_inverse=True)
         self.units = tuple(f"group {group}" for group in groups)
         self._unit = unit.astype(np.int32)
         self._label = np.array([image.label for image in images], np.int64)
         contents = "\n".join(image.content for image in images)
-        named = f"{patch_px}\n{fit.model_dump_json()}\n{contents}"
+        named = f"{patch_px}\n{intake.fit.model_dump_json()}\n{contents}"
+        if self.stain is not None:
+            named += f"\n{self.stain}"
         self.identity = hashlib.sha256(named.encode()).hexdigest()
         self._lock = threading.Lock()
         self._kept: dict[int, NDArray[np.uint8]] = {}
@@ -132,7 +134,8 @@ class ImageSource:
         known = self._kept.get(index)
         if known is not None:
             return known
-        square, _ = place(read_picture(self.images[index].path).pixels, self.patch_px, self._fit)
+        pixels = read_picture(self.images[index].path).pixels
+        square = self._intake(pixels, self.patch_px).pixels
         with self._lock:
             if len(self._kept) < self._most:
                 self._kept[index] = square

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_pipeline.model.orientations import oriented
 from wsi_pipeline.training.patch_source import PatchSource
 from wsi_pipeline.training.sampling import Epoch
 
@@ -88,12 +89,6 @@ class Loader:
             self._pool.submit(_read, source, epoch, int(place), batch.patches[row])
             for row, place in enumerate(places)
         ]
-
-
-def oriented(patch: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """A square patch in one of its eight orientations: turned by quarters, then mirrored."""
-    turned = np.rot90(patch, orientation % 4)
-    return turned[:, ::-1] if orientation >= 4 else turned
 
 
 def _read(source: PatchSource, epoch: Epoch, place: int, out: NDArray[np.uint8]) -> None:

@@ -13,6 +13,7 @@ from wsi_pipeline.errors import TrainingError
 from wsi_pipeline.images.conformal import write_conformal
 from wsi_pipeline.images.seen import write_seen
 from wsi_pipeline.model.description import REFERENCE, WEIGHTS
+from wsi_pipeline.model.input_description import Preprocessing
 from wsi_pipeline.model.linear_probe import as_pixels
 from wsi_pipeline.model.network import save_weights
 from wsi_pipeline.model.package import (
@@ -23,6 +24,7 @@ from wsi_pipeline.model.package import (
     write_description,
     write_npz,
 )
+from wsi_pipeline.stain.normalisation import StainTarget
 from wsi_pipeline.tissue.colours import patch_colours, summarise
 from wsi_pipeline.training.conclusion import Conclusion
 from wsi_pipeline.training.familiarity import write_familiarity
@@ -129,6 +131,7 @@ def _fill(
             "images": recipe.images.model_dump() if run.classes else None,
             "patch_px": recipe.patch_px,
             **resolution,
+            **_stain(run.train.stain),
             "normalisation": recipe.normalisation.model_dump(),
             "threshold": {
                 "value": conclusion.threshold,
@@ -149,6 +152,13 @@ def _fill(
             "tolerance": _tolerance(trained),
         },
     )
+
+
+def _stain(target: StainTarget | None) -> dict[str, Any]:
+    """What the description says of stain: nothing where it stays as it is."""
+    if target is None:
+        return {}
+    return {"preprocessing": Preprocessing(stain=target).model_dump(mode="json")}
 
 
 def _tolerance(trained: Trained) -> dict[str, float]:

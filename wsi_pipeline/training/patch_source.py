@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.slide import SlideReader, open_slide
 from wsi_pipeline.slide.openslide_reader import DecodedTiles
+from wsi_pipeline.stain.appearance import StainFit
+from wsi_pipeline.stain.normalisation import StainTarget
 from wsi_pipeline.tiles.patches import read_at
 from wsi_pipeline.training.candidates import Tiles
 
@@ -27,9 +29,11 @@ class PatchSource(Protocol):
 
     Attributes:
         units: Names of what patches belong to and may not be split: slides, or images.
+        stain: What the stain of every patch is made like; None: it stays as it is.
     """
 
     units: tuple[str, ...]
+    stain: StainTarget | None
 
     @property
     def patch_px(self) -> int:
@@ -78,11 +82,13 @@ class SlideTiles:
         name: Of the slide.
         path: Its file.
         tiles: At each level.
+        stain: How it is stained; None where nobody asked.
     """
 
     name: str
     path: Path
     tiles: tuple[Tiles, ...]
+    stain: StainFit | None = None
 
     @property
     def tumour(self) -> int:
@@ -104,11 +110,22 @@ class SlideSource:
         slides: In the order that numbers their patches.
         per_slide: Most candidates of a slide, a level and a class; None: all.
         seed: Chooses them.
+        stain: What the stain of the slides, each of which has a fit, is made like; None: nothing.
     """
 
     def __init__(
-        self, slides: Sequence[SlideTiles], *, per_slide: int | None = None, seed: int = 0
+        self,
+        slides: Sequence[SlideTiles],
+        *,
+        per_slide: int | None = None,
+        seed: int = 0,
+        stain: StainTarget | None = None,
     ) -> None:
+        self.stain = stain
+        self._stains = tuple(
+            stain.of(slide.stain) for slide in slides if stain and slide.stain is not None
+        )
+        self._recolour = [one.recolouring() for one in self._stains]
         self.units = tuple(slide.name for slide in slides)
         self._paths = tuple(slide.path for slide in slides)
         kept = [
@@ -137,8 +154,10 @@ class SlideSource:
 
     @property
     def identity(self) -> str:
-        """SHA-256 (hex) of grids and cells."""
+        """SHA-256 (hex) of grids, cells and stains."""
         found = hashlib.sha256(repr(self._grids).encode())
+        if self._stains:
+            found.update(repr(self._stains).encode())
         found.update(self._group.tobytes())
         found.update(self._cells.tobytes())
         return found.hexdigest()
@@ -170,7 +189,8 @@ class SlideSource:
         x, y = grid.corner(column, row)
         reader = self._reader(int(self._unit[index]))
         px = grid.px
-        return read_at(reader, grid, x + dx * px.x, y + dy * px.y)
+        patch = read_at(reader, grid, x + dx * px.x, y + dy * px.y)
+        return self._recolour[self._unit[index]](patch) if self._recolour else patch
 
     def _reader(self, unit: int) -> SlideReader:
         with self._lock:

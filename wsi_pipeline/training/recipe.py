@@ -26,6 +26,7 @@ from wsi_pipeline.training.recipe_sections import (
     Sampling,
     Schedule,
     Selection,
+    Stain,
 )
 
 #: Bump when the same recipe would train other weights: checkpoints are then not resumed.
@@ -81,6 +82,7 @@ class Recipe(Frozen):
     levels: tuple[int, ...] = ()
     labels: LabelRule = LabelRule()
     sampling: Sampling = Sampling()
+    stain: Stain = Stain()
     augmentation: Augmentation = Augmentation()
     optimiser: Optimiser = Optimiser()
     schedule: Schedule = Schedule()
@@ -126,6 +128,8 @@ class Recipe(Frozen):
     def fingerprint(self) -> str:
         """SHA-256 (hex) of all that decides what is trained."""
         decisive = self.model_dump(mode="json", exclude={"name", "about", "checkpoint_steps"})
+        if self.stain.method == "none":
+            del decisive["stain"]  # as in the fingerprints from before there was such a step
         text = json.dumps({"revision": TRAINING_REVISION, **decisive}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -1,6 +1,6 @@
 """The sections of a recipe: labels, sampling, augmentation, optimiser, selection."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -59,7 +59,7 @@ class Augmentation(Frozen):
         hue: Largest turn, of the full circle (0.04).
         contrast: Largest relative change (0.75).
         stain: Largest relative change and shift of haematoxylin, eosin and the residual
-            (Tellez et al. 2018).
+            (Tellez et al. 2018). Where the recipe normalises stain, of the target's own stains.
         rotation: Largest turn by any angle, degrees.
         zoom: Largest change of size, as a share.
         shear: Largest shear, degrees.
@@ -129,6 +129,30 @@ class Probe(Frozen):
         if not self.penalties or min(self.penalties) <= 0:
             raise ValueError("penalties are one or more positive numbers")
         return self
+
+
+#: As target of :class:`Stain`: the usual stain of what is trained on.
+FROM_TRAINING = "training"
+
+
+class Stain(Frozen):
+    """Whether all slides or images are made as if they were stained alike, for training and use.
+
+    In a recipe ``stain: macenko`` is short for its method.
+
+    Attributes:
+        method: ``none`` leaves them as they are; see :mod:`wsi_pipeline.stain`.
+        target: What they are made like: ``training``, the usual stain of those trained on; or a
+            picture, or a package.
+    """
+
+    method: Literal["none", "macenko", "reinhard", "vahadane"] = "none"
+    target: str = FROM_TRAINING
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, given: Any) -> Any:
+        return {"method": given} if isinstance(given, str) else given
 
 
 class Mining(Frozen):

@@ -16,6 +16,7 @@ from wsi_pipeline.model.architecture import Architecture
 from wsi_pipeline.model.head_shape import HeadShape
 from wsi_pipeline.model.linear_probe import as_pixels
 from wsi_pipeline.model.network import Classifier
+from wsi_pipeline.stain.perturbation import three_stains
 from wsi_pipeline.training.augment import placed, recolour
 from wsi_pipeline.training.checkpoint import CHECKPOINT, State, load
 from wsi_pipeline.training.device import Team
@@ -146,7 +147,9 @@ class Run:
         else:
             pixels = as_pixels(batch.patches)
         if epoch.colours is not None:
-            pixels = recolour(pixels, torch.from_numpy(epoch.colours[batch.places]))
+            target = None if self.train.stain is None else self.train.stain.target
+            colours = torch.from_numpy(epoch.colours[batch.places])
+            pixels = recolour(pixels, colours, three_stains(target))
         if epoch.placed is not None:
             pixels = placed(pixels, torch.from_numpy(epoch.placed[batch.places]))
         return pixels

@@ -5,8 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsi_pipeline.images.placement import place
+from wsi_pipeline.images.placement import Intake, place
 from wsi_pipeline.model.input_description import ImageFit
+from wsi_pipeline.stain.appearance import LabStatistics, StainMatrix
+from wsi_pipeline.stain.normalisation import StainTarget
+from wsi_pipeline.testing.stained import draw_stained
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 64))
@@ -63,3 +66,30 @@ def test_an_image_of_the_models_size_stays_as_it_is() -> None:
     for how in ("pad", "crop", "stretch"):
         square, _ = place(pixels, 32, ImageFit.model_validate({"how": how}))
         np.testing.assert_array_equal(square, pixels)
+
+
+def test_the_stain_of_the_image_is_normalised_and_the_padding_stays() -> None:
+    target = StainMatrix((0.65, 0.704286, 0.285458), (0.0722, 0.9919, 0.1048), (0.8, 0.5))
+    intake = Intake(ImageFit(how="pad", fill=(0, 0, 255)), StainTarget("macenko", target))
+    pale, dense = (
+        intake(draw_stained(96, 192, strength=strength), 128)
+        for strength in ((0.6, 0.8), (1.2, 1.1))
+    )
+    assert pale.warning == dense.warning == ""
+    for square in (pale, dense):
+        assert (square.pixels[:32] == (0, 0, 255)).all()
+        assert (square.pixels[96:] == (0, 0, 255)).all()
+    apart = np.abs(pale.pixels.astype(int) - dense.pixels)[32:96].mean()
+    plain = [
+        place(draw_stained(96, 192, strength=s), 128, ImageFit())[0]
+        for s in ((0.6, 0.8), (1.2, 1.1))
+    ]
+    assert apart < 4 < np.abs(plain[0].astype(int) - plain[1])[32:96].mean()
+
+
+def test_an_image_whose_stain_cannot_be_told_stays_and_says_why() -> None:
+    target = StainTarget("reinhard", LabStatistics((60, 20, -10), (15, 8, 6)))
+    blank = np.full((40, 40, 3), 250, np.uint8)
+    square = Intake(ImageFit(), target)(blank, 40)
+    assert "was not normalised (reinhard)" in square.warning
+    assert np.array_equal(square.pixels, blank)

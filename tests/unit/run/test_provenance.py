@@ -81,6 +81,8 @@ KEYS = {
         "model_wait_seconds": {},
         "resumed_tiles": {},
     },
+    "stain": {},
+    "spread": {},
     "arrays": None,
     "metadata": None,
     "digest": {},

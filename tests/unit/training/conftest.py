@@ -30,6 +30,7 @@ class MemorySource:
 
     patch_px = PATCH
     classes = 2
+    stain = None
 
     def __init__(self, count: int, *, units: int = 4, seed: int = 0, contrast: float = 25) -> None:
         rng = np.random.default_rng(seed)

@@ -11,6 +11,7 @@ from scipy.special import softmax
 from sklearn.metrics import f1_score, log_loss
 
 from wsi_pipeline.images.conformal import Conformal
+from wsi_pipeline.images.placement import Intake
 from wsi_pipeline.model.input_description import ImageFit
 from wsi_pipeline.training.conclusion import Conclusion
 from wsi_pipeline.training.image_conclusion import conclude_images, fit_temperature
@@ -27,7 +28,7 @@ def source(
         Example(Path(f"{n}.png"), int(label), n // 2, places[n % len(places)], str(n), "", (8, 8))
         for n, label in enumerate(labels)
     ]
-    return ImageSource(images, classes, 8, ImageFit())
+    return ImageSource(images, classes, 8, Intake(ImageFit()))
 
 
 def logits(

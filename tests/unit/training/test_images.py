@@ -10,6 +10,7 @@ from PIL import Image
 
 from wsi_pipeline.errors import CohortError, TrainingError, UsageError
 from wsi_pipeline.images.collection import read_collection
+from wsi_pipeline.images.placement import Intake
 from wsi_pipeline.model.input_description import ImageFit
 from wsi_pipeline.training.images import Examples, ImageSource, find_examples
 from wsi_pipeline.training.run import Silence
@@ -46,14 +47,14 @@ def test_classes_and_px(folder: Path) -> None:
     examples = found(folder)
     assert (examples.classes, examples.positive) == (("healthy", "cancer"), "cancer")
     assert (examples.side, len(examples.images), examples.alike) == (24, 20, 0)
-    source = ImageSource(examples.images, 2, 24, ImageFit())
+    source = ImageSource(examples.images, 2, 24, Intake(ImageFit()))
     assert (source.label.sum(), len(source.units), source.classes) == (10, 20, 2)
     first = np.asarray(Image.open(examples.images[0].path))
     assert np.array_equal(source.read(0, 3, 3), first)
     # Asked again, it comes from memory.
     assert source.read(0) is source.read(0)
     assert not source.steady.any()
-    assert ImageSource(examples.images, 2, 32, ImageFit()).read(0).shape == (32, 32, 3)
+    assert ImageSource(examples.images, 2, 32, Intake(ImageFit())).read(0).shape == (32, 32, 3)
 
 
 def test_any_number_of_classes_and_any_size(folder: Path, draw: Draw) -> None:
@@ -64,7 +65,7 @@ def test_any_number_of_classes_and_any_size(folder: Path, draw: Draw) -> None:
     assert examples.positive == "adenoma"
     assert found(folder, positive="cancer").positive == "cancer"
     assert examples.side is None
-    padded = ImageSource(examples.images, 3, 24, ImageFit()).read(0)
+    padded = ImageSource(examples.images, 3, 24, Intake(ImageFit())).read(0)
     assert (padded[0] == 255).all()
     assert (padded[12] < 255).any()
 

@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import DamagedSlideError
-from wsi_pipeline.training.loader import Loader, oriented
+from wsi_pipeline.model.orientations import oriented
+from wsi_pipeline.training.loader import Loader
 from wsi_pipeline.training.sampling import draw_epoch, plain
 
 

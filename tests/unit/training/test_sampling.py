@@ -22,6 +22,7 @@ class Labels:
 
     patch_px = 32
     classes = 2
+    stain = None
 
     def __init__(self, sizes: dict[tuple[int, bool], int]) -> None:
         self.unit = np.repeat([u for u, _ in sizes], list(sizes.values())).astype(np.int32)

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from wsi_pipeline.errors import CohortError, UsageError
+from wsi_pipeline.images.placement import Intake
 from wsi_pipeline.model.input_description import ImageFit
 from wsi_pipeline.model.package import load_package
 from wsi_pipeline.training.folders import check_free, discard, report_path, work_folder
@@ -70,7 +71,7 @@ def test_a_report_is_also_of_the_images_it_was_measured_on(make_job: Any) -> Non
 
     def job(label: int = 0, source: str | None = None, positive: str = "a") -> Job:
         images = [Example(Path("a.png"), label, 0, source, "", "", (8, 8))]
-        part = ImageSource(images, 2, 8, ImageFit())
+        part = ImageSource(images, 2, 8, Intake(ImageFit()))
         naming = Naming("m", "1", "none", "data", False, ("a", "b"), positive)
         found: Job = replace(make_job(), validation=part, test=part, naming=naming)
         return found

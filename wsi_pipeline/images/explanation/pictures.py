@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wsi_pipeline import durable
-from wsi_pipeline.images.classification import image_fit
+from wsi_pipeline.images.classification import intake_of
 from wsi_pipeline.images.explanation.explainer import Explainer
 from wsi_pipeline.images.explanation.heat import InputFrame, picture
 from wsi_pipeline.images.explanation.plan import FOLDER, picture_path
@@ -49,7 +49,7 @@ def draw_missing(
     reading = read_ahead(
         [row.outcome.image for row in missing],
         about.patch_px,
-        image_fit(about),
+        intake_of(about),
         ahead=_BATCH,
         keep=True,
     )
