@@ -34,8 +34,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "images": {"errors", "durable", "classes", "notice", "model", "metrics", "page"},
     "cells": {"errors", "durable", "classes", "notice", "model", "images", "metrics", "page"},
     "stitch": BASICS | {"classes", "notice", "slide", "grid", "tiles"},
+    "slide_level": {"errors", "geometry", "classes", "model", "stitch", "metrics"},
     "run": BASICS
-    | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"},
+    | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"}
+    | {"slide_level"},
     "pipeline": {"errors", "analysis_settings", "model", "stitch", "run"},
     "batch": {"errors", "slide", "stitch", "run", "pipeline"},
     "export": BASICS | {"classes", "slide", "grid", "tiles", "stitch"},
@@ -48,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"classes", "page"},
     "training": BASICS
     | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "metrics"}
-    | {"classes", "images", "page"},
+    | {"classes", "images", "page", "stitch", "slide_level"},
     "demo": {"errors", "tissue", "model", "stitch", "synth"},
     "lymph_node": {"errors", "durable", "tissue", "model", "stitch", "metrics", "synth"}
     | {"training"},

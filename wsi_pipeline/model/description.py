@@ -23,6 +23,7 @@ from wsi_pipeline.model.input_description import (
     Normalisation,
     Preprocessing,
 )
+from wsi_pipeline.model.slide_level_section import SlideLevelSection
 from wsi_pipeline.notice import LONGEST, notice_of
 
 WEIGHTS = "weights.safetensors"
@@ -189,6 +190,16 @@ class ModelDescription(Frozen):
     tolerance: Mapping[Precision, float]
     #: SHA-256 (hex) of every other file of the package.
     files: Mapping[str, str]
+    #: The fitted answer for whole slides, where the package has one.
+    slide_level: SlideLevelSection | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_slide_level(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A package without one says nothing of it, as before there were any.
+        facts: dict[str, Any] = plain(self)
+        if self.slide_level is None:
+            facts.pop("slide_level", None)
+        return facts
 
     @model_validator(mode="after")
     def _usual_notice(self) -> Self:
