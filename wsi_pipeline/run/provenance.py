@@ -16,6 +16,7 @@ from wsi_pipeline.run.colours import compare_colours
 from wsi_pipeline.run.preparation import Preparation
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.slide.openslide_reader import library_version
+from wsi_pipeline.slide_level.answer import slide_answer, with_answer
 from wsi_pipeline.stitch.cells import Cells
 from wsi_pipeline.stitch.record import (
     ControlsRecord,
@@ -85,7 +86,9 @@ def describe(
         alarms=(),
         timings=timings,
     )
-    return replace(record, alarms=tuple(find_alarms(record, cells.positive)))
+    record = replace(record, alarms=tuple(find_alarms(record, cells.positive)))
+    answer = slide_answer(package, record, cells.probability)
+    return record if answer is None else with_answer(record, answer)
 
 
 def _slide(prepared: Preparation, analysis: AnalysisSettings) -> SlideRecord:

@@ -137,6 +137,16 @@ def interval(probability: float, drawn: Values) -> tuple[float, float]:
     return min(float(low), probability), max(float(high), probability)
 
 
+def positive_of(probabilities: Values, negative: int) -> Values:
+    """Probability of not being of the negative class: the sum of all others, ``(...)``.
+
+    Args:
+        probabilities: Of all classes, ``(..., classes)``.
+        negative: Place of the negative class.
+    """
+    return np.asarray(np.delete(probabilities, negative, axis=-1).sum(axis=-1), np.float64)
+
+
 def softmax(values: Values) -> Values:
     """Probabilities of logits along the last axis."""
     shifted = np.exp(values - values.max(axis=-1, keepdims=True))

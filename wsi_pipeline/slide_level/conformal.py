@@ -1,17 +1,21 @@
 """Limits of the three states, with a statement that holds whatever the model: risk control.
 
 "Of slides called clear, at most α are positive" is a statement on slides *given* that they are
-called clear, and how many those are is chance. Let the limit be the score of the j-th slide of the
-validation slides in ascending order. The j - 1 slides below it are independent draws of slides
-below that limit, whatever the limit is; so the positive ones among them are binomial with the share
-that is to be bounded, and the exact binomial test (Clopper and Pearson 1934) holds for each j.
+called clear, and how many those are is chance. Let the limit be the score of the (j + 1)-th of the
+validation slides in ascending order. The j slides below it are independent draws of slides below
+that limit, whatever the limit is. Two exact tests of "more than α" are made on the positive ones
+among them, and the limit stands only if both reject at level δ:
+
+- of all slides that may come: the count is binomial (Clopper and Pearson 1934);
+- of the next j slides that are called clear: given how many of all 2j are positive, the count among
+  the first j is hypergeometric. So the statement can be checked on as many slides as it was made
+  from, whose share has chance of its own.
 
 Several limits are tried as *Learn then Test* does it (Angelopoulos, Bates, Candès, Jordan and Lei
-2021, fixed sequence): from the least j at which a test can succeed upwards, each at the full level
-δ, until one fails; the last that did not fail is the limit. The order is fixed before a label is
-seen, and all limits accepted hold at once with confidence 1 - δ, provided that the share of
-positive slides below a limit does not fall where the limit rises. A score that ranks slides at all
-is such; where it is not, a fixed order could only start at a limit fixed without any data.
+2021, fixed sequence): from the least j at which the tests can reject upwards, each at the full
+level δ, until one does not; the last that did is the limit. The order is fixed before a label is
+seen, and every limit accepted holds with confidence 1 - δ, provided that the share of positive
+slides below a limit does not fall where the limit rises. A score that ranks slides at all is such.
 
 Suspicious slides are the mirror image. Slides have to be independent: one of each patient.
 """
@@ -21,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta, binom
+from scipy.stats import beta, binom, hypergeom
 
 Values = NDArray[np.float64]
 
@@ -47,8 +51,26 @@ class Limit:
 
 
 def least_slides(alpha: float, delta: float) -> int:
-    """How many slides on one side, none of them wrong, a limit needs: ``(1 - α)^n ≤ δ``."""
-    return math.ceil(math.log(delta) / math.log1p(-alpha) - 1e-9)
+    """How many slides on one side, none of them wrong, a limit needs."""
+    j = math.ceil(math.log(delta) / math.log1p(-alpha) - 1e-9)  # (1 - α)^j ≤ δ
+    while p_value(np.array([0]), np.array([j]), alpha)[0] > delta:
+        j += 1
+    return j
+
+
+def p_value(wrong: NDArray[np.int64], slides: NDArray[np.int64], alpha: float) -> Values:
+    """Of "more than ``alpha`` are wrong", the larger of both tests' p-values, ``(n,)``.
+
+    Args:
+        wrong: Among the slides on one side of a limit, ``(n,)``.
+        slides: How many are on that side, ``(n,)``.
+        alpha: Share of wrong ones.
+    """
+    # The least number among the next ones that is more than the share: with it, and the wrong
+    # ones there are, the first half has so few most easily.
+    total = wrong + np.floor(alpha * slides + 1e-9).astype(np.int64) + 1
+    following = hypergeom.cdf(wrong, 2 * slides, np.minimum(total, 2 * slides), slides)
+    return np.maximum(np.where(total > 2 * slides, 0.0, following), binom.cdf(wrong, slides, alpha))
 
 
 def upper_bound(wrong: int, slides: int, delta: float) -> float:
@@ -74,7 +96,7 @@ def clear_limit(scores: ArrayLike, positive: ArrayLike, alpha: float, delta: flo
     places = np.arange(least_slides(alpha, delta), len(ranked))
     # No limit divides slides of one score.
     places = places[ranked[places] > ranked[places - 1]]
-    kept = np.cumprod(binom.cdf(wrong[places], places, alpha) <= delta)
+    kept = np.cumprod(p_value(wrong[places], places, alpha) <= delta)
     if not kept.any():
         return Limit(None)
     j = int(places[int(kept.sum()) - 1])

@@ -1,5 +1,7 @@
 """Limits of the states: exact for each, valid together, mirrored, and refused where too few."""
 
+from math import comb
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from wsi_pipeline.slide_level.conformal import (
     clear_limit,
     least_slides,
     one_of_each,
+    p_value,
     suspicious_limit,
     upper_bound,
 )
@@ -85,7 +88,7 @@ def test_a_limit_is_what_plain_counting_finds(
         below = np.asarray(labels)[scores < one]
         if len(below) < least_slides(alpha, delta):
             continue
-        if binom.cdf(below.sum(), len(below), alpha) > delta:
+        if p_value(np.array([below.sum()]), np.array([len(below)]), alpha)[0] > delta:
             break
         expected = float(one)
         assert upper_bound(int(below.sum()), len(below), delta) <= alpha + 1e-9
@@ -110,13 +113,32 @@ def test_no_slide_is_clear_and_suspicious(labels: list[bool], seed: int) -> None
 
 def test_too_few_slides_give_no_limit_and_enough_do() -> None:
     needed = least_slides(ALPHA, DELTA)
-    assert needed == 45
-    assert (1 - ALPHA) ** needed <= DELTA < (1 - ALPHA) ** (needed - 1)
+    assert needed == 60
     for slides, found in ((needed - 1, None), (needed, float(needed))):
         scores = np.arange(slides + 1.0)
         positive = scores >= slides
         assert clear_limit(scores, positive, ALPHA, DELTA).value == found
     assert clear_limit([], [], ALPHA, DELTA).value is None
+
+
+def test_both_tests_have_to_reject() -> None:
+    wrong, slides = np.array([0, 0, 3]), np.array([45, 60, 200])
+    # The binomial test alone would do with 45.
+    assert binom.cdf(0, 45, ALPHA) <= DELTA < p_value(wrong, slides, ALPHA)[0]
+    # Of 120 slides 4 are positive at least: all of them among the second 60.
+    assert p_value(wrong, slides, ALPHA)[1] == pytest.approx(comb(60, 4) / comb(120, 4))
+    whole = [comb(14, k) * comb(386, 200 - k) / comb(400, 200) for k in range(4)]
+    assert p_value(wrong, slides, ALPHA)[2] == pytest.approx(sum(whole))
+
+
+@pytest.mark.parametrize(("prevalence", "apart"), [(0.1, 3.0), (0.3, 4.0), (0.5, 3.0)])
+def test_it_can_be_checked_on_as_many_slides(prevalence: float, apart: float) -> None:
+    """The share among few clear slides has chance of its own; the statement allows for it."""
+    rng, broken = np.random.default_rng(8), 0
+    for _ in range(SPLITS):
+        limit = clear_limit(*population(300, prevalence, apart, rng), ALPHA, DELTA)
+        broken += missed_share(limit.value, *population(300, prevalence, apart, rng)) > ALPHA
+    assert broken / SPLITS <= DELTA
 
 
 def test_the_bound_is_clopper_and_pearsons() -> None:
