@@ -108,6 +108,9 @@ def _line(outcome: Outcome) -> Text:
         # The reason begins with the file's name.
         return line.append(outcome.reason)
     score = "–" if outcome.slide_score is None else f"{outcome.slide_score:.3f}"
+    if outcome.slide_low is not None:
+        state = outcome.slide_state.replace("-", " ")
+        score += f" ({outcome.slide_low:.3f}–{outcome.slide_high:.3f}), {state}"
     area = outcome.tumour_area_mm2 or 0.0
     found = f"{outcome.positive} {area:.2f} mm²"
     line.append(f"{outcome.slide}: score {score}, {found}, {outcome.tiles:,} tiles")

@@ -70,7 +70,8 @@ def p_value(wrong: NDArray[np.int64], slides: NDArray[np.int64], alpha: float) -
     # ones there are, the first half has so few most easily.
     total = wrong + np.floor(alpha * slides + 1e-9).astype(np.int64) + 1
     following = hypergeom.cdf(wrong, 2 * slides, np.minimum(total, 2 * slides), slides)
-    return np.maximum(np.where(total > 2 * slides, 0.0, following), binom.cdf(wrong, slides, alpha))
+    following = np.where(total > 2 * slides, 0.0, following)
+    return np.asarray(np.maximum(following, binom.cdf(wrong, slides, alpha)), np.float64)
 
 
 def upper_bound(wrong: int, slides: int, delta: float) -> float:

@@ -61,7 +61,8 @@ class LogisticScorer:
 
     def scores(self, features: Values) -> Values:
         """See :class:`Scorer`."""
-        return (features - self.mean) * self.scale @ self.weight[0].T + self.bias[0]
+        values = (features - self.mean) * self.scale
+        return np.asarray(values @ self.weight[0].T + self.bias[0], np.float64)
 
     def drawn_scores(self, features: Values) -> Values:
         """See :class:`Scorer`."""
@@ -175,8 +176,7 @@ def _scorer(kind: str, found: dict[str, NDArray[Any]], classes: int) -> Scorer:
             raise ValueError("its coefficients are not finite")
         return LogisticScorer(mean, scale, weight, bias)
     trees, depth, bags = (int(one) for one in found["sizes"])
-    names = ("feature", "left", "right")
-    feature, left, right = (found[name].astype(np.int64) for name in names)
+    feature, left, right = (found[name].astype(np.int64) for name in ("feature", "left", "right"))
     share, threshold = found["share"].astype(np.float64), found["threshold"].astype(np.float64)
     count = len(feature)
     inside = all(one.min() >= 0 and one.max() < count for one in (left, right))
@@ -188,4 +188,4 @@ def _scorer(kind: str, found: dict[str, NDArray[Any]], classes: int) -> Scorer:
 
 
 def _log(shares: Values) -> Values:
-    return np.log(np.maximum(shares, _LEAST))
+    return np.asarray(np.log(np.maximum(shares, _LEAST)), np.float64)

@@ -4,6 +4,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 State = Literal["clear", "suspicious", "look-again"]
+#: The states as people read them.
+STATE_WORDS: dict[State, str] = {
+    "clear": "Clear",
+    "suspicious": "Suspicious",
+    "look-again": "Look again",
+}
 #: Answers without a fit: the largest probability of a cell.
 MAX = "max"
 
@@ -55,3 +61,8 @@ class SlideAnswerRecord:
     state: State
     reason: str
     rule: SlideRuleRecord | None = None
+
+    @property
+    def fitted(self) -> bool:
+        """Whether a fit of the package gave it."""
+        return self.method != MAX

@@ -9,6 +9,7 @@ from wsi_pipeline.errors import CohortError
 
 #: Two classes, normal and tumour, or each label a class.
 Grouping = Literal["binary", "labels"]
+_COLUMNS = ("slide", "label", "patient", "split", "slide_path")
 #: Names of classes of slides in which there is nothing to find, in small letters.
 NEGATIVE = ("normal", "negative", "healthy", "benign", "none", "0")
 
@@ -101,14 +102,15 @@ def _of_cohort(slide: CohortSlide) -> tuple[str | None, LabelledSlide]:
 
 
 def _of_row(row: dict[str, str], table: Path) -> tuple[str | None, LabelledSlide]:
-    text = {key: (value or "").strip() for key, value in row.items() if isinstance(value, str)}
-    if not text.get("slide"):
+    # A row that is too short has None for what it lacks.
+    text = {key: (row.get(key) or "").strip() for key in _COLUMNS}
+    if not text["slide"]:
         raise CohortError(table, "a row names no slide")
-    path = text.get("slide_path", "")
+    path = text["slide_path"]
     slide = LabelledSlide(
         text["slide"],
         text["label"],
-        " ".join((text.get("patient") or text["slide"]).casefold().split()),
+        " ".join((text["patient"] or text["slide"]).casefold().split()),
         table.parent / path if path else None,
     )
-    return text.get("split", "").lower() or None, slide
+    return text["split"].lower() or None, slide
