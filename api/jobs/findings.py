@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field
 
+from api.jobs.slide_answer import SlideAnswerOut
 from wsi_pipeline.classes import TUMOUR_OR_NORMAL, Classes, Task
 from wsi_pipeline.notice import notice_of
 
@@ -135,6 +136,7 @@ class FindingsOut(BaseModel):
         Probability | None, Field(description="Null where nothing was classified")
     ]
     slide_score_rule: str
+    slide_answer: SlideAnswerOut | None = None
     threshold: Annotated[
         Probability,
         Field(
@@ -178,6 +180,7 @@ class JobFindings(BaseModel):
     slide_score: Annotated[
         Probability | None, Field(description="Null where nothing was classified")
     ]
+    slide_answer: SlideAnswerOut | None = None
     threshold: Probability
     positive: Positive = TUMOUR_OR_NORMAL.positive
     task: TaskOut = TUMOUR_OR_NORMAL.task

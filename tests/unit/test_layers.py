@@ -38,9 +38,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cells": {"errors", "durable", "classes", "notice", "model", "images", "metrics", "page"}
     | {"stain"},
     "stitch": BASICS | {"classes", "notice", "slide", "grid", "tiles"},
+    "slide_level": {"errors", "geometry", "classes", "model", "stitch", "metrics"},
     "run": BASICS
     | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"}
-    | {"stain", "shift"},
+    | {"stain", "shift", "slide_level"},
     "pipeline": {"errors", "analysis_settings", "model", "stitch", "run"},
     "batch": {"errors", "slide", "stitch", "run", "pipeline"},
     "features": {"errors", "classes", "stitch"},
@@ -54,7 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"classes", "page"},
     "training": BASICS
     | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "metrics"}
-    | {"classes", "images", "page", "stain", "shift"},
+    | {"classes", "images", "page", "stain", "shift", "stitch", "slide_level"},
     "demo": {"errors", "tissue", "model", "stitch", "synth", "shift"},
     "lymph_node": {"errors", "durable", "tissue", "model", "stitch", "metrics", "synth"}
     | {"training", "shift"},

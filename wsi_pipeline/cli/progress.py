@@ -105,6 +105,9 @@ def _found(outcome: Outcome) -> str:
     if not outcome.positive:
         return ""
     score = "–" if outcome.slide_score is None else f"{outcome.slide_score:.3f}"
+    if outcome.slide_low is not None:
+        state = outcome.slide_state.replace("-", " ")
+        score += f" ({outcome.slide_low:.3f}–{outcome.slide_high:.3f}), {state}"
     return f"score {score}, {outcome.positive} {outcome.tumour_area_mm2 or 0.0:.2f} mm², "
 
 

@@ -8,6 +8,16 @@ from typing import Annotated, Literal
 
 import typer
 
+from wsi_pipeline.cli.slide_level_options import (
+    AlphaOption,
+    DeltaOption,
+    FalseAlarmsOption,
+    GroupingOption,
+    HoldOutOption,
+    KindOption,
+    NegativeOption,
+    PackageOption,
+)
 from wsi_pipeline.cli.training_progress import TrainingDisplay
 from wsi_pipeline.cli.training_report import print_report
 from wsi_pipeline.cohort.table import read_cohort
@@ -25,7 +35,10 @@ _MOST_THREADS = 8
 def train(
     cohort: Annotated[
         Path | None,
-        typer.Argument(help="The cohort table: slides, labels, patients, splits, annotations."),
+        typer.Argument(
+            help="The cohort table: slides, labels, patients, splits, annotations. With "
+            "--slide-level a folder of results, or of slides.",
+        ),
     ] = None,
     *,
     out: Annotated[
@@ -127,11 +140,20 @@ def train(
     labels: Annotated[
         Path | None,
         typer.Option(
-            help="A table with path, label, group, source of the images in the folder.",
+            help="A table with path, label, group, source of the images in the folder; with "
+            "--slide-level one of slides: slide, label, patient, split.",
             metavar="TABLE",
             rich_help_panel=_IMAGES,
         ),
     ] = None,
+    slide_level: PackageOption = None,
+    kind: KindOption = "regions-logistic",
+    alpha: AlphaOption = 0.05,
+    delta: DeltaOption = 0.1,
+    false_alarms: FalseAlarmsOption = 0.2,
+    hold_out: HoldOutOption = 0.0,
+    grouping: GroupingOption = None,
+    negative: NegativeOption = None,
     test_source: Annotated[
         str | None,
         typer.Option(
@@ -160,7 +182,9 @@ def train(
     name: Annotated[
         str | None, typer.Option(help="Name of the package. [dim]\\[default: its folder's][/]")
     ] = None,
-    version: Annotated[str, typer.Option(help="Of the package.")] = "1",
+    version: Annotated[
+        str | None, typer.Option(help="Of the package. [dim]\\[default: 1][/]")
+    ] = None,
     licence: Annotated[str, typer.Option(help="Of the weights.")] = "not stated",
     skip_bad: Annotated[
         bool,
@@ -212,6 +236,10 @@ def train(
 
         wsi train --images cells.csv -o models/cells --recipe blood-cells-two-stage --test-source bccd
 
+    An answer for whole slides, from results of validation slides; wsi run gives it from then on:
+
+        wsi train results --slide-level models/lab --labels cohort.csv -o models/lab-2
+
     Several GPUs:
 
         torchrun --nproc-per-node 4 -m wsi_pipeline.cli train cohort.csv -o models/lab --recipe camelyon-inception-v3
@@ -224,16 +252,31 @@ def train(
         return
     if out is None:
         raise UsageError("name the folder for the package: -o FOLDER")
+    if slide_level is not None:
+        if cohort is None or labels is None or images is not None:
+            raise UsageError(
+                "--slide-level needs a folder of results or slides, and --labels TABLE"
+            )
+        # Loads scikit-learn, which takes longer than finding a wrong option.
+        from wsi_pipeline.cli.slide_level import SlideOrder, fit_slide_level  # noqa: PLC0415
+
+        fit_slide_level(
+            slide_level,
+            cohort,
+            labels,
+            SlideOrder(
+                out, kind, alpha, delta, false_alarms, hold_out, seed, version or "", overwrite
+            ),
+            grouping=grouping,
+            negative=negative,
+            json=json,
+            quiet=quiet,
+        )
+        return
     if (cohort is None) == (images is None):
         raise UsageError("give a cohort table, or --images FOLDER")
-    if images is None and (labels or test_source or positive or group_from):
-        raise UsageError("--labels, --test-source, --positive and --group-from need --images")
-    if images is not None and folds:
-        raise UsageError("--folds needs patients, and images have none")
-    if mpp is not None and level is not None:
-        raise UsageError("give --mpp or --level, not both")
-    if folds == 1:
-        raise UsageError("--folds takes 2 or more")
+    of_images = any((labels, test_source, positive, group_from))
+    _check(of_images=of_images, images=images is not None, folds=folds, sized=(mpp, level))
     levels = None if level is None else _levels(level)
     if images is not None and mpp is None and levels is None:
         levels = (0,)  # nothing says how large the images' px are
@@ -245,7 +288,7 @@ def train(
         recipe=chosen,
         out=out,
         name=name or package_name(out),
-        version=version,
+        version=version or "1",
         licence=licence,
         seed=seed,
         folds=folds,
@@ -281,6 +324,20 @@ def train(
         sys.stdout.write(json_format.dumps(report) + "\n")
     elif not quiet:
         print_report(report)
+
+
+def _check(
+    *, of_images: bool, images: bool, folds: int, sized: tuple[float | None, str | None]
+) -> None:
+    """Raise where options contradict each other."""
+    if of_images and not images:
+        raise UsageError("--labels, --test-source, --positive and --group-from need --images")
+    if images and folds:
+        raise UsageError("--folds needs patients, and images have none")
+    if None not in sized:
+        raise UsageError("give --mpp or --level, not both")
+    if folds == 1:
+        raise UsageError("--folds takes 2 or more")
 
 
 def _levels(text: str) -> tuple[int, ...]:

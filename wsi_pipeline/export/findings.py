@@ -85,8 +85,10 @@ class Findings:
     """What a result says.
 
     Attributes:
-        slide_score: Largest cell probability, 0-1; None where nothing was classified.
+        slide_score: See :class:`~wsi_pipeline.stitch.record.Record`.
         slide_score_rule: How the score is made, in words.
+        slide_answer: Probability, interval, state, reason and rule of the slide as a whole; None in
+            results older than these.
         threshold: Probability at and above which a cell is tumour.
         tumour_area_mm2: Area called tumour.
         tissue_area_mm2: Area that was classified.
@@ -114,6 +116,7 @@ class Findings:
 
     slide_score: float | None
     slide_score_rule: str
+    slide_answer: dict[str, Any] | None
     threshold: float
     tumour_area_mm2: float
     tissue_area_mm2: float
@@ -153,6 +156,7 @@ def find(result: Result) -> Findings:
     return Findings(
         slide_score=record.slide_score,
         slide_score_rule=record.slide_score_rule,
+        slide_answer=to_plain(record.slide_answer),
         threshold=decision.threshold,
         tumour_area_mm2=record.tumour_area_mm2,
         tissue_area_mm2=record.tissue_area_mm2,

@@ -14,6 +14,7 @@ from wsi_pipeline.classes import ModelClass
 from wsi_pipeline.export.decision import Decision, decide_all
 from wsi_pipeline.export.destination import draft
 from wsi_pipeline.export.outlines import Outline, tumour_regions
+from wsi_pipeline.stitch.record import to_plain
 from wsi_pipeline.stitch.result import Result
 
 #: QuPath's own class for tumour, by its name and colour there.
@@ -54,6 +55,8 @@ def write_geojson(
     decisions = sorted(decide_all(result, threshold), key=lambda one: one.of.name != positive)
     slide, model = result.slide, result.model
     told = {"notice": model.notice} if model.notice else {}
+    answer = result.record.slide_answer
+    fitted = {"slide_answer": to_plain(answer)} if answer is not None and answer.fitted else {}
     about = {
         "slide": {
             "name": slide.name,
@@ -63,6 +66,7 @@ def write_geojson(
         },
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256, **told},
         "threshold": decisions[0].threshold,
+        **fitted,
         "notice": "research use only - not for diagnosis",
     }
     seed = f"{slide.sha256}/{model.sha256}"

@@ -16,6 +16,7 @@ from wsi_pipeline.export.options import Palette
 from wsi_pipeline.export.painting import colours, paint, rasterise, swatch
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.slide_answer_record import STATE_WORDS
 from wsi_pipeline.tiles.plan import Coverage
 
 #: Longer side of the slide's picture in px.
@@ -208,7 +209,7 @@ def _header(sheet: _Sheet, result: Result, decision: Decision) -> None:
     score = result.slide_score
     percent = 100 * decision.tumour_mm2 / decision.analysed_mm2 if decision.analysed_mm2 else 0
     facts = [
-        "no tissue was analysed" if score is None else f"Slide score {score:.3f}",
+        "no tissue was analysed" if score is None else f"Slide score {score:.3f}{_state(result)}",
         f"{decision.of.name} area {decision.tumour_mm2:,.3g} mm² ({percent:.3g} % of analysed "
         "tissue)",
         "outline: most likely class" if decision.likely else f"threshold {decision.threshold:.3g}",
@@ -219,6 +220,14 @@ def _header(sheet: _Sheet, result: Result, decision: Decision) -> None:
     if model.notice:
         words = _shortened(model.notice, sheet, 15)
         sheet.text(0, top + 180 * unit, words, 22, colour=_ALARM, bold=True)
+
+
+def _state(result: Result) -> str:
+    """Interval and state of a fitted answer; without one the score stands alone."""
+    answer = result.record.slide_answer
+    if answer is None or answer.low is None or answer.high is None:
+        return ""
+    return f" ({answer.low:.3f}–{answer.high:.3f}), {STATE_WORDS[answer.state].lower()}"
 
 
 def _capital(name: str) -> str:

@@ -87,6 +87,8 @@ def tile_table(result: Result, threshold: float | None = None) -> pa.Table:
         "grid": to_plain(record.grid),
         "fingerprint": record.fingerprint,
     }
+    if record.slide_answer is not None and record.slide_answer.fitted:
+        about["slide_answer"] = to_plain(record.slide_answer)
     metadata = {"wsi_pipeline": json.dumps({**about, "threshold": value}, ensure_ascii=False)}
     return pa.table(list(columns.values()), schema=pa.schema(fields, metadata=metadata))
 

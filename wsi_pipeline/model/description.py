@@ -25,6 +25,7 @@ from wsi_pipeline.model.input_description import (
     Preprocessing,
 )
 from wsi_pipeline.model.predictor import Head
+from wsi_pipeline.model.slide_level_section import SlideLevelSection
 from wsi_pipeline.notice import LONGEST, notice_of
 
 WEIGHTS = "weights.safetensors"
@@ -162,6 +163,8 @@ class ModelDescription(Frozen):
     tolerance: Mapping[Precision, float]
     #: SHA-256 (hex) of every other file of the package.
     files: Mapping[str, str]
+    #: The fitted answer for whole slides, where the package has one.
+    slide_level: SlideLevelSection | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -174,10 +177,13 @@ class ModelDescription(Frozen):
         return {**given, **_NO_CLASSES}
 
     @model_serializer(mode="wrap")
-    def _without_classes(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _only_what_it_has(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
         facts: dict[str, Any] = plain(self)
         if self.output == "features":
             facts = {key: value for key, value in facts.items() if key not in _NO_CLASSES}
+        # A package without one says nothing of it, as before there were any.
+        if self.slide_level is None:
+            facts.pop("slide_level", None)
         return facts
 
     @model_validator(mode="after")

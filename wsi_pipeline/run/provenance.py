@@ -18,6 +18,7 @@ from wsi_pipeline.run.shift import compare_shift
 from wsi_pipeline.run.spread import SPREAD, summarise_spread
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.slide.openslide_reader import library_version
+from wsi_pipeline.slide_level.answer import slide_answer, with_answer
 from wsi_pipeline.stitch.cells import Cells
 from wsi_pipeline.stitch.features_record import FeaturesRecord
 from wsi_pipeline.stitch.record import (
@@ -100,7 +101,9 @@ def describe(
         stain=_stain(prepared),
         spread=summarise_spread(analysis, answers.extras.get(SPREAD)),
     )
-    return replace(record, alarms=tuple(find_alarms(record, cells.positive)))
+    record = replace(record, alarms=tuple(find_alarms(record, cells.positive)))
+    answer = slide_answer(package, record, cells.probability)
+    return record if answer is None else with_answer(record, answer)
 
 
 def _slide(prepared: Preparation, analysis: AnalysisSettings) -> SlideRecord:

@@ -23,7 +23,8 @@ class Outcome:
         status: ``done``, ``skipped`` (a valid result was there) or ``failed``.
         reason: Why it failed; empty otherwise.
         result: The result store, relative to the output folder.
-        slide_score: Largest cell probability of the positive class, 0-1.
+        slide_score: Of a package with a fitted answer the slide's probability, else the largest
+            cell probability of the positive class, 0-1.
         tumour_area_mm2: Area called positive, which is tumour for a tumour model.
         tumour_percent: Share of the classified area called positive.
         tiles: Tiles classified.
@@ -39,6 +40,10 @@ class Outcome:
         notice: What everybody must know of the model, if there is anything.
         spread: Mean over the tiles of how far the eight orientations' answers are apart; None
             where there was one.
+        slide_state: ``clear``, ``suspicious`` or ``look-again``.
+        slide_low: Lower end of the 95 % interval of a fitted probability.
+        slide_high: Upper end of it.
+        slide_method: What gave the score: ``max``, or the kind of the package's fit.
     """
 
     slide: str
@@ -60,11 +65,15 @@ class Outcome:
     positive: str = "tumour"
     notice: str = ""
     spread: float | None = None
+    slide_state: str = ""
+    slide_low: float | None = None
+    slide_high: float | None = None
+    slide_method: str = ""
 
 
 def outcome_of(slide: Path, result: Result, out: Path, status: Status, seconds: float) -> Outcome:
     """The row of a slide that has a result."""
-    record = result.record
+    record, answer = result.record, result.record.slide_answer
     return Outcome(
         slide=str(slide),
         status=status,
@@ -84,6 +93,10 @@ def outcome_of(slide: Path, result: Result, out: Path, status: Status, seconds: 
         positive=record.classes.positive,
         notice=record.model.notice,
         spread=None if record.spread is None else record.spread.mean,
+        slide_state="" if answer is None else answer.state,
+        slide_low=None if answer is None else answer.low,
+        slide_high=None if answer is None else answer.high,
+        slide_method="" if answer is None else answer.method,
     )
 
 

@@ -18,6 +18,7 @@ from wsi_pipeline.geometry import NO_STRETCH, GridKind, Mpp, PerAxis, Size
 from wsi_pipeline.notice import notice_of
 from wsi_pipeline.stitch.features_record import FeaturesRecord
 from wsi_pipeline.stitch.shift_record import ShiftRecord
+from wsi_pipeline.stitch.slide_answer_record import SlideAnswerRecord
 from wsi_pipeline.stitch.spread_record import SpreadRecord
 from wsi_pipeline.stitch.stain_record import StainRecord
 
@@ -271,8 +272,8 @@ class Record:
         tiles: Tiles classified.
         tissue: How tissue was found.
         pixels: How px were decoded: ``openslide``, ``tiles`` or ``tiff``.
-        slide_score: Largest cell probability of the positive class, 0-1; None where nothing was
-            classified.
+        slide_score: Of a package with a fitted answer the slide's probability, else the largest
+            cell probability of the positive class, 0-1; None where nothing was classified.
         slide_score_rule: How the score is made, in words.
         tumour_area_mm2: Area of the positive class, as in `class_areas_mm2`.
         tissue_area_mm2: Area that was classified.
@@ -282,6 +283,7 @@ class Record:
         controls: Clean glass the model was asked about; None in results older than controls.
         colours: Of the tissue; None in results older than these.
         shift: How unlike the training data the slide is; None where the package does not say.
+        slide_answer: Of the slide as a whole; None in results older than these.
         warnings: Oddities of the slide, in words.
         alarms: What a person has to look at before this is believed.
         timings: Of the run.
@@ -312,6 +314,7 @@ class Record:
     controls: ControlsRecord | None = None
     colours: ColoursRecord | None = None
     shift: ShiftRecord | None = None
+    slide_answer: SlideAnswerRecord | None = None
     warnings: tuple[str, ...]
     alarms: tuple[Alarm, ...]
     timings: TimingsRecord

@@ -101,7 +101,10 @@ class Result:
 
     @property
     def slide_score(self) -> float | None:
-        """Largest probability of the positive class, 0-1; None where nothing was classified."""
+        """The slide's probability by the package's fit, else the largest of a cell; 0-1.
+
+        None where nothing was classified.
+        """
         return self.record.slide_score
 
     @property

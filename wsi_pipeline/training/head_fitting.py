@@ -17,6 +17,7 @@ from torch import Tensor
 
 from wsi_pipeline.model.head_shape import HeadShape
 from wsi_pipeline.model.heads import UMAP_INPUT, FittedHead, Reduction, build_head, in_parts
+from wsi_pipeline.training.forest_arrays import forest_arrays
 from wsi_pipeline.training.head_recipe import HeadRecipe
 
 Values = NDArray[np.float64]
@@ -185,31 +186,16 @@ def _for_each(values: Values) -> Values:
 
 
 def _forest(estimator: RandomForestClassifier, classes: int) -> tuple[HeadShape, dict[str, Tensor]]:
-    trees = [one.tree_ for one in estimator.estimators_]
-    nodes = max(tree.node_count for tree in trees)
-    shape = (len(trees), nodes)
-    feature, threshold = np.zeros(shape, np.int64), np.zeros(shape)
-    # A leaf, and a place that no node takes, leads to itself.
-    own = np.arange(len(trees) * nodes).reshape(shape)
-    left, right, share = own.copy(), own.copy(), np.zeros((*shape, classes))
-    for number, tree in enumerate(trees):
-        count = tree.node_count
-        inner = tree.children_left >= 0
-        feature[number, :count][inner] = tree.feature[inner]
-        threshold[number, :count][inner] = tree.threshold[inner]
-        left[number, :count][inner] = number * nodes + tree.children_left[inner]
-        right[number, :count][inner] = number * nodes + tree.children_right[inner]
-        weight = tree.value[:, 0, :]
-        share[number, :count] = weight / weight.sum(axis=1, keepdims=True)
+    forest = forest_arrays([one.tree_ for one in estimator.estimators_], classes)
     numbers = {
-        "feature": torch.from_numpy(feature.ravel()),
-        "threshold": _float(threshold.ravel()),
-        "left": torch.from_numpy(left.ravel()),
-        "right": torch.from_numpy(right.ravel()),
-        "share": _float(share.reshape(-1, classes)),
+        "feature": torch.from_numpy(forest.feature),
+        "threshold": _float(forest.threshold),
+        "left": torch.from_numpy(forest.left),
+        "right": torch.from_numpy(forest.right),
+        "share": _float(forest.share),
     }
-    depth = max(tree.max_depth for tree in trees)
-    return HeadShape(kind="forest", trees=len(trees), nodes=nodes, depth=depth), numbers
+    shape = HeadShape(kind="forest", trees=forest.trees, nodes=forest.nodes, depth=forest.depth)
+    return shape, numbers
 
 
 def _float(values: Values) -> Tensor:

@@ -55,13 +55,14 @@ def test_other_attributes_do_not_count(record: Record) -> None:
 
 def test_the_oldest_results_are_read(record: Record) -> None:
     attributes = record.to_json() | {"alarms": ["3 cells of tissue could not be read"]}
-    for name in ("controls", "colours"):
+    for name in ("controls", "colours", "slide_answer"):
         del attributes[name]
     del attributes["slide"]["mpp_file"], attributes["model"]["mpp"], attributes["model"]["notice"]
     attributes["model"]["synthetic"] = True
     old = read_record(attributes, STORE)
     assert old.alarms == (Alarm("unreadable-tissue", "3 cells of tissue could not be read"),)
-    assert (old.controls, old.colours, old.slide.mpp_file, old.model.mpp) == (None,) * 4
+    missing = (old.controls, old.colours, old.slide_answer, old.slide.mpp_file, old.model.mpp)
+    assert missing == (None,) * 5
     assert old.model.notice == SYNTHETIC
 
 

@@ -33,6 +33,8 @@ export function besideSynthetic(alarms: readonly Alarm[]): readonly Alarm[] {
 export interface JobFindings {
   /** Null where nothing was classified. */
   readonly slide_score: number | null;
+  /** Of the slide as a whole; null in older results. */
+  readonly slide_answer: SlideAnswer | null;
   readonly threshold: number;
   /** The class that the other figures are of: slides are ranked by it. */
   readonly positive: string;
@@ -49,6 +51,54 @@ export interface JobFindings {
   readonly alarms: readonly Alarm[];
   /** What must be shown of the model; empty: nothing. */
   readonly notice: string;
+}
+
+export type SlideState = "clear" | "suspicious" | "look-again";
+
+/** What a model package says of a slide as a whole. */
+export interface SlideAnswer {
+  /** `max`: the largest probability of a cell, else what was fitted. */
+  readonly method: string;
+  /** That the slide is positive; null of `max`, and where nothing was classified. */
+  readonly probability: number | null;
+  /** Its 95 % interval. */
+  readonly low: number | null;
+  readonly high: number | null;
+  readonly probabilities: Readonly<Record<string, number>>;
+  readonly state: SlideState;
+  readonly reason: string;
+  readonly rule: SlideRule | null;
+}
+
+/** What the state rests on. */
+export interface SlideRule {
+  /** Positive slides among the clear ones at most, but for a probability of `delta`. */
+  readonly alpha: number;
+  readonly delta: number;
+  /** Negative slides among the suspicious ones at most, likewise. */
+  readonly false_alarms: number;
+  readonly slides: number;
+  readonly positives: number;
+  readonly clear_below: number | null;
+  readonly suspicious_from: number | null;
+}
+
+export const SLIDE_STATES: Readonly<Record<SlideState, string>> = {
+  clear: "Clear",
+  suspicious: "Suspicious",
+  "look-again": "Look again",
+};
+
+/** Classes of the badge with a state. */
+export const STATE_BADGE: Readonly<Record<SlideState, string>> = {
+  clear: "badge accent",
+  suspicious: "badge danger",
+  "look-again": "badge",
+};
+
+/** An answer that a fit gave, which has a probability; null where there is none. */
+export function fittedAnswer(answer: SlideAnswer | null): SlideAnswer | null {
+  return (answer?.probability ?? null) === null ? null : answer;
 }
 
 export interface Tiles {

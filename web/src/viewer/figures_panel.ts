@@ -1,5 +1,6 @@
 /** What the result says in numbers, and where it comes from. */
 
+import { fittedAnswer, SLIDE_STATES, STATE_BADGE, type SlideAnswer } from "../api/jobs";
 import { stepOf, STEPS } from "../colour/lut";
 import { fill, h, setText, type Child } from "../ui/dom";
 import { icon } from "../ui/icons";
@@ -75,18 +76,13 @@ export class FiguresPanel {
       h(
         "dl",
         { class: "tiles-of-figures" },
-        h(
-          "div",
-          { class: "wide" },
-          h("dt", {}, "Slide score"),
-          h("dd", { class: "numbers large" }, findings.slide_score === null ? "–" : probability(findings.slide_score)),
-          h("dd", { class: "quiet" }, `${findings.slide_score_rule} of ${findings.positive}`),
-        ),
+        slideFigure(findings),
         h("div", {}, this.#areaName, this.#area),
         h("div", {}, h("dt", {}, "of the tissue"), this.#share),
         h("div", {}, h("dt", {}, "Tissue classified"), h("dd", { class: "numbers" }, area(findings.tissue_area_mm2))),
         h("div", {}, h("dt", {}, "Regions"), this.#regions),
       ),
+      slideAnswer(findings.slide_answer),
       h("section", {}, h("h3", {}, "Probabilities"), this.#histogram.element),
       classAreas(findings),
       h("section", {}, h("h3", {}, "Cells"), coverage(findings)),
@@ -115,6 +111,45 @@ export class FiguresPanel {
     if (result === null) return message({ icon: "info", title: "No result, no figures" });
     return h("p", { class: "loading", role: "status" }, "Loading figures…");
   }
+}
+
+/** The figure of the slide: its probability by a fit, else the largest of a cell. */
+function slideFigure(findings: Findings): HTMLElement {
+  const answer = fittedAnswer(findings.slide_answer);
+  const [low, high] = [answer?.low ?? null, answer?.high ?? null];
+  const interval = low !== null && high !== null ? `${probability(low)} to ${probability(high)} (95 %)` : null;
+  return h(
+    "div",
+    { class: "wide" },
+    h("dt", {}, answer === null ? "Slide score" : "Slide probability"),
+    h("dd", { class: "numbers large" }, findings.slide_score === null ? "–" : probability(findings.slide_score)),
+    interval !== null && h("dd", { class: "numbers" }, interval),
+    h("dd", { class: "quiet" }, answer === null ? `${findings.slide_score_rule} of ${findings.positive}` : findings.slide_score_rule),
+  );
+}
+
+/** What is to be done with the slide, why, and what that rests on. */
+function slideAnswer(answer: SlideAnswer | null): Child {
+  if (answer === null) return null;
+  const { rule } = answer;
+  const rows: [Child, Child][] = Object.entries(answer.probabilities).map(([name, value]) => [name, probability(value)]);
+  if (rule !== null) {
+    const limit = (value: number | null, what: string) => (value === null ? "none" : `${what} ${probability(value)}`);
+    rows.push(
+      ["Clear", limit(rule.clear_below, "below")],
+      ["Suspicious", limit(rule.suspicious_from, "from")],
+      ["Stated", `of clear slides at most ${percent(100 * rule.alpha)} are positive, with ${percent(100 * (1 - rule.delta))} confidence`],
+      ["From", `${count(rule.slides)} validation slides, ${count(rule.positives)} positive`],
+    );
+  }
+  return h(
+    "section",
+    { class: "slide-answer" },
+    h("h3", {}, "Slide"),
+    h("p", {}, h("span", { class: STATE_BADGE[answer.state], "data-slide-state": answer.state }, SLIDE_STATES[answer.state])),
+    h("p", { class: "quiet" }, sentence(answer.reason)),
+    rows.length > 0 && facts(rows),
+  );
 }
 
 /** Cells per probability, from the cells at or above each step. */

@@ -1,7 +1,7 @@
 /** Results as `/v1/jobs/{id}/…` has them, for the viewer. */
 
 import { get } from "../api/client";
-import type { Alarm, ClassLabel, Job, Task } from "../api/jobs";
+import type { Alarm, ClassLabel, Job, SlideAnswer, Task } from "../api/jobs";
 import type { CellLevel } from "../geometry/cells";
 import type { Box } from "../geometry/view";
 
@@ -32,6 +32,8 @@ export interface Provenance {
 export interface Findings {
   readonly slide_score: number | null;
   readonly slide_score_rule: string;
+  /** Of the slide as a whole; null in older results. */
+  readonly slide_answer: SlideAnswer | null;
   readonly threshold: number;
   readonly tumour_area_mm2: number;
   readonly tissue_area_mm2: number;

@@ -1,14 +1,15 @@
 /** The cells of the table: what a slide and its analysis look like. */
 
-import type { Job, JobFindings } from "../api/jobs";
+import { fittedAnswer, type Job, type JobFindings } from "../api/jobs";
 import type { Slide } from "../api/slides";
 import { mppText } from "../geometry/scale";
 import { h, type Child } from "../ui/dom";
-import { area, bytes, capital, count, duration, percent, probability, when } from "../ui/format";
+import { area, bytes, capital, count, duration, percent, when } from "../ui/format";
 import { icon } from "../ui/icons";
 import { openPopover } from "../ui/popover";
 import { swatch } from "../ui/swatch";
-import { alarmsOf, isSuspicious } from "./lines";
+import { fittedCell, scoreText, stateBadge } from "./answer_cell";
+import { alarmsOf, isSuspicious, slideState } from "./lines";
 
 const STAGES: Readonly<Record<string, string>> = {
   checking: "Checking the slide",
@@ -205,6 +206,8 @@ export function scoreCell(job: Job | null, synthetic: boolean): Child[] {
     ];
   }
   const high = isSuspicious(job, synthetic);
+  const answer = fittedAnswer(findings.slide_answer);
+  if (answer !== null) return fittedCell(findings, answer, high);
   // A threshold decides nothing where the most likely class counts.
   const divided = findings.task !== "multiclass";
   const bar = h("div", { class: high ? "score-bar high" : "score-bar" }, h("span", {}), divided && h("i", {}));
@@ -215,6 +218,7 @@ export function scoreCell(job: Job | null, synthetic: boolean): Child[] {
   return [
     h("span", { class: high ? "score high" : "score" }, ...scoreText(findings)),
     bar,
+    slideState(job, synthetic) !== null && stateBadge(findings.slide_answer),
   ];
 }
 
@@ -227,11 +231,6 @@ export function areaCell(job: Job | null, synthetic: boolean): Child[] {
       h("span", { class: "facts quiet" }, `${percent(findings.tumour_percent)} of tissue`),
     ...otherAreas(findings),
   ];
-}
-
-/** The class that slides are ranked by, and its score: `necrosis 0.930`. */
-function scoreText({ positive, slide_score: score }: JobFindings): Child[] {
-  return [h("span", { class: "class-of" }, positive), " ", probability(score ?? 0)];
 }
 
 /** Areas of the other classes, the largest first; of a model with one class there are none. */

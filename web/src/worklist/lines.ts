@@ -3,7 +3,7 @@
  * searched, filtered and sorted without looking at the page.
  */
 
-import { besideSynthetic, SYNTHETIC, type Alarm, type Job } from "../api/jobs";
+import { besideSynthetic, fittedAnswer, SYNTHETIC, type Alarm, type Job, type SlideState } from "../api/jobs";
 import type { Model } from "../api/models";
 import type { Slide } from "../api/slides";
 
@@ -21,7 +21,7 @@ export interface Group {
 /** What lines need to know of a model. */
 export type KnownModel = Pick<Model, "name" | "synthetic" | "notice">;
 
-export const FILTERS = ["all", "suspicious", "alarms", "active", "failed", "none"] as const;
+export const FILTERS = ["all", "suspicious", "look-again", "clear", "alarms", "active", "failed", "none"] as const;
 export type Filter = (typeof FILTERS)[number];
 
 export const SORTS = ["suspicion", "name", "area", "added"] as const;
@@ -60,10 +60,19 @@ export function isActive(job: Job): boolean {
   return job.state === "queued" || job.state === "running";
 }
 
-/** Whether any cell is of the class that slides are ranked by, of a model that may say so of real tissue. */
+/** What is to be done with a slide; null where a result is older than states, or says nothing of real tissue. */
+export function slideState(job: Job, synthetic: boolean): SlideState | null {
+  return synthetic ? null : (job.findings?.slide_answer?.state ?? null);
+}
+
+/**
+ * Whether a slide is suspicious, of a model that may say so of real tissue: by the fit of its
+ * package; without one, if any cell is of the class that slides are ranked by.
+ */
 export function isSuspicious(job: Job, synthetic: boolean): boolean {
   const { findings } = job;
   if (synthetic || findings === null) return false;
+  if (fittedAnswer(findings.slide_answer) !== null) return findings.slide_answer?.state === "suspicious";
   // Of classes that exclude one another the most likely one counts, not a threshold.
   if (findings.task === "multiclass") return findings.tumour_area_mm2 > 0;
   return (findings.slide_score ?? -1) >= findings.threshold;
@@ -128,6 +137,9 @@ export function passes(group: Group, filter: Filter): boolean {
       return true;
     case "suspicious":
       return group.jobs.some((job) => isSuspicious(job, group.synthetic.has(job.id)));
+    case "look-again":
+    case "clear":
+      return group.jobs.some((job) => slideState(job, group.synthetic.has(job.id)) === filter);
     case "alarms":
       return group.jobs.some((job) => alarmsOf(job).length > 0);
     case "active":

@@ -12,6 +12,8 @@ import { FILTERS, passes, type Filter, type Group } from "./lines";
 const FILTER_NAMES: Record<Filter, string> = {
   all: "All",
   suspicious: "Suspicious",
+  "look-again": "Look again",
+  clear: "Clear",
   alarms: "With alarms",
   active: "In progress",
   failed: "Failed",

@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
-import type { Job, JobFindings } from "../../src/api/jobs";
+import type { Job, JobFindings, SlideAnswer, SlideState } from "../../src/api/jobs";
 import type { Slide } from "../../src/api/slides";
 import { alarmsOf, choose, FIRST_CHOICE, groupsOf, isSuspicious, isSynthetic, passes } from "../../src/worklist/lines";
 
 const PLAIN_FINDINGS: JobFindings = {
   slide_score: 0.5,
+  slide_answer: null,
   threshold: 0.5,
   positive: "tumour",
   task: "binary",
@@ -143,6 +144,38 @@ describe("search and filters", () => {
     expect(names(all, [], { filter: "active" })).toEqual(["checking"]);
     expect(names(all, [], { filter: "failed" })).toEqual(["rejected"]);
     expect(names(all, [], { filter: "none" })).toEqual(["fresh"]);
+  });
+});
+
+describe("answers for whole slides", () => {
+  const rule = { alpha: 0.05, delta: 0.1, false_alarms: 0.2, slides: 90, positives: 20, clear_below: 0.2, suspicious_from: 0.7 };
+  const answer = (state: SlideState, probability: number | null): SlideAnswer => ({
+    method: probability === null ? "max" : "regions-logistic",
+    probability,
+    low: probability,
+    high: probability,
+    probabilities: {},
+    state,
+    reason: "…",
+    rule: probability === null ? null : rule,
+  });
+
+  it("decide by their state, not by the threshold of cells", () => {
+    const of = slide("s");
+    const seen = result(of, 0.4, { slide_answer: answer("suspicious", 0.4), threshold: 0.5 });
+    const between = result(of, 0.6, { slide_answer: answer("look-again", 0.6), threshold: 0.5 });
+    const unfitted = result(of, 0.6, { slide_answer: answer("look-again", null), threshold: 0.5 });
+    expect([seen, between, unfitted].map((one) => isSuspicious(one, false))).toEqual([true, false, true]);
+    expect(isSuspicious(seen, true)).toBe(false);
+  });
+
+  it("are filtered by the three states, which models of drawings do not have", () => {
+    const states = ["clear", "suspicious", "look-again"] as const;
+    const slides = states.map((state) => slide(state));
+    const jobs = slides.map((of, place) => result(of, 0.5, { slide_answer: answer(states[place] ?? "clear", 0.5) }));
+    for (const state of states) expect(names(slides, jobs, { filter: state })).toEqual([state]);
+    const [group] = groupsOf(slides.slice(0, 1), jobs.slice(0, 1), [{ name: "demo", synthetic: true, notice: "" }]);
+    expect(group && passes(group, "clear")).toBe(false);
   });
 });
 

@@ -1,0 +1,1 @@
+"""The answer for a whole slide: its features, fitted probability, interval and state."""

@@ -1,0 +1,1 @@
+"""Fitting the answer for whole slides to results of slides whose class is known."""
