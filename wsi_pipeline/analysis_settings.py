@@ -12,6 +12,9 @@ from wsi_pipeline.geometry import MPP_RANGE, GridKind
 RuntimeChoice = Literal["auto", "openvino", "torch", "onnxruntime"]
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
+#: What becomes of tiles that quality control finds fault with.
+QualityChoice = Literal["off", "flag", "reject"]
+
 #: Bump when the same settings would give other arrays: old results are then not reused.
 ANALYSIS_REVISION = 1
 #: The model package that is used where none is named.
@@ -29,6 +32,10 @@ class AnalysisSettings(BaseModel):
             them as it does.
         min_tissue: Least tissue fraction of a classified patch, 0-1.
         tissue: ``fast`` decides from a coarse level, ``exact`` reads every patch.
+        qc: Quality control: ``off``, ``flag`` marks tiles and classifies them all the same,
+            ``reject`` leaves marked tiles out.
+        qc_limit: Share of the tissue, 0-1; where ``reject`` would leave out more, nothing is left
+            out, and an alarm says so.
         slide_mpp: µm per level-0 px to believe instead of the file.
         threshold: Probability at and above which a cell is tumour; None takes the package's.
         allow_unreadable: Share of the tissue tiles that may be unreadable, 0-1.
@@ -45,6 +52,8 @@ class AnalysisSettings(BaseModel):
     grid: GridKind = "cover"
     min_tissue: float = Field(default=0.3, ge=0, le=1)
     tissue: Literal["fast", "exact"] = "fast"
+    qc: QualityChoice = "flag"
+    qc_limit: float = Field(default=0.5, ge=0, le=1)
     slide_mpp: float | None = Field(default=None, ge=MPP_RANGE[0], le=MPP_RANGE[1])
     threshold: float | None = Field(default=None, gt=0, lt=1)
     allow_unreadable: float = Field(default=0.0, ge=0, le=1)
@@ -73,6 +82,10 @@ class AnalysisSettings(BaseModel):
             decisive |= {"mpp": mpp, "level": level}
         if self.grid == "cover":
             del decisive["grid"]  # as in the fingerprints from before there was another
+        if self.qc == "off":
+            del decisive["qc"]  # as in the fingerprints from before there was quality control
+        if self.qc != "reject":
+            del decisive["qc_limit"]
         decisive["stride"] = self.stride or stride
         decisive["threshold"] = self.threshold or threshold
         text = json.dumps({"revision": ANALYSIS_REVISION, **decisive}, sort_keys=True)

@@ -30,12 +30,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "grid": BASICS | {"slide"},
     "tissue": BASICS | {"slide", "grid"},
     "tiles": BASICS | {"slide", "grid", "tissue"},
+    "quality": BASICS | {"slide", "grid", "tissue", "tiles"},
     "model": {"errors", "durable", "classes", "notice", "analysis_settings"},
     "images": {"errors", "durable", "classes", "notice", "model", "metrics", "page"},
     "cells": {"errors", "durable", "classes", "notice", "model", "images", "metrics", "page"},
-    "stitch": BASICS | {"classes", "notice", "slide", "grid", "tiles"},
+    "stitch": BASICS | {"classes", "notice", "slide", "grid", "tiles", "quality"},
     "run": BASICS
-    | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"},
+    | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"}
+    | {"quality"},
     "pipeline": {"errors", "analysis_settings", "model", "stitch", "run"},
     "batch": {"errors", "slide", "stitch", "run", "pipeline"},
     "export": BASICS | {"classes", "slide", "grid", "tiles", "stitch"},

@@ -13,6 +13,8 @@ from wsi_pipeline.cli.analysis_options import (
     GridOption,
     LevelOption,
     MppOption,
+    QcLimitOption,
+    QcOption,
     RuntimeOption,
     SlideMppOption,
     StrideOption,
@@ -52,6 +54,8 @@ def run(
             rich_help_panel=WHERE,
         ),
     ] = "fast",
+    qc: QcOption = "flag",
+    qc_limit: QcLimitOption = 0.5,
     slide_mpp: SlideMppOption = None,
     threshold: Annotated[
         float | None,
@@ -131,6 +135,10 @@ def run(
         wsi run slide.svs -o results --model breast --grid wsinfer --precision fp32
         wsi export results/slide.zarr wsinfer-csv
 
+    Slides with pen marks, which must not be taken for tumour:
+
+        wsi run /slides -o results --qc reject
+
     In folders, files named NAME_mask.tiff are taken for masks, not slides, and PNG and JPEG files
     for pictures of slides: those are analysed where they are named or match a pattern.
 
@@ -143,6 +151,8 @@ def run(
         grid=grid,
         min_tissue=min_tissue,
         tissue=tissue,
+        qc=qc,
+        qc_limit=qc_limit,
         slide_mpp=slide_mpp,
         threshold=threshold,
         allow_unreadable=allow_unreadable,

@@ -12,6 +12,7 @@ from wsi_pipeline.errors import SlideMetadataError, UsageError
 from wsi_pipeline.geometry import Mpp
 from wsi_pipeline.grid import MAX_CELLS, Grid, make_grid
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.run.quality import Marks, control_quality
 from wsi_pipeline.slide import SlideInfo, SlideReader, open_slide
 from wsi_pipeline.slide.files import slide_files, slide_sha256
 from wsi_pipeline.slide.probe import Probe, probe
@@ -58,6 +59,7 @@ class Preparation:
         plan: The tiles.
         warnings: What a person should know of the slide.
         name: What results call it.
+        marks: What quality control found; None where it is off.
     """
 
     path: Path
@@ -67,6 +69,7 @@ class Preparation:
     plan: Plan
     warnings: tuple[str, ...]
     name: str
+    marks: Marks | None = None
 
     @property
     def info(self) -> SlideInfo:
@@ -214,16 +217,18 @@ def prepare(
     assert checked.chosen is not None  # there is a model
     resolution, grid = checked.chosen
     hashing = _in_background(path)
+    threads = threads or len(os.sched_getaffinity(0))
     plan = make_plan(
         checked.reader,
         grid,
         min_tissue=analysis.min_tissue,
         exact=analysis.tissue == "exact",
-        threads=threads or len(os.sched_getaffinity(0)),
+        threads=threads,
     )
     warnings = checked.warnings
     if len(plan) == 0:
         warnings += (_NOTHING if grid.cell is None else f"{_NOTHING}; {_LARGE_TILES}",)
+    plan, marks = control_quality(checked.reader, plan, analysis, threads=threads)
     return Preparation(
         path,
         checked.reader,
@@ -232,6 +237,7 @@ def prepare(
         plan,
         warnings,
         slide_name(path) if name is None else name,
+        marks,
     )
 
 

@@ -81,6 +81,7 @@ def describe(
         },
         controls=_controls(plan, answers, package.classes),
         colours=compare_colours(package, answers.colours),
+        quality=None if prepared.marks is None else prepared.marks.record,
         warnings=tuple(prepared.warnings),
         alarms=(),
         timings=timings,

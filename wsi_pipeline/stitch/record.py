@@ -16,6 +16,7 @@ from wsi_pipeline.classes import TUMOUR_OR_NORMAL, Classes
 from wsi_pipeline.errors import ResultError
 from wsi_pipeline.geometry import NO_STRETCH, GridKind, Mpp, PerAxis, Size
 from wsi_pipeline.notice import notice_of
+from wsi_pipeline.stitch.quality_record import QualityRecord
 
 _Value = TypeVar("_Value")
 
@@ -277,6 +278,7 @@ class Record:
             :meth:`~wsi_pipeline.classes.Classes.where`; empty in older results.
         controls: Clean glass the model was asked about; None in results older than controls.
         colours: Of the tissue; None in results older than these.
+        quality: What quality control found; None without it, and in results older than it.
         warnings: Oddities of the slide, in words.
         alarms: What a person has to look at before this is believed.
         timings: Of the run.
@@ -303,6 +305,7 @@ class Record:
     class_areas_mm2: dict[str, float] = field(default_factory=dict)
     controls: ControlsRecord | None = None
     colours: ColoursRecord | None = None
+    quality: QualityRecord | None = None
     warnings: tuple[str, ...]
     alarms: tuple[Alarm, ...]
     timings: TimingsRecord
