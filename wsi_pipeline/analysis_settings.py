@@ -14,6 +14,8 @@ PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 #: As what features are kept, if at all.
 FeatureNumbers = Literal["off", "float16", "float32"]
+#: What becomes of tiles that quality control finds fault with.
+QualityChoice = Literal["off", "flag", "reject"]
 
 #: Bump when the same settings would give other arrays: old results are then not reused.
 ANALYSIS_REVISION = 1
@@ -32,6 +34,10 @@ class AnalysisSettings(BaseModel):
             them as it does.
         min_tissue: Least tissue fraction of a classified patch, 0-1.
         tissue: ``fast`` decides from a coarse level, ``exact`` reads every patch.
+        qc: Quality control: ``off``, ``flag`` marks tiles and classifies them all the same,
+            ``reject`` leaves marked tiles out.
+        qc_limit: Share of the tissue, 0-1; where ``reject`` would leave out more, nothing is left
+            out, and an alarm says so.
         slide_mpp: µm per level-0 px to believe instead of the file.
         threshold: Probability at and above which a cell is tumour; None takes the package's.
         allow_unreadable: Share of the tissue tiles that may be unreadable, 0-1.
@@ -50,6 +56,8 @@ class AnalysisSettings(BaseModel):
     grid: GridKind = "cover"
     min_tissue: float = Field(default=0.3, ge=0, le=1)
     tissue: Literal["fast", "exact"] = "fast"
+    qc: QualityChoice = "flag"
+    qc_limit: float = Field(default=0.5, ge=0, le=1)
     slide_mpp: float | None = Field(default=None, ge=MPP_RANGE[0], le=MPP_RANGE[1])
     threshold: float | None = Field(default=None, gt=0, lt=1)
     allow_unreadable: float = Field(default=0.0, ge=0, le=1)
@@ -84,6 +92,10 @@ class AnalysisSettings(BaseModel):
             del decisive["features"]  # as before there were any
         if not self.tta:
             del decisive["tta"]  # likewise
+        if self.qc == "off":
+            del decisive["qc"]  # likewise
+        if self.qc != "reject":
+            del decisive["qc_limit"]
         decisive["stride"] = self.stride or stride
         decisive["threshold"] = self.threshold or threshold
         text = json.dumps({"revision": ANALYSIS_REVISION, **decisive}, sort_keys=True)

@@ -187,6 +187,7 @@ def analyse_slide(
             threshold=work.threshold,
             levels=prepared.info.levels,
             attributes=record.to_json(),
+            quality=None if prepared.marks is None else prepared.marks.grid,
         )
         publish(checkpoint.store, final, overwrite=overwrite)
         checkpoint.discard()

@@ -31,17 +31,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stain": set(),
     "tissue": BASICS | {"slide", "grid", "stain"},
     "tiles": BASICS | {"slide", "grid", "tissue", "stain"},
+    "quality": BASICS | {"slide", "grid", "tissue", "tiles"},
     "model": {"errors", "durable", "classes", "notice", "analysis_settings", "stain"},
     "shift": {"errors", "tissue", "model"},
     "images": {"errors", "durable", "classes", "notice", "model", "metrics", "page", "stain"}
     | {"shift"},
     "cells": {"errors", "durable", "classes", "notice", "model", "images", "metrics", "page"}
     | {"stain"},
-    "stitch": BASICS | {"classes", "notice", "slide", "grid", "tiles"},
+    "stitch": BASICS | {"classes", "notice", "slide", "grid", "tiles", "quality"},
     "slide_level": {"errors", "geometry", "classes", "model", "stitch", "metrics"},
     "run": BASICS
     | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"}
-    | {"stain", "shift", "slide_level"},
+    | {"quality", "stain", "shift", "slide_level"},
     "pipeline": {"errors", "analysis_settings", "model", "stitch", "run"},
     "batch": {"errors", "slide", "stitch", "run", "pipeline"},
     "features": {"errors", "classes", "stitch"},

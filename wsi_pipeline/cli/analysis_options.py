@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import typer
 from pydantic import ValidationError
 
-from wsi_pipeline.analysis_settings import AnalysisSettings, RuntimeChoice
+from wsi_pipeline.analysis_settings import AnalysisSettings, QualityChoice, RuntimeChoice
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.geometry import GridKind
 from wsi_pipeline.model.package import ModelPackage
@@ -88,6 +88,24 @@ JsonOption = Annotated[
 ]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print failed slides only, and no progress.")
+]
+#: The panel of the help quality control is in.
+QUALITY = "Quality control"
+QcOption = Annotated[
+    QualityChoice,
+    typer.Option(
+        help="Tiles with pen, folds, bubbles, gaps or out of focus: flag marks them and classifies "
+        "them all the same, reject leaves them out.",
+        rich_help_panel=QUALITY,
+    ),
+]
+QcLimitOption = Annotated[
+    float,
+    typer.Option(
+        help="Share of the tissue, 0-1: where more would be rejected, nothing is, and an alarm "
+        "says so.",
+        rich_help_panel=QUALITY,
+    ),
 ]
 SlideMppOption = Annotated[
     float | None,

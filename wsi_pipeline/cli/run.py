@@ -18,6 +18,8 @@ from wsi_pipeline.cli.analysis_options import (
     MinTissueOption,
     MppOption,
     OverwriteOption,
+    QcLimitOption,
+    QcOption,
     QuietOption,
     RuntimeOption,
     SchedulerOption,
@@ -52,6 +54,8 @@ def run(
     grid: GridOption = "cover",
     min_tissue: MinTissueOption = 0.3,
     tissue: TissueOption = "fast",
+    qc: QcOption = "flag",
+    qc_limit: QcLimitOption = 0.5,
     slide_mpp: SlideMppOption = None,
     threshold: Annotated[
         float | None,
@@ -111,6 +115,10 @@ def run(
 
         wsi run slide.svs -o results --tta
 
+    Slides with pen marks, which must not be taken for tumour:
+
+        wsi run /slides -o results --qc reject
+
     In folders, files named NAME_mask.tiff are taken for masks, not slides, and PNG and JPEG files
     for pictures of slides: those are analysed where they are named or match a pattern.
 
@@ -123,6 +131,8 @@ def run(
         grid=grid,
         min_tissue=min_tissue,
         tissue=tissue,
+        qc=qc,
+        qc_limit=qc_limit,
         slide_mpp=slide_mpp,
         threshold=threshold,
         allow_unreadable=allow_unreadable,

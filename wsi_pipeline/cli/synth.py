@@ -20,7 +20,14 @@ from rich.progress import (
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.synth.planting import Plant, Where, parse_plants, parse_tumour
 from wsi_pipeline.synth.spec import SynthSpec, parse_size
-from wsi_pipeline.synth.writer import SynthSlide, class_mask_path, truth_paths, write_slide
+from wsi_pipeline.synth.wanted import parse_artefacts
+from wsi_pipeline.synth.writer import (
+    SynthSlide,
+    artefacts_path,
+    class_mask_path,
+    truth_paths,
+    write_slide,
+)
 
 _ARTEFACTS = "Artefacts"
 _FILE = "File format"
@@ -105,6 +112,20 @@ def synth(
             rich_help_panel=_ARTEFACTS,
         ),
     ] = False,
+    artefacts: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Artefacts of given strength, on tissue, in this order: [bold]KIND:STRENGTH[/], "
+            "several with ',' or by repeating the option; [bold]all[/] is one of each. "
+            "[bold]pen:COLOUR:SHARE[/] (blue, green, black, red, orange, yellow; share of the "
+            "ink, 0.1-1, or opaque), [bold]blur:3um[/] and [bold]defocus:3um[/] (standard "
+            "deviation; a patch, or a lane of the whole slide), [bold]fold:110um[/] (width), "
+            "[bold]bubble:1200um[/] (diameter), [bold]coverslip:60um[/] and "
+            "[bold]gap:white:60um[/] or gap:black (width).",
+            metavar="LIST",
+            rich_help_panel=_ARTEFACTS,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace slides of the same names.")
     ] = False,
@@ -117,7 +138,8 @@ def synth(
     Each slide comes as [bold]synth_SEED.tiff[/], [bold]synth_SEED_mask.tiff[/] (255 where there
     is tumour, same pyramid) and [bold]synth_SEED.xml[/] (ASAP annotations as CAMELYON's). With
     --plant, [bold]synth_SEED_classes_mask.tiff[/] has the index of what is planted: 0 normal,
-    1 tumour, 2 necrosis, 3 mucin. The same options give the same bytes.
+    1 tumour, 2 necrosis, 3 mucin. With artefacts, [bold]synth_SEED_artefacts.geojson[/] has their
+    outlines. The same options give the same bytes.
 
     [bold]Examples[/]
 
@@ -132,6 +154,10 @@ def synth(
     A real slide's size, with everything that goes wrong:
 
         wsi synth slides --size 62000x54000 --pen --folds 4 --blur 3 --debris 200 --padding
+
+    Two pens, a blurred patch and a fold of known strength, to test quality control:
+
+        wsi synth slides --artefacts pen:blue:0.8,pen:black:opaque,blur:3um,fold:120um
 
     Tumour exactly where a test needs it:
 
@@ -161,6 +187,7 @@ def synth(
                 debris=debris,
                 pen=pen,
                 padding=padding,
+                artefacts=parse_artefacts(artefacts or []),
             )
             for index in range(count)
         ]
@@ -211,7 +238,7 @@ def _write(
         taken = [
             file
             for path in paths
-            for file in (path, *truth_paths(path), class_mask_path(path))
+            for file in (path, *truth_paths(path), class_mask_path(path), artefacts_path(path))
             if file.exists()
         ]
         if taken:

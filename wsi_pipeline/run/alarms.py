@@ -164,6 +164,24 @@ def _unreadable_tissue(record: Record, _: Cells) -> str:
     return f"{lost:,} cells of tissue could not be read" if lost else ""
 
 
+def _much_rejected(record: Record, _: Cells) -> str:
+    """Quality control marks more of the tissue than the settings allow to be rejected.
+
+    Tumour lies anywhere: what is judged of half of the tissue says little of the rest.
+    """
+    quality = record.quality
+    if quality is None or not quality.marked or quality.share <= quality.limit:
+        return ""
+    most = max(quality.reasons, key=quality.reasons.__getitem__)
+    what = (
+        f"quality control marks {quality.share:.0%} of the tissue (most of it {most}), more than "
+        f"the limit of {quality.limit:.0%}"
+    )
+    if quality.withheld:
+        return f"{what}: nothing was rejected, and the result rests on marked tissue"
+    return f"{what}: the result rests on tissue that can hardly be judged"
+
+
 def _synthetic_model(record: Record, _: Cells) -> str:
     """The package says that it was trained on synthetic tissue."""
     if not record.model.synthetic:
@@ -182,6 +200,7 @@ _RULES: dict[str, Callable[[Record, Cells], str]] = {
     "nuclei-size": lambda record, _: nuclei_size(record),
     "non-square-pixels": _non_square_pixels,
     "unreadable-tissue": _unreadable_tissue,
+    "much-rejected": _much_rejected,
     "too-few-tiles": _too_few_tiles,
     "synthetic-model": _synthetic_model,
 }

@@ -12,6 +12,7 @@ from wsi_pipeline.errors import SlideMetadataError, UsageError
 from wsi_pipeline.geometry import Mpp
 from wsi_pipeline.grid import MAX_CELLS, Grid, make_grid
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.run.quality import Marks, control_quality
 from wsi_pipeline.slide import SlideInfo, SlideReader, open_slide
 from wsi_pipeline.slide.files import slide_files, slide_sha256
 from wsi_pipeline.slide.probe import Probe, probe
@@ -61,6 +62,7 @@ class Preparation:
         warnings: What a person should know of the slide.
         name: What results call it.
         stain: How its px are made like those the model was trained on; None of most models.
+        marks: What quality control found; None where it is off.
     """
 
     path: Path
@@ -71,6 +73,7 @@ class Preparation:
     warnings: tuple[str, ...]
     name: str
     stain: StainNormalisation | None = None
+    marks: Marks | None = None
 
     @property
     def info(self) -> SlideInfo:
@@ -218,10 +221,12 @@ def prepare(
     assert checked.chosen is not None  # there is a model
     resolution, grid = checked.chosen
     hashing = _in_background(path)
+    threads = threads or len(os.sched_getaffinity(0))
     plan = plan_tiles(checked.reader, grid, analysis, threads=threads)
     warnings = checked.warnings
     if len(plan) == 0:
         warnings += (_NOTHING if grid.cell is None else f"{_NOTHING}; {_LARGE_TILES}",)
+    plan, marks = control_quality(checked.reader, plan, analysis, threads=threads)
     stain = fit_slide_stain(checked.reader, plan, package)
     if stain is not None and stain.warning and len(plan):
         warnings += (stain.warning,)
@@ -234,6 +239,7 @@ def prepare(
         warnings,
         slide_name(path) if name is None else name,
         stain,
+        marks,
     )
 
 

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -33,6 +33,9 @@ class Outcome:
         glass: Cells below the tissue rule.
         empty: Cells not scanned.
         unreadable: Cells of tissue that could not be decoded.
+        rejected: Cells of tissue that quality control left out.
+        marked_percent: Share of the tissue that quality control marks.
+        quality: The reasons, with the number of tiles of each.
         seconds: Time spent on the slide in this run.
         alarms: Codes of the result's alarms, separated by semicolons.
         warnings: What a person should look at, in words, separated by semicolons.
@@ -59,6 +62,9 @@ class Outcome:
     glass: int | None = None
     empty: int | None = None
     unreadable: int | None = None
+    rejected: int | None = None
+    marked_percent: float | None = None
+    quality: str = ""
     seconds: float | None = None
     alarms: str = ""
     warnings: str = ""
@@ -74,6 +80,7 @@ class Outcome:
 def outcome_of(slide: Path, result: Result, out: Path, status: Status, seconds: float) -> Outcome:
     """The row of a slide that has a result."""
     record, answer = result.record, result.record.slide_answer
+    quality = record.quality
     return Outcome(
         slide=str(slide),
         status=status,
@@ -87,6 +94,9 @@ def outcome_of(slide: Path, result: Result, out: Path, status: Status, seconds: 
         glass=record.counts.glass,
         empty=record.counts.empty,
         unreadable=record.counts.unreadable,
+        rejected=record.counts.rejected,
+        marked_percent=None if quality is None else round(100 * quality.share, 2),
+        quality="" if quality is None else reasons_text(quality.reasons),
         seconds=round(seconds, 2),
         alarms="; ".join(alarm.code for alarm in record.alarms),
         warnings="; ".join((*(alarm.message for alarm in record.alarms), *record.warnings)),
@@ -98,6 +108,11 @@ def outcome_of(slide: Path, result: Result, out: Path, status: Status, seconds: 
         slide_high=None if answer is None else answer.high,
         slide_method="" if answer is None else answer.method,
     )
+
+
+def reasons_text(reasons: Mapping[str, int]) -> str:
+    """Reasons that some tile has, with the number of tiles: ``pen 12; fold 3``."""
+    return "; ".join(f"{key} {tiles}" for key, tiles in reasons.items() if tiles)
 
 
 def write_summary(out: Path, outcomes: Sequence[Outcome], ignored: Sequence[Path]) -> None:

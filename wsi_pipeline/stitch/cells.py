@@ -100,6 +100,8 @@ def stitch_cells(plan: Plan, answers: Answers, classes: Classes = TUMOUR_OR_NORM
     for axis in (0, 1):
         coverage = coverage.repeat(side, axis)
     coverage = coverage[: size.height, : size.width]
+    # What quality control rejected stays so, even where the patch of a neighbour reaches into it.
+    counts[coverage == Coverage.REJECTED] = 0
     coverage[counts > 0] = Coverage.CLASSIFIED
     mean = np.full((*classes.shape, *counts.shape), np.nan, np.float32)
     shares = counts.reshape(*counts.shape, *(1 for _ in classes.shape))

@@ -1,11 +1,12 @@
 """The result store's layout: OME-Zarr 0.5 metadata, chunking and names, for writer and readers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from wsi_pipeline.classes import NOT_ANALYSED, Classes
 from wsi_pipeline.geometry import Mpp, PerAxis
 from wsi_pipeline.grid import Grid
+from wsi_pipeline.quality.reasons import FACTS, NOT_LOOKED_AT, Reason
 from wsi_pipeline.tiles.plan import Coverage
 
 FORMAT_VERSION = 1
@@ -13,6 +14,7 @@ NGFF_VERSION = "0.5"
 ATTRIBUTES = "wsi_pipeline"
 LABELS = "labels"
 COVERAGE_LABEL = "labels/coverage"
+QUALITY_LABEL = "labels/quality"
 TILES = "tiles"
 FEATURES = "features"
 FEATURE_VALUES = "features/values"
@@ -21,6 +23,7 @@ FEATURE_VALUES = "features/values"
 PROBABILITY_FILL = -1.0
 MASK_FILL = 254
 COVERAGE_FILL = 254
+QUALITY_FILL = 254
 POSITION_FILL = -1
 #: The least float16: an encoder's features are of the order of 1.
 FEATURE_FILL = -65504.0
@@ -45,6 +48,7 @@ _NO_CLASS_COLOUR = (0, 0, 0, 0)
 _NOT_ANALYSED_COLOUR = (158, 158, 158, 64)
 #: Opacity of a class in the mask, so that the slide shows below it.
 _MASK_ALPHA = 128
+_QUALITY_ALPHA = 128
 
 
 def mask_name(classes: Classes) -> str:
@@ -146,6 +150,22 @@ def coverage_label() -> dict[str, Any]:
     """The ``image-label`` entry of the coverage layer."""
     meanings = {int(item): item.name.lower() for item in Coverage}
     return _image_label({int(k): v for k, v in _COVERAGE_COLOURS.items()}, meanings)
+
+
+def quality_label(values: Iterable[int]) -> dict[str, Any]:
+    """The ``image-label`` entry of the quality layer.
+
+    Args:
+        values: The sets of reasons that occur, beside single reasons; each is named.
+    """
+    present = sorted({0, *(int(one) for one in Reason), *values} - {NOT_LOOKED_AT})
+    colours: dict[int, tuple[int, int, int, int]] = {NOT_LOOKED_AT: _NO_CLASS_COLOUR}
+    meanings = {NOT_LOOKED_AT: "not looked at"}
+    for value in present:
+        reasons = [FACTS[one] for one in Reason if value & one]
+        colours[value] = (*reasons[0].rgb, _QUALITY_ALPHA) if reasons else _NO_CLASS_COLOUR
+        meanings[value] = " + ".join(one.text for one in reasons) or "no fault"
+    return _image_label(colours, meanings)
 
 
 def _image_label(

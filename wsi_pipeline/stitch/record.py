@@ -17,6 +17,7 @@ from wsi_pipeline.errors import ResultError
 from wsi_pipeline.geometry import NO_STRETCH, GridKind, Mpp, PerAxis, Size
 from wsi_pipeline.notice import notice_of
 from wsi_pipeline.stitch.features_record import FeaturesRecord
+from wsi_pipeline.stitch.quality_record import QualityRecord
 from wsi_pipeline.stitch.shift_record import ShiftRecord
 from wsi_pipeline.stitch.slide_answer_record import SlideAnswerRecord
 from wsi_pipeline.stitch.spread_record import SpreadRecord
@@ -284,6 +285,7 @@ class Record:
         colours: Of the tissue; None in results older than these.
         shift: How unlike the training data the slide is; None where the package does not say.
         slide_answer: Of the slide as a whole; None in results older than these.
+        quality: What quality control found; None without it, and in results older than it.
         warnings: Oddities of the slide, in words.
         alarms: What a person has to look at before this is believed.
         timings: Of the run.
@@ -315,6 +317,7 @@ class Record:
     colours: ColoursRecord | None = None
     shift: ShiftRecord | None = None
     slide_answer: SlideAnswerRecord | None = None
+    quality: QualityRecord | None = None
     warnings: tuple[str, ...]
     alarms: tuple[Alarm, ...]
     timings: TimingsRecord

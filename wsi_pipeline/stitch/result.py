@@ -166,6 +166,16 @@ class Result:
         """Coverage per grid cell, ``(rows, columns)``."""
         return cast("NDArray[np.uint8]", self.array(f"{layout.COVERAGE_LABEL}/0")[...])
 
+    @property
+    def quality(self) -> NDArray[np.uint8] | None:
+        """Reasons of each grid cell, ``(rows, columns)``, 255 = not looked at; None without any.
+
+        The bits are those of :class:`~wsi_pipeline.quality.reasons.Reason`.
+        """
+        if f"{layout.QUALITY_LABEL}/0" not in self.seal.arrays:
+            return None
+        return cast("NDArray[np.uint8]", self.array(f"{layout.QUALITY_LABEL}/0")[...])
+
     def mask(self, level: int = 0) -> zarr.Array[Any]:
         """The label of each px at a level of the store; 0 is the slide's analysis level.
 
@@ -192,12 +202,13 @@ class Result:
 
     @property
     def _mask_folder(self) -> str:
-        """Where the mask is: the labels that are not the coverage."""
+        """Where the mask is: the labels that are neither the coverage nor the quality."""
         folders = (path.rsplit("/", 1)[0] for path in self.seal.arrays)
         found = (
             folder
             for folder in folders
-            if folder.startswith(f"{layout.LABELS}/") and folder != layout.COVERAGE_LABEL
+            if folder.startswith(f"{layout.LABELS}/")
+            and folder not in (layout.COVERAGE_LABEL, layout.QUALITY_LABEL)
         )
         folder = next(found, None)
         if folder is None:

@@ -38,6 +38,7 @@ def write_store(
     attributes: Mapping[str, Any],
     extras: Mapping[str, NDArray[np.float32]] = {},
     features: FeatureArray | None = None,
+    quality: NDArray[np.uint8] | None = None,
 ) -> None:
     """Write a complete result store into a new folder and make it durable.
 
@@ -56,6 +57,8 @@ def write_store(
             ``digest`` are added.
         features: Of the tiles, if they are kept.
         extras: More arrays of ``tiles/`` by name, ``(n,)`` in plan order; NaN = unreadable.
+        quality: Reasons of every tile of the grid, uint8 ``(rows, columns)`` of tiles; None
+            where nobody looked.
     """
     hashes: dict[str, str] = {}
     masks = [layout.mask_name(cells.classes)] if cells.classes.members else []
@@ -74,12 +77,14 @@ def write_store(
         labels = root.create_group("labels")
         labels.attrs["ome"] = {
             "version": layout.NGFF_VERSION,
-            "labels": [*masks, "coverage"],
+            "labels": [*masks, "coverage", *([] if quality is None else ["quality"])],
         }
         if masks:
             _write_labels(root, folder, plan, cells.classes, drawn, levels)
         _write_coverage(root, plan, cells, depth, hashes)
         _write_tiles(root, plan, probabilities, extras, hashes)
+        if quality is not None:
+            _write_quality(root, plan, quality, depth, hashes)
         if features is not None:
             hashes[layout.FEATURE_VALUES] = features.write(root)
         hashes.update({path: future.result() for path, future in pending.items()})
@@ -205,6 +210,31 @@ def _write_coverage(
         "multiscales": [layout.multiscale("coverage", datasets, plan.grid.mpp_0, "nearest")],
         "image-label": layout.coverage_label(),
     }
+
+
+def _write_quality(
+    root: zarr.Group,
+    plan: Plan,
+    quality: NDArray[np.uint8],
+    levels: int,
+    hashes: dict[str, str],
+) -> None:
+    """The reasons of each cell, which are its tile's, and of each tile in plan order."""
+    group, grid = root.create_group(layout.QUALITY_LABEL), plan.grid
+    side, size = grid.cells_per_tile, grid.cells.size
+    values = quality.repeat(side, 0).repeat(side, 1)[: size.height, : size.width]
+    label = layout.quality_label(np.unique(values).tolist())
+    datasets = layout.grid_datasets(grid.cells, levels)
+    for path, _ in datasets:
+        _write_small(root, f"{layout.QUALITY_LABEL}/{path}", values, layout.QUALITY_FILL, hashes)
+        values = values[::2, ::2]
+    group.attrs["ome"] = {
+        "version": layout.NGFF_VERSION,
+        "multiscales": [layout.multiscale("quality", datasets, grid.mpp_0, "nearest")],
+        "image-label": label,
+    }
+    own = quality[plan.cells[:, 1], plan.cells[:, 0]]
+    _write_small(root, f"{layout.TILES}/quality", own, layout.QUALITY_FILL, hashes)
 
 
 def _write_tiles(

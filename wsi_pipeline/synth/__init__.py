@@ -13,7 +13,14 @@ from wsi_pipeline.synth.patches import PatchKind, labelled_patches, render_patch
 from wsi_pipeline.synth.planting import CLASSES, KINDS, Plant, parse_plants, parse_tumour
 from wsi_pipeline.synth.spec import SynthSpec, parse_size
 from wsi_pipeline.synth.stains import STAINS, Stain
-from wsi_pipeline.synth.writer import SynthSlide, class_mask_path, truth_paths, write_slide
+from wsi_pipeline.synth.wanted import Wanted, parse_artefacts
+from wsi_pipeline.synth.writer import (
+    SynthSlide,
+    artefacts_path,
+    class_mask_path,
+    truth_paths,
+    write_slide,
+)
 
 __all__ = [
     "CLASSES",
@@ -24,8 +31,11 @@ __all__ = [
     "Stain",
     "SynthSlide",
     "SynthSpec",
+    "Wanted",
+    "artefacts_path",
     "class_mask_path",
     "labelled_patches",
+    "parse_artefacts",
     "parse_plants",
     "parse_size",
     "parse_tumour",

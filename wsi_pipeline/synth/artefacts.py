@@ -1,14 +1,16 @@
 """What goes wrong with real slides: folds, blur, dust, pen strokes and black scanner padding."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
+from shapely.geometry import LineString, Polygon
 
 from wsi_pipeline.synth.anatomy import Anatomy
+from wsi_pipeline.synth.inks import PEN_COLOURS
 from wsi_pipeline.synth.noise import fractal_noise, upsample
 from wsi_pipeline.synth.spec import SynthSpec
 from wsi_pipeline.synth.stains import STAINS
@@ -17,12 +19,8 @@ Rgb = npt.NDArray[np.uint8]
 Below = Callable[[int, int, int, int], Rgb]
 """Draws a window (x, y, width, height in level-0 px) without the artefact: uint8 (h, w, 3)."""
 
-PEN_COLOURS = {
-    "blue": (0.20, 0.33, 0.72),
-    "green": (0.16, 0.55, 0.36),
-    "black": (0.16, 0.16, 0.18),
-}
-"""Share of the light that marker ink lets through, in R, G, B."""
+#: The colours of the strokes that `SynthSpec.pen` asks for.
+_THREE_STROKES = ("blue", "green", "black")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +60,22 @@ class Artefact(Protocol):
     def facts(self) -> Mapping[str, object]:
         """Kind and place in level-0 px, for reports."""
 
+    @property
+    def outline(self) -> Polygon | None:
+        """Where it is at least half as strong as it gets, level-0 px; None of padding."""
+
 
 @dataclass(frozen=True, eq=False)
 class Stencil:
-    """How strong an artefact is, coarsely: 0 none to 1 full, ``cell`` level-0 px per sample."""
+    """How strong an artefact is, coarsely: 0 none to 1 full, ``cell`` level-0 px per sample.
+
+    ``outline`` is where it is at least half as strong as it gets, in level-0 px.
+    """
 
     box: Box
     cell: int
     strength: npt.NDArray[np.float32]
+    outline: Polygon
 
     def window(self, part: Box) -> npt.NDArray[np.float32]:
         """Strength at every level-0 px of a part of the box: float32 (h, w), 0-1."""
@@ -84,7 +90,7 @@ class Stencil:
         return np.clip(upsample(self.strength, size, area), 0, 1)
 
 
-class _Stencilled:
+class Stencilled:
     """An artefact whose place is a stencil."""
 
     kind = ""
@@ -109,6 +115,11 @@ class _Stencilled:
         """The changed pixels: uint8, the shape of ``area``."""
         raise NotImplementedError
 
+    @property
+    def outline(self) -> Polygon | None:
+        """Where it is at least half as strong as it gets, level-0 px."""
+        return self.stencil.outline
+
     def facts(self) -> Mapping[str, object]:
         """Kind and place in level-0 px."""
         box = self.stencil.box
@@ -121,7 +132,7 @@ class _Stencilled:
         }
 
 
-class Fold(_Stencilled):
+class Fold(Stencilled):
     """A band where the section lies double: the light passes the tissue twice."""
 
     kind = "fold"
@@ -139,7 +150,7 @@ class Fold(_Stencilled):
         return np.asarray((area * through).clip(0, 255).astype(np.uint8))
 
 
-class Blur(_Stencilled):
+class Blur(Stencilled):
     """A patch that the scanner did not focus."""
 
     kind = "blur"
@@ -153,24 +164,28 @@ class Blur(_Stencilled):
         margin = int(4 * self.radius) + 2
         width, height = part.right - part.left, part.bottom - part.top
         wide = below(part.left - margin, part.top - margin, width + 2 * margin, height + 2 * margin)
-        soft = np.asarray(Image.fromarray(wide).filter(ImageFilter.GaussianBlur(self.radius)))
-        soft = soft[margin:-margin, margin:-margin]
+        soft = self.soften(wide)[margin:-margin, margin:-margin]
         mixed = area + strength[..., None] * (soft.astype(np.float32) - area)
         return np.asarray(np.rint(mixed).astype(np.uint8))
+
+    def soften(self, image: Rgb) -> Rgb:
+        """What the lens makes of a picture: a Gaussian."""
+        return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(self.radius)))
 
     def facts(self) -> Mapping[str, object]:
         """Kind, place and strength in level-0 px."""
         return {**super().facts(), "sigma": self.radius}
 
 
-class Pen(_Stencilled):
+class Pen(Stencilled):
     """A stroke of a marker on the cover slip."""
 
     kind = "pen"
 
-    def __init__(self, stencil: Stencil, colour: str) -> None:
+    def __init__(self, stencil: Stencil, colour: str, *, opaque: bool = False) -> None:
         super().__init__(stencil)
         self.colour = colour
+        self.opaque = opaque
 
     def change(
         self,
@@ -179,17 +194,21 @@ class Pen(_Stencilled):
         part: Box,  # noqa: ARG002 - the base class's signature
         below: Below,  # noqa: ARG002 - the base class's signature
     ) -> Rgb:
-        """Let less light through, by colour."""
+        """Let less light through, by colour; opaque ink hides what lies under it."""
         ink = np.asarray(PEN_COLOURS[self.colour], np.float32)
+        if self.opaque:
+            painted = area + strength[..., None] * (200 * ink - area)
+            return np.asarray(painted.astype(np.uint8))
         through = 1 - strength[..., None] * (1 - ink)
         return np.asarray((area * through).astype(np.uint8))
 
     def facts(self) -> Mapping[str, object]:
         """Kind, colour and place in level-0 px."""
-        return {**super().facts(), "colour": self.colour}
+        strength = "opaque" if self.opaque else round(float(self.stencil.strength.max()), 3)
+        return {**super().facts(), "colour": self.colour, "strength": strength}
 
 
-class Debris(_Stencilled):
+class Debris(Stencilled):
     """A grain or a fibre of dust, dark and a little out of focus."""
 
     kind = "debris"
@@ -223,6 +242,11 @@ class Padding:
         image[:, max(0, self.scanned.right - x) :] = 0
         image[max(0, self.scanned.bottom - y) :] = 0
 
+    @property
+    def outline(self) -> Polygon | None:
+        """None: padding is no artefact of the picture."""
+        return None
+
     def facts(self) -> Mapping[str, object]:
         """Kind, and the scanned size in level-0 px."""
         return {
@@ -238,44 +262,41 @@ def plant(spec: SynthSpec, anatomy: Anatomy) -> tuple[Artefact, ...]:
     unit = anatomy.unit
     found: list[Artefact] = []
     for _ in range(spec.folds):
-        x, y = _spot(rng, anatomy, 900 * unit)
+        x, y = spot(rng, anatomy, 900 * unit)
         length, width = rng.uniform(2500, 7000) * unit, rng.uniform(180, 420) * unit
-        path = _path(rng, (x, y), length, 0.25)
+        path = curve(rng, (x, y), length, 0.25)
         turn = rng.uniform(0, 2 * np.pi)
         shift = (round(width * np.cos(turn)), round(width * np.sin(turn)))
-        found.append(Fold(_stroke(path, width, 8, 3.0), shift, STAINS[spec.stain].glass))
+        found.append(Fold(stroke(path, width, 8, 3.0), shift, STAINS[spec.stain].glass))
     for _ in range(spec.blur):
-        x, y = _spot(rng, anatomy, 300 * unit)
+        x, y = spot(rng, anatomy, 300 * unit)
         radius = rng.uniform(700, 1800) * unit
         # Beyond half a chunk in depth the mixture is soft: focus fades over distance.
-        found.append(Blur(_stroke([(x, y), (x + radius, y)], 2 * radius, 16, 6.0),
+        found.append(Blur(stroke([(x, y), (x + radius, y)], 2 * radius, 16, 6.0),
                           float(rng.uniform(5, 11))))  # fmt: skip
     for _ in range(spec.debris):
         x, y = rng.uniform(0, spec.size.width), rng.uniform(0, spec.size.height)
         if rng.random() < 0.7:
             size = rng.uniform(10, 60)
-            path, width = _path(rng, (x, y), size, 0.5), size
+            path, width = curve(rng, (x, y), size, 0.5), size
         else:
-            path, width = _path(rng, (x, y), rng.uniform(200, 900), 0.5), rng.uniform(6, 16)
-        found.append(Debris(_stroke(path, width, 2, 1.5)))
+            path, width = curve(rng, (x, y), rng.uniform(200, 900), 0.5), rng.uniform(6, 16)
+        found.append(Debris(stroke(path, width, 2, 1.5)))
     if spec.pen:
-        names = list(PEN_COLOURS)
-        for stroke in range(3):
-            x, y = _spot(rng, anatomy, -600 * unit, 300 * unit)
-            path = _path(rng, (x, y), rng.uniform(5000, 12_000) * unit, 0.6)
-            stencil = _stroke(path, rng.uniform(600, 1100) * unit, 16, 2.0)
+        for colour in _THREE_STROKES:
+            x, y = spot(rng, anatomy, -600 * unit, 300 * unit)
+            path = curve(rng, (x, y), rng.uniform(5000, 12_000) * unit, 0.6)
+            stencil = stroke(path, rng.uniform(600, 1100) * unit, 16, 2.0)
             streaks = fractal_noise(rng, stencil.strength.shape, 40.0, octaves=3)
             inked = stencil.strength * np.clip(0.86 + 0.08 * streaks, 0.4, 1.0)
-            found.append(
-                Pen(Stencil(stencil.box, stencil.cell, inked.astype(np.float32)), names[stroke])
-            )
+            found.append(Pen(replace(stencil, strength=inked.astype(np.float32)), colour))
     if spec.padding:
         scanned = Box(0, 0, spec.scanned.width, spec.scanned.height)
         found.append(Padding(scanned, Box(0, 0, spec.size.width, spec.size.height)))
     return tuple(found)
 
 
-def _spot(
+def spot(
     rng: np.random.Generator, anatomy: Anatomy, least: float, most: float = np.inf
 ) -> tuple[float, float]:
     """A random x, y in level-0 px whose depth in the tissue lies in a range, if there is one."""
@@ -286,7 +307,7 @@ def _spot(
     return (column + 0.5) * anatomy.cell, (row + 0.5) * anatomy.cell
 
 
-def _path(
+def curve(
     rng: np.random.Generator, middle: tuple[float, float], length: float, bend: float
 ) -> list[tuple[float, float]]:
     """A gently curved line through a point: x, y in level-0 px."""
@@ -298,7 +319,7 @@ def _path(
     return list(zip(x.tolist(), y.tolist(), strict=True))
 
 
-def _stroke(path: list[tuple[float, float]], width: float, cell: int, soft: float) -> Stencil:
+def stroke(path: list[tuple[float, float]], width: float, cell: int, soft: float) -> Stencil:
     """A thick line with round ends; ``soft`` is its edge's blur in samples."""
     margin = int(width / 2 + cell * (3 * soft + 3))
     xs, ys = [x for x, _ in path], [y for _, y in path]
@@ -315,4 +336,9 @@ def _stroke(path: list[tuple[float, float]], width: float, cell: int, soft: floa
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
     image = image.filter(ImageFilter.GaussianBlur(soft))
     strength = (np.asarray(image) / 255).astype(np.float32)
-    return Stencil(Box(left, top, left + columns * cell, top + rows * cell), cell, strength)
+    return Stencil(
+        Box(left, top, left + columns * cell, top + rows * cell),
+        cell,
+        strength,
+        LineString(path).buffer(width / 2),
+    )

@@ -11,6 +11,7 @@ from wsi_pipeline.errors import UsageError
 from wsi_pipeline.synth.anatomy import make_anatomy
 from wsi_pipeline.synth.artefacts import Artefact, plant
 from wsi_pipeline.synth.atlas import Rgb, Texture, build_textures, texture_limit
+from wsi_pipeline.synth.further_artefacts import plant_wanted
 from wsi_pipeline.synth.layout import DOMAINS, GLASS, PLANTED, STEP, TISSUES, Labels, Layout
 from wsi_pipeline.synth.noise import value_noise
 from wsi_pipeline.synth.outlines import Ring, rasterise, rings
@@ -68,7 +69,17 @@ class Scene:
         self._textures = build_textures(spec.seed, STAINS[spec.stain], kinds, limit)
         rng = np.random.default_rng([spec.seed, 3])
         self._offsets = rng.integers(0, 1 << 20, (len(TISSUES), 16, 2))
-        self.artefacts: tuple[Artefact, ...] = plant(spec, anatomy)
+        self.artefacts: tuple[Artefact, ...] = (
+            *plant(spec, anatomy),
+            *plant_wanted(
+                spec.artefacts,
+                anatomy,
+                seed=spec.seed,
+                size=spec.size,
+                um_per_px=spec.mpp,
+                glass=STAINS[spec.stain].glass,
+            ),
+        )
 
     @property
     def tumour(self) -> tuple[Polygon, ...]:

@@ -8,6 +8,7 @@ from wsi_pipeline.errors import UsageError
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.synth.planting import Plant, Where
 from wsi_pipeline.synth.stains import STAINS
+from wsi_pipeline.synth.wanted import Wanted
 
 SlideFormat = Literal["tiff", "svs-like"]
 """``tiff``: OpenSlide's generic-tiff. ``svs-like``: what OpenSlide takes for an Aperio slide."""
@@ -54,6 +55,8 @@ class SynthSpec:
     pen: bool = False
     #: Whether the right and bottom strips are the scanner's black padding.
     padding: bool = False
+    #: Further artefacts, drawn in this order over those above.
+    artefacts: tuple[Wanted, ...] = ()
 
     def __post_init__(self) -> None:
         _check(self.size.width >= 64 and self.size.height >= 64, "a slide is at least 64 × 64 px")

@@ -15,6 +15,7 @@ from wsi_pipeline import durable
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.synth.annotation import asap_xml
+from wsi_pipeline.synth.artefacts import Artefact
 from wsi_pipeline.synth.planting import CLASSES
 from wsi_pipeline.synth.pyramid import Progress, Pyramid
 from wsi_pipeline.synth.scene import make_scene
@@ -96,6 +97,11 @@ def class_mask_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}_classes_mask.tiff")
 
 
+def artefacts_path(path: Path) -> Path:
+    """The outlines of a slide's artefacts: ``NAME_artefacts.geojson``, level-0 px."""
+    return path.with_name(f"{path.stem}_artefacts.geojson")
+
+
 def write_slide(
     spec: SynthSpec, path: Path, progress: Progress | None = None, *, overwrite: bool = False
 ) -> SynthSlide:
@@ -103,7 +109,8 @@ def write_slide(
 
     The files are written under temporary names and moved into place when all are complete, the
     slide last. The same spec gives the same bytes. A slide of tumour alone has a mask and
-    annotations; one with further kinds also has a mask of classes.
+    annotations; one with further kinds also has a mask of classes, one with artefacts their
+    outlines.
 
     Args:
         spec: What to draw.
@@ -118,14 +125,15 @@ def write_slide(
         UsageError: If a file is in the way, or a kind asked for is too small to draw.
     """
     mask, annotations = truth_paths(path)
-    classes = class_mask_path(path)
+    classes, artefacts = class_mask_path(path), artefacts_path(path)
     if not overwrite:
-        for final in (classes, annotations, mask, path):
+        for final in (artefacts, classes, annotations, mask, path):
             if final.exists():
                 raise UsageError(f"{final} already exists; pass --overwrite to replace it")
     path.parent.mkdir(parents=True, exist_ok=True)
     scene = make_scene(spec)
     pyramid = Pyramid(scene, progress)
+    outlined = [one for one in scene.artefacts if one.outline is not None]
     # They take their names in the reverse order.
     with ExitStack() as stack:
         pixels = stack.enter_context(durable.replacing(path, replace=overwrite))
@@ -134,9 +142,14 @@ def write_slide(
         outlines.write_bytes(asap_xml(scene.planted))
         _write_pixels(pixels, spec, pyramid)
         _write_mask(truth, spec, pyramid.truth)
+        if outlined:
+            places = stack.enter_context(durable.replacing(artefacts, replace=overwrite))
+            places.write_text(_geojson(outlined), encoding="utf-8")
         if spec.plants:
             indices = stack.enter_context(durable.replacing(classes, replace=overwrite))
             _write_mask(indices, spec, pyramid.classes, names=CLASSES)
+    if not outlined:
+        artefacts.unlink(missing_ok=True)
     if not spec.plants:
         classes.unlink(missing_ok=True)  # of the slide that this one replaces
     return SynthSlide(
@@ -150,6 +163,19 @@ def write_slide(
         planted=scene.planted,
         artefacts=tuple(artefact.facts() for artefact in scene.artefacts),
     )
+
+
+def _geojson(artefacts: Sequence[Artefact]) -> str:
+    """Outlines in level-0 px, with kind and strength as properties."""
+    features = [
+        {
+            "type": "Feature",
+            "geometry": mapping(one.outline),
+            "properties": {**one.facts(), "classification": {"name": one.facts()["kind"]}},
+        }
+        for one in artefacts
+    ]
+    return json.dumps({"type": "FeatureCollection", "features": features}, indent=1) + "\n"
 
 
 def _common(spec: SynthSpec, level: int) -> dict[str, Any]:

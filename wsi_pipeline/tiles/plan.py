@@ -4,7 +4,7 @@ import enum
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,21 @@ class Plan:
     def reads_saved(self) -> int:
         """Full-resolution reads the overview made unnecessary for deciding tissue."""
         return self.grid.size.area - self.settled
+
+    def without(self, rejected: NDArray[np.bool_]) -> "Plan":
+        """The plan without some of its tiles, whose cells become :attr:`Coverage.REJECTED`.
+
+        Args:
+            rejected: Of each tile, ``(n,)``.
+        """
+        if not rejected.any():
+            return self
+        coverage = self.coverage.copy()
+        gone = self.cells[rejected]
+        coverage[gone[:, 1], gone[:, 0]] = Coverage.REJECTED
+        return replace(
+            self, cells=self.cells[~rejected], tissue=self.tissue[~rejected], coverage=coverage
+        )
 
     @property
     def sha256(self) -> str:

@@ -1,0 +1,237 @@
+"""Focus, block by block of 64 µm, by how detail falls off from coarse to fine structure.
+
+The energy of second differences of neighbouring px (what the variance of the Laplacian measures,
+Pertuz et al. 2013) is taken at 1, 4 and 8 µm/px. Alone it tells how much structure the tissue has
+as well as how sharp it is: mucus in focus has less than lymph node out of focus. A defocused lens
+takes away fine structure and leaves coarse, so that the *ratio* falls, whatever the tissue: of
+in-focus blocks of real and drawn tissue it is above 2^-2.5, of a blur of 1.25 µm standard deviation
+below 2^-3.1, at JPEG qualities from 30 to 92 (``docs/quality.md``). What has hardly any structure
+at 4 and 8 µm/px either cannot be judged, and is not called blurred.
+
+A poor scanner or hard compression lowers the ratio of all blocks: the limit follows the sharpest
+tenth of the slide's blocks down to a floor, beyond which a whole slide counts as blurred.
+
+A *blurred patch* and a *wide area out of focus* are the same in a block; they are told apart by
+size alone: a scanner that chose a wrong plane loses more than 1 mm², or most of the tissue.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from wsi_pipeline.errors import DamagedSlideError
+from wsi_pipeline.geometry import PerAxis, Region
+from wsi_pipeline.quality.morphology import Mask
+from wsi_pipeline.quality.view import Source, block_means
+from wsi_pipeline.slide.reader import SlideReader
+
+#: Px of the source along a block's side; a multiple of 16, so that 8 µm/px have whole px.
+BLOCK_PX = 64
+#: Blocks along a side of what is read at once: 512 px, a common side of a file's tiles.
+_READ_BLOCKS = 8
+_UNKNOWN = np.float32(np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class FocusLimits:
+    """Bounds on log2 of energies, grey levels² of the green channel.
+
+    Attributes:
+        ratio: Of energy at 1 over that at 4 µm/px, below which a block is blurred.
+        floor: The same, however blurred the whole slide is.
+        below_best: How far the limit lies below the slide's sharpest tenth, between both.
+        structure: Least energy at 4 µm/px that the ratio means something of.
+        smooth: Energy at 1 µm/px below which hardly more than noise is left.
+        coarse: Least energy at 8 µm/px of tissue that had structure before it was blurred away.
+        coarse_ratio: Of energy at 1 over that at 8 µm/px of such tissue.
+        wide_mm2: Area from which a blurred place is a wide area out of focus.
+        wide_share: Share of the slide's blocks from which it is.
+    """
+
+    ratio: float = -2.8
+    floor: float = -3.3
+    below_best: float = 1.6
+    structure: float = 4.0
+    smooth: float = 3.5
+    coarse: float = 4.8
+    coarse_ratio: float = -3.5
+    wide_mm2: float = 1.0
+    wide_share: float = 0.3
+
+
+LIMITS = FocusLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class Focus:
+    """The focus of a slide's blocks; arrays are ``(rows, columns)`` of blocks.
+
+    Attributes:
+        blurred: Where it is not sharp.
+        wide: Where that belongs to a wide area.
+        ratio: log2 of the energy at 1 over that at 4 µm/px, float32; NaN where not looked at or
+            without structure.
+        px_0: Level-0 px along x and y of a block.
+        limit: The ratio below which blocks of this slide count as blurred.
+        unreadable: Parts of the level that could not be decoded.
+    """
+
+    blurred: Mask
+    wide: Mask
+    ratio: NDArray[np.float32]
+    px_0: PerAxis
+    limit: float
+    unreadable: int
+
+    @property
+    def median(self) -> float | None:
+        """The slide's median ratio; None where nothing could be judged."""
+        known = self.ratio[~np.isnan(self.ratio)]
+        return round(float(np.median(known)), 3) if known.size else None
+
+
+def block_shape(reader: SlideReader, source: Source) -> tuple[int, int]:
+    """Rows and columns of blocks; the last ones reach over the edge."""
+    size = reader.info.levels[source.level].size
+    return (
+        -(-size.height // (source.block[1] * BLOCK_PX)),
+        -(-size.width // (source.block[0] * BLOCK_PX)),
+    )
+
+
+def block_px_0(reader: SlideReader, source: Source) -> PerAxis:
+    """Level-0 px along x and y of a block."""
+    downsample = reader.info.levels[source.level].downsample
+    return PerAxis(downsample * source.block[0] * BLOCK_PX, downsample * source.block[1] * BLOCK_PX)
+
+
+def measure_focus(
+    reader: SlideReader,
+    source: Source,
+    wanted: Mask,
+    *,
+    threads: int,
+    limits: FocusLimits = LIMITS,
+) -> Focus:
+    """Measure the wanted blocks, a part of 8 × 8 blocks at a time.
+
+    Memory: per thread about 5 MB, and as many px of the level as such a part has.
+
+    Args:
+        reader: The slide.
+        source: Where px of about 1 µm come from.
+        wanted: Blocks to look at, :func:`block_shape`.
+        threads: Threads that read.
+        limits: Bounds.
+    """
+    energy = np.full((4, *wanted.shape), _UNKNOWN, np.float32)
+    parts = [
+        (top, left)
+        for top in range(0, wanted.shape[0], _READ_BLOCKS)
+        for left in range(0, wanted.shape[1], _READ_BLOCKS)
+        if wanted[top : top + _READ_BLOCKS, left : left + _READ_BLOCKS].any()
+    ]
+
+    def look(part: tuple[int, int]) -> bool:
+        top, left = part
+        rows = np.flatnonzero(wanted[top : top + _READ_BLOCKS, left : left + _READ_BLOCKS].any(1))
+        columns = np.flatnonzero(
+            wanted[top : top + _READ_BLOCKS, left : left + _READ_BLOCKS].any(0)
+        )
+        first, last = int(rows[0]) + top, int(rows[-1]) + top + 1
+        start, end = int(columns[0]) + left, int(columns[-1]) + left + 1
+        across, down = (BLOCK_PX * side for side in source.block)
+        region = Region(
+            source.level,
+            start * across,
+            first * down,
+            (end - start) * across,
+            (last - first) * down,
+        )
+        try:
+            green = reader.read(region)[..., 1]
+        except DamagedSlideError:
+            return False
+        means = block_means(green[..., None], *source.block)[..., 0]
+        energy[:, first:last, start:end] = block_energies(means)
+        return True
+
+    with ThreadPoolExecutor(threads) as pool:
+        unreadable = sum(not done for done in pool.map(look, parts))
+    energy[:, ~wanted] = np.nan
+    px_0 = block_px_0(reader, source)
+    block_mm2 = source.um[0] * source.um[1] * BLOCK_PX**2 / 1e6
+    return _judge(energy, px_0, block_mm2, unreadable, limits)
+
+
+def block_energies(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Mean squared second differences of each block at 1, 2, 4 and 8 px.
+
+    Args:
+        grey: ``(64 · rows, 64 · columns)``.
+
+    Returns:
+        log2, ``(4, rows, columns)``.
+    """
+    values = grey.astype(np.float32)
+    out: list[NDArray[np.float32]] = []
+    for octave in range(4):
+        side = BLOCK_PX >> octave
+        twice = 2 * values[1:-1, 1:-1]
+        across = values[1:-1, 2:] + values[1:-1, :-2]
+        across -= twice
+        down = values[2:, 1:-1] + values[:-2, 1:-1]
+        down -= twice
+        across *= across
+        down *= down
+        across += down
+        # The border has no neighbours: it repeats the px beside it.
+        full = np.pad(across, 1, mode="edge")
+        rows, columns = full.shape[0] // side, full.shape[1] // side
+        sums = full.reshape(rows, side, columns, side).sum(axis=(1, 3))
+        out.append(np.log2(sums / (2 * side * side) + 0.01))
+        values = (
+            values[::2, ::2] + values[1::2, ::2] + values[::2, 1::2] + values[1::2, 1::2]
+        ) * np.float32(0.25)
+    return np.stack(out).astype(np.float32)
+
+
+def _judge(
+    energy: NDArray[np.float32],
+    px_0: PerAxis,
+    block_mm2: float,
+    unreadable: int,
+    limits: FocusLimits,
+) -> Focus:
+    fine, _, middle, coarse = energy
+    with np.errstate(invalid="ignore"):
+        structured = middle >= limits.structure
+        ratio = np.where(structured, fine - middle, np.nan).astype(np.float32)
+        known = ratio[~np.isnan(ratio)]
+        best = float(np.percentile(known, 90)) if known.size else 0.0
+        limit = float(np.clip(best - limits.below_best, limits.floor, limits.ratio))
+        blurred = ratio < limit
+        washed = (fine < limits.smooth) & (coarse >= limits.coarse)
+        washed &= fine - coarse < limits.coarse_ratio
+        blurred |= washed
+        looked = ~np.isnan(fine)
+        unclear = looked & ~structured & ~washed
+    around = ndimage.convolve(blurred.astype(np.int8), np.ones((3, 3), np.int8), mode="constant")
+    # A block alone is chance; one without structure among blurred ones is blurred as they are.
+    blurred = (blurred & (around >= 3)) | (unclear & (around >= 4))
+    labels, count = ndimage.label(blurred, np.ones((3, 3)))
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    wide = sizes * block_mm2 >= limits.wide_mm2
+    wide |= (sizes >= limits.wide_share * max(1, int(looked.sum()))) & (sizes >= 16)
+    wide[0] = False
+    return Focus(
+        blurred=blurred,
+        wide=np.asarray(wide[labels]),
+        ratio=ratio,
+        px_0=px_0,
+        limit=round(limit, 3),
+        unreadable=unreadable,
+    )

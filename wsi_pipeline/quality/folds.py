@@ -1,0 +1,86 @@
+"""Folds: bands where the section lies double, so that both stains are about twice as dense.
+
+Bautista and Yagi (2009) and Kothari et al. (2013) threshold saturation minus intensity, which is
+high in folds, but also in epithelium and lymphoid tissue beside pale stroma. Two things tell those
+apart: a fold is a *band with the same, paler tissue on both sides*, and it has *their hue* (light
+passes the same tissue twice, so that densities double), while nuclei have more haematoxylin than
+what surrounds them. Folds at the very edge of the tissue have glass on one side and are not found.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_pipeline.quality.morphology import Mask, large, local_mean, opened, solid
+from wsi_pipeline.quality.view import CoarseView
+
+Plane = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldLimits:
+    """Bounds.
+
+    Attributes:
+        ratio: Density over that of either side; 2 where the section lies double.
+        density: Least mean optical density; twice that of the palest tissue.
+        dark: Density over the slide's usual dark tissue (the 80 % quantile).
+        hue: Greatest distance of the shares of R, G and B in the density from either side's.
+        sides_um: How far aside is looked; the widest fold is a little narrower than the last.
+        least_um: Least width of a fold.
+        least_mm2: Least area.
+    """
+
+    ratio: float = 1.45
+    density: float = 0.30
+    dark: float = 1.3
+    hue: float = 0.06
+    sides_um: tuple[float, ...] = (80.0, 160.0, 300.0)
+    least_um: float = 20.0
+    least_mm2: float = 0.006
+
+
+LIMITS = FoldLimits()
+#: Mean optical density from which px count as tissue: luminance 0.8 over glass of 0.95.
+_TISSUE = 0.08
+_DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
+
+
+def find_folds(view: CoarseView, limits: FoldLimits = LIMITS) -> Mask:
+    """Where folds are, ``(height, width)`` of the view."""
+    planes = [local_mean(plane, view.px(24.0) | 1) for plane in view.density]
+    total = (planes[0] + planes[1] + planes[2]) / 3
+    tissue = (total > _TISSUE) & view.seen
+    found = np.zeros(total.shape, np.bool_)
+    if not tissue.any():
+        return found
+    usual = float(np.percentile(total[tissue][:: max(1, int(tissue.sum()) // 50_000)], 80))
+    dark = tissue & (total > max(limits.density, limits.dark * usual))
+    rows, columns = np.nonzero(dark)
+    if not len(rows):
+        return found
+    here = np.stack([plane[rows, columns] for plane in planes])
+    banded = np.zeros(len(rows), np.bool_)
+    for side_um in limits.sides_um:
+        for direction in _DIRECTIONS:
+            step = view.px(side_um / np.hypot(*direction))
+            both = np.ones(len(rows), np.bool_)
+            for sign in (-1, 1):
+                y, x = rows + sign * step * direction[0], columns + sign * step * direction[1]
+                inside = (y >= 0) & (y < total.shape[0]) & (x >= 0) & (x < total.shape[1])
+                y, x = np.where(inside, y, 0), np.where(inside, x, 0)
+                both &= inside & tissue[y, x]
+                both &= _paler(here, np.stack([plane[y, x] for plane in planes]), limits)
+            banded |= both
+    found[rows, columns] = banded
+    found = solid(found, view.px(limits.least_um) | 1, 0.6) & dark
+    found = opened(found, view.px(limits.least_um), view.px(limits.least_um))
+    return large(found, view.area_px(limits.least_mm2))
+
+
+def _paler(here: Plane, there: Plane, limits: FoldLimits) -> Mask:
+    """Whether places have the hue of others and are so much denser; densities ``(3, n)``."""
+    dense, pale = here.sum(axis=0), there.sum(axis=0) + np.float32(1e-6)
+    away = ((here / dense - there / pale) ** 2).sum(axis=0)
+    return np.asarray((dense > limits.ratio * pale) & (away < limits.hue**2))

@@ -1,0 +1,63 @@
+"""Quality control in a run: tiles are marked, or left out where that does not go too far."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_pipeline.analysis_settings import AnalysisSettings
+from wsi_pipeline.quality.assessment import METHOD, assess, thresholds
+from wsi_pipeline.quality.reasons import NOT_LOOKED_AT, is_marked
+from wsi_pipeline.slide.reader import SlideReader
+from wsi_pipeline.stitch.quality_record import QualityRecord
+from wsi_pipeline.tiles.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What quality control makes of a plan.
+
+    Attributes:
+        grid: Reasons of every tile of the grid, uint8 ``(rows, columns)`` of tiles; 255 = not
+            looked at, as all that is not tissue.
+        record: What a result says of it.
+    """
+
+    grid: NDArray[np.uint8]
+    record: QualityRecord
+
+
+def control_quality(
+    reader: SlideReader, plan: Plan, analysis: AnalysisSettings, *, threads: int
+) -> tuple[Plan, Marks | None]:
+    """Look at a plan's tiles; returns the plan, without the rejected ones, and the marks.
+
+    Args:
+        reader: The slide.
+        plan: All tiles of tissue.
+        analysis: Says whether tiles are marked or rejected, and up to which share.
+        threads: Threads that read.
+    """
+    if analysis.qc == "off":
+        return plan, None
+    found = assess(reader, plan, threads=threads)
+    marked = is_marked(found.reasons)
+    rejecting = analysis.qc == "reject" and bool(marked.any())
+    withheld = rejecting and found.share > analysis.qc_limit
+    kept = plan.without(marked) if rejecting and not withheld else plan
+    grid = np.full(plan.coverage.shape, NOT_LOOKED_AT, np.uint8)
+    grid[plan.cells[:, 1], plan.cells[:, 0]] = found.reasons
+    record = QualityRecord(
+        method=METHOD,
+        mode=analysis.qc,
+        limit=analysis.qc_limit,
+        tiles=len(plan),
+        marked=int(marked.sum()),
+        reasons=found.counts,
+        rejected=len(plan) - len(kept),
+        withheld=withheld,
+        focus=found.focus,
+        notes=found.notes,
+        thresholds=thresholds(),
+    )
+    return kept, Marks(grid, record)
