@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from shapely.geometry import shape
@@ -124,7 +125,7 @@ def judge(slide: Path, plan: Plan, reasons: NDArray[np.uint8], tally: Tally) -> 
         every = np.maximum(every, covered)
         affected = covered >= _AFFECTED
         facts = one["properties"]
-        name = _name(facts)
+        name = str(facts["asked"])
         tally.affected[name] += int(affected.sum())
         tally.marked[name] += int((affected & marked).sum())
         right = (reasons & int(RIGHT[facts["kind"]])) > 0
@@ -141,9 +142,8 @@ def _tumour(
     slide: Path, plan: Plan, reasons: NDArray[np.uint8], clean: NDArray[np.bool_], tally: Tally
 ) -> None:
     """Add how much of the planted tumour lies in marked tiles."""
-    with Image.open(slide.with_name(f"{slide.stem}_mask.tiff")) as mask:
-        mask.seek(4)  # 16 level-0 px
-        tumour = np.asarray(mask) > 0
+    # Level 4 has 16 level-0 px a px.
+    tumour = tifffile.imread(slide.with_name(f"{slide.stem}_mask.tiff"), key=4) > 0
     shares = cell_shares(tumour, PerAxis(_TRUTH_PX, _TRUTH_PX), plan.grid, plan.cells)
     tally.tumour["all"] += float(shares.sum())  # type: ignore[assignment]
     tally.tumour["clean"] += float(shares[clean].sum())  # type: ignore[assignment]
@@ -153,16 +153,6 @@ def _tumour(
     tally.lost["clean"] += float(shares[marked & clean].sum())  # type: ignore[assignment]
     for reason in Reason:
         tally.lost[FACTS[reason].key] += float(shares[(reasons & reason) > 0].sum())  # type: ignore[assignment]
-
-
-def _name(facts: dict[str, object]) -> str:
-    """Kind, colour and strength of an artefact, as in the table."""
-    strength = facts.get("strength", "")
-    if isinstance(strength, float):
-        strength = f"{strength:.1f}"
-    return ":".join(
-        str(part) for part in (facts["kind"], facts.get("colour", ""), strength) if part
-    )
 
 
 def _covered(shapes: Iterable[BaseGeometry], size: Size, plan: Plan) -> NDArray[np.float32]:

@@ -83,9 +83,8 @@ class AnalysisSettings(BaseModel):
         if self.grid == "cover":
             del decisive["grid"]  # as in the fingerprints from before there was another
         if self.qc == "off":
-            del decisive["qc"]  # as in the fingerprints from before there was quality control
-        if self.qc != "reject":
-            del decisive["qc_limit"]
+            # As in the fingerprints from before there was quality control.
+            del decisive["qc"], decisive["qc_limit"]
         decisive["stride"] = self.stride or stride
         decisive["threshold"] = self.threshold or threshold
         text = json.dumps({"revision": ANALYSIS_REVISION, **decisive}, sort_keys=True)

@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "grid": BASICS | {"slide"},
     "tissue": BASICS | {"slide", "grid"},
     "tiles": BASICS | {"slide", "grid", "tissue"},
-    "quality": BASICS | {"slide", "grid", "tissue", "tiles"},
+    "quality": BASICS | {"slide", "grid", "tissue", "tiles", "page"},
     "model": {"errors", "durable", "classes", "notice", "analysis_settings"},
     "images": {"errors", "durable", "classes", "notice", "model", "metrics", "page"},
     "cells": {"errors", "durable", "classes", "notice", "model", "images", "metrics", "page"},
@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"quality"},
     "pipeline": {"errors", "analysis_settings", "model", "stitch", "run"},
     "batch": {"errors", "slide", "stitch", "run", "pipeline"},
-    "export": BASICS | {"classes", "slide", "grid", "tiles", "stitch"},
+    "export": BASICS | {"classes", "slide", "grid", "tiles", "stitch", "quality"},
     "synth": BASICS,
     "metrics": set(),
     "annotation": BASICS | {"slide"},
@@ -100,7 +100,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "service",
         "client",
     }
-    | {"annotation", "cohort", "evaluation", "training"},
+    | {"annotation", "cohort", "evaluation", "training", "quality"},
     # The package's own door, whose exports are imported when they are used.
     "__init__": {"notebook", "stitch"},
 }

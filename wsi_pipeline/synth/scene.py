@@ -1,5 +1,6 @@
 """A slide that is drawn on demand: any window of level 0, with its truth."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -90,6 +91,17 @@ class Scene:
     def glass(self) -> Texture:
         """The texture of empty glass, which starts at level-0 px 0, 0."""
         return self._textures["glass"]
+
+    @property
+    def facts(self) -> tuple[Mapping[str, object], ...]:
+        """Kind and place of every artefact, in level-0 px, and how it was asked for by name."""
+        named = [""] * (len(self.artefacts) - len(self.spec.artefacts))
+        return tuple(
+            {**one.facts(), **({"asked": asked} if asked else {})}
+            for one, asked in zip(
+                self.artefacts, [*named, *map(str, self.spec.artefacts)], strict=True
+            )
+        )
 
     def plain(self, x: int, y: int, width: int, height: int) -> npt.NDArray[np.bool_]:
         """Which chunks of a window are nothing but glass, known without drawing it.
