@@ -48,7 +48,7 @@ SETS = (
     "",
 )
 #: Seeds that reports are of; the bounds were chosen with lower ones.
-SEEDS = (101, 102)
+SEEDS = (101, 102, 103)
 _AFFECTED, _CLEAN = 0.5, 0.01
 #: Level-0 px per px that truth is drawn at.
 _TRUTH_PX = 16
@@ -96,6 +96,7 @@ class Tally:
                     "right_reason": round(self.right[name] / tiles, 4),
                 }
                 for name, tiles in sorted(self.affected.items())
+                if tiles
             },
             "recall_all": _share(self.marked.total(), self.affected.total()),
             "clean_tiles": self.clean,
@@ -182,23 +183,24 @@ def measure(
 ) -> dict[str, object]:
     """Draw all slides and judge them; slides that are there already are not drawn again."""
     total, by_stain = Tally(), {stain: Tally() for stain in STAINS}
-    for stain, tally in by_stain.items():
-        for seed in seeds:
-            for index, text in enumerate(sets):
-                slide = folder / f"{stain}-{seed}-{index}-{side}.tiff"
-                if not slide.exists():
-                    spec = SynthSpec(
-                        Size(side, side),
-                        seed + 17 * index,
-                        tissue=0.55,
-                        tumour=0.15,
-                        stain=stain,
-                        artefacts=parse_artefacts([text]),
-                    )
-                    write_slide(spec, slide, overwrite=True)
-                plan, reasons = plan_of(slide)
-                judge(slide, plan, reasons, tally)
-                judge(slide, plan, reasons, total)
+    for seed in seeds:
+        for index, text in enumerate(sets):
+            # Three seeds in a row give every set every stain.
+            stain = list(STAINS)[(seed + index) % len(STAINS)]
+            slide = folder / f"{stain}-{seed}-{index}-{side}.tiff"
+            if not slide.exists():
+                spec = SynthSpec(
+                    Size(side, side),
+                    seed + 17 * index,
+                    tissue=0.55,
+                    tumour=0.15,
+                    stain=stain,
+                    artefacts=parse_artefacts([text]),
+                )
+                write_slide(spec, slide, overwrite=True)
+            plan, reasons = plan_of(slide)
+            judge(slide, plan, reasons, by_stain[stain])
+            judge(slide, plan, reasons, total)
     return {
         "all": total.report(),
         **{f"stain {stain}": tally.report() for stain, tally in by_stain.items()},
@@ -225,7 +227,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
-    parser.add_argument("--side", type=int, default=12_000, help="of the slides, px")
+    parser.add_argument("--side", type=int, default=8_000, help="of the slides, px")
     parser.add_argument("--folder", type=Path, help="keep the slides here")
     parser.add_argument("--json", action="store_true", help="print JSON, no table")
     asked = parser.parse_args()

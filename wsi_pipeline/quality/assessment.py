@@ -19,11 +19,11 @@ from wsi_pipeline.tiles.plan import Plan
 METHOD = "wsi-pipeline quality 1"
 #: Share of a tile's area from which it has a reason.
 SHARE: dict[Reason, float] = {
-    Reason.BLUR: 0.3,
+    Reason.BLUR: 0.25,
     Reason.PEN: 0.25,
     Reason.FOLD: 0.25,
     Reason.BUBBLE: 0.3,
-    Reason.OUT_OF_FOCUS: 0.3,
+    Reason.OUT_OF_FOCUS: 0.25,
     Reason.GAP: 0.15,
 }
 #: µm per px that focus is measured at, and the coarsest that will do.
