@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from shapely.geometry import shape
@@ -47,7 +48,7 @@ SETS = (
     "",
 )
 #: Seeds that reports are of; the bounds were chosen with lower ones.
-SEEDS = (101, 102)
+SEEDS = (101, 102, 103)
 _AFFECTED, _CLEAN = 0.5, 0.01
 #: Level-0 px per px that truth is drawn at.
 _TRUTH_PX = 16
@@ -95,6 +96,7 @@ class Tally:
                     "right_reason": round(self.right[name] / tiles, 4),
                 }
                 for name, tiles in sorted(self.affected.items())
+                if tiles
             },
             "recall_all": _share(self.marked.total(), self.affected.total()),
             "clean_tiles": self.clean,
@@ -124,7 +126,7 @@ def judge(slide: Path, plan: Plan, reasons: NDArray[np.uint8], tally: Tally) -> 
         every = np.maximum(every, covered)
         affected = covered >= _AFFECTED
         facts = one["properties"]
-        name = _name(facts)
+        name = str(facts["asked"])
         tally.affected[name] += int(affected.sum())
         tally.marked[name] += int((affected & marked).sum())
         right = (reasons & int(RIGHT[facts["kind"]])) > 0
@@ -141,9 +143,8 @@ def _tumour(
     slide: Path, plan: Plan, reasons: NDArray[np.uint8], clean: NDArray[np.bool_], tally: Tally
 ) -> None:
     """Add how much of the planted tumour lies in marked tiles."""
-    with Image.open(slide.with_name(f"{slide.stem}_mask.tiff")) as mask:
-        mask.seek(4)  # 16 level-0 px
-        tumour = np.asarray(mask) > 0
+    # Level 4 has 16 level-0 px a px.
+    tumour = tifffile.imread(slide.with_name(f"{slide.stem}_mask.tiff"), key=4) > 0
     shares = cell_shares(tumour, PerAxis(_TRUTH_PX, _TRUTH_PX), plan.grid, plan.cells)
     tally.tumour["all"] += float(shares.sum())  # type: ignore[assignment]
     tally.tumour["clean"] += float(shares[clean].sum())  # type: ignore[assignment]
@@ -153,16 +154,6 @@ def _tumour(
     tally.lost["clean"] += float(shares[marked & clean].sum())  # type: ignore[assignment]
     for reason in Reason:
         tally.lost[FACTS[reason].key] += float(shares[(reasons & reason) > 0].sum())  # type: ignore[assignment]
-
-
-def _name(facts: dict[str, object]) -> str:
-    """Kind, colour and strength of an artefact, as in the table."""
-    strength = facts.get("strength", "")
-    if isinstance(strength, float):
-        strength = f"{strength:.1f}"
-    return ":".join(
-        str(part) for part in (facts["kind"], facts.get("colour", ""), strength) if part
-    )
 
 
 def _covered(shapes: Iterable[BaseGeometry], size: Size, plan: Plan) -> NDArray[np.float32]:
@@ -192,23 +183,24 @@ def measure(
 ) -> dict[str, object]:
     """Draw all slides and judge them; slides that are there already are not drawn again."""
     total, by_stain = Tally(), {stain: Tally() for stain in STAINS}
-    for stain, tally in by_stain.items():
-        for seed in seeds:
-            for index, text in enumerate(sets):
-                slide = folder / f"{stain}-{seed}-{index}-{side}.tiff"
-                if not slide.exists():
-                    spec = SynthSpec(
-                        Size(side, side),
-                        seed + 17 * index,
-                        tissue=0.55,
-                        tumour=0.15,
-                        stain=stain,
-                        artefacts=parse_artefacts([text]),
-                    )
-                    write_slide(spec, slide, overwrite=True)
-                plan, reasons = plan_of(slide)
-                judge(slide, plan, reasons, tally)
-                judge(slide, plan, reasons, total)
+    for seed in seeds:
+        for index, text in enumerate(sets):
+            # Three seeds in a row give every set every stain.
+            stain = list(STAINS)[(seed + index) % len(STAINS)]
+            slide = folder / f"{stain}-{seed}-{index}-{side}.tiff"
+            if not slide.exists():
+                spec = SynthSpec(
+                    Size(side, side),
+                    seed + 17 * index,
+                    tissue=0.55,
+                    tumour=0.15,
+                    stain=stain,
+                    artefacts=parse_artefacts([text]),
+                )
+                write_slide(spec, slide, overwrite=True)
+            plan, reasons = plan_of(slide)
+            judge(slide, plan, reasons, by_stain[stain])
+            judge(slide, plan, reasons, total)
     return {
         "all": total.report(),
         **{f"stain {stain}": tally.report() for stain, tally in by_stain.items()},
@@ -235,7 +227,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
-    parser.add_argument("--side", type=int, default=12_000, help="of the slides, px")
+    parser.add_argument("--side", type=int, default=8_000, help="of the slides, px")
     parser.add_argument("--folder", type=Path, help="keep the slides here")
     parser.add_argument("--json", action="store_true", help="print JSON, no table")
     asked = parser.parse_args()

@@ -93,9 +93,7 @@ class AnalysisSettings(BaseModel):
         if not self.tta:
             del decisive["tta"]  # likewise
         if self.qc == "off":
-            del decisive["qc"]  # likewise
-        if self.qc != "reject":
-            del decisive["qc_limit"]
+            del decisive["qc"], decisive["qc_limit"]  # likewise
         decisive["stride"] = self.stride or stride
         decisive["threshold"] = self.threshold or threshold
         text = json.dumps({"revision": ANALYSIS_REVISION, **decisive}, sort_keys=True)

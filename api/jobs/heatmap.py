@@ -28,7 +28,7 @@ _Renderings = Annotated[ExportCache, Depends(ExportCache.of)]
 _MOST = 100_000
 #: :data:`wsi_pipeline.export.cell_tiles.FORMAT`, which to import would load Zarr; a test holds
 #: both together.
-_CELL_FORMAT = 2
+_CELL_FORMAT = 3
 _OCTETS = "application/octet-stream"
 
 
@@ -46,12 +46,21 @@ class CellLevelOut(BaseModel):
     tile_rows: int
 
 
+class ReasonOut(BaseModel):
+    """Why a cell cannot be judged well."""
+
+    bit: Annotated[int, Field(description="Of the numbers of cells, which are sums of bits")]
+    key: str
+    text: str
+    colour: Annotated[str, Field(description="#rrggbb of its marks")]
+
+
 class CellsOut(BaseModel):
     """How to read the tiles of raw cells.
 
-    A tile's bytes are three planes of `rows * columns` cells, row by row: the probability as
-    uint16, little-endian; then the coverage as uint8; then the share of tissue as uint8. Tiles in
-    the last column and row are smaller.
+    A tile's bytes are four planes of `rows * columns` cells, row by row: the probability as
+    uint16, little-endian; then the coverage as uint8; then the share of tissue as uint8; then
+    what quality control found as uint8. Tiles in the last column and row are smaller.
 
     The probability is that of the positive class, or of the one that `class` names. With
     `labels=true` the first plane holds the label of each cell instead: multiclass the most likely
@@ -59,7 +68,7 @@ class CellsOut(BaseModel):
     coarser levels the label is that of the largest probability of each class.
     """
 
-    format: Annotated[int, Field(description="Of the tiles; 2 has the three planes")]
+    format: Annotated[int, Field(description="Of the tiles; 3 has the four planes")]
 
     tile_cells: Annotated[int, Field(description="Side of a tile in cells")]
     steps: Annotated[int, Field(description="Value of a probability of 1")]
@@ -79,6 +88,13 @@ class CellsOut(BaseModel):
     tissue_unknown: Annotated[
         int, Field(description="The number of cells that no patch covers: glass, or not scanned")
     ]
+    quality: Annotated[
+        list[ReasonOut],
+        Field(description="What quality control looks for; empty where it did not look"),
+    ]
+    quality_unknown: Annotated[
+        int, Field(description="The number of cells that quality control did not look at")
+    ]
     levels: Annotated[list[CellLevelOut], Field(description="Finest first")]
     task: Annotated[Task, Field(description="How the classes exclude one another")]
     classes: Annotated[
@@ -92,6 +108,7 @@ class CellsOut(BaseModel):
 def get_cells(job_id: JobId, access: Viewer, services: _Services) -> CellsOut:
     """How the raw cells of the result are cut into tiles, for viewers that colour them."""
     from wsi_pipeline.export import cell_tiles, tissue_cells  # noqa: PLC0415 - imports Zarr
+    from wsi_pipeline.quality.reasons import FACTS, NOT_LOOKED_AT  # noqa: PLC0415 - with the rest
     from wsi_pipeline.tiles.plan import Coverage  # noqa: PLC0415 - with the rest
 
     result = Source.of(services, access, job_id).result()
@@ -106,6 +123,17 @@ def get_cells(job_id: JobId, access: Viewer, services: _Services) -> CellsOut:
         coverage={item.name.lower(): int(item) for item in Coverage},
         tissue_steps=tissue_cells.STEPS,
         tissue_unknown=tissue_cells.UNKNOWN,
+        quality=[
+            ReasonOut(
+                bit=int(reason),
+                key=facts.key,
+                text=facts.text,
+                colour=f"#{bytes(facts.rgb).hex()}",
+            )
+            for reason, facts in FACTS.items()
+            if result.has_quality
+        ],
+        quality_unknown=NOT_LOOKED_AT,
         levels=[
             CellLevelOut(
                 columns=level.columns,
@@ -129,7 +157,7 @@ def get_cells(job_id: JobId, access: Viewer, services: _Services) -> CellsOut:
     responses={
         200: {
             "content": {_OCTETS: {"schema": {"type": "string", "format": "binary"}}},
-            "description": "The three planes of the tile",
+            "description": "The four planes of the tile",
         },
         304: {"description": "Not modified"},
         **responses(404, 409, 422, 503),
@@ -151,7 +179,7 @@ async def get_cell_tile(
     if_none_match: Annotated[str | None, Header(alias="If-None-Match")] = None,
     accept_encoding: Annotated[str, Header(alias="Accept-Encoding")] = "",
 ) -> Response:
-    """A tile of raw cells: probabilities of a class or labels, coverage and tissue.
+    """A tile of raw cells: probabilities of a class or labels, coverage, tissue and quality.
 
     `heatmap` explains them.
     """

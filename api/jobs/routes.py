@@ -70,6 +70,17 @@ class JobOrder(BaseModel):
         Literal["fast", "exact"],
         Field(description="Find tissue on a coarse level, or from every tile's own px"),
     ] = "fast"
+    qc: Annotated[
+        Literal["off", "flag", "reject"],
+        Field(
+            description="Quality control of the tissue: marks tiles that cannot be judged, or "
+            "leaves them out as well"
+        ),
+    ] = "flag"
+    qc_limit: Annotated[
+        float,
+        Field(ge=0, le=1, description="Share of the tissue above which nothing is left out"),
+    ] = 0.5
     slide_mpp: Annotated[
         float | None,
         Field(

@@ -14,6 +14,8 @@ OTHER: dict[str, Any] = {
     "grid": "wsinfer",
     "min_tissue": 0.4,
     "tissue": "exact",
+    "qc": "reject",
+    "qc_limit": 0.2,
     "slide_mpp": 0.5,
     "threshold": 0.7,
     "allow_unreadable": 0.1,
@@ -56,10 +58,10 @@ def test_a_package_by_level_differs_from_one_by_resolution() -> None:
     assert by_level != print_of()
 
 
-def test_the_usual_grid_is_in_no_fingerprint() -> None:
-    """Results from before there was another are still found."""
+def test_the_usual_grid_and_no_quality_control_are_in_no_fingerprint() -> None:
+    """Results from before there was another grid, or quality control, are still found."""
     expected = "c3dabe095c1faf219349452641d4e8faddc6338cf16f9b557f2b255b1186952d"
-    assert print_of() == expected
+    assert print_of(qc="off") == print_of(qc="off", qc_limit=0.2) == expected
 
 
 def test_a_new_revision_makes_old_results_others(monkeypatch: pytest.MonkeyPatch) -> None:

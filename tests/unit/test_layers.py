@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stain": set(),
     "tissue": BASICS | {"slide", "grid", "stain"},
     "tiles": BASICS | {"slide", "grid", "tissue", "stain"},
-    "quality": BASICS | {"slide", "grid", "tissue", "tiles"},
+    "quality": BASICS | {"slide", "grid", "tissue", "tiles", "page"},
     "model": {"errors", "durable", "classes", "notice", "analysis_settings", "stain"},
     "shift": {"errors", "tissue", "model"},
     "images": {"errors", "durable", "classes", "notice", "model", "metrics", "page", "stain"}
@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline": {"errors", "analysis_settings", "model", "stitch", "run"},
     "batch": {"errors", "slide", "stitch", "run", "pipeline"},
     "features": {"errors", "classes", "stitch"},
-    "export": BASICS | {"classes", "slide", "grid", "tiles", "stitch", "features"},
+    "export": BASICS | {"classes", "slide", "grid", "tiles", "stitch", "quality", "features"},
     "synth": BASICS,
     "metrics": set(),
     "annotation": BASICS | {"slide"},
@@ -108,7 +108,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "service",
         "client",
     }
-    | {"annotation", "cohort", "evaluation", "training", "stain"},
+    | {"annotation", "cohort", "evaluation", "training", "stain", "quality"},
     # The package's own door, whose exports are imported when they are used.
     "__init__": {"notebook", "stitch"},
 }

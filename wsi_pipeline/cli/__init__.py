@@ -20,6 +20,7 @@ EXIT_OK, EXIT_FAILURE, EXIT_USAGE, EXIT_BAD, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 _VERBS = {
     "demo": ("demo", "demo", "Run every step on a synthetic slide."),
     "info": ("info", "info", "Show a slide's format, levels and resolution."),
+    "qc": ("qc", "qc", "Find pen, folds, blur and bubbles on slides; table and pictures."),
     "run": ("run", "run", "Analyse slides: one, or a directory of thousands."),
     "classify": ("classify", "classify", "Classify single images: cells, patches."),
     "cells": ("cells", "cells", "Find, classify and count the cells of smear fields."),

@@ -115,7 +115,7 @@ def synth(
     artefacts: Annotated[
         list[str] | None,
         typer.Option(
-            help="Artefacts of given strength, on tissue, in this order: [bold]KIND:STRENGTH[/], "
+            help="Artefacts of given strength, on tissue: [bold]KIND:STRENGTH[/], "
             "several with ',' or by repeating the option; [bold]all[/] is one of each. "
             "[bold]pen:COLOUR:SHARE[/] (blue, green, black, red, orange, yellow; share of the "
             "ink, 0.1-1, or opaque), [bold]blur:3um[/] and [bold]defocus:3um[/] (standard "

@@ -196,6 +196,7 @@ def _provenance(result: Result) -> dict[str, Any]:
         "runtime": to_plain(record.runtime),
         "software": record.software,
         "tissue": to_plain(record.tissue),
+        "quality": to_plain(record.quality),
         "pixels": record.pixels,
         "timings": to_plain(record.timings),
         "digest": seal.digest,

@@ -19,11 +19,11 @@ from wsi_pipeline.tiles.plan import Plan
 METHOD = "wsi-pipeline quality 1"
 #: Share of a tile's area from which it has a reason.
 SHARE: dict[Reason, float] = {
-    Reason.BLUR: 0.3,
+    Reason.BLUR: 0.25,
     Reason.PEN: 0.25,
     Reason.FOLD: 0.25,
     Reason.BUBBLE: 0.3,
-    Reason.OUT_OF_FOCUS: 0.3,
+    Reason.OUT_OF_FOCUS: 0.25,
     Reason.GAP: 0.15,
 }
 #: µm per px that focus is measured at, and the coarsest that will do.
@@ -41,12 +41,14 @@ class Assessment:
             could not be measured.
         notes: What was not looked at, and why, in words.
         masks: Where each reason is: a mask and level-0 px along x and y per px of it.
+        view: The coarse picture; None where there is none.
     """
 
     reasons: NDArray[np.uint8]
     focus: float | None
     notes: tuple[str, ...]
     masks: dict[Reason, tuple[NDArray[np.bool_], PerAxis]]
+    view: CoarseView | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -86,11 +88,13 @@ def assess(reader: SlideReader, plan: Plan, *, threads: int = 2) -> Assessment:
     """
     masks: dict[Reason, tuple[NDArray[np.bool_], PerAxis]] = {}
     notes: list[str] = []
+    view = None
     if len(plan):
-        view = _coarse(reader, plan, threads)
-        if isinstance(view, str):
-            notes.append(f"pen, folds, bubbles and gaps were not looked for: {view}")
+        seen = _coarse(reader, plan, threads)
+        if isinstance(seen, str):
+            notes.append(f"pen, folds, bubbles and gaps were not looked for: {seen}")
         else:
+            view = seen
             ink = pen.find_pen(view)
             for reason, mask in (
                 (Reason.PEN, ink),
@@ -110,7 +114,7 @@ def assess(reader: SlideReader, plan: Plan, *, threads: int = 2) -> Assessment:
         median = found.median
         if found.unreadable:
             notes.append(f"focus of {found.unreadable} parts of the slide cannot be decoded")
-    return Assessment(_reasons(plan, masks), median, tuple(notes), masks)
+    return Assessment(_reasons(plan, masks), median, tuple(notes), masks, view)
 
 
 def _coarse(reader: SlideReader, plan: Plan, threads: int) -> CoarseView | str:

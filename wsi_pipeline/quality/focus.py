@@ -1,4 +1,4 @@
-"""Focus, block by block of 64 µm, by how detail falls off from coarse to fine structure.
+"""Focus, block by block of 32 µm, by how detail falls off from coarse to fine structure.
 
 The energy of second differences of neighbouring px (what the variance of the Laplacian measures,
 Pertuz et al. 2013) is taken at 1, 4 and 8 µm/px. Alone it tells how much structure the tissue has
@@ -29,9 +29,9 @@ from wsi_pipeline.quality.view import Source, block_means
 from wsi_pipeline.slide.reader import SlideReader
 
 #: Px of the source along a block's side; a multiple of 16, so that 8 µm/px have whole px.
-BLOCK_PX = 64
+BLOCK_PX = 32
 #: Blocks along a side of what is read at once: 512 px, a common side of a file's tiles.
-_READ_BLOCKS = 8
+_READ_BLOCKS = 16
 _UNKNOWN = np.float32(np.nan)
 
 
@@ -47,6 +47,7 @@ class FocusLimits:
         smooth: Energy at 1 µm/px below which hardly more than noise is left.
         coarse: Least energy at 8 µm/px of tissue that had structure before it was blurred away.
         coarse_ratio: Of energy at 1 over that at 8 µm/px of such tissue.
+        least_mm2: Least area of a blurred place.
         wide_mm2: Area from which a blurred place is a wide area out of focus.
         wide_share: Share of the slide's blocks from which it is.
     """
@@ -58,6 +59,7 @@ class FocusLimits:
     smooth: float = 3.5
     coarse: float = 4.8
     coarse_ratio: float = -3.5
+    least_mm2: float = 0.01
     wide_mm2: float = 1.0
     wide_share: float = 0.3
 
@@ -116,7 +118,7 @@ def measure_focus(
     threads: int,
     limits: FocusLimits = LIMITS,
 ) -> Focus:
-    """Measure the wanted blocks, a part of 8 × 8 blocks at a time.
+    """Measure the wanted blocks, a part of 16 × 16 blocks at a time.
 
     Memory: per thread about 5 MB, and as many px of the level as such a part has.
 
@@ -171,7 +173,7 @@ def block_energies(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Mean squared second differences of each block at 1, 2, 4 and 8 px.
 
     Args:
-        grey: ``(64 · rows, 64 · columns)``.
+        grey: ``(32 · rows, 32 · columns)``.
 
     Returns:
         log2, ``(4, rows, columns)``.
@@ -220,16 +222,17 @@ def _judge(
         looked = ~np.isnan(fine)
         unclear = looked & ~structured & ~washed
     around = ndimage.convolve(blurred.astype(np.int8), np.ones((3, 3), np.int8), mode="constant")
-    # A block alone is chance; one without structure among blurred ones is blurred as they are.
-    blurred = (blurred & (around >= 3)) | (unclear & (around >= 4))
+    # Some blocks alone are chance; one among blurred ones is blurred as they are.
+    blurred = (blurred & (around >= 4)) | (unclear & (around >= 4)) | (looked & (around >= 6))
     labels, count = ndimage.label(blurred, np.ones((3, 3)))
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    blurred &= (sizes * block_mm2 >= limits.least_mm2)[labels]
     wide = sizes * block_mm2 >= limits.wide_mm2
-    wide |= (sizes >= limits.wide_share * max(1, int(looked.sum()))) & (sizes >= 16)
+    wide |= (sizes >= limits.wide_share * max(1, int(looked.sum()))) & (sizes >= 64)
     wide[0] = False
     return Focus(
         blurred=blurred,
-        wide=np.asarray(wide[labels]),
+        wide=np.asarray(wide[labels] & blurred),
         ratio=ratio,
         px_0=px_0,
         limit=round(limit, 3),

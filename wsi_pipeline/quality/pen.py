@@ -29,7 +29,7 @@ class PenLimits:
 
     Attributes:
         cold: Red over green of surely blue or green ink; haematoxylin reaches 0.97.
-        cold_beyond: How far beyond the slide's own tissue (95 %) red over green of ink is where it
+        cold_beyond: How far beyond the slide's own tissue (three quarters of it) red over green of ink is where it
             adjoins sure ink, inside ``cold_span``.
         cold_weak: Red over green that tissue does not reach where it is very dense.
         cold_density: Least red density of it.
@@ -40,30 +40,35 @@ class PenLimits:
         warm: Blue over green of surely red ink.
         warm_weak: The same beside sure ink.
         warm_density: Least green density of red ink.
+        warm_deep: Green density from which ``warm_weak`` is sure: erythrocytes reach 0.75.
         warm_red: Greatest red over green of red ink; erythrocytes have 0.17 and more.
         warm_red_weak: The same beside sure ink; what is as dense in tissue, nuclei, has more.
-        yellow: Blue over green of yellow and orange ink; pigments and DAB reach 1.6.
-        yellow_red: Greatest red over blue of it.
+        yellow: Blue over green of yellow and orange ink; tissue reaches 1.
+        yellow_red: Greatest red over blue of it; diaminobenzidine, a brown stain, has 0.35 (Ruifrok
+            and Johnston 2001), melanin more.
+        yellow_density: Least blue density of it.
         least_mm2: Of a stroke: a dot of a marker is 0.5 mm across or more; pigment is not.
         solid_um: Side of the square that has to be inked almost wholly.
     """
 
     cold: float = 1.08
-    cold_beyond: float = 0.06
+    cold_beyond: float = 0.08
     cold_span: tuple[float, float] = (0.78, 0.92)
-    cold_weak: float = 0.90
+    cold_weak: float = 0.93
     cold_density: float = 0.15
-    cold_deep: float = 0.7
+    cold_deep: float = 0.5
     neutral: float = 0.82
     neutral_weak: float = 0.66
     neutral_density: float = 0.20
     warm: float = 0.84
     warm_weak: float = 0.66
     warm_density: float = 0.5
+    warm_deep: float = 0.85
     warm_red: float = 0.16
     warm_red_weak: float = 0.42
-    yellow: float = 1.9
-    yellow_red: float = 0.2
+    yellow: float = 1.25
+    yellow_red: float = 0.29
+    yellow_density: float = 0.4
     least_mm2: float = 0.02
     solid_um: float = 36.0
 
@@ -100,7 +105,7 @@ def _cold(red: Plane, green: Plane, seen: Mask, limits: PenLimits) -> tuple[Mask
     step = max(1, int((red.size / 1_000_000) ** 0.5))
     tissue = (seen & (green > 0.12) & (red < limits.cold_weak * green))[::step, ::step]
     hue = (red[::step, ::step] / (green[::step, ::step] + 1e-6))[tissue]
-    usual = float(np.percentile(hue, 95)) if hue.size else limits.cold_weak
+    usual = float(np.percentile(hue, 75)) if hue.size else limits.cold_weak
     low = float(np.clip(usual + limits.cold_beyond, *limits.cold_span))
     return np.asarray(seeds), np.asarray(strong & (red > low * green))
 
@@ -116,14 +121,16 @@ def _neutral(red: Plane, green: Plane, blue: Plane, limits: PenLimits) -> tuple[
 
 def _warm(red: Plane, green: Plane, blue: Plane, limits: PenLimits) -> tuple[Mask, Mask]:
     """Red."""
-    seeds = (blue > limits.warm * green) & (red < limits.warm_red * green)
     weak = (blue > limits.warm_weak * green) & (red < limits.warm_red_weak * green)
+    seeds = (blue > limits.warm * green) & (red < limits.warm_red * green)
     seeds &= green > limits.warm_density
+    seeds |= weak & (green > limits.warm_deep)
     return np.asarray(seeds), np.asarray(seeds | (weak & (green > 1.2 * limits.warm_density)))
 
 
 def _yellow(red: Plane, green: Plane, blue: Plane, limits: PenLimits) -> tuple[Mask, Mask]:
     """Yellow and orange."""
-    weak = (blue > 0.75 * limits.yellow * green) & (red < 2 * limits.yellow_red * blue)
-    seeds = (blue > limits.yellow * green) & (red < limits.yellow_red * blue) & (blue > 0.3)
-    return np.asarray(seeds), np.asarray(seeds | (weak & (blue > 0.3)))
+    strong = blue > limits.yellow_density
+    seeds = strong & (blue > limits.yellow * green) & (red < limits.yellow_red * blue)
+    weak = strong & (blue > 0.9 * limits.yellow * green) & (red < 1.35 * limits.yellow_red * blue)
+    return np.asarray(seeds), np.asarray(seeds | weak)

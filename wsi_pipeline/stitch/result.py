@@ -167,12 +167,17 @@ class Result:
         return cast("NDArray[np.uint8]", self.array(f"{layout.COVERAGE_LABEL}/0")[...])
 
     @property
+    def has_quality(self) -> bool:
+        """Whether quality control looked at the slide."""
+        return f"{layout.QUALITY_LABEL}/0" in self.seal.arrays
+
+    @property
     def quality(self) -> NDArray[np.uint8] | None:
         """Reasons of each grid cell, ``(rows, columns)``, 255 = not looked at; None without any.
 
         The bits are those of :class:`~wsi_pipeline.quality.reasons.Reason`.
         """
-        if f"{layout.QUALITY_LABEL}/0" not in self.seal.arrays:
+        if not self.has_quality:
             return None
         return cast("NDArray[np.uint8]", self.array(f"{layout.QUALITY_LABEL}/0")[...])
 

@@ -204,8 +204,7 @@ class Pen(Stencilled):
 
     def facts(self) -> Mapping[str, object]:
         """Kind, colour and place in level-0 px."""
-        strength = "opaque" if self.opaque else round(float(self.stencil.strength.max()), 3)
-        return {**super().facts(), "colour": self.colour, "strength": strength}
+        return {**super().facts(), "colour": self.colour}
 
 
 class Debris(Stencilled):

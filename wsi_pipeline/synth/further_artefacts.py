@@ -22,8 +22,11 @@ def plant_wanted(
     size: Size,
     um_per_px: float,
     glass: tuple[float, ...],
-) -> list[Artefact]:
-    """Place artefacts, each on tissue and drawn after the ones before.
+) -> list[tuple[Wanted, Artefact]]:
+    """Place artefacts, each on tissue, and draw them in the order in which light meets them.
+
+    That is tissue, cover slip, ink on it, lens, scanner: ink under a blur is blurred, ink over a
+    fold is not folded.
 
     Args:
         wanted: What to place.
@@ -34,9 +37,16 @@ def plant_wanted(
         glass: Colour of glass, R, G and B.
     """
     place = _Place(anatomy, size, um_per_px, glass)
-    return [
+    planted = [
         _PLANTERS[one.kind](place, np.random.default_rng([seed, 6, index]), one)
         for index, one in enumerate(wanted)
+    ]
+    order = list(_PLANTERS)
+    return [
+        (one, artefact)
+        for one, artefact in sorted(
+            zip(wanted, planted, strict=True), key=lambda pair: order.index(pair[0].kind)
+        )
     ]
 
 
@@ -123,12 +133,13 @@ def _gap(place: _Place, rng: np.random.Generator, one: Wanted) -> Artefact:
     return Gap(Box(x, 0, x + wide, place.size.height), white=white)
 
 
+#: By kind, in the order in which light meets them.
 _PLANTERS: dict[str, Callable[[_Place, np.random.Generator, Wanted], Artefact]] = {
-    "pen": _pen,
-    "blur": _blur,
-    "defocus": _defocus,
     "fold": _fold,
     "bubble": _bubble,
     "coverslip": _coverslip,
+    "pen": _pen,
+    "blur": _blur,
+    "defocus": _defocus,
     "gap": _gap,
 }

@@ -1,5 +1,6 @@
 """A slide that is drawn on demand: any window of level 0, with its truth."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -69,17 +70,19 @@ class Scene:
         self._textures = build_textures(spec.seed, STAINS[spec.stain], kinds, limit)
         rng = np.random.default_rng([spec.seed, 3])
         self._offsets = rng.integers(0, 1 << 20, (len(TISSUES), 16, 2))
+        further = plant_wanted(
+            spec.artefacts,
+            anatomy,
+            seed=spec.seed,
+            size=spec.size,
+            um_per_px=spec.mpp,
+            glass=STAINS[spec.stain].glass,
+        )
         self.artefacts: tuple[Artefact, ...] = (
             *plant(spec, anatomy),
-            *plant_wanted(
-                spec.artefacts,
-                anatomy,
-                seed=spec.seed,
-                size=spec.size,
-                um_per_px=spec.mpp,
-                glass=STAINS[spec.stain].glass,
-            ),
+            *(artefact for _, artefact in further),
         )
+        self._asked = [str(wanted) for wanted, _ in further]
 
     @property
     def tumour(self) -> tuple[Polygon, ...]:
@@ -90,6 +93,15 @@ class Scene:
     def glass(self) -> Texture:
         """The texture of empty glass, which starts at level-0 px 0, 0."""
         return self._textures["glass"]
+
+    @property
+    def facts(self) -> tuple[Mapping[str, object], ...]:
+        """Kind and place of every artefact, in level-0 px, and how it was asked for by name."""
+        named = [""] * (len(self.artefacts) - len(self._asked))
+        return tuple(
+            {**one.facts(), **({"asked": asked} if asked else {})}
+            for one, asked in zip(self.artefacts, [*named, *self._asked], strict=True)
+        )
 
     def plain(self, x: int, y: int, width: int, height: int) -> npt.NDArray[np.bool_]:
         """Which chunks of a window are nothing but glass, known without drawing it.

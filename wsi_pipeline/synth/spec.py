@@ -55,7 +55,7 @@ class SynthSpec:
     pen: bool = False
     #: Whether the right and bottom strips are the scanner's black padding.
     padding: bool = False
-    #: Further artefacts, drawn in this order over those above.
+    #: Further artefacts, drawn over those above.
     artefacts: tuple[Wanted, ...] = ()
 
     def __post_init__(self) -> None:

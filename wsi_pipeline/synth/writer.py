@@ -15,7 +15,6 @@ from wsi_pipeline import durable
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.synth.annotation import asap_xml
-from wsi_pipeline.synth.artefacts import Artefact
 from wsi_pipeline.synth.planting import CLASSES
 from wsi_pipeline.synth.pyramid import Progress, Pyramid
 from wsi_pipeline.synth.scene import make_scene
@@ -133,7 +132,11 @@ def write_slide(
     path.parent.mkdir(parents=True, exist_ok=True)
     scene = make_scene(spec)
     pyramid = Pyramid(scene, progress)
-    outlined = [one for one in scene.artefacts if one.outline is not None]
+    outlined = [
+        (one.outline, facts)
+        for one, facts in zip(scene.artefacts, scene.facts, strict=True)
+        if one.outline is not None
+    ]
     # They take their names in the reverse order.
     with ExitStack() as stack:
         pixels = stack.enter_context(durable.replacing(path, replace=overwrite))
@@ -161,19 +164,19 @@ def write_slide(
         levels=pyramid.sizes,
         kind_px={kind: pyramid.class_px.get(CLASSES.index(kind), 0) for kind in scene.planted},
         planted=scene.planted,
-        artefacts=tuple(artefact.facts() for artefact in scene.artefacts),
+        artefacts=scene.facts,
     )
 
 
-def _geojson(artefacts: Sequence[Artefact]) -> str:
+def _geojson(outlined: Sequence[tuple[Polygon, Mapping[str, object]]]) -> str:
     """Outlines in level-0 px, with kind and strength as properties."""
     features = [
         {
             "type": "Feature",
-            "geometry": mapping(one.outline),
-            "properties": {**one.facts(), "classification": {"name": one.facts()["kind"]}},
+            "geometry": mapping(outline),
+            "properties": {**facts, "classification": {"name": facts["kind"]}},
         }
-        for one in artefacts
+        for outline, facts in outlined
     ]
     return json.dumps({"type": "FeatureCollection", "features": features}, indent=1) + "\n"
 

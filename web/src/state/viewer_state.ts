@@ -8,7 +8,7 @@
  *
  * `x`, `y` are level-0 px, `z` screen px per level-0 px, `r` degrees. A layer is a job, a palette, an
  * opacity in percent, a threshold, and letters: `v` visible, `o` outline, `c` coverage, `l` the most
- * likely class; then the name of a class, where it is not the positive one. `look=0_120_1_eosin` is how
+ * likely class, `n` without the marks of quality control; then the name of a class, where it is not the positive one. `look=0_120_1_eosin` is how
  * the slide's picture is shown: brightness, contrast, gamma and stain.
  */
 
@@ -28,6 +28,8 @@ export interface LayerSettings {
   readonly outline: boolean;
   /** Whether places that were not looked at are marked. */
   readonly coverage: boolean;
+  /** Whether places that quality control found fault with are marked. */
+  readonly quality: boolean;
   /** Name of the class that is shown; null: the positive one. */
   readonly of: string | null;
   /** Whether cells have the colour of their class, not of a probability. */
@@ -78,6 +80,7 @@ export function newLayer(job: string): LayerSettings {
     visible: true,
     outline: true,
     coverage: true,
+    quality: true,
     of: null,
     labels: false,
   };
@@ -136,7 +139,8 @@ function layerText(layer: LayerSettings): string {
     (layer.visible ? "v" : "") +
     (layer.outline ? "o" : "") +
     (layer.coverage ? "c" : "") +
-    (layer.labels ? "l" : "");
+    (layer.labels ? "l" : "") +
+    (layer.quality ? "" : "n");
   const threshold = layer.threshold === null ? "" : String(layer.threshold);
   const parts = [layer.job, layer.palette, trimmed(layer.opacity * 100, 1), threshold, flags];
   return [...parts, ...(layer.of === null ? [] : [layer.of])].join("_");
@@ -156,6 +160,7 @@ function parseLayer(text: string): LayerSettings | null {
     visible: flags.includes("v"),
     outline: flags.includes("o"),
     coverage: flags.includes("c"),
+    quality: !flags.includes("n"),
     // Names may hold what divides the parts.
     of: named.length === 0 ? null : named.join("_"),
     labels: flags.includes("l"),

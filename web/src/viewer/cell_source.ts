@@ -4,7 +4,7 @@ import { send } from "../api/client";
 import { cellAt, type CellLevel } from "../geometry/cells";
 import type { Point } from "../geometry/affine";
 import { NOT_CLASSIFIED } from "../colour/lut";
-import type { CellsInfo } from "./results";
+import { reasonsOf, type CellsInfo } from "./results";
 
 /** A block of cells of one level, row by row. */
 export interface CellTile {
@@ -19,6 +19,8 @@ export interface CellTile {
   readonly coverage: Uint8Array;
   /** Share of tissue as steps; null in answers that have none. */
   readonly tissue: Uint8Array | null;
+  /** Bits of what quality control found; null in answers that have none. */
+  readonly quality: Uint8Array | null;
   /**
    * Where the class shown is the label of the cell: 1 there, 0 where another one is,
    * `NOT_CLASSIFIED` where there is none. Null unless labels were asked for beside probabilities.
@@ -36,6 +38,8 @@ export interface CellFacts {
   readonly coverage: string;
   /** 0 to 1; null where no patch covers the cell. */
   readonly tissue: number | null;
+  /** What quality control found, in words; empty: nothing. */
+  readonly quality: readonly string[];
 }
 
 /** Tiles kept, of about 1.3 MB each with their picture. */
@@ -56,6 +60,7 @@ export function decodeTile(
     steps: new Uint16Array(bytes, 0, cells),
     coverage: new Uint8Array(bytes, cells * 2, cells),
     tissue: bytes.byteLength >= cells * 4 ? new Uint8Array(bytes, cells * 3, cells) : null,
+    quality: bytes.byteLength >= cells * 5 ? new Uint8Array(bytes, cells * 4, cells) : null,
     own: null,
   };
 }
@@ -156,6 +161,7 @@ export class CellSource {
       value: step === NOT_CLASSIFIED ? null : step,
       coverage: names.find(([, value]) => value === number)?.[0] ?? "unknown",
       tissue: tissue === this.info.tissueUnknown ? null : tissue / this.info.tissueSteps,
+      quality: reasonsOf(this.info, tile.quality?.[index] ?? this.info.qualityUnknown).map((one) => one.text),
     };
   }
 

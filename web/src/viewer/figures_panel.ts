@@ -8,7 +8,7 @@ import { area, capital, count, percent, probability } from "../ui/format";
 import { message } from "../ui/message";
 import { Histogram } from "./histogram";
 import { swatch } from "../ui/swatch";
-import type { Findings } from "./results";
+import { faultsOf, type Findings } from "./results";
 import type { Loaded, Session } from "./session";
 
 export class FiguresPanel {
@@ -86,6 +86,7 @@ export class FiguresPanel {
       h("section", {}, h("h3", {}, "Probabilities"), this.#histogram.element),
       classAreas(findings),
       h("section", {}, h("h3", {}, "Cells"), coverage(findings)),
+      quality(findings, result),
       h(
         "section",
         {},
@@ -176,12 +177,29 @@ function coverage(findings: Findings): HTMLElement {
     glass: "Glass",
     empty: "Not scanned",
     unreadable: "Unreadable",
-    rejected: "Rejected",
+    rejected: "Rejected (quality)",
   };
   const rows = Object.entries(names)
     .filter(([key]) => (findings.coverage[key] ?? 0) > 0 || key === "classified")
     .map(([key, name]): [string, Child] => [name, count(findings.coverage[key] ?? 0)]);
   return facts(rows);
+}
+
+/** What quality control found; nothing where it did not look. */
+function quality(findings: Findings, result: Loaded | null): Child {
+  const told = findings.provenance.quality;
+  if (!told) return null;
+  const share = told.tiles === 0 ? 0 : (100 * told.marked) / told.tiles;
+  return h(
+    "section",
+    { "data-figures": "quality" },
+    h("h3", {}, "Quality of the tissue"),
+    facts([
+      ["Tiles marked", `${count(told.marked)} of ${count(told.tiles)} (${percent(share)})`],
+      ...faultsOf(result).map(({ reason, tiles }): [Child, Child] => [capital(reason.text), count(tiles)]),
+      ["Left out", count(told.rejected)],
+    ]),
+  );
 }
 
 function facts(rows: readonly (readonly [Child, Child])[]): HTMLElement {

@@ -1,6 +1,6 @@
-/** Patterns for places that were not looked at; their lines keep their width at every zoom. */
+/** Patterns for places that were not looked at, or cannot be judged; lines of one width at every zoom. */
 
-import type { Mark } from "./layer";
+import { markName, type Mark } from "./marks";
 
 /** Side of a pattern's tile, device px at a ratio of 1. */
 const SIDE = 8;
@@ -14,6 +14,9 @@ function tileOf(mark: Mark, ratio: number): HTMLCanvasElement {
   if (context === null) return canvas;
   if (mark === "unread") {
     diagonal(context, side, Math.max(1, ratio), "rgb(70 84 94 / 0.5)", false);
+  } else if (mark !== "unreadable") {
+    // The slide must stay visible: a person looks whether the mark is right.
+    upright(context, side, 1.6 * ratio, mark.colour);
   } else {
     context.fillStyle = "rgb(214 120 0 / 0.22)";
     context.fillRect(0, 0, side, side);
@@ -40,11 +43,18 @@ function diagonal(
   context.stroke();
 }
 
+function upright(context: CanvasRenderingContext2D, side: number, width: number, colour: string): void {
+  context.fillStyle = `${colour}26`;
+  context.fillRect(0, 0, side, side);
+  context.fillStyle = colour;
+  context.fillRect(0, 0, width, side);
+}
+
 const made = new Map<string, HTMLCanvasElement>();
 
 /** The tile of a mark's pattern; made once per device px ratio. */
 export function hatchTile(mark: Mark, ratio: number): HTMLCanvasElement {
-  const name = `${mark}/${ratio}`;
+  const name = `${markName(mark)}/${ratio}`;
   let canvas = made.get(name);
   if (canvas === undefined) {
     canvas = tileOf(mark, ratio);

@@ -5,16 +5,10 @@ import { colourCells, colourLabels, colourTable, labelColours, NOT_CLASSIFIED, s
 import type { PaletteName } from "../colour/palette";
 import type { LayerSettings } from "../state/viewer_state";
 import { CellSource, type CellTile, type Plane } from "./cell_source";
+import { marked, markName, type Mark } from "./marks";
 import { outline, pathOf, type Range } from "./outline";
 import type { ClassLabel } from "../api/jobs";
 import { planesOf, type CellsInfo } from "./results";
-
-/** Coverage classes by how they are marked. */
-export type Mark = "unread" | "unreadable";
-const MARKED: Record<Mark, readonly string[]> = {
-  unread: ["empty"],
-  unreadable: ["unreadable", "rejected"],
-};
 
 /** What a result says of a place. */
 export interface PlaceFacts {
@@ -28,6 +22,8 @@ export interface PlaceFacts {
   readonly coverage: string;
   /** 0 to 1; null where no patch covers the cell. */
   readonly tissue: number | null;
+  /** What quality control found, in words. */
+  readonly quality: readonly string[];
 }
 
 interface Picture {
@@ -64,7 +60,7 @@ export class Layer {
   #counts: Uint32Array | null = null;
   #pictures = new WeakMap<CellTile, Picture>();
   #lines = new WeakMap<CellTile, Line>();
-  #marks = new WeakMap<CellTile, Partial<Record<Mark, HTMLCanvasElement | null>>>();
+  #marks = new WeakMap<CellTile, Partial<Record<string, HTMLCanvasElement | null>>>();
 
   /** `changed` is called whenever cells have arrived. */
   constructor(job: string, info: CellsInfo, settings: LayerSettings, changed: () => void) {
@@ -216,13 +212,12 @@ export class Layer {
   /** Where a tile has cells of a kind: opaque there, clear elsewhere; null where it has none. */
   mark(tile: CellTile, mark: Mark): HTMLCanvasElement | null {
     const made = this.#marks.get(tile) ?? {};
-    let canvas = made[mark];
+    const name = markName(mark);
+    let canvas = made[name];
     if (canvas === undefined) {
-      const numbers = MARKED[mark].map((name) => this.info.coverage[name]);
-      canvas = tile.coverage.some((value) => numbers.includes(value))
-        ? drawn(tile, (value) => numbers.includes(value))
-        : null;
-      this.#marks.set(tile, { ...made, [mark]: canvas });
+      const has = marked(tile, mark, this.info);
+      canvas = tile.coverage.some((_, index) => has(index)) ? drawn(tile, has) : null;
+      this.#marks.set(tile, { ...made, [name]: canvas });
     }
     return canvas;
   }
@@ -262,12 +257,12 @@ function newPicture(tile: CellTile): Picture {
   return { canvas, context, image, px, palette: null, step: -1 };
 }
 
-function drawn(tile: CellTile, has: (coverage: number) => boolean): HTMLCanvasElement {
+function drawn(tile: CellTile, has: (index: number) => boolean): HTMLCanvasElement {
   const { canvas, context } = newCanvas(tile);
   const image = context.createImageData(tile.columns, tile.rows);
   const px = new Uint32Array(image.data.buffer);
   for (let index = 0; index < px.length; index++) {
-    px[index] = has(tile.coverage[index] ?? 0) ? 0xff000000 : 0;
+    px[index] = has(index) ? 0xff000000 : 0;
   }
   context.putImageData(image, 0, 0);
   return canvas;

@@ -44,6 +44,8 @@ export class LayerCard {
   readonly #rule = h("p", { class: "hint layer-rule", hidden: true });
   readonly #outline: HTMLInputElement;
   readonly #coverage: HTMLInputElement;
+  readonly #quality: HTMLInputElement;
+  readonly #qualityLabel: HTMLElement;
   readonly #badge = h("span", { class: "badge warning notice" });
   readonly #classes: ClassMenu;
   /** What a probability is shown with. */
@@ -74,6 +76,8 @@ export class LayerCard {
     });
     this.#outline = check("outline", (on) => { events.onChange({ outline: on }); });
     this.#coverage = check("coverage", (on) => { events.onChange({ coverage: on }); });
+    this.#quality = check("quality", (on) => { events.onChange({ quality: on }); });
+    this.#qualityLabel = h("label", { hidden: true }, this.#quality, "Quality");
     this.#eye = h("button", { class: "button plain icon-only", type: "button" }, icon("eye"));
     this.#eye.addEventListener("click", () => {
       events.onChange({ visible: this.#eye.getAttribute("aria-pressed") !== "true" });
@@ -140,6 +144,7 @@ export class LayerCard {
         { class: "layer-checks" },
         h("label", {}, this.#outline, "Outline"),
         h("label", {}, this.#coverage, "Coverage"),
+        this.#qualityLabel,
       ),
     );
   }
@@ -165,6 +170,8 @@ export class LayerCard {
     this.#palette.value = settings.palette;
     this.#outline.checked = settings.outline;
     this.#coverage.checked = settings.coverage;
+    this.#quality.checked = settings.quality;
+    this.#qualityLabel.hidden = (facts.info?.quality.length ?? 0) === 0;
     this.#eye.setAttribute("aria-pressed", String(settings.visible));
     this.#eye.setAttribute("aria-label", settings.visible ? "Hide layer" : "Show layer");
     this.#eye.title = settings.visible ? "Hide" : "Show";
@@ -211,6 +218,7 @@ export function settingsText(job: Job): string {
   shown("level", (value) => `level ${value}`);
   shown("stride", (value) => `stride ${value}`);
   shown("tissue", (value) => `tissue ${value}`);
+  if (config["qc"] !== "flag") shown("qc", (value) => `quality control: ${value}`);
   return told.join(" · ");
 }
 

@@ -3,11 +3,12 @@
 import type { Job } from "../api/jobs";
 import { fill, h } from "../ui/dom";
 import { icon } from "../ui/icons";
-import { plural, when } from "../ui/format";
+import { capital, plural, when } from "../ui/format";
 import { message } from "../ui/message";
 import { hatchTile } from "./hatch";
 import { LayerCard, settingsText } from "./layer_card";
 import { LookCard } from "./look_card";
+import { faultsOf, type Fault } from "./results";
 import type { Session } from "./session";
 
 export class LayersPanel {
@@ -19,7 +20,9 @@ export class LayersPanel {
   readonly #more = h("div", { class: "layer-more" });
   readonly #waiting = h("div", { class: "layer-waiting", role: "status" });
   readonly #look: LookCard;
+  readonly #faults = h("section", { class: "legend quality", hidden: true });
   #moreShape = "";
+  #faultsShape = "";
   #listShape = "";
 
   constructor(session: Session) {
@@ -34,7 +37,7 @@ export class LayersPanel {
     this.#look = new LookCard((change) => {
       session.state.set({ look: { ...session.state.value.look, ...change } });
     });
-    fill(this.element, this.#waiting, this.#mode, this.#list, this.#more, this.#look.element, legend());
+    fill(this.element, this.#waiting, this.#mode, this.#list, this.#more, this.#look.element, legend(), this.#faults);
   }
 
   update(): void {
@@ -58,8 +61,18 @@ export class LayersPanel {
     for (const button of this.#mode.querySelectorAll("button")) {
       button.setAttribute("aria-pressed", String(button.dataset["mode"] === mode));
     }
+    this.#showFaults();
     this.#showMore();
     this.#showWaiting();
+  }
+
+  #showFaults(): void {
+    const marks = faultsOf(this.#session.active);
+    const shape = marks.map(({ reason, tiles }) => `${reason.key} ${tiles}`).join(" ");
+    if (shape === this.#faultsShape) return;
+    this.#faultsShape = shape;
+    this.#faults.hidden = marks.length === 0;
+    fill(this.#faults, h("h3", {}, "Quality"), h("ul", {}, ...marks.map(faultRow)));
   }
 
   #build(shape: string): void {
@@ -132,6 +145,19 @@ export class LayersPanel {
     const share = done?.total ? ` · ${Math.round((100 * done.done) / done.total)} %` : "";
     fill(this.#waiting, icon("clock", 16), `${plural(waiting.length, "analysis", "analyses")} in progress${share}`);
   }
+}
+
+/** The pattern of a reason, what it means, and how often it is. */
+function faultRow({ reason, tiles }: Fault): HTMLElement {
+  const canvas = h("canvas", { class: "legend-sample", width: 44, height: 28, "aria-hidden": "true" });
+  const context = canvas.getContext("2d");
+  if (context !== null) {
+    context.fillStyle = "#e6c6da";
+    context.fillRect(0, 0, 44, 28);
+    context.fillStyle = context.createPattern(hatchTile(reason, 2), "repeat") ?? "#000";
+    context.fillRect(0, 0, 44, 28);
+  }
+  return h("li", {}, canvas, h("span", {}, capital(reason.text), h("span", { class: "quiet" }, ` – ${plural(tiles, "tile")}`)));
 }
 
 /** What a place without colour means. */

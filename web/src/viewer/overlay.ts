@@ -10,7 +10,8 @@ import { levelFor, tilesIn } from "../geometry/cells";
 import { levelToScreen, shownBox, type Box, type Size, type View } from "../geometry/view";
 import type { CellTile } from "./cell_source";
 import { hatchTile } from "./hatch";
-import type { Layer, Mark } from "./layer";
+import type { Layer } from "./layer";
+import type { Mark } from "./marks";
 import type { Region } from "./results";
 
 /** Draws over everything else, in screen px. */
@@ -96,6 +97,9 @@ export class Overlay {
     context.globalAlpha = 1;
     if (settings.coverage) {
       for (const mark of MARKS) this.#drawMark(layer, tiles, mark, map, ratio);
+    }
+    if (settings.quality) {
+      for (const reason of layer.info.quality) this.#drawMark(layer, tiles, reason, map, ratio);
     }
     if (settings.outline) {
       transform(context, map);

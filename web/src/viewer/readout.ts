@@ -12,7 +12,7 @@ const COVERAGE: Record<string, string> = {
   glass: "Glass or too little tissue",
   empty: "Not scanned",
   unreadable: "Unreadable, not analysed",
-  rejected: "Rejected",
+  rejected: "Rejected by quality control, not analysed",
 };
 
 export function coverageText(name: string): string {
@@ -59,7 +59,8 @@ export class Readout {
     const share = facts?.tissue ?? null;
     const tissue = share === null ? "" : `tissue ${percent(100 * share)}`;
     const name = facts === null ? "" : known === null ? coverageText(facts.coverage) : tissue;
-    setText(this.#about, name);
+    const faults = facts?.quality.join(", ") ?? "";
+    setText(this.#about, [name, faults].filter((text) => text !== "").join(" · "));
   }
 }
 

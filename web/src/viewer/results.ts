@@ -26,6 +26,13 @@ export interface Provenance {
     readonly patch_height_px_0?: number;
     readonly mpp: { readonly x: number; readonly y: number };
   };
+  /** Missing in results without quality control; null where it was off. */
+  readonly quality?: {
+    readonly tiles: number;
+    readonly marked: number;
+    readonly rejected: number;
+    readonly reasons: Readonly<Record<string, number>>;
+  } | null;
   readonly [name: string]: unknown;
 }
 
@@ -57,6 +64,16 @@ export interface Findings {
   readonly provenance: Provenance;
 }
 
+/** Why a cell cannot be judged well. */
+export interface QualityReason {
+  /** Of the numbers of cells. */
+  readonly bit: number;
+  readonly key: string;
+  readonly text: string;
+  /** #rrggbb of its marks. */
+  readonly colour: string;
+}
+
 export interface CellsInfo {
   readonly tileCells: number;
   /** The result's own threshold, and the least step of a cell at or above it. */
@@ -67,12 +84,36 @@ export interface CellsInfo {
   readonly tissueSteps: number;
   /** What stands for a cell no patch covers. */
   readonly tissueUnknown: number;
+  /** What quality control looks for; empty where it did not look at this result. */
+  readonly quality: readonly QualityReason[];
+  /** What stands for a cell that quality control did not look at. */
+  readonly qualityUnknown: number;
   /** Finest first. */
   readonly levels: readonly CellLevel[];
   readonly task: Task;
   readonly classes: readonly ClassLabel[];
   /** The class shown where none is named. */
   readonly positive: string;
+}
+
+/** The reasons that a number of a cell holds. */
+export function reasonsOf(info: Pick<CellsInfo, "quality" | "qualityUnknown">, value: number): readonly QualityReason[] {
+  return value === info.qualityUnknown ? [] : info.quality.filter((one) => (value & one.bit) !== 0);
+}
+
+/** A reason, and the tiles of a result that have it. */
+export interface Fault {
+  readonly reason: QualityReason;
+  readonly tiles: number;
+}
+
+/** What quality control found on the slide, the most frequent first. */
+export function faultsOf(result: { readonly layer: { readonly info: CellsInfo } | null; readonly findings: Findings | null } | null): Fault[] {
+  const counts = result?.findings?.provenance.quality?.reasons ?? {};
+  return (result?.layer?.info.quality ?? [])
+    .map((reason) => ({ reason, tiles: counts[reason.key] ?? 0 }))
+    .filter(({ tiles }) => tiles > 0)
+    .sort((one, other) => other.tiles - one.tiles);
 }
 
 /** The classes that have probabilities. */
@@ -111,6 +152,8 @@ interface CellsJson {
   readonly coverage: Readonly<Record<string, number>>;
   readonly tissue_steps: number;
   readonly tissue_unknown: number;
+  readonly quality: readonly QualityReason[];
+  readonly quality_unknown: number;
   readonly task: Task;
   readonly classes: readonly ClassLabel[];
   readonly positive: string;
@@ -126,6 +169,8 @@ export async function cellsOf(job: string, signal: AbortSignal): Promise<CellsIn
     coverage: told.coverage,
     tissueSteps: told.tissue_steps,
     tissueUnknown: told.tissue_unknown,
+    quality: told.quality,
+    qualityUnknown: told.quality_unknown,
     task: told.task,
     classes: told.classes,
     positive: told.positive,

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 
 import { NOT_CLASSIFIED, STEPS } from "../../src/colour/lut";
 import { CellSource, decodeTile } from "../../src/viewer/cell_source";
+import { marked } from "../../src/viewer/marks";
 import type { CellsInfo } from "../../src/viewer/results";
 
 const INFO: CellsInfo = {
@@ -11,6 +12,11 @@ const INFO: CellsInfo = {
   coverage: { empty: 0, classified: 1, glass: 2, unreadable: 3, rejected: 4 },
   tissueSteps: 254,
   tissueUnknown: 255,
+  quality: [
+    { bit: 1, key: "blur", text: "blurred patch", colour: "#00838f" },
+    { bit: 2, key: "pen", text: "pen", colour: "#1565c0" },
+  ],
+  qualityUnknown: 255,
   task: "binary",
   classes: [
     { label: 0, name: "normal", colour: null },
@@ -23,19 +29,20 @@ const INFO: CellsInfo = {
   ],
 };
 
-/** As the service sends them: probabilities, coverage, tissue. */
-function bytes(steps: number[], coverage: number[], tissue: number[]): ArrayBuffer {
-  const buffer = new ArrayBuffer(steps.length * 4);
+/** As the service sends them: probabilities, coverage, tissue, quality. */
+function bytes(steps: number[], coverage: number[], tissue: number[], quality: number[]): ArrayBuffer {
+  const buffer = new ArrayBuffer(steps.length * 5);
   const view = new DataView(buffer);
   steps.forEach((step, i) => { view.setUint16(2 * i, step, true); });
   coverage.forEach((value, i) => { view.setUint8(2 * steps.length + i, value); });
   tissue.forEach((value, i) => { view.setUint8(3 * steps.length + i, value); });
+  quality.forEach((value, i) => { view.setUint8(4 * steps.length + i, value); });
   return buffer;
 }
 
 const TILES: Record<string, ArrayBuffer> = {
-  "0/0_0": bytes([0, STEPS, 100, NOT_CLASSIFIED], [1, 1, 1, 2], [127, 254, 0, 255]),
-  "0/1_0": bytes([40_000, NOT_CLASSIFIED], [1, 3], [254, 255]),
+  "0/0_0": bytes([0, STEPS, 100, NOT_CLASSIFIED], [1, 1, 1, 2], [127, 254, 0, 255], [0, 3, 2, 255]),
+  "0/1_0": bytes([40_000, NOT_CLASSIFIED], [1, 3], [254, 255], [0, 255]),
 };
 
 function serve(): string[] {
@@ -75,11 +82,19 @@ describe("the plane asked for", () => {
 describe("a tile of cells", () => {
   const place = { level: 0, firstColumn: 0, firstRow: 0, columns: 2, rows: 2 };
 
-  it("is three planes", () => {
+  it("is four planes", () => {
     const tile = decodeTile(TILES["0/0_0"] ?? new ArrayBuffer(0), place);
     expect([...tile.steps]).toEqual([0, STEPS, 100, NOT_CLASSIFIED]);
     expect([...tile.coverage]).toEqual([1, 1, 1, 2]);
     expect([...(tile.tissue ?? [])]).toEqual([127, 254, 0, 255]);
+    expect([...(tile.quality ?? [])]).toEqual([0, 3, 2, 255]);
+  });
+
+  it("is marked where quality control found a reason, not where it did not look", () => {
+    const tile = decodeTile(TILES["0/0_0"] ?? new ArrayBuffer(0), place);
+    const [blur, pen] = INFO.quality.map((reason) => marked(tile, reason, INFO));
+    expect([0, 1, 2, 3].map((index) => blur?.(index))).toEqual([false, true, false, false]);
+    expect([0, 1, 2, 3].map((index) => pen?.(index))).toEqual([false, true, true, false]);
   });
 
   it("that is cut short is refused", () => {
@@ -104,7 +119,14 @@ describe("a source of cells", () => {
     source.tile(0, 0, 0);
     source.tile(0, 1, 0);
     await settled(source);
-    expect(source.at({ x: 199, y: 99 })).toEqual({ column: 1, row: 0, value: STEPS, coverage: "classified", tissue: 1 });
+    expect(source.at({ x: 199, y: 99 })).toEqual({
+      column: 1,
+      row: 0,
+      value: STEPS,
+      coverage: "classified",
+      tissue: 1,
+      quality: ["blurred patch", "pen"],
+    });
     expect(source.at({ x: 150, y: 150 })).toMatchObject({ value: null, coverage: "glass", tissue: null });
     expect(source.at({ x: 250, y: 150 })).toMatchObject({ column: 2, row: 1, coverage: "unreadable" });
     expect(source.at({ x: 300, y: 0 })).toBeNull();
@@ -130,7 +152,7 @@ describe("a source of cells", () => {
 
   it("says which cells have the label of the class, where that is asked for", async () => {
     const asked = serve();
-    TILES["0/0_0?labels=true"] = bytes([0, 1, 2, NOT_CLASSIFIED], [1, 1, 1, 2], [127, 254, 0, 255]);
+    TILES["0/0_0?labels=true"] = bytes([0, 1, 2, NOT_CLASSIFIED], [1, 1, 1, 2], [127, 254, 0, 255], [0, 0, 0, 255]);
     const source = new CellSource("job", INFO, { of: "tumour", label: 1 }, () => undefined);
     source.tile(0, 0, 0);
     await settled(source);

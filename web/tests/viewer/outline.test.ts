@@ -18,6 +18,7 @@ function tile(rows: readonly (readonly number[])[], firstColumn = 0, firstRow = 
     steps: Uint16Array.from(rows.flat()),
     coverage: new Uint8Array(columns * rows.length).fill(1),
     tissue: null,
+    quality: null,
     own: null,
   };
 }
