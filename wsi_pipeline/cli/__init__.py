@@ -23,6 +23,7 @@ _VERBS = {
     "run": ("run", "run", "Analyse slides: one, or a directory of thousands."),
     "classify": ("classify", "classify", "Classify single images: cells, patches."),
     "cells": ("cells", "cells", "Find, classify and count the cells of smear fields."),
+    "stain": ("stain", "stain", "Show how a slide is stained, and stained like another."),
     "export": ("export", "export", "Export a result as pictures, regions, tables and masks."),
     "verify": ("verify", "verify", "Check the checksums of results; name what is damaged."),
     "evaluate": ("evaluate", "evaluate", "Measure how good results are, with intervals."),
