@@ -20,6 +20,7 @@ from wsi_pipeline.model.linear_probe import as_pixels, pooled
 from wsi_pipeline.model.network import load_classifier
 from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.model.openvino_runtime import OpenVinoPredictor, cpu_precisions
+from wsi_pipeline.model.orientations import ORIENTATIONS, oriented
 from wsi_pipeline.model.package import ModelPackage, write_description
 from wsi_pipeline.model.predictor import predict_all
 from wsi_pipeline.model.reference_check import FEATURE_TOLERANCE, least_cosine
@@ -101,6 +102,27 @@ def test_several_classes(
     )
     assert np.array_equal(found, wanted), "a decision is not that of the reference"
     predictor.close()
+
+
+def test_eight_orientations(kinds_package: ModelPackage, model_cache: Path) -> None:
+    """The mean of the answers for each, the decision of fp32's mean, and the spread."""
+    patches = kinds_package.reference()[0][:10]
+    asked = RuntimeRequest("cpu", "fp32", model_cache, threads=2)
+    once = load_predictor(kinds_package, asked, threshold=THRESHOLD)
+    each = np.stack([predict_all(once, oriented(patches, k)) for k in range(ORIENTATIONS)])
+    once.close()
+    mean = each.mean(axis=0)
+    likely = mean.argmax(axis=1)
+    spread = each[:, np.arange(len(patches)), likely].std(axis=0)
+    exact = load_predictor(kinds_package, replace(asked, tta=True), threshold=THRESHOLD)
+    check_predictor(exact, patches, np.column_stack([mean, spread]), 1e-4, anywhere=False)
+    exact.close()
+    fast = replace(asked, tta=True, precision="auto")
+    cascade = load_predictor(kinds_package, fast, threshold=THRESHOLD)
+    found = predict_all(cascade, patches)
+    assert found.shape == (len(patches), mean.shape[1] + 1)
+    assert np.array_equal(found[:, :-1].argmax(axis=1), likely)
+    cascade.close()
 
 
 def features_of(package: ModelPackage) -> NDArray[np.float32]:

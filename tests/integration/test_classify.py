@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,12 @@ from wsi_pipeline.images.seen import write_seen
 from wsi_pipeline.model.linear_probe import as_pixels, pooled
 from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.network import load_classifier
+from wsi_pipeline.model.orientations import ORIENTATIONS, oriented
 from wsi_pipeline.model.package import ModelPackage, write_description
 from wsi_pipeline.model.predictor import predict_all
 from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.stain.fit import fit_stain
+from wsi_pipeline.stain.normalisation import StainTarget
 from wsi_pipeline.synth import CLASSES, labelled_patches
 from wsi_pipeline.testing.kinds import KINDS_MPP, KINDS_PATCH_PX
 
@@ -337,6 +340,48 @@ def test_two_kinds_of_images_lie_apart_and_the_map_is_the_same_again() -> None:
     apart = np.linalg.norm(flat[:20].mean(axis=0) - flat[20:].mean(axis=0))
     assert apart > 2 * own
     np.testing.assert_array_equal(project(values), flat)
+
+
+def test_eight_orientations_of_normalised_images(
+    images: Path, tmp_path: Path, model: ModelPackage
+) -> None:
+    """The table has the mean and the spread; what an image shows decides, not how it is stained."""
+    folder = Path(shutil.copytree(model.folder, tmp_path / "stained"))
+    facts = yaml.safe_load((folder / "model.yaml").read_text(encoding="utf-8"))
+    facts.pop("files")
+    target = fit_stain("reinhard", model.reference()[0].reshape(-1, 3)).appearance
+    assert target is not None
+    stain = {"method": "reinhard", "target": asdict(target)}
+    facts["preprocessing"] = {"stain": json.loads(json.dumps(stain))}
+    package = write_description(folder, facts)
+    Image.fromarray(np.full((64, 64, 3), 250, np.uint8)).save(images / "normal" / "blank.png")
+    out = tmp_path / "out"
+    assert wsi(images, out, package, "--tta").exit_code == 0
+    rows = rows_of(out)
+    blank = rows.pop("blank.png")
+    assert any("was not normalised" in warning for warning in blank["warnings"])
+    about = package.description
+    recolour = StainTarget("reinhard", target)
+    predictor = load_predictor(package, torch_on(tmp_path / "cache"), threshold=0.5)
+    for name, row in list(rows.items())[::7]:
+        pixels = np.asarray(Image.open(row["image"]))
+        square = recolour.fitted(pixels.reshape(-1, 3)).recolouring()(pixels)
+        answers = np.concatenate(
+            [predict_all(predictor, oriented(square[None], k)) for k in range(ORIENTATIONS)]
+        )
+        found = [row[f"p_{one}"] for one in about.classification.names]
+        np.testing.assert_allclose(found, answers.mean(axis=0), atol=1e-5, err_msg=name)
+        spread = answers[:, answers.mean(axis=0).argmax()].std()
+        assert row["spread"] == pytest.approx(spread, abs=1e-5)
+        assert row["warnings"] == []
+    predictor.close()
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert summary["spread"] > 0
+    # Answers of one orientation are not mixed with those.
+    assert "use another -o" in str(wsi(images, out, package).exception)
+    again = wsi(images, out, package, "--tta", "--json")
+    assert json.loads(again.stdout)["reused"] == len(rows) + 1
+    assert rows_of(out)["blank.png"] == blank
 
 
 def test_a_network_that_torch_cannot_build_is_not_explained(stub_package: ModelPackage) -> None:

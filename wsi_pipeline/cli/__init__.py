@@ -25,6 +25,7 @@ _VERBS = {
     "classify": ("classify", "classify", "Classify single images: cells, patches."),
     "cells": ("cells", "cells", "Find, classify and count the cells of smear fields."),
     "features": ("features", "features", "Compute an encoder's features of slides' tiles."),
+    "stain": ("stain", "stain", "Show how a slide is stained, and stained like another."),
     "export": ("export", "export", "Export a result as pictures, regions, tables and masks."),
     "verify": ("verify", "verify", "Check the checksums of results; name what is damaged."),
     "evaluate": ("evaluate", "evaluate", "Measure how good results are, with intervals."),

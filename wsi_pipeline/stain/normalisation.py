@@ -102,9 +102,9 @@ class StainNormalisation:
         """The function; making it costs microseconds."""
         source, target = self.fit.appearance, self.target
         if isinstance(source, StainMatrix) and isinstance(target, StainMatrix):
-            return Recolouring(_Restaining(source, target))
+            return Recolouring(_Restaining(source, _gains(source, target), target))
         if isinstance(source, LabStatistics) and isinstance(target, LabStatistics):
-            scale = np.array(target.std) / np.array(source.std)
+            scale = _gains(source, target)
             return Recolouring(LabShift(scale, target.mean - scale * np.array(source.mean)))
         return Recolouring(None)
 
@@ -135,15 +135,24 @@ class Recolouring:
         return np.ascontiguousarray(found.T).reshape(pixels.shape)
 
 
-class _Restaining:
-    """The amounts of two stains, brought to the target's scale, in the target's colours.
+def separated(source: StainMatrix) -> tuple[Recolouring, Recolouring]:
+    """What px look like with haematoxylin alone, and with eosin alone."""
+    first, second = (
+        Recolouring(_Restaining(source, np.eye(2)[index], source)) for index in range(2)
+    )
+    return first, second
 
-    Density, amounts, scale and density again are one matrix: ``D' = D · S⁺ · diag(r) · T``.
+
+class _Restaining:
+    """The amounts of two stains, each times a gain, in the target's colours.
+
+    Density, amounts, gains and density again are one matrix: ``D' = D · S⁺ · diag(r) · T``.
     """
 
-    def __init__(self, source: StainMatrix, target: StainMatrix) -> None:
-        gains = np.diag(_gains(source, target))
-        matrix = np.linalg.pinv(source.directions) @ gains @ target.directions
+    def __init__(
+        self, source: StainMatrix, gains: NDArray[np.float64], target: StainMatrix
+    ) -> None:
+        matrix = np.linalg.pinv(source.directions) @ np.diag(gains) @ target.directions
         # Transposed for planes; natural logarithms, whose inverse is faster.
         self._matrix = (-_LN_10 * matrix.T).astype(np.float32)
 

@@ -29,7 +29,7 @@ def slide(tmp_path: Path) -> Path:
 
 
 ANALYSIS = ["demo", "info", "run", "export", "verify", "synth", "models", "dataset"]
-ANALYSIS += ["train", "evaluate", "classify", "cells"]
+ANALYSIS += ["train", "evaluate", "classify", "cells", "stain"]
 SERVICE = ["serve", "worker", "config", "keys", "audit", "migrate", "gc", "client"]
 VERBS = ANALYSIS + SERVICE
 GROUPS = {"keys": ["create", "list", "revoke"], "audit": ["verify"]}
