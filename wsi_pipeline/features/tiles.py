@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from wsi_pipeline.stitch.record import to_plain
@@ -23,7 +22,7 @@ class FeatureTiles:
         tissue: Share of tissue, float32 ``(n,)``.
         probabilities: Of each class that has some, by its name, float32 ``(n,)``.
         size: Features of a tile.
-        stored: All features, float16 or float32 ``(tiles of the plan, size)``.
+        stored: The zarr array of all features, float16 or float32 ``(tiles of the plan, size)``.
     """
 
     rows: NDArray[np.int64]
@@ -31,7 +30,7 @@ class FeatureTiles:
     tissue: NDArray[np.float32]
     probabilities: dict[str, NDArray[np.float32]]
     size: int
-    stored: "zarr.Array[Any]"
+    stored: Any
 
     def __len__(self) -> int:
         return len(self.rows)

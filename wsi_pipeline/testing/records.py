@@ -51,7 +51,7 @@ def make_record(
         label: float(areas[classified & classes.where(label, cells.probability, threshold)].sum())
         for label in classes.labels
     }
-    tumour = by_label[classes.label_of(classes.positive)]
+    tumour = by_label[classes.label_of(classes.positive)] if classes.members else 0.0
     tissue = float(areas[classified].sum())
     return Record(
         slide=SlideRecord(
