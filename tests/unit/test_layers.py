@@ -116,7 +116,7 @@ _WITH_TORCH: tuple[str, ...] = (
     "run",
 )
 _WITH_TORCH += ("package", "session", "initial_weights", "features", "freezing", "head_fit")
-_WITH_TORCH += ("head_fitting", "loss", "schedule", "familiarity")
+_WITH_TORCH += ("head_fitting", "loss", "schedule")
 _LYMPH_NODE = ("features", "fitting", "head_file", "network", "package", "patches", "training")
 
 #: The only modules that may import a library.
