@@ -129,7 +129,7 @@ def _trained(table: Path, name: str, recipe: str, work: Path) -> ModelPackage:
 
 
 def _answers(package: ModelPackage, table: Path, work: Path) -> list[Answer]:
-    request = RuntimeRequest("cpu", "auto", work / "cache", head=package.run_head)
+    request = RuntimeRequest("cpu", "fp32", work / "cache", head=package.run_head)
     predictor = load_predictor(package, request, threshold=package.description.threshold.value)
     familiarity = Familiarity(package, predictor.feature_count)
     found = read_collection(table, skip_bad=True).images
@@ -156,7 +156,7 @@ def slides(work: Path) -> None:
     )
     train_cohort(cohort, order, Silence())
     package = load_package(order.out)
-    request = RuntimeRequest("cpu", "auto", work / "cache", head=package.run_head)
+    request = RuntimeRequest("cpu", "fp32", work / "cache", head=package.run_head)
     own = [slide.path for slide in cohort if slide.split == "test"]
     found: dict[str, list[ShiftRecord]] = {}
     with connect(None, 1) as scheduler:

@@ -39,6 +39,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"}
     | {"shift"},
     "pipeline": {"errors", "analysis_settings", "model", "stitch", "run"},
+    "familiarise": {"errors", "durable", "analysis_settings", "model", "run", "shift", "images"}
+    | {"tiles"},
     "batch": {"errors", "slide", "stitch", "run", "pipeline"},
     "export": BASICS | {"classes", "slide", "grid", "tiles", "stitch"},
     "synth": BASICS,
@@ -85,6 +87,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "run",
         "pipeline",
         "batch",
+        "familiarise",
     }
     | {
         "export",

@@ -13,6 +13,7 @@ from rich.text import Text
 from wsi_pipeline.analysis_settings import PrecisionChoice, RuntimeChoice
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.models_export import export_package
+from wsi_pipeline.cli.models_familiarise import familiarise_package
 from wsi_pipeline.cli.models_import import import_package
 from wsi_pipeline.errors import PackageError, UsageError
 from wsi_pipeline.export.destination import draft
@@ -326,6 +327,7 @@ def pack(
 
 app.command("import")(import_package)
 app.command("export")(export_package)
+app.command("familiarise")(familiarise_package)
 
 
 def _find(package: str) -> ModelPackage:
