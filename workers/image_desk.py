@@ -27,6 +27,7 @@ from wsi_pipeline.images.classification import (
 )
 from wsi_pipeline.images.collection import LabelledImage
 from wsi_pipeline.images.conformal import USUAL_COVERAGE
+from wsi_pipeline.images.familiarity import Familiarity
 from wsi_pipeline.images.reading import ReadImage, read_bytes
 from wsi_pipeline.images.verdict import Judge, explained_class
 from wsi_pipeline.model.description import ModelDescription
@@ -81,7 +82,8 @@ class ImageDesk:
         threads = max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0))))
         with ThreadPoolExecutor(threads, thread_name_prefix="read") as pool:
             reading = pool.map(partial(self._read, about=about), items)
-            outcomes = classify_read(reading, predictor, about, {})
+            familiarity = Familiarity(package, predictor.feature_count)
+            outcomes = classify_read(reading, predictor, about, {}, familiarity)
             for item, outcome in zip(items, outcomes, strict=True):
                 self._wait_for_small(item)
                 if outcome.answer is None:
@@ -119,13 +121,16 @@ class ImageDesk:
     def _predictor(self, package: ModelPackage) -> Predictor:
         threshold = package.description.threshold.value
         folder = package.folder.resolve()
-        return LOADED.predictor(folder, package.sha256, self._runtime, threshold)
+        runtime = replace(self._runtime, head=package.run_head)
+        return LOADED.predictor(folder, package.sha256, runtime, threshold)
 
     def _explained(self, item: QueryItem, package: ModelPackage, read: ReadImage) -> int:
         if item.facts.get("class"):
             return class_index(package, item.facts["class"])
         about = package.description
-        (outcome,) = classify_read([read], self._predictor(package), about, {})
+        predictor = self._predictor(package)
+        familiarity = Familiarity(package, predictor.feature_count)
+        (outcome,) = classify_read([read], predictor, about, {}, familiarity)
         assert outcome.answer is not None  # it was read
         verdict = Judge(package, USUAL_COVERAGE)(outcome.answer.probabilities)
         return explained_class(verdict, about.classification.names)
@@ -191,6 +196,9 @@ def _told(item: QueryItem, package: ModelPackage, found: Answer) -> Answered:
         "review": verdict.review,
         "reason": verdict.reason,
         "coverage": coverage,
+        "distance": found.distance,
+        "p_value": found.p_value,
+        "unlike_training": found.unlike,
         "thumbnail": thumbnail_key(item.facts["location"]),
     }
     return Answered(

@@ -44,6 +44,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"}
     | {"quality", "stain", "shift", "slide_level"},
     "pipeline": {"errors", "analysis_settings", "model", "stitch", "run"},
+    "familiarise": {"errors", "durable", "analysis_settings", "model", "run", "shift", "images"}
+    | {"tiles"},
     "batch": {"errors", "slide", "stitch", "run", "pipeline"},
     "features": {"errors", "classes", "stitch"},
     "export": BASICS | {"classes", "slide", "grid", "tiles", "stitch", "quality", "features"},
@@ -93,6 +95,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "run",
         "pipeline",
         "batch",
+        "familiarise",
     }
     | {
         "export",
@@ -124,7 +127,7 @@ _WITH_TORCH: tuple[str, ...] = (
     "run",
 )
 _WITH_TORCH += ("package", "session", "initial_weights", "features", "freezing", "head_fit")
-_WITH_TORCH += ("head_fitting", "loss", "schedule", "familiarity")
+_WITH_TORCH += ("head_fitting", "loss", "schedule")
 _LYMPH_NODE = ("features", "fitting", "head_file", "network", "package", "patches", "training")
 
 #: The only modules that may import a library.

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.models_export import export_package
+from wsi_pipeline.cli.models_familiarise import familiarise_package
 from wsi_pipeline.cli.models_import import import_package
 from wsi_pipeline.cli.models_verify import verify_package
 from wsi_pipeline.errors import PackageError, UsageError
@@ -293,6 +294,7 @@ def pack(
 app.command("import")(import_package)
 app.command("verify")(verify_package)
 app.command("export")(export_package)
+app.command("familiarise")(familiarise_package)
 
 
 def _find(package: str) -> ModelPackage:

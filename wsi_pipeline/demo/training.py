@@ -26,6 +26,9 @@ from wsi_pipeline.model.linear_probe import (
 )
 from wsi_pipeline.model.network import Classifier, save_weights
 from wsi_pipeline.model.package import CALIBRATION, ModelPackage, write_description, write_npz
+from wsi_pipeline.shift.measuring import Measured, measure
+from wsi_pipeline.shift.sampling import NUCLEI_EVERY, sample_patch
+from wsi_pipeline.shift.statistics import write_statistics
 from wsi_pipeline.synth import render_patches
 from wsi_pipeline.synth.patches import PatchKind
 from wsi_pipeline.tissue.colours import patch_colours, summarise
@@ -95,6 +98,14 @@ def build_demo_package(
     save_weights(classifier.network.to(memory_format=torch.contiguous_format), folder / WEIGHTS)
     write_npz(folder / CALIBRATION, patches=calibration)
     write_npz(folder / REFERENCE, patches=reference, probabilities=probabilities)
+    progress("measuring the training patches")
+    parts = [
+        _measured(_TRAINING_SLIDES, _TRAINING, patches, features[: len(labels)], labels),
+        _measured(_HELD_OUT_SLIDES, _HELD_OUT, held_out, features[len(labels) :], truth),
+    ]
+    statistics = measure("slide", *parts)
+    assert statistics is not None  # they are of tissue
+    write_statistics(folder, statistics)
     description["training"] |= {"metrics": metrics, "colours": _colours(patches)}
     return write_description(folder, description)
 
@@ -145,6 +156,25 @@ def _labelled(
                 patches.append(render_patches(kind, count, seed=seed, mpp=mpp, stain=stain))
                 labels.append(np.full(count, float(kind == "tumour")))
     return np.concatenate(patches), np.concatenate(labels)
+
+
+def _measured(
+    slides: Sequence[tuple[str, int]],
+    counts: Mapping[float, int],
+    patches: NDArray[np.uint8],
+    features: NDArray[np.float64],
+    labels: NDArray[np.float64],
+) -> Measured:
+    """What patches of slides look like, in the order of :func:`_labelled`."""
+    each = [mpp for mpp, count in counts.items() for _ in range(2 * count)]
+    unit = np.repeat(np.arange(len(slides)), len(each))
+    mpps = np.tile(each, len(slides))
+    samples = [
+        sample_patch(patch, float(mpp) if index % NUCLEI_EVERY == 0 else None)
+        for index, (patch, mpp) in enumerate(zip(patches, mpps, strict=True))
+    ]
+    values = features.astype(np.float32)
+    return Measured(np.stack(samples), unit, labels.astype(np.int64), values)
 
 
 def _metrics(logits: NDArray[np.float64], truth: NDArray[np.float64]) -> dict[str, float]:

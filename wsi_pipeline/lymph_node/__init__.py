@@ -3,4 +3,4 @@
 #: The package's name in the models folder.
 LYMPH_NODE = "lymph-node"
 #: Bump with every new head or layout; packages built earlier are then built anew.
-LYMPH_NODE_VERSION = "1"
+LYMPH_NODE_VERSION = "2"

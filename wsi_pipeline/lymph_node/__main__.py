@@ -9,8 +9,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from wsi_pipeline.errors import WsiError
 from wsi_pipeline.lymph_node import fitting
+from wsi_pipeline.lymph_node.familiarity import save_familiarity
 from wsi_pipeline.lymph_node.head_file import FITTED, HEAD, METRICS, save_fitted
 from wsi_pipeline.lymph_node.patches import read_lymph_node, read_pcam
+from wsi_pipeline.model.package import TRAINING_FEATURES
 
 
 def main() -> int:
@@ -38,6 +40,7 @@ def main() -> int:
                 ),
             )
         save_fitted(fitted.head, fitted.metrics, arguments.out)
+        save_familiarity(sources, arguments.out)
     except WsiError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -45,7 +48,7 @@ def main() -> int:
     same = all(
         (FITTED / name).exists()
         and (FITTED / name).read_bytes() == (arguments.out / name).read_bytes()
-        for name in (HEAD, METRICS)
+        for name in (HEAD, METRICS, TRAINING_FEATURES)
     )
     state = "the same bits as" if same else "other bits than"
     sys.stdout.write(f"{arguments.out}: {state} the head that comes with this program\n")

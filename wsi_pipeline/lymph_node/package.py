@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from wsi_pipeline.lymph_node import LYMPH_NODE
+from wsi_pipeline.lymph_node.familiarity import add_familiarity
 from wsi_pipeline.lymph_node.features import new_trunk
-from wsi_pipeline.lymph_node.head_file import load_head, load_metrics
+from wsi_pipeline.lymph_node.head_file import FITTED, load_head, load_metrics
 from wsi_pipeline.lymph_node.network import CELL_PX, MEAN, MPP, PATCH_PX, STD, LymphNodeNetwork
 from wsi_pipeline.model.description import GRAPH, GRAPH_WEIGHTS, REFERENCE
 from wsi_pipeline.model.openvino_library import ov
@@ -64,6 +65,7 @@ def build_lymph_node_package(
         temperature = metrics["calibration"]["temperature"]
         probabilities = torch.sigmoid(logits / temperature).numpy()
     write_npz(folder / REFERENCE, patches=patches, probabilities=probabilities)
+    add_familiarity(FITTED, folder)
     mode = (folder / REFERENCE).stat().st_mode
     for name in (GRAPH, GRAPH_WEIGHTS):
         (folder / name).chmod(mode)

@@ -64,12 +64,12 @@ class TrainingStatistics:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """As arrays of a file; the same statistics give the same arrays."""
         found: dict[str, NDArray[Any]] = {
-            "revision": np.array(_REVISION),
+            "revision": np.array([_REVISION]),
             "unit": np.frombuffer(self.unit.encode(), np.uint8),
-            "patches": np.array(self.patches),
+            "patches": np.array([self.patches]),
             "appearance_mean": self.looks.mean.astype(np.float32),
             "appearance_covariance": self.looks.covariance.astype(np.float32),
-            "nuclei": np.array(np.nan if self.nuclei is None else self.nuclei, np.float32),
+            "nuclei": np.array([np.nan if self.nuclei is None else self.nuclei], np.float32),
             **{f"units_{part}": _units(one) for part, one in self.parts.items()},
         }
         if self.features is not None:
@@ -78,10 +78,10 @@ class TrainingStatistics:
                 "means": density.means,
                 "basis": density.basis,
                 "deviations": density.deviations,
-                "residual": np.array(density.residual, np.float32),
+                "residual": np.array([density.residual], np.float32),
                 "prototypes": density.prototypes,
                 "tiles": self.features.tiles,
-                "nearest": np.array(self.features.nearest, np.float32),
+                "nearest": np.array([self.features.nearest], np.float32),
                 "units_features": _units(self.features.units),
             }
         return found
@@ -107,7 +107,7 @@ def read_statistics(package: ModelPackage) -> TrainingStatistics | None:
         return None
     try:
         return _statistics(arrays)
-    except (KeyError, ValueError, UnicodeDecodeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError) as error:
         raise PackageError(
             package.folder,
             f"{TRAINING_FEATURES} is not what this version reads ({error}); make it again with "
@@ -116,8 +116,8 @@ def read_statistics(package: ModelPackage) -> TrainingStatistics | None:
 
 
 def _statistics(arrays: Mapping[str, NDArray[Any]]) -> TrainingStatistics:
-    if int(arrays["revision"]) != _REVISION:
-        raise ValueError(f"revision {int(arrays['revision'])}, not {_REVISION}")
+    if arrays["revision"].tolist() != [_REVISION]:
+        raise ValueError(f"revision {arrays['revision'].tolist()}, not {_REVISION}")
     looks = Looks(
         _shaped(arrays, "appearance_mean", (APPEARANCE,)).astype(np.float64),
         _shaped(arrays, "appearance_covariance", (APPEARANCE, APPEARANCE)).astype(np.float64),
@@ -126,11 +126,11 @@ def _statistics(arrays: Mapping[str, NDArray[Any]]) -> TrainingStatistics:
         raise ValueError("appearance_covariance is not positive")
     return TrainingStatistics(
         unit=bytes(arrays["unit"]).decode(),
-        patches=int(arrays["patches"]),
+        patches=int(arrays["patches"][0]),
         looks=looks,
         parts={part: _yardstick(arrays, part) for part in PARTS},
         features=_features(arrays) if "means" in arrays else None,
-        nuclei=None if np.isnan(arrays["nuclei"]) else float(arrays["nuclei"]),
+        nuclei=None if np.isnan(arrays["nuclei"][0]) else float(arrays["nuclei"][0]),
     )
 
 
@@ -141,7 +141,7 @@ def _features(arrays: Mapping[str, NDArray[Any]]) -> FeatureStatistics:
         _shaped(arrays, "means", (classes, features)).astype(np.float32),
         _shaped(arrays, "basis", (count, features)).astype(np.float16),
         _shaped(arrays, "deviations", (count,)).astype(np.float32),
-        float(_shaped(arrays, "residual", ())),
+        float(_shaped(arrays, "residual", (1,))[0]),
         _shaped(arrays, "prototypes", (len(arrays["prototypes"]), count)).astype(np.float16),
     )
     if not (bool((density.deviations > 0).all()) and density.residual > 0):
@@ -149,7 +149,7 @@ def _features(arrays: Mapping[str, NDArray[Any]]) -> FeatureStatistics:
     return FeatureStatistics(
         density,
         _shaped(arrays, "tiles", QUANTILES.shape).astype(np.float32),
-        float(_shaped(arrays, "nearest", ())),
+        float(_shaped(arrays, "nearest", (1,))[0]),
         _yardstick(arrays, "features"),
     )
 

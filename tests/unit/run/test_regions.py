@@ -14,9 +14,9 @@ from wsi_pipeline.run.regions import Region as Part
 from wsi_pipeline.run.regions import classify_region, cut_regions
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.run.tile_values import TileValues
+from wsi_pipeline.shift.sampling import SAMPLE_VALUES, sample_patch
 from wsi_pipeline.testing import ArraySlide, FakePredictor, red_share
 from wsi_pipeline.tiles.plan import Plan
-from wsi_pipeline.tissue.colours import patch_colours
 
 GRID = Grid(0, Size(320, 160), 1.0, 1.0, 32, 32, Mpp(0.5, 0.5))
 #: Of a binary model.
@@ -65,7 +65,7 @@ def test_regions_cover_the_plan_once(
 
 
 @pytest.mark.parametrize("tiles", [1, 9, 64, 65, 300])
-def test_colours_are_sampled_all_over_the_plan(monkeypatch: pytest.MonkeyPatch, tiles: int) -> None:
+def test_samples_are_taken_all_over_the_plan(monkeypatch: pytest.MonkeyPatch, tiles: int) -> None:
     monkeypatch.setattr(module, "REGION_TILES", 8)
     sampled = [
         int(place) + (region.start or 0)
@@ -93,8 +93,8 @@ def test_answers_come_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(lost) == 1, "a control is no lost tile"
     assert np.array_equal(forwards.probabilities[:8], values[0][:8])
     assert np.array_equal(forwards.controls, values[len(regions) - 1], equal_nan=True)
-    assert not np.isnan(forwards.colours).any()
-    for name in ("probabilities", "controls", "colours"):
+    assert not np.isnan(forwards.samples).any()
+    for name in ("probabilities", "controls", "samples"):
         one, other = getattr(forwards, name), getattr(backwards, name)
         assert one.tobytes() == other.tobytes(), name
 
@@ -105,12 +105,13 @@ def test_what_is_kept_is_taken_apart_again() -> None:
     done = classify_region(
         slide, FakePredictor(patch_px=32), GRID, region.cells, sampled=region.sampled
     )
-    assert len(done.values) == region.size(NUMBER) == 20 + 3 * 6
-    tiles, colours = region.split(done.values, NUMBER)
+    assert len(done.values) == region.size(NUMBER) == 20 + 3 * SAMPLE_VALUES
+    tiles, samples = region.split(done.values, NUMBER)
     assert np.array_equal(tiles.probabilities, done.probabilities, equal_nan=True)
-    assert np.array_equal(colours[0], patch_colours(tissue()[:32, :32]))
-    assert np.array_equal(colours[2], patch_colours(tissue()[32:64, 288:320]))
-    assert np.isnan(colours[1]).all(), "tile 2 cannot be read"
+    assert np.array_equal(samples[0], sample_patch(tissue()[:32, :32], 0.5), equal_nan=True)
+    last = sample_patch(tissue()[32:64, 288:320], None)
+    assert np.array_equal(samples[2], last, equal_nan=True)
+    assert np.isnan(samples[1]).all(), "tile 2 cannot be read"
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def test_extras_and_features_are_kept_beside_the_answers(features: int) -> None:
     predictor = FakePredictor(answer, patch_px=32, batch_size=8, features=2)
     region = Part(0, CELLS, np.array([0, 2]), 0)
     done = classify_region(slide, predictor, GRID, CELLS, sampled=region.sampled, kept=kept)
-    assert len(done.values) == region.size(kept) == 50 * (3 + features) + 2 * 6
+    assert len(done.values) == region.size(kept) == 50 * (3 + features) + 2 * SAMPLE_VALUES
     plan = plan_of(50)
     answers = TileProbabilities(plan, kept, ())
     assert answers.take(region, done.values) == 1
@@ -145,9 +146,9 @@ def test_extras_and_features_are_kept_beside_the_answers(features: int) -> None:
     assert np.array_equal(answers.probabilities[known], expected()[known])
     assert (answers.extras["darkest"][known] == 0).all()
     assert np.allclose(answers.extras["sum"][known], 1)
-    tiles, colours = region.split(done.values, kept)
+    tiles, samples = region.split(done.values, kept)
     assert np.array_equal(tiles.features[known], answer_of(expected()[known])[:, :features])
-    assert len(colours) == 2
+    assert len(samples) == 2
     for values in (answers.probabilities, *answers.extras.values()):
         assert np.isnan(values[2]), "tile 2 cannot be read"
     assert np.isnan(tiles.features[2]).all()
