@@ -117,7 +117,7 @@ def summarise(cohorts: Sequence[dict[str, Any]]) -> dict[str, Any]:
 class _Silent:
     """Told of slides, says nothing."""
 
-    def begins(self, entry: Entry) -> Observer:
+    def begins(self, entry: Entry) -> Observer:  # noqa: ARG002 - of BatchObserver
         return SilentObserver()
 
     def ended(self, outcome: Outcome) -> None:

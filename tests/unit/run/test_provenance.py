@@ -194,6 +194,7 @@ def test_a_fit_of_the_package_answers_for_the_slide(
     result = analyse_slide(prepared, tmp_path / "a.zarr", work)
     record, answer = result.record, result.record.slide_answer
     assert answer is not None
+    assert answer.probability is not None
     assert answer.probability == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-6)
     assert answer.low is not None
     assert answer.high is not None
