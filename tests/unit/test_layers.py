@@ -55,7 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cohort": BASICS | {"slide", "annotation"},
     "evaluation": BASICS
     | {"slide", "grid", "tiles", "tissue", "stitch", "export", "annotation", "cohort", "metrics"}
-    | {"classes", "page"},
+    | {"classes", "page", "slide_level"},
     "training": BASICS
     | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "metrics"}
     | {"classes", "images", "page", "stain", "shift", "stitch", "slide_level"},

@@ -2,7 +2,14 @@
 
 from typing import Self
 
-from rich.progress import Progress, ProgressColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from wsi_pipeline.cli.console import console
 
@@ -40,3 +47,21 @@ class Display:
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
+
+
+class StepDisplay(Display):
+    """One bar per kind of work."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        super().__init__(
+            TextColumn("{task.description}"),
+            BarColumn(BAR_WIDTH),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            quiet=quiet,
+        )
+        self._task = self._progress.add_task("slides", total=None)
+
+    def step(self, what: str, done: int, total: int) -> None:
+        """Something is done."""
+        self._progress.update(self._task, description=what, completed=done, total=total)

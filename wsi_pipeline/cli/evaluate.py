@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from wsi_pipeline.cli import EXIT_BAD, EXIT_OK
+from wsi_pipeline.cli.compare import compare_models
 from wsi_pipeline.cli.console import console
-from wsi_pipeline.cli.display import BAR_WIDTH, Display
+from wsi_pipeline.cli.display import StepDisplay
 from wsi_pipeline.cohort.references import read_any_cohort
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.evaluation.cases import Sources, pair
@@ -54,6 +54,14 @@ def evaluate(
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the report.")],
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            help="Folders of results of two models: the same slides side by side, with paired "
+            "tests, in place of a report of one.",
+            metavar="A B",
+        ),
+    ] = None,
     split: Annotated[
         Literal["train", "validation", "test", "all"] | None,
         typer.Option(
@@ -183,6 +191,10 @@ def evaluate(
 
         wsi evaluate results --cohort cohort.csv --stages -o report
 
+    Two models on the same slides:
+
+        wsi evaluate --compare results-a results-b --cohort cohort.csv -o comparison
+
     Exit codes: 0 success; 2 wrong usage, or a table that cannot be used: there is no report;
     3 some slide is missing or bad: there is a report of the others, which names it.
     """
@@ -199,6 +211,13 @@ def evaluate(
         stages=stages,
         pictures=gallery,
     )
+    if compare is not None:
+        if results or scores or detections or labels or stages:
+            raise UsageError("--compare takes two folders of results, and no other source")
+        compare_models(
+            cohort, compare, split, settings, out, overwrite=overwrite, json=json, quiet=quiet
+        )
+        return
     check_folder(out, overwrite=overwrite)
     table = read_any_cohort(cohort)
     sources = Sources(tuple(results or ()), scores, detections, labels)
@@ -207,7 +226,7 @@ def evaluate(
         raise UsageError(
             f"{cohort}: there is no result, score or detection of any of its {pairing.split} slides"
         )
-    with _Display(quiet=quiet) as display:
+    with StepDisplay(quiet=quiet) as display:
         evaluation = run_evaluation(
             table, pairing, settings, workers=workers, progress=display.step
         )
@@ -232,24 +251,6 @@ def _froc_mpp(text: str) -> float | Literal["auto", "slide"]:
         return float(text)
     except ValueError:
         raise UsageError(f"--froc-mpp {text!r}: write a number, auto or slide") from None
-
-
-class _Display(Display):
-    """One bar per kind of work."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        super().__init__(
-            TextColumn("{task.description}"),
-            BarColumn(BAR_WIDTH),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(compact=True),
-            quiet=quiet,
-        )
-        self._task = self._progress.add_task("slides", total=None)
-
-    def step(self, what: str, done: int, total: int) -> None:
-        """Something is done."""
-        self._progress.update(self._task, description=what, completed=done, total=total)
 
 
 def _say(evaluation: Evaluation, out: Path, *, quiet: bool) -> None:

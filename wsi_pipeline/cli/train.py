@@ -258,7 +258,8 @@ def train(
                 "--slide-level needs a folder of results or slides, and --labels TABLE"
             )
         # Loads scikit-learn, which takes longer than finding a wrong option.
-        from wsi_pipeline.cli.slide_level import SlideOrder, fit_slide_level  # noqa: PLC0415
+        from wsi_pipeline.cli.slide_level import fit_slide_level  # noqa: PLC0415
+        from wsi_pipeline.training.slide_level.fit import SlideOrder  # noqa: PLC0415
 
         fit_slide_level(
             slide_level,

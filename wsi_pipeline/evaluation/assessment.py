@@ -24,6 +24,7 @@ from wsi_pipeline.slide import open_slide
 from wsi_pipeline.slide.synthetic import declares_synthetic
 from wsi_pipeline.stitch.record import Record
 from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.slide_answer_record import SlideAnswerRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Assessment:
         predicted: The kind of metastasis the result shows.
         origin: Path and record of the result, if there is one.
         synthetic: Whether the slide says that it was drawn, not scanned.
+        largest: Largest probability of a cell of the positive class; None likewise.
         class_cells: Its cells held against every class; None where the result has one class, or
             not everything is annotated.
         notes: By figure, why the slide is not part of it, and what else there is to know.
@@ -87,6 +89,26 @@ class Assessment:
     synthetic: bool
     class_cells: ClassCells | None = None
     notes: dict[str, str] = field(default_factory=dict)
+    largest: float | None = None
+
+    @property
+    def answer(self) -> SlideAnswerRecord | None:
+        """What a fit of the package says of the slide; None where there is none."""
+        found = None if self.origin is None else self.origin[1].slide_answer
+        given = found is not None and found.fitted and found.probability == self.score
+        return found if given else None
+
+    @property
+    def slide_threshold(self) -> float | None:
+        """Score at and above which the slide is called positive; None: none is known.
+
+        Of a fitted answer that is where slides are suspicious, or one half where none can be.
+        """
+        answer = self.answer
+        if answer is None:
+            return self.threshold
+        limit = None if answer.rule is None else answer.rule.suspicious_from
+        return 0.5 if limit is None else limit
 
 
 def assess(case: Case, settings: EvaluationSettings) -> Assessment:
@@ -136,7 +158,16 @@ def assess(case: Case, settings: EvaluationSettings) -> Assessment:
         synthetic=_synthetic(case),
         class_cells=cells,
         notes=notes,
+        largest=_largest(decision),
     )
+
+
+def _largest(decision: Decision | None) -> float | None:
+    """Of all cells; 0 where nothing was classified, since nothing is seen there."""
+    if decision is None:
+        return None
+    known = decision.probability[~np.isnan(decision.probability)]
+    return float(known.max(initial=0.0))
 
 
 def _synthetic(case: Case) -> bool:

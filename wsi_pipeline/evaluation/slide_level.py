@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wsi_pipeline.evaluation.assessment import Assessment
+from wsi_pipeline.evaluation.fitted_level import fitted_level
 from wsi_pipeline.evaluation.json_metrics import (
     Json,
     Values,
@@ -43,6 +44,7 @@ def slide_level(every: Sequence[Assessment], settings: EvaluationSettings) -> Js
         "tumour": labels.count(True),
         "score": sorted({s.score_rule for s in slides}),
         "auc": estimate(roc_auc(labels, scores), counts.aucs(drawn)),
+        "fitted": fitted_level(slides, drawn),
         "decision": _decision(slides, drawn),
         "majority_baseline": baseline_figures(majority_baseline(labels)),
         "roc": {
@@ -56,11 +58,11 @@ def slide_level(every: Sequence[Assessment], settings: EvaluationSettings) -> Js
 
 def _decision(slides: Sequence[Assessment], drawn: Values) -> Json | None:
     """Right and wrong calls at the slides' thresholds; None where one has none."""
-    thresholds = [s.threshold for s in slides]
+    thresholds = [s.slide_threshold for s in slides]
     if any(threshold is None for threshold in thresholds):
         return None
     counts = [
-        Confusion.at([bool(s.positive)], np.array([s.score]), float(s.threshold or 0))
+        Confusion.at([bool(s.positive)], np.array([s.score]), float(s.slide_threshold or 0))
         for s in slides
     ]
     used = sorted({float(threshold or 0) for threshold in thresholds})

@@ -117,7 +117,8 @@ class RegionFit:
 
     def probabilities(self, features: Values) -> Values:
         """Of all classes, float64 ``(classes,)``, of a slide with features ``(features,)``."""
-        return self.calibration.probabilities(self.scorer.scores(features[None]))[0]
+        whole = self.calibration.probabilities(self.scorer.scores(features[None]))
+        return np.asarray(whole[0], np.float64)
 
     def drawn_probabilities(self, features: Values) -> Values:
         """The same by each drawing, float64 ``(draws, classes)``."""

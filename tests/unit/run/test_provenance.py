@@ -1,11 +1,24 @@
 """The JSON that a result keeps of itself has the fields it always had, in their order."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
+from wsi_pipeline.model.slide_level_section import (
+    SlideCalibrationNote,
+    SlideLevelSection,
+    SlideRule,
+)
 from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run.preparation import prepare
+from wsi_pipeline.slide_level.calibration import SlideCalibration
+from wsi_pipeline.slide_level.features import feature_names
+from wsi_pipeline.slide_level.region_fit import LogisticScorer, RegionFit
+from wsi_pipeline.training.slide_level.package import write_with_fit
 
 #: What programs that read results rely on. Fields may be added; none may go or be renamed.
 KEYS = {
@@ -87,6 +100,16 @@ KEYS = {
         "training_nuclei": {},
         "swapped": {},
     },
+    "slide_answer": {
+        "method": {},
+        "probability": {},
+        "low": {},
+        "high": {},
+        "probabilities": None,
+        "state": {},
+        "reason": {},
+        "rule": {},
+    },
     "warnings": None,
     "alarms": [{"code": {}, "message": {}}],
     "timings": {
@@ -133,3 +156,72 @@ def test_the_fields_of_the_store_are_what_they_were(
         told["tissue_area_mm2"],
     )
     assert (result.name, result.tiles) == (told["slide"]["name"], told["tiles"])
+
+
+def test_without_a_fit_the_score_is_the_largest_cell_and_somebody_has_to_look(
+    tmp_path: Path, make_slide: Callable[..., Path], make_work: Callable[..., Work]
+) -> None:
+    work = make_work()
+    prepared = prepare(make_slide(), work.package, work.analysis)
+    result = analyse_slide(prepared, tmp_path / "a.zarr", work)
+    answer = result.record.slide_answer
+    assert answer is not None
+    assert (answer.method, answer.state, answer.probability) == ("max", "look-again", None)
+    assert "wsi train --slide-level" in answer.reason
+    assert result.slide_score == np.nanmax(result.probability)
+    assert result.record.slide_score_rule == "largest cell probability"
+
+
+@pytest.mark.parametrize(("logit", "state"), [(-3.0, "look-again"), (0.0, "suspicious")])
+def test_a_fit_of_the_package_answers_for_the_slide(
+    logit: float,
+    state: str,
+    tmp_path: Path,
+    make_slide: Callable[..., Path],
+    make_work: Callable[..., Work],
+) -> None:
+    """The fit calls all slides the same; alarms of this small one forbid to call it clear."""
+    work = make_work()
+    count = len(feature_names(work.package.classes))
+    scorer = LogisticScorer(
+        np.zeros(count),
+        np.ones(count),
+        np.zeros((3, 2, count)),
+        np.array([[0, logit], [0, logit - 1], [0, logit + 1]]),
+    )
+    fit = RegionFit(scorer, SlideCalibration(1.0, np.zeros(2), np.tile([1.0, 0, 0], (2, 1))))
+    section = SlideLevelSection(
+        kind="regions-logistic",
+        classes=("normal", "tumour"),
+        negative="normal",
+        fitted="by hand",
+        slides={"normal": 70, "tumour": 30},
+        patients=100,
+        calibration=SlideCalibrationNote(method="none", fitted="by hand"),
+        rule=SlideRule(
+            slides=100, positives=30, clear_below=0.1, suspicious_from=0.4, needed=60, clear=62
+        ),
+    )
+    package = write_with_fit(
+        work.package, tmp_path / "p", section, fit, version="2", overwrite=False
+    )
+    work = dataclasses.replace(work, package=package)
+    prepared = prepare(make_slide(), package, work.analysis)
+    result = analyse_slide(prepared, tmp_path / "a.zarr", work)
+    record, answer = result.record, result.record.slide_answer
+    assert answer is not None
+    assert answer.probability is not None
+    assert answer.probability == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-6)
+    assert answer.low is not None
+    assert answer.high is not None
+    assert answer.low < answer.probability < answer.high
+    assert answer.state == state
+    assert record.slide_score == answer.probability
+    assert (
+        record.slide_score_rule
+        == "probability of the slide by the package's fit (regions-logistic)"
+    )
+    assert answer.rule is not None
+    assert (answer.rule.alpha, answer.rule.slides) == (0.05, 100)
+    if state == "look-again":
+        assert "too-few-tiles" in answer.reason

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from wsi_pipeline.evaluation.report import curves
+from wsi_pipeline.evaluation.report.fitted import fitted_part
 from wsi_pipeline.evaluation.report.kinds import KINDS
 from wsi_pipeline.evaluation.report.pictures import PatchPicture, SlidePicture
 from wsi_pipeline.evaluation.settings import TileRule
@@ -52,6 +53,7 @@ def slides_section(metrics: Json) -> str:
         f"{counted(level['tumour'], 'slide')} with {text(positive)}, {level['normal']} without. "
         f"Score: {text(', '.join(level['score']))}.",
         tag("div", "".join(parts), cls="pair"),
+        fitted_part(level["fitted"], positive),
     )
 
 
