@@ -28,6 +28,7 @@ from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.regions import RegionResult, RegionTask, run_region
 from wsi_pipeline.run.scheduler import Scheduler
+from wsi_pipeline.run.tile_values import RegionValues
 from wsi_pipeline.service.database import Database
 from wsi_pipeline.service.jobs.queue import JobQueue
 from wsi_pipeline.service.jobs.requests import JobRequests
@@ -84,9 +85,10 @@ class FormulaScheduler(Scheduler):
         for task in tasks:
             size = np.array((task.grid.level_size.width, task.grid.level_size.height))
             middles = (task.region.cells + 0.5) * (task.grid.step.x, task.grid.step.y) / size
+            nothing = np.empty((len(middles), 0), np.float32)
             yield RegionResult(
                 index=task.region.index,
-                probabilities=self._formula(middles).astype(np.float32),
+                tiles=RegionValues(self._formula(middles).astype(np.float32), nothing, nothing),
                 colours=np.full((len(task.region.sampled), 2, 3), 0.3, np.float32),
                 runtime_kind=_RUNTIME.kind,
                 read_seconds=0.0,

@@ -6,6 +6,7 @@ stored mask: binary 0 or 1 by the threshold; multiclass the index of the most li
 multilabel 0 for none, else 1 + the index of the most likely class that reaches the threshold.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -204,6 +205,17 @@ def deviation(
         moved = _log(ours) - _log(theirs)
         return np.asarray(moved.max(axis=1) - moved.min(axis=1), np.float64)
     return np.asarray(np.abs(logit(ours) - logit(theirs)).max(axis=1), np.float64)
+
+
+def class_columns(values: NDArray[np.float32], classes: tuple[int, ...]) -> NDArray[np.float32]:
+    """The classes' part of answers with features, a view ``(n, *classes)``.
+
+    Args:
+        values: ``(n, planes + features)``.
+        classes: Shape of the classes' answer for one patch.
+    """
+    columns = values[:, : math.prod(classes)]
+    return columns if classes else columns[:, 0]
 
 
 def _as_rows(answers: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -21,6 +21,7 @@ from wsi_pipeline.run.provenance import describe
 from wsi_pipeline.run.regions import RESOURCES, Region, RegionResult, RegionTask, cut_regions
 from wsi_pipeline.run.scheduler import Scheduler
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
+from wsi_pipeline.run.tile_values import TileValues
 from wsi_pipeline.stitch.cells import Answers, stitch_cells
 from wsi_pipeline.stitch.record import TimingsRecord
 from wsi_pipeline.stitch.result import Result
@@ -102,15 +103,15 @@ def analyse_slide(
         if final.exists() and not overwrite:
             checkpoint.discard()
             raise ResultExistsError(final, "exists already; remove it or use --overwrite")
-        shape, classes = work.package.description.answer, work.package.classes
-        regions = cut_regions(plan, shape)
-        answers = TileProbabilities(plan, shape, classes.shape)
+        kept, classes = TileValues(work.package.description.answer), work.package.classes
+        regions = cut_regions(plan, kept)
+        answers = TileProbabilities(plan, kept, classes.shape)
         missing: dict[int, Region] = {}
         losses = _Losses(prepared, work.analysis)
         losses.add(len(plan.unreadable), "found when looking for tissue")
         resumed = 0
         for region in regions:
-            earlier = checkpoint.load(region.index, region.size(shape))
+            earlier = checkpoint.load(region.index, region.size(kept))
             if earlier is None:
                 missing[region.index] = region
             else:
@@ -119,7 +120,7 @@ def analyse_slide(
         observer.planned(plan, resumed)
         observer.stage("classifying")
         read = wait = 0.0
-        for done in _classify(prepared, work, list(missing.values()), runtime):
+        for done in _classify(prepared, work, list(missing.values()), runtime, kept):
             region = missing[done.index]
             losses.add(answers.take(region, done.values), done.unreadable)
             checkpoint.save(done.index, done.values)
@@ -128,8 +129,8 @@ def analyse_slide(
         classified = time.perf_counter()
         observer.stage("writing")
         parts: Answers = [(plan.cells, answers.probabilities)]
-        if shape != classes.shape:
-            parts = _maps(checkpoint, regions, shape)
+        if kept.answer != classes.shape:
+            parts = _maps(checkpoint, regions, kept)
         cells = stitch_cells(plan, parts, classes)
         timings = TimingsRecord(
             classify_seconds=round(classified - began, 3),
@@ -152,6 +153,7 @@ def analyse_slide(
             name=record.slide.name,
             plan=plan,
             probabilities=answers.probabilities,
+            extras=answers.extras,
             cells=cells,
             threshold=work.threshold,
             levels=prepared.info.levels,
@@ -163,12 +165,13 @@ def analyse_slide(
 
 
 def _maps(
-    checkpoint: Checkpoint, regions: list[Region], shape: tuple[int, ...]
+    checkpoint: Checkpoint, regions: list[Region], kept: TileValues
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Tiles and their maps, a region at a time: all of them may not fit into memory."""
     for region in regions:
         if region.start is not None:
-            yield region.cells, region.split(checkpoint.reload(region.index), shape)[0]
+            tiles, _ = region.split(checkpoint.reload(region.index), kept)
+            yield region.cells, tiles.probabilities
 
 
 def _classify(
@@ -176,6 +179,7 @@ def _classify(
     work: Work,
     missing: list[Region],
     runtime: RuntimeInfo,
+    kept: TileValues,
 ) -> Iterator[RegionResult]:
     """Run the missing regions; they arrive in any order."""
     slide, stop = prepared.path.resolve(), uuid.uuid4().hex
@@ -189,6 +193,7 @@ def _classify(
             runtime=work.runtime,
             threshold=work.threshold,
             stop=stop,
+            kept=kept,
         )
         for region in missing
     )

@@ -1,21 +1,32 @@
 """Every runtime keeps one contract, whatever the batch a patch happens to share."""
 
+import shutil
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from wsi_pipeline.analysis_settings import PrecisionChoice, RuntimeChoice
 from wsi_pipeline.classes import TUMOUR_OR_NORMAL
+from wsi_pipeline.errors import UsageError
 from wsi_pipeline.model.cascade import CascadePredictor, Stage
 from wsi_pipeline.model.description import Precision
+from wsi_pipeline.model.linear_probe import as_pixels, pooled
+from wsi_pipeline.model.network import load_classifier
+from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.model.openvino_runtime import OpenVinoPredictor, cpu_precisions
-from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.package import ModelPackage, write_description
 from wsi_pipeline.model.predictor import predict_all
+from wsi_pipeline.model.reference_check import FEATURE_TOLERANCE, least_cosine
 from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
 from wsi_pipeline.model.torch_runtime import TorchCpuPredictor, TorchCudaPredictor
 from wsi_pipeline.testing import FakePredictor, check_predictor, red_share
+from wsi_pipeline.testing.maps import make_map_package
 from wsi_pipeline.testing.models import colour_patches
 
 THRESHOLD = 0.5
@@ -92,6 +103,122 @@ def test_several_classes(
     predictor.close()
 
 
+def features_of(package: ModelPackage) -> NDArray[np.float32]:
+    """As torch gives them in fp32, one patch at a time."""
+    classifier = load_classifier(package)
+    return np.concatenate(
+        [pooled(classifier, as_pixels(one[None])).numpy() for one in package.reference()[0]]
+    )
+
+
+@pytest.mark.parametrize("precision", ["fp32", "auto"])
+@pytest.mark.parametrize("runtime", ["openvino", "torch"])
+@pytest.mark.parametrize("kind", ["package", "kinds_package"])
+def test_features(
+    kind: str,
+    model_cache: Path,
+    runtime: RuntimeChoice,
+    precision: PrecisionChoice,
+    request: pytest.FixtureRequest,
+) -> None:
+    chosen: ModelPackage = request.getfixturevalue(kind)
+    asked = RuntimeRequest("cpu", precision, model_cache, runtime, threads=2, head="features")
+    predictor, expected = load_predictor(chosen, asked, threshold=THRESHOLD), features_of(chosen)
+    assert predictor.feature_count == expected.shape[1] == {"package": 2048}.get(kind, 64)
+    least = 1 - FEATURE_TOLERANCE[predictor.info.precision]
+    patches = chosen.reference()[0]
+    assert least_cosine(predict_all(predictor, patches), expected) >= least
+    largest = float(np.abs(predict_all(predictor, patches) - expected).max())
+    check_predictor(predictor, patches, expected, largest, anywhere=False)
+    predictor.close()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8", "auto"])
+def test_classes_and_features(
+    package: ModelPackage, model_cache: Path, precision: PrecisionChoice
+) -> None:
+    """The classes are those of the model without features, decisions included."""
+    patches, expected = package.reference()
+    asked = RuntimeRequest("cpu", precision, model_cache, threads=2)
+    plain = load_predictor(package, asked, threshold=THRESHOLD)
+    assert plain.feature_count == 0
+    both = load_predictor(package, replace(asked, head="both"), threshold=THRESHOLD)
+    assert both.feature_count == 2048
+    assert both.info.kind == plain.info.kind
+    answers, alone = predict_all(both, patches), predict_all(plain, patches)
+    assert answers.shape == (len(patches), 1 + 2048)
+    tolerance = package.description.tolerance["int8" if precision != "fp32" else "fp32"]
+    assert np.abs(answers[:, 0] - expected).max() <= tolerance
+    assert np.array_equal(answers[:, 0] >= THRESHOLD, alone >= THRESHOLD)
+    assert least_cosine(answers[:, 1:], features_of(package)) >= 0.99
+    plain.close()
+    both.close()
+
+
+@pytest.mark.parametrize("kind", ["graph", "onnx"])
+def test_features_of_a_network_that_is_no_torch_module(
+    kinds_package: ModelPackage, model_cache: Path, tmp_path: Path, kind: str
+) -> None:
+    given = as_graph(kinds_package, tmp_path, kind)
+    expected, patches = features_of(kinds_package), kinds_package.reference()[0]
+    asked = RuntimeRequest("cpu", "fp32", model_cache, threads=2, head="both")
+    for head in ("features", "both"):
+        predictor = load_predictor(given, replace(asked, head=head), threshold=THRESHOLD)
+        answers = predict_all(predictor, patches)
+        assert answers.shape == (len(patches), 64 + (0 if head == "features" else 4))
+        assert np.allclose(answers[:, -64:], expected, atol=1e-4)
+        predictor.close()
+
+
+def as_graph(package: ModelPackage, folder: Path, kind: str) -> ModelPackage:
+    """The same model as an OpenVINO graph or an ONNX file."""
+    network, side = load_classifier(package).network, package.description.input_px
+    example = torch.zeros(1, 3, side, side)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if kind == "graph":
+            ov.save_model(
+                ov.convert_model(network, example_input=example),
+                folder / "network.xml",
+                compress_to_fp16=False,
+            )
+        else:
+            torch.onnx.export(network, (example,), folder / "network.onnx", dynamo=False)
+    shutil.copy(package.folder / "reference.npz", folder)
+    fields = package.description.model_dump(mode="json", exclude={"files"})
+    return write_description(folder, {**fields, "architecture": {"name": kind}})
+
+
+def test_a_map_has_no_features(tmp_path: Path) -> None:
+    package = make_map_package(tmp_path)
+    asked = RuntimeRequest("cpu", "fp32", tmp_path, head="features")
+    with pytest.raises(UsageError, match="answers with maps"):
+        load_predictor(package, asked, threshold=THRESHOLD)
+
+
+def test_a_cascade_keeps_the_features_of_its_first_stage() -> None:
+    patches = colour_patches(20, 16)
+
+    def answering(digits: int, feature: float) -> Callable[..., NDArray[np.float32]]:
+        def answer(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+            share = np.round(red_share(batch), digits)
+            return np.stack([share, np.full(len(batch), feature)], axis=1).astype(np.float32)
+
+        return answer
+
+    stages = [
+        Stage(FakePredictor(answering(1, 7), patch_px=16, features=1, precision="int8"), 1.0),
+        Stage(FakePredictor(answering(6, 9), patch_px=16, features=1, batch_size=2), 0.0),
+    ]
+    cascade = CascadePredictor(stages, TUMOUR_OR_NORMAL, THRESHOLD)
+    answers = predict_all(cascade, patches)
+    assert cascade.feature_count == 1
+    assert cascade.asked_again[0] > 0
+    assert (answers[:, 1] == 7).all()
+    near = np.abs(red_share(patches) - THRESHOLD) < 0.1
+    assert np.allclose(answers[near, 0], red_share(patches)[near], atol=1e-6)
+
+
 def test_the_fake() -> None:
     patches = colour_patches(20, 16)
     check_predictor(FakePredictor(patch_px=16, batch_size=6), patches, red_share(patches), 0)
@@ -111,11 +238,15 @@ def test_the_suite_notices_a_batch_that_colours_its_patches() -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_torch_on_a_gpu(package: ModelPackage, precision: Precision) -> None:
-    import torch
-
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device here")
     patches, expected = package.reference()
     predictor = TorchCudaPredictor(package, precision, "cuda:0", batch_size=16)
     check_predictor(predictor, patches, expected, package.description.tolerance[precision])
     predictor.close()
+    wanted = features_of(package)
+    for head in ("features", "both"):
+        predictor = TorchCudaPredictor(package, precision, "cuda:0", batch_size=16, head=head)
+        answers = predict_all(predictor, patches)[:, -predictor.feature_count :]
+        assert least_cosine(answers, wanted) >= 1 - FEATURE_TOLERANCE[precision]
+        predictor.close()

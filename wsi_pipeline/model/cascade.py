@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.classes import Classes, margin
+from wsi_pipeline.classes import Classes, class_columns, margin
 from wsi_pipeline.model.predictor import Predictor, RuntimeInfo
 
 
@@ -50,7 +50,7 @@ class CascadePredictor:
         self._asked_again = [0] * (len(self._stages) - 1)
         first, *_, last = (stage.predictor.info for stage in self._stages)
         precisions = ">".join(stage.predictor.info.precision for stage in self._stages)
-        self._info = RuntimeInfo(last.runtime, first.device, precisions)
+        self._info = RuntimeInfo(last.runtime, first.device, precisions, first.features)
 
     @property
     def batch_size(self) -> int:
@@ -66,6 +66,11 @@ class CascadePredictor:
     def info(self) -> RuntimeInfo:
         """What computes."""
         return self._info
+
+    @property
+    def feature_count(self) -> int:
+        """How many features follow the classes, all of the first stage."""
+        return self._info.features
 
     @property
     def asked_again(self) -> tuple[int, ...]:
@@ -107,11 +112,15 @@ class CascadePredictor:
     def _doubtful(self, index: int, values: NDArray[np.float32]) -> NDArray[np.int64]:
         if index == len(self._stages) - 1:
             return np.empty(0, np.int64)
-        distance = margin(self._classes, values, self._threshold)
+        distance = margin(self._classes, self._of_classes(values), self._threshold)
         doubtful = np.flatnonzero(distance <= self._stages[index].band)
         with self._lock:
             self._asked_again[index] += len(doubtful)
         return doubtful
+
+    def _of_classes(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The part of answers that is of the classes; a view."""
+        return class_columns(values, self._classes.shape) if self.feature_count else values
 
     def _ask_again(
         self,
@@ -130,7 +139,8 @@ class CascadePredictor:
             error = better.exception()
             with lock:
                 if error is None:
-                    values[group] = better.result()
+                    # Features stay the first stage's, so that all are of one precision.
+                    self._of_classes(values)[group] = self._of_classes(better.result())
                 left[0] -= 1
                 last = left[0] == 0
             if error is not None:

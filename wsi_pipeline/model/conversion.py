@@ -16,13 +16,17 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.model.graph import find_graph, keep_graph
+from wsi_pipeline.model.graph_features import with_head
 from wsi_pipeline.model.network_graph import complete_graph
 from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.model.package import ModelPackage, load_package
+from wsi_pipeline.model.predictor import Head
 from wsi_pipeline.model.preprocessing import Preparer
 
 #: Bump when the way models are converted or quantised changes, and ``GRAPH_REVISION`` with it if
@@ -34,26 +38,45 @@ _PLAIN = "fp32.xml"
 _CALIBRATION_BATCH = 8
 
 
-def converted_model(package: ModelPackage, *, quantised: bool, batch: int, cache: Path) -> Path:
-    """The package's network as an OpenVINO model file, uint8 NHWC in, probabilities out.
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What is made of a package.
+
+    Attributes:
+        quantised: In int8, its ranges fitted on the package's calibration patches.
+        batch: Patches per call.
+        head: What it answers with; of both, features are a second output.
+    """
+
+    quantised: bool
+    batch: int
+    head: Head = "classes"
+
+    @property
+    def file(self) -> str:
+        """Its name in the cache."""
+        return f"{_prefix(self.head)}{'int8' if self.quantised else 'fp32'}-{self.batch}.xml"
+
+
+def converted_model(package: ModelPackage, wanted: Conversion, cache: Path) -> Path:
+    """The package's network as an OpenVINO model file, uint8 NHWC in, answers out.
 
     What is missing is made in a child process, so that torch and NNCF neither stay in this one's
     memory nor speak on its terminal.
 
     Args:
         package: The model.
-        quantised: In int8, its ranges fitted on the package's calibration patches.
-        batch: Patches per call.
+        wanted: What is to be made of it.
         cache: Folder that keeps it; processes may share it.
 
     Raises:
         PackageError: the conversion failed, or needs torch, which is not installed.
     """
     folder = _cache_folder(package, cache)
-    path = folder / f"{'int8' if quantised else 'fp32'}-{batch}.xml"
+    path = folder / wanted.file
     with _locked(folder):
         if not path.exists():
-            _in_child(package, path, batch)
+            _in_child(package, path, wanted)
     return path
 
 
@@ -83,7 +106,7 @@ def convert_here(package: ModelPackage, cache: Path) -> None:
     folder = _cache_folder(package, cache)
     with _locked(folder):
         if not (folder / _PLAIN).exists():
-            _save(_convert(package), folder / _PLAIN)
+            _save(_convert(package, "classes"), folder / _PLAIN)
 
 
 def keep_conversions(earlier: ModelPackage, package: ModelPackage, cache: Path) -> None:
@@ -93,8 +116,8 @@ def keep_conversions(earlier: ModelPackage, package: ModelPackage, cache: Path) 
         made.rename(folder)
 
 
-def _in_child(package: ModelPackage, path: Path, batch: int | None) -> None:
-    carried = None if batch is None else find_graph(package)
+def _in_child(package: ModelPackage, path: Path, wanted: Conversion | None) -> None:
+    carried = None if wanted is None else find_graph(package)
     complete = package.description.architecture.kind == "graph" or carried is not None
     if not complete and importlib.util.find_spec("torch") is None:
         raise PackageError(
@@ -103,7 +126,7 @@ def _in_child(package: ModelPackage, path: Path, batch: int | None) -> None:
             "models convert` where it is, or pip install 'wsi-pipeline[inference]'",
         )
     command = [sys.executable, "-m", "wsi_pipeline.model.conversion", str(package.folder)]
-    command += [str(path), *([] if batch is None else [str(batch)])]
+    command += [str(path), *([] if wanted is None else [str(wanted.batch), wanted.head])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter and module, no shell
     if done.returncode != 0 or not path.exists():
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -127,16 +150,21 @@ def main() -> None:
     """
     package, path = load_package(Path(sys.argv[1])), Path(sys.argv[2])
     if len(sys.argv) <= 3:
-        _save(_convert(package), path)
+        _save(_convert(package, "classes"), path)
         return
     batch, side = int(sys.argv[3]), package.description.input_px
-    plain = path.parent / _PLAIN
+    head = cast("Head", sys.argv[4])
+    prefix = _prefix(head)
+    plain = path.parent / f"{prefix}{_PLAIN}"
     if not plain.exists():
         carried = find_graph(package)
-        _save(_convert(package) if carried is None else ov.Core().read_model(carried), plain)
+        if carried is None:
+            _save(_convert(package, head), plain)
+        else:
+            _save(with_head(ov.Core().read_model(carried), head, package.name), plain)
     model = ov.Core().read_model(plain)
-    if path.name.startswith("int8"):
-        quantised = path.parent / "int8.xml"
+    if path.name.startswith(f"{prefix}int8"):
+        quantised = path.parent / f"{prefix}int8.xml"
         if not quantised.exists():
             _save(_quantise(package, model), quantised)
         model = ov.Core().read_model(quantised)
@@ -144,11 +172,17 @@ def main() -> None:
     _save(model, path)
 
 
-def _convert(package: ModelPackage) -> ov.Model:
+def _prefix(head: Head) -> str:
+    """Of the names of files in the cache."""
+    return "" if head == "classes" else f"{head}-"
+
+
+def _convert(package: ModelPackage, head: Head) -> ov.Model:
     if package.description.architecture.kind == "graph":
-        return complete_graph(package)
+        return with_head(complete_graph(package), head, package.name)
     import torch  # noqa: PLC0415 - see the module's docstring
 
+    from wsi_pipeline.model.answering import Answering  # noqa: PLC0415 - imports torch
     from wsi_pipeline.model.network import load_classifier  # noqa: PLC0415 - imports torch
 
     side = package.description.input_px
@@ -160,7 +194,8 @@ def _convert(package: ModelPackage) -> ov.Model:
     with warnings.catch_warnings(), torch.inference_mode():
         # OpenVINO's own way of tracing is deprecated by torch; the reference check judges it.
         warnings.simplefilter("ignore")
-        model = ov.convert_model(classifier, example_input=torch.zeros(1, 3, side, side))
+        module = classifier if head == "classes" else Answering(classifier, head)
+        model = ov.convert_model(module, example_input=torch.zeros(1, 3, side, side))
     model.reshape([-1, 3, side, side])
     steps = ov.preprocess.PrePostProcessor(model)
     steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))

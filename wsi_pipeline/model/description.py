@@ -1,5 +1,6 @@
 """What ``model.yaml`` says: network, classes, preprocessing, threshold, training, licence."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -23,6 +24,7 @@ from wsi_pipeline.model.input_description import (
     Normalisation,
     Preprocessing,
 )
+from wsi_pipeline.model.predictor import Head
 from wsi_pipeline.model.slide_level_section import SlideLevelSection
 from wsi_pipeline.notice import LONGEST, notice_of
 
@@ -293,6 +295,17 @@ class ModelDescription(Frozen):
         if self.cell_px is None:
             return shape
         return (*shape, self.tile_px // self.cell_px, self.tile_px // self.cell_px)
+
+    def features_of(self, rows: tuple[int, ...], head: Head) -> int:
+        """How many features a runtime's answers have.
+
+        Args:
+            rows: Their shape.
+            head: What they are; the classes come first.
+        """
+        if head == "classes":
+            return 0
+        return rows[1] - (math.prod(self.answer) if head == "both" else 0)
 
     @property
     def input_px(self) -> int:

@@ -77,14 +77,9 @@ def pooled(classifier: Classifier, pixels: Tensor) -> Tensor:
         classifier: In evaluation mode.
         pixels: ``(n, 3, patch, patch)`` float, RGB 0-255.
     """
-    caught: list[Tensor] = []
-    hook = classifier.last.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
-    try:
-        with torch.inference_mode():
-            classifier(pixels.to(classifier.mean.device))
-    finally:
-        hook.remove()
-    return caught[0]
+    with torch.inference_mode():
+        normalised = classifier.normalise(pixels.to(classifier.mean.device))
+        return classifier.with_features(normalised)[1]
 
 
 def fit_head(

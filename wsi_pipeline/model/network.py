@@ -79,6 +79,32 @@ class Classifier(nn.Module):
         """Probabilities of patches that :meth:`normalise` has treated, in any precision."""
         return self.probabilities(self._shaped(self.network(patches).float()))
 
+    def with_features(self, normalised: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities of the classes, and the pooled features they are made of.
+
+        One thread at a time: the last layer is watched meanwhile. In evaluation mode, or dropout
+        takes its share of the features.
+
+        Args:
+            normalised: Patches that :meth:`normalise` has treated, in any precision.
+
+        Returns:
+            Probabilities as :meth:`forward` gives them; features float32 ``(n, features)``.
+
+        Raises:
+            PackageError: the network has no single last layer.
+        """
+        caught: list[Tensor] = []
+        last = self.last
+        if not isinstance(last, nn.Module):
+            raise PackageError(type(self.network).__name__, "it has no single last layer")
+        hook = last.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
+        try:
+            probabilities = self.from_normalised(normalised)
+        finally:
+            hook.remove()
+        return probabilities, caught[0].float().flatten(1)
+
     def _shaped(self, logits: Tensor) -> Tensor:
         return logits.flatten() if self._binary and logits.shape[-1] == 1 else logits.flatten(1)
 

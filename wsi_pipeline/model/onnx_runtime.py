@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.model.head import probabilities
 from wsi_pipeline.model.inference_pool import SlotPredictor
+from wsi_pipeline.model.onnx_features import with_features
 from wsi_pipeline.model.package import ModelPackage
-from wsi_pipeline.model.predictor import RuntimeInfo
+from wsi_pipeline.model.predictor import Head, RuntimeInfo
 from wsi_pipeline.model.preprocessing import Preparer
 
 
@@ -22,21 +23,27 @@ class OnnxPredictor(SlotPredictor[onnxruntime.InferenceSession]):
     Args:
         package: Holds its network as ``network.onnx``.
         threads: CPU threads to use; None for all this process may.
+        head: What it answers with.
 
     Raises:
         PackageError: the network cannot be loaded, or answers otherwise than the package says.
     """
 
-    def __init__(self, package: ModelPackage, *, threads: int | None = None) -> None:
+    def __init__(
+        self, package: ModelPackage, *, threads: int | None = None, head: Head = "classes"
+    ) -> None:
         about = package.description
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
         # Its arena would keep what the largest patch took; several hundred MB where it is a map.
         options.enable_cpu_mem_arena = False
         try:
+            network = str(package.weights) if head == "classes" else with_features(package)
             session = onnxruntime.InferenceSession(
-                str(package.weights), options, providers=["CPUExecutionProvider"]
+                network, options, providers=["CPUExecutionProvider"]
             )
+        except PackageError:
+            raise
         except Exception as error:  # onnxruntime has many kinds of error
             raise PackageError(package.folder, f"its network cannot be loaded: {error}") from error
         name = session.get_inputs()[0].name
@@ -51,16 +58,24 @@ class OnnxPredictor(SlotPredictor[onnxruntime.InferenceSession]):
         ) -> NDArray[np.float32]:
             px = (patches.astype(np.float32) / np.float32(255) - mean) / std
             given = np.ascontiguousarray(px.transpose(0, 3, 1, 2))
+            answers, *features = slot.run(None, {name: given})
+            if head == "features":
+                return np.asarray(features[0], np.float32)
             try:
-                return probabilities(about, slot.run(None, {name: given})[0])
+                classes = probabilities(about, answers)
             except ValueError as error:
                 raise PackageError(package.folder, str(error)) from error
+            parts = [classes.reshape(len(given), -1), *features]
+            return np.concatenate(parts, axis=1) if features else classes
 
-        version = f"onnxruntime {onnxruntime.__version__}"
+        version, count = f"onnxruntime {onnxruntime.__version__}", 0
+        if head != "classes":
+            blank = np.zeros((1, about.input_px, about.input_px, 3), np.uint8)
+            count = about.features_of(run(session, blank).shape, head)
         super().__init__(
             [session],
             run,
             batch_size=1,
             prepare=Preparer(about),
-            info=RuntimeInfo(version, "cpu", "fp32"),
+            info=RuntimeInfo(version, "cpu", "fp32", count),
         )

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.model.conversion import converted_model
+from wsi_pipeline.model.conversion import Conversion, converted_model
 from wsi_pipeline.model.description import Precision
 from wsi_pipeline.model.inference_pool import SlotPredictor
 from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.model.package import ModelPackage
-from wsi_pipeline.model.predictor import RuntimeInfo
+from wsi_pipeline.model.predictor import Head, RuntimeInfo
 from wsi_pipeline.model.preprocessing import Preparer
 
 #: Patches per request: larger ones are no faster and cost memory (``make bench`` shows it).
@@ -32,6 +32,7 @@ class OpenVinoPredictor(SlotPredictor[ov.InferRequest]):
         cache: Folder for converted and compiled models.
         threads: CPU threads to use; None for all this process may.
         batch_size: Patches per request; fewer where patches are large.
+        head: What it answers with.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class OpenVinoPredictor(SlotPredictor[ov.InferRequest]):
         *,
         threads: int | None = None,
         batch_size: int = BATCH_SIZE,
+        head: Head = "classes",
     ) -> None:
         prepare = Preparer(package.description)
         px = prepare.input_px**2
@@ -49,9 +51,8 @@ class OpenVinoPredictor(SlotPredictor[ov.InferRequest]):
         core = ov.Core()
         core.set_property({"CACHE_DIR": str(cache / "openvino" / "compiled")})
         # By its path: a model compiled before is then loaded without reading the original.
-        path = converted_model(
-            package, quantised=precision == "int8", batch=batch_size, cache=cache
-        )
+        wanted = Conversion(precision == "int8", batch_size, head)
+        path = converted_model(package, wanted, cache)
         threads = threads or len(os.sched_getaffinity(0))
         config: dict[str, str | int] = {
             "PERFORMANCE_HINT": "THROUGHPUT",
@@ -69,9 +70,7 @@ class OpenVinoPredictor(SlotPredictor[ov.InferRequest]):
             # A damaged cache is no reason to fail: it is only a cache.
             for suffix in (".xml", ".bin"):
                 path.with_suffix(suffix).unlink(missing_ok=True)
-            path = converted_model(
-                package, quantised=precision == "int8", batch=batch_size, cache=cache
-            )
+            path = converted_model(package, wanted, cache)
             compiled = core.compile_model(path, "CPU", config)
         # One more than can run: it waits filled, so that no core idles between two batches.
         requests = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")) + 1
@@ -79,10 +78,11 @@ class OpenVinoPredictor(SlotPredictor[ov.InferRequest]):
         # Once on one thread: the first two calls at once can lock up for good, one waiting for the
         # interpreter inside the other's one-time initialisation of the bindings.
         side = prepare.input_px
-        _infer(slots[0], np.zeros((batch_size, side, side, 3), np.uint8))
+        given = _infer(slots[0], np.zeros((batch_size, side, side, 3), np.uint8))
+        count = package.description.features_of(given.shape, head)
         name = str(core.get_property("CPU", "FULL_DEVICE_NAME")).strip()
         version = ov.__version__.split("-")[0]
-        info = RuntimeInfo(f"openvino {version}", f"cpu {name}", precision)
+        info = RuntimeInfo(f"openvino {version}", f"cpu {name}", precision, count)
         super().__init__(slots, _infer, batch_size=batch_size, prepare=prepare, info=info)
 
 
@@ -97,5 +97,8 @@ def _infer(request: ov.InferRequest, patches: NDArray[np.uint8]) -> NDArray[np.f
     # Shared, not copied: the pool keeps the batch alive until the call returns.
     request.infer({0: np.ascontiguousarray(patches)}, share_inputs=True)
     values: NDArray[np.float32] = request.get_output_tensor(0).data
+    if len(request.model_outputs) > 1:
+        beside = request.get_output_tensor(1).data
+        return np.concatenate([values.reshape(len(beside), -1), beside], axis=1)
     # An older graph or another program's may give a binary answer as a column.
     return values.reshape(-1) if values.ndim == 2 and values.shape[1] == 1 else values

@@ -2,10 +2,14 @@
 
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+#: What a runtime answers with: the classes; pooled features, the input of the network's last layer;
+#: or both, the classes first.
+Head = Literal["classes", "features", "both"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +20,13 @@ class RuntimeInfo:
         runtime: Library and version, e.g. ``openvino 2026.4.1``.
         device: ``cpu`` or ``cuda:0`` with the hardware's name.
         precision: ``fp32``, ``bf16``, … or the stages of a cascade, ``int8>bf16>fp32``.
+        features: How many features each patch is answered with; 0 of classes alone.
     """
 
     runtime: str
     device: str
     precision: str
+    features: int = 0
 
     @property
     def kind(self) -> str:
@@ -28,8 +34,10 @@ class RuntimeInfo:
         return f"{self.runtime.split()[0]}/{self.device.split(':')[0].split()[0]}/{self.precision}"
 
     def to_json(self) -> dict[str, str]:
-        """Plain values for JSON."""
-        return asdict(self)
+        """Plain values for JSON: what identifies the computing."""
+        facts = asdict(self)
+        del facts["features"]
+        return facts
 
 
 class Predictor(Protocol):
@@ -54,6 +62,11 @@ class Predictor(Protocol):
         """What computes."""
         ...
 
+    @property
+    def feature_count(self) -> int:
+        """How many features follow the classes in each answer; 0 of classes alone."""
+        ...
+
     def submit(self, patches: NDArray[np.uint8]) -> "Future[NDArray[np.float32]]":
         """Queue a batch; waits while the runtime has as many batches as it can use.
 
@@ -64,7 +77,9 @@ class Predictor(Protocol):
         Returns:
             A future of the probabilities, 0-1: of a binary model's positive class, ``(n,)``; of
             every class of another, ``(n, classes)``. A model that answers with maps has two more
-            axes, rows and columns, with the margins cut.
+            axes, rows and columns, with the margins cut. With features (:data:`Head`) it is
+            ``(n, features)``, or ``(n, planes + features)`` with the classes first, one column of a
+            binary model.
         """
         ...
 
@@ -101,6 +116,11 @@ class PredictorBase:
     def info(self) -> RuntimeInfo:
         """See :attr:`Predictor.info`."""
         return self._info
+
+    @property
+    def feature_count(self) -> int:
+        """See :attr:`Predictor.feature_count`."""
+        return self._info.features
 
 
 def predict_all(predictor: Predictor, patches: NDArray[np.uint8]) -> NDArray[np.float32]:

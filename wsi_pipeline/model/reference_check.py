@@ -6,6 +6,7 @@ and processor; what came out is kept. Loaded again, the model must repeat the fi
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,24 +14,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline import durable
+from wsi_pipeline.classes import class_columns
 from wsi_pipeline.errors import RuntimeRejectedError
 from wsi_pipeline.model.package import ModelPackage, thinned
-from wsi_pipeline.model.predictor import Predictor, predict_all
+from wsi_pipeline.model.predictor import Head, Predictor, predict_all
 
 #: Patches computed again when a model that was admitted before is loaded; of maps one.
 _REPEATED = 2
 #: How far the repetition may be from what was kept: the same machine gives the same values, but
 #: another number of threads may round differently.
 _REPEATABLE = 1e-4
+#: By how much the cosine between features of a precision and those of fp32 may fall short of 1,
+#: of every reference patch. Of fp32 rounding; an int8 network's weights have 8 bits, which moves
+#: directions by about a hundred times as much.
+FEATURE_TOLERANCE = {"fp32": 1e-4, "bf16": 1e-3, "fp16": 1e-3, "int8": 1e-2}
 
 
-def admit(package: ModelPackage, predictor: Predictor, cache: Path) -> NDArray[np.float32]:
+def admit(
+    package: ModelPackage, predictor: Predictor, cache: Path, head: Head = "classes"
+) -> NDArray[np.float32]:
     """What a predictor makes of its package's reference patches, if within the tolerance.
 
     Args:
         package: The model.
         predictor: Loaded from it; closed if it is rejected.
         cache: Folder that keeps what was found before.
+        head: ``classes``, or ``both``, of which the classes are looked at.
 
     Returns:
         Probabilities of all reference patches, as the package's reference has them.
@@ -39,36 +48,122 @@ def admit(package: ModelPackage, predictor: Predictor, cache: Path) -> NDArray[n
         RuntimeRejectedError: the runtime does not reproduce the reference.
     """
     _, expected = package.reference()
-    record = _record(package, predictor, cache)
-    values = _kept(record, expected.shape)
-    if values is not None:
-        least = _REPEATED if package.description.map is None else 1
-        again = answer_reference(package, predictor, max(least, predictor.batch_size))
-        if not np.allclose(again, values[: len(again)], rtol=0, atol=_REPEATABLE):
-            values = None
-    if values is None:
-        values = answer_reference(package, predictor)
-    if values.shape != expected.shape:
-        predictor.close()
-        raise RuntimeRejectedError(
-            package.name,
-            f"the network answers with {values.shape[1:] or 'one number'} for each patch, the "
-            f"reference has {expected.shape[1:] or 'one number'}; build the package again",
-        )
-    largest = float(np.abs(values - expected).max())
-    precision = predictor.info.precision
-    allowed = dict(package.description.tolerance).get(precision)  # type: ignore[call-overload]  # a precision is one of the keys or absent
-    if allowed is None or not largest <= allowed:
-        predictor.close()
-        remedy = "Choose --precision fp32" if precision != "fp32" else "Build the package again"
-        limit = "states no tolerance" if allowed is None else f"allows {allowed:g}"
-        raise RuntimeRejectedError(
-            package.name,
-            f"{predictor.info.runtime} in {precision} differs from the reference by "
-            f"{largest:.3g}; the package {limit}. {remedy}",
-        )
-    _keep(record, values)
+    answers, classes = _Answers(package, predictor, cache, head), package.classes.shape
+
+    def taken(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        return values if head == "classes" else class_columns(values, classes)
+
+    values = answers.repeated(expected.shape, taken)
+    largest = float(np.abs(values - expected).max()) if values.shape == expected.shape else np.nan
+    answers.judge(values, expected, largest, {**package.description.tolerance})
     return values
+
+
+def admit_features(
+    package: ModelPackage, predictor: Predictor, expected: NDArray[np.float32], cache: Path
+) -> None:
+    """Hold a predictor's features to those of fp32.
+
+    Each patch's features are two directions: by how much their cosine falls short of 1 is the
+    deviation, since what is made of features by others looks at angles or fits a linear layer.
+
+    Args:
+        package: The model.
+        predictor: Loaded from it for features; closed if it is rejected.
+        expected: Of its reference patches, float32 ``(n, features)``.
+        cache: Folder that keeps what was found before.
+
+    Raises:
+        RuntimeRejectedError: the features of a patch deviate by more than the tolerance.
+    """
+    answers = _Answers(package, predictor, cache, "features")
+    values = answers.repeated(expected.shape, lambda given: given)
+    largest = 1 - least_cosine(values, expected) if values.shape == expected.shape else np.nan
+    answers.judge(values, expected, largest, FEATURE_TOLERANCE)
+
+
+def least_cosine(values: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """The least cosine between rows of the same patch, both ``(n, features)``; NaN if undefined."""
+    ours, theirs = values.astype(np.float64), expected.astype(np.float64)
+    lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return float(((ours * theirs).sum(axis=1) / lengths).min())
+
+
+class _Answers:
+    """A predictor's answers for its package's reference, computed no oftener than needed.
+
+    Args:
+        package: The model.
+        predictor: Loaded from it.
+        cache: Folder that keeps what was found before.
+        head: What it answers with.
+    """
+
+    def __init__(
+        self, package: ModelPackage, predictor: Predictor, cache: Path, head: Head
+    ) -> None:
+        self._package, self._predictor, self._head = package, predictor, head
+        self._record = _record(package, predictor, cache, head)
+
+    def repeated(
+        self,
+        shape: tuple[int, ...],
+        taken: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    ) -> NDArray[np.float32]:
+        """What was found before, if the first of it comes out again; else all, computed anew.
+
+        Args:
+            shape: That is expected.
+            taken: Takes of answers what is looked at.
+        """
+        package, predictor = self._package, self._predictor
+        values = _kept(self._record, shape)
+        if values is not None:
+            least = _REPEATED if package.description.map is None else 1
+            again = answer_reference(package, predictor, max(least, predictor.batch_size))
+            if not np.allclose(taken(again), values[: len(again)], rtol=0, atol=_REPEATABLE):
+                values = None
+        return taken(answer_reference(package, predictor)) if values is None else values
+
+    def judge(
+        self,
+        values: NDArray[np.float32],
+        expected: NDArray[np.float32],
+        largest: float,
+        tolerance: Mapping[str, float],
+    ) -> None:
+        """Keep the answers if they are near enough.
+
+        Args:
+            values: The answers.
+            expected: What they should be.
+            largest: Their deviation.
+            tolerance: Of each precision.
+
+        Raises:
+            RuntimeRejectedError: they are not; the predictor is closed.
+        """
+        name, info = self._package.name, self._predictor.info
+        if values.shape != expected.shape:
+            self._predictor.close()
+            raise RuntimeRejectedError(
+                name,
+                f"the network answers with {values.shape[1:] or 'one number'} for each patch, the "
+                f"reference has {expected.shape[1:] or 'one number'}; build the package again",
+            )
+        precision, allowed = info.precision, tolerance.get(info.precision)
+        if allowed is None or not largest <= allowed:
+            self._predictor.close()
+            remedy = "Choose --precision fp32" if precision != "fp32" else "Build the package again"
+            limit = "states no tolerance" if allowed is None else f"allows {allowed:g}"
+            what = "features in their cosine " if self._head == "features" else ""
+            raise RuntimeRejectedError(
+                name,
+                f"{info.runtime} in {precision} differs {what}from the reference by "
+                f"{largest:.3g}; the package {limit}. {remedy}",
+            )
+        _keep(self._record, values)
 
 
 def answer_reference(
@@ -92,9 +187,12 @@ def answer_reference(
     return np.concatenate(parts)
 
 
-def _record(package: ModelPackage, predictor: Predictor, cache: Path) -> Path:
+def _record(package: ModelPackage, predictor: Predictor, cache: Path, head: Head) -> Path:
     info = predictor.info
+    facts: tuple[str | int, ...]
     facts = (package.sha256, info.runtime, info.device, info.precision, predictor.batch_size)
+    if head != "classes":
+        facts = (*facts, head)
     return cache / "admitted" / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}.json"
 
 

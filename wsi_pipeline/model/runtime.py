@@ -3,7 +3,7 @@
 import importlib.util
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,10 @@ from wsi_pipeline.classes import deviation, margin
 from wsi_pipeline.errors import PackageError, RuntimeRejectedError, UsageError
 from wsi_pipeline.model.cascade import CascadePredictor, Stage
 from wsi_pipeline.model.description import Precision
+from wsi_pipeline.model.feature_admission import load_for_features
 from wsi_pipeline.model.openvino_runtime import OpenVinoPredictor, cpu_precisions
 from wsi_pipeline.model.package import ModelPackage
-from wsi_pipeline.model.predictor import Predictor
+from wsi_pipeline.model.predictor import Head, Predictor
 from wsi_pipeline.model.reference_check import admit
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class RuntimeRequest:
         runtime: ``auto`` takes OpenVINO on the CPU and torch on a GPU.
         cache: Folder for converted models.
         threads: CPU threads; None for all this process may use.
+        head: What it answers with: classes, pooled features, or both.
     """
 
     device: str
@@ -47,6 +49,7 @@ class RuntimeRequest:
     cache: Path
     runtime: RuntimeChoice = "auto"
     threads: int | None = None
+    head: Head = "classes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +99,24 @@ def load_predictor(
     runtime = choose_runtime(request.runtime, device, network)
     if request.precision in runtime.refuses:
         raise UsageError(runtime.refuses[request.precision])
+    if request.head != "classes" and package.description.map is not None:
+        raise UsageError(
+            f"{package.name} answers with maps and has no features of a tile; choose a model that "
+            "answers with a number for each class, or an encoder"
+        )
+    if request.head == "features":
+        return load_for_features(
+            package,
+            _tried(package, runtime, request.precision),
+            lambda precision, head: runtime.load(
+                package, replace(request, head=head), device, precision, None
+            ),
+            request.cache,
+        )
     if request.precision == "auto":
         return _cascade(package, runtime, request, device, threshold)
     predictor = runtime.load(package, request, device, request.precision, None)
-    admit(package, predictor, request.cache)
+    admit(package, predictor, request.cache, request.head)
     return predictor
 
 
@@ -142,7 +159,9 @@ def _load_openvino(
     batch_size: int | None,
 ) -> Predictor:
     extra = {} if batch_size is None else {"batch_size": batch_size}
-    return OpenVinoPredictor(package, precision, request.cache, threads=request.threads, **extra)
+    return OpenVinoPredictor(
+        package, precision, request.cache, threads=request.threads, head=request.head, **extra
+    )
 
 
 def _fast_on_cpu() -> tuple[Precision, ...]:
@@ -152,16 +171,16 @@ def _fast_on_cpu() -> tuple[Precision, ...]:
 
 
 def _load_torch_cpu(
-    package: ModelPackage, _: RuntimeRequest, __: str, ___: Precision, ____: int | None
+    package: ModelPackage, request: RuntimeRequest, _: str, __: Precision, ___: int | None
 ) -> Predictor:
     from wsi_pipeline.model.torch_runtime import TorchCpuPredictor  # noqa: PLC0415 - torch
 
-    return TorchCpuPredictor(package)
+    return TorchCpuPredictor(package, head=request.head)
 
 
 def _load_torch_cuda(
     package: ModelPackage,
-    _: RuntimeRequest,
+    request: RuntimeRequest,
     device: str,
     precision: Precision,
     batch_size: int | None,
@@ -171,7 +190,8 @@ def _load_torch_cuda(
         TorchCudaPredictor,
     )
 
-    return TorchCudaPredictor(package, precision, device, batch_size=batch_size or CUDA_BATCH_SIZE)
+    size = batch_size or CUDA_BATCH_SIZE
+    return TorchCudaPredictor(package, precision, device, batch_size=size, head=request.head)
 
 
 def _load_onnx(
@@ -185,7 +205,7 @@ def _load_onnx(
         )
     from wsi_pipeline.model.onnx_runtime import OnnxPredictor  # noqa: PLC0415 - few packages
 
-    return OnnxPredictor(package, threads=request.threads)
+    return OnnxPredictor(package, threads=request.threads, head=request.head)
 
 
 _REFERENCE_ONLY = "torch on the CPU is the fp32 reference; leave out --precision"
@@ -238,21 +258,30 @@ def _cascade(
         batch = runtime.refine_batch if stages else None
         return runtime.load(package, request, device, precision, batch)
 
-    for precision in runtime.precisions() if package.description.map is None else ():
-        if precision not in package.description.tolerance:
-            continue
+    tried = _tried(package, runtime, "auto") if package.description.map is None else ("fp32",)
+    for precision in tried[:-1]:
         predictor = load(precision)
         try:
-            values = admit(package, predictor, request.cache)
+            values = admit(package, predictor, request.cache, request.head)
         except RuntimeRejectedError as error:
             log.warning("%s; continuing without it", error)
             continue
         stages.append(Stage(predictor, _band(package, precision, values, threshold)))
     predictor = load("fp32")
-    admit(package, predictor, request.cache)
+    admit(package, predictor, request.cache, request.head)
     if not stages:
         return predictor
     return CascadePredictor([*stages, Stage(predictor, 0.0)], package.classes, threshold)
+
+
+def _tried(
+    package: ModelPackage, runtime: Runtime, precision: PrecisionChoice
+) -> tuple[Precision, ...]:
+    """The precisions to try in turn, the last of which has to do."""
+    if precision != "auto":
+        return (precision,)
+    fast = (one for one in runtime.precisions() if one in package.description.tolerance)
+    return (*fast, "fp32")
 
 
 def _band(

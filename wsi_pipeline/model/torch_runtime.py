@@ -8,11 +8,12 @@ import torch
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import PackageError
+from wsi_pipeline.model.answering import Answering, as_rows
 from wsi_pipeline.model.description import Precision
 from wsi_pipeline.model.inference_pool import SlotPredictor
-from wsi_pipeline.model.network import Classifier, load_classifier
+from wsi_pipeline.model.network import load_classifier
 from wsi_pipeline.model.package import ModelPackage
-from wsi_pipeline.model.predictor import RuntimeInfo
+from wsi_pipeline.model.predictor import Head, RuntimeInfo
 from wsi_pipeline.model.preprocessing import Preparer
 
 CPU_BATCH_SIZE = 8
@@ -22,17 +23,31 @@ _CUDA_SLOTS = 3
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class TorchCpuPredictor(SlotPredictor[Classifier]):
-    """Eager fp32 on the CPU: slow, simple, and what the others are measured by."""
+class TorchCpuPredictor(SlotPredictor[Answering]):
+    """Eager fp32 on the CPU: slow, simple, and what the others are measured by.
 
-    def __init__(self, package: ModelPackage, *, batch_size: int = CPU_BATCH_SIZE) -> None:
-        threads = len(os.sched_getaffinity(0))
+    Args:
+        package: The model.
+        batch_size: Patches per batch.
+        head: What it answers with.
+    """
+
+    def __init__(
+        self, package: ModelPackage, *, batch_size: int = CPU_BATCH_SIZE, head: Head = "classes"
+    ) -> None:
+        threads, prepare = len(os.sched_getaffinity(0)), Preparer(package.description)
+        model = Answering(load_classifier(package), head)
+        count = 0
+        if head != "classes":
+            blank = np.zeros((1, prepare.input_px, prepare.input_px, 3), np.uint8)
+            count = package.description.features_of(_forward(model, blank).shape, head)
+        version = f"torch {torch.__version__}"
         super().__init__(
-            [load_classifier(package)],
+            [model],
             _forward,
             batch_size=batch_size,
-            prepare=Preparer(package.description),
-            info=RuntimeInfo(f"torch {torch.__version__}", f"cpu {threads} threads", "fp32"),
+            prepare=prepare,
+            info=RuntimeInfo(version, f"cpu {threads} threads", "fp32", count),
         )
 
 
@@ -47,6 +62,7 @@ class TorchCudaPredictor(SlotPredictor["_CudaSlot"]):
         precision: ``fp32``, ``bf16`` or ``fp16``.
         device: ``cuda:0`` and so on.
         batch_size: Patches per batch.
+        head: What it answers with.
 
     Raises:
         PackageError: there is no such GPU, or no such precision on it.
@@ -59,6 +75,7 @@ class TorchCudaPredictor(SlotPredictor["_CudaSlot"]):
         device: str,
         *,
         batch_size: int = CUDA_BATCH_SIZE,
+        head: Head = "classes",
     ) -> None:
         if precision not in _DTYPES:
             raise PackageError(package.name, f"{precision} is not available on a GPU; use bf16")
@@ -72,8 +89,10 @@ class TorchCudaPredictor(SlotPredictor["_CudaSlot"]):
         classifier.network.to(dtype=_DTYPES[precision])
         classifier.network.to(memory_format=torch.channels_last)
         shape = (batch_size, prepare.input_px, prepare.input_px, 3)
-        slots = [_CudaSlot.capture(classifier, shape, chosen) for _ in range(_CUDA_SLOTS)]
-        info = RuntimeInfo(f"torch {torch.__version__}", f"{device} {name}", precision)
+        model = Answering(classifier, head)
+        slots = [_CudaSlot.capture(model, shape, chosen) for _ in range(_CUDA_SLOTS)]
+        count = package.description.features_of(tuple(slots[0].host_out.shape), head)
+        info = RuntimeInfo(f"torch {torch.__version__}", f"{device} {name}", precision, count)
         super().__init__(slots, _replay, batch_size=batch_size, prepare=prepare, info=info)
 
     def close(self) -> None:
@@ -95,7 +114,7 @@ class _CudaSlot:
 
     @classmethod
     def capture(
-        cls, classifier: Classifier, shape: tuple[int, int, int, int], device: torch.device
+        cls, model: Answering, shape: tuple[int, int, int, int], device: torch.device
     ) -> "_CudaSlot":
         stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch types it not
         graph = torch.cuda.CUDAGraph()
@@ -104,19 +123,20 @@ class _CudaSlot:
         with torch.inference_mode(), torch.cuda.device(device), torch.cuda.stream(stream):
             # Warming up lets cuDNN choose its algorithms before they are captured.
             for _ in range(3):
-                _device_forward(classifier, device_in)
+                _device_forward(model, device_in)
             stream.synchronize()
             with torch.cuda.graph(graph, stream=stream):
-                device_out = _device_forward(classifier, device_in)
+                device_out = _device_forward(model, device_in)
         host_out = torch.zeros(device_out.shape, dtype=torch.float32).pin_memory()
         return cls(stream, graph, host_in, device_in, device_out, host_out)
 
 
-def _device_forward(classifier: Classifier, patches: torch.Tensor) -> torch.Tensor:
+def _device_forward(model: Answering, patches: torch.Tensor) -> torch.Tensor:
     # NHWC seen as NCHW is channels-last already: no copy.
     pixels = patches.permute(0, 3, 1, 2).float()
+    classifier = model.classifier
     dtype = next(classifier.network.parameters()).dtype
-    return classifier.from_normalised(classifier.normalise(pixels).to(dtype))
+    return as_rows(model.from_normalised(classifier.normalise(pixels).to(dtype)))
 
 
 def _replay(slot: _CudaSlot, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -129,8 +149,8 @@ def _replay(slot: _CudaSlot, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
     return slot.host_out.numpy()
 
 
-def _forward(classifier: Classifier, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _forward(model: Answering, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
     with torch.inference_mode():
         pixels = torch.from_numpy(patches).permute(0, 3, 1, 2).float()
-        values: NDArray[np.float32] = classifier(pixels.contiguous()).numpy()
+        values: NDArray[np.float32] = as_rows(model(pixels.contiguous())).numpy()
     return values

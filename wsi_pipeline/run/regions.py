@@ -6,9 +6,9 @@ the colours of a few tiles. Reading overlaps with the model because a runtime ta
 ahead of those it computes and several regions run at once.
 """
 
-import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from wsi_pipeline.grid import Grid
 from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.predictor import Predictor
 from wsi_pipeline.model.runtime import RuntimeRequest
+from wsi_pipeline.run.tile_values import RegionValues, TileValues
 from wsi_pipeline.slide import SlideReader, open_slide
 from wsi_pipeline.tiles.patches import read_input
 from wsi_pipeline.tiles.plan import Plan, spread
@@ -59,20 +60,24 @@ class Region:
         """How many tiles of the plan it has."""
         return 0 if self.start is None else len(self.cells)
 
-    def size(self, answer: tuple[int, ...]) -> int:
-        """How many numbers it yields, see :attr:`RegionResult.values`.
-
-        Args:
-            answer: Shape of the model's answer for one patch.
-        """
-        return len(self.cells) * math.prod(answer) + _COLOUR_VALUES * len(self.sampled)
+    def size(self, kept: TileValues) -> int:
+        """How many numbers it yields, see :attr:`RegionResult.values`."""
+        return len(self.cells) * kept.count + _COLOUR_VALUES * len(self.sampled)
 
     def split(
-        self, values: NDArray[np.float32], answer: tuple[int, ...]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Probabilities ``(n, *answer)`` and colours ``(k, 2, 3)`` out of its values."""
-        probabilities, colours = np.split(values, [len(self.cells) * math.prod(answer)])
-        return probabilities.reshape(-1, *answer), colours.reshape(-1, 2, 3)
+        self, values: NDArray[np.float32], kept: TileValues
+    ) -> tuple[RegionValues, NDArray[np.float32]]:
+        """What is kept of its tiles, and colours ``(k, 2, 3)``, out of its values."""
+        count = len(self.cells)
+        sizes = (kept.classes, len(kept.names), kept.features)
+        ends = np.cumsum([count * size for size in sizes])
+        probabilities, extras, features, colours = np.split(values, ends)
+        tiles = RegionValues(
+            probabilities.reshape(count, *kept.answer),
+            extras.reshape(count, len(kept.names)),
+            features.reshape(count, kept.features),
+        )
+        return tiles, colours.reshape(-1, 2, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,7 @@ class RegionTask:
         runtime: What to compute with.
         threshold: The decision a cascade preserves.
         stop: Key under which :meth:`Resources.stop` can stop it, in its own process.
+        kept: What is kept of each tile.
     """
 
     region: Region
@@ -98,6 +104,7 @@ class RegionTask:
     runtime: RuntimeRequest
     threshold: float
     stop: str
+    kept: TileValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +113,8 @@ class RegionResult:
 
     Attributes:
         index: Which region.
-        probabilities: float32 in the region's order, ``(n,)``, or ``(n, planes)`` of a model that
-            is not binary; of maps with two more axes; NaN = unreadable.
+        tiles: In the region's order: probabilities, ``(n,)``, or ``(n, planes)`` of a model that
+            is not binary, of maps with two more axes; and what is kept beside them.
         colours: :func:`~wsi_pipeline.tissue.colours.patch_colours` of the sampled ones, float32
             ``(k, 2, 3)``.
         runtime_kind: Of the predictor that computed them.
@@ -118,7 +125,7 @@ class RegionResult:
     """
 
     index: int
-    probabilities: NDArray[np.float32]
+    tiles: RegionValues
     colours: NDArray[np.float32]
     runtime_kind: str
     read_seconds: float
@@ -127,21 +134,28 @@ class RegionResult:
     unreadable: str
 
     @property
+    def probabilities(self) -> NDArray[np.float32]:
+        """Of the tiles."""
+        return self.tiles.probabilities
+
+    @property
     def values(self) -> NDArray[np.float32]:
         """All of it that has to be kept, as :meth:`Region.split` takes it apart."""
-        return np.concatenate([self.probabilities.ravel(), self.colours.ravel()])
+        tiles = self.tiles
+        parts = (tiles.probabilities, tiles.extras, tiles.features, self.colours)
+        return np.concatenate([one.ravel() for one in parts])
 
 
-def cut_regions(plan: Plan, answer: tuple[int, ...] = ()) -> list[Region]:
+def cut_regions(plan: Plan, kept: TileValues) -> list[Region]:
     """Cut a plan into regions of :data:`REGION_TILES`, the last one shorter; then its controls.
 
     Args:
         plan: The tiles.
-        answer: Shape of the model's answer for one patch; large ones make smaller regions.
+        kept: Of each tile; many numbers make smaller regions.
     """
     sampled = spread(len(plan), SAMPLED_TILES)
     regions: list[Region] = []
-    fitting = max(1, min(REGION_TILES, REGION_VALUES // math.prod(answer)))
+    fitting = max(1, min(REGION_TILES, REGION_VALUES // kept.count))
     # A power of two, so that a runtime's batches divide it.
     step = 1 << (fitting.bit_length() - 1)
     for start in range(0, len(plan), step):
@@ -161,9 +175,12 @@ def classify_region(
     *,
     index: int = 0,
     sampled: NDArray[np.int64] | None = None,
+    kept: TileValues | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> RegionResult:
     """Read and classify the tiles of a region.
+
+    Memory: the patches of the batches in flight.
 
     Args:
         reader: The slide.
@@ -172,6 +189,7 @@ def classify_region(
         cells: Column and row of the tiles, ``(n, 2)``.
         index: Of the region.
         sampled: Which of the tiles have their colours measured, in order; None: none.
+        kept: What is kept of each tile; None: the number of a binary model.
         stopped: Asked before each batch.
 
     Raises:
@@ -183,7 +201,9 @@ def classify_region(
     lost: list[int] = []
     wanted: set[int] = set() if sampled is None else set(sampled.tolist())
     colours: list[NDArray[np.float32]] = []
-    futures: list[Future[NDArray[np.float32]]] = []
+    kept = kept or TileValues()
+    flying: deque[tuple[NDArray[np.uint8], Future[NDArray[np.float32]]]] = deque()
+    parts: list[RegionValues] = []
     step = predictor.batch_size
     for start in range(0, len(cells), step):
         if stopped():
@@ -203,15 +223,18 @@ def classify_region(
                 colours.append(patch_colours(batch[i]))
         read_seconds += time.thread_time() - began
         waited = time.perf_counter()
-        futures.append(predictor.submit(batch))
+        flying.append((batch, predictor.submit(batch)))
         wait_seconds += time.perf_counter() - waited
+        while flying and flying[0][1].done():
+            parts.append(_taken(kept, *flying.popleft()))
     waited = time.perf_counter()
-    probabilities = np.concatenate([future.result() for future in futures])
+    parts.extend(_taken(kept, *one) for one in flying)
     wait_seconds += time.perf_counter() - waited
-    probabilities[lost] = np.nan
+    tiles = RegionValues.joined(parts)
+    tiles.forget(lost)
     return RegionResult(
         index=index,
-        probabilities=probabilities,
+        tiles=tiles,
         colours=np.array(colours, np.float32).reshape(-1, 2, 3),
         runtime_kind=predictor.info.kind,
         read_seconds=read_seconds,
@@ -219,6 +242,12 @@ def classify_region(
         bytes_read=reader.bytes_read - before,
         unreadable=unreadable[0] if unreadable else "",
     )
+
+
+def _taken(
+    kept: TileValues, batch: NDArray[np.uint8], answers: "Future[NDArray[np.float32]]"
+) -> RegionValues:
+    return kept.take(batch, answers.result())
 
 
 def run_region(task: RegionTask) -> RegionResult:
@@ -232,6 +261,7 @@ def run_region(task: RegionTask) -> RegionResult:
         task.region.cells,
         index=task.region.index,
         sampled=task.region.sampled,
+        kept=task.kept,
         stopped=lambda: RESOURCES.is_stopped(task.stop),
     )
 

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.run.regions import SAMPLED_TILES, Region
+from wsi_pipeline.run.tile_values import TileValues
 from wsi_pipeline.tiles.plan import Plan, spread
 
 
@@ -12,34 +13,40 @@ class TileProbabilities:
 
     Args:
         plan: What is asked.
-        answer: Shape of the model's answer for one patch, ``()`` of a binary one.
-        classes: How much of it are classes; the rest are rows and columns of a map.
+        kept: Of each tile.
+        classes: How much of the answer are classes; the rest are rows and columns of a map.
 
     Attributes:
         probabilities: One row per tile in plan order, float32 ``(n, *classes)``: its answer, or the
             mean of its map; NaN = unreadable or not there yet.
+        extras: What was computed beside, by name, float32 ``(n,)`` in plan order; the same.
         controls: One per control, float32 ``(k, *classes)``; the same.
         colours: :func:`~wsi_pipeline.tissue.colours.patch_colours` of the sampled tiles, float32
             ``(s, 2, 3)``.
     """
 
-    def __init__(self, plan: Plan, answer: tuple[int, ...], classes: tuple[int, ...]) -> None:
-        self._answer = answer
-        self._map_axes = tuple(range(1 + len(classes), 1 + len(answer)))
+    def __init__(self, plan: Plan, kept: TileValues, classes: tuple[int, ...]) -> None:
+        self._kept = kept
+        self._map_axes = tuple(range(1 + len(classes), 1 + len(kept.answer)))
         self._sampled = spread(len(plan), SAMPLED_TILES)
         self.probabilities = np.full((len(plan), *classes), np.nan, np.float32)
+        self.extras = {name: np.full(len(plan), np.nan, np.float32) for name in kept.names}
         self.controls = np.full((len(plan.controls), *classes), np.nan, np.float32)
         self.colours = np.full((len(self._sampled), 2, 3), np.nan, np.float32)
 
     def take(self, region: Region, values: NDArray[np.float32]) -> int:
         """Put a region's values where they belong; returns how many tiles could not be read."""
-        probabilities, colours = region.split(values, self._answer)
+        tiles, colours = region.split(values, self._kept)
+        probabilities = tiles.probabilities
         if self._map_axes:
             probabilities = probabilities.mean(axis=self._map_axes)
         if region.start is None:
             self.controls[:] = probabilities
             return 0
-        self.probabilities[region.start : region.start + region.tiles] = probabilities
+        place = slice(region.start, region.start + region.tiles)
+        self.probabilities[place] = probabilities
+        for column, name in enumerate(self._kept.names):
+            self.extras[name][place] = tiles.extras[:, column]
         first = int(np.searchsorted(self._sampled, region.start))
         self.colours[first : first + len(colours)] = colours
-        return int(np.isnan(probabilities).any(axis=tuple(range(1, probabilities.ndim))).sum())
+        return tiles.lost

@@ -35,6 +35,7 @@ def write_store(
     threshold: float,
     levels: tuple[Level, ...],
     attributes: Mapping[str, Any],
+    extras: Mapping[str, NDArray[np.float32]] = {},
 ) -> None:
     """Write a complete result store into a new folder and make it durable.
 
@@ -51,6 +52,7 @@ def write_store(
         levels: The slide's levels, finest first.
         attributes: For ``wsi_pipeline`` in the root's metadata; ``format``, ``arrays`` and
             ``digest`` are added.
+        extras: More arrays of ``tiles/`` by name, ``(n,)`` in plan order; NaN = unreadable.
     """
     hashes: dict[str, str] = {}
     mask = layout.mask_path(cells.classes)
@@ -71,7 +73,7 @@ def write_store(
         }
         _write_labels(root, folder, plan, cells.classes, drawn, levels)
         _write_coverage(root, plan, cells, len(drawn), hashes)
-        _write_tiles(root, plan, probabilities, hashes)
+        _write_tiles(root, plan, probabilities, extras, hashes)
         hashes.update({path: future.result() for path, future in pending.items()})
     ours = {
         "format": layout.FORMAT_VERSION,
@@ -198,7 +200,11 @@ def _write_coverage(
 
 
 def _write_tiles(
-    root: zarr.Group, plan: Plan, probabilities: NDArray[np.float32], hashes: dict[str, str]
+    root: zarr.Group,
+    plan: Plan,
+    probabilities: NDArray[np.float32],
+    extras: Mapping[str, NDArray[np.float32]],
+    hashes: dict[str, str],
 ) -> None:
     root.create_group(layout.TILES)
     corners = plan.grid.corners_0(plan.cells)
@@ -207,6 +213,7 @@ def _write_tiles(
         "y": (corners[:, 1], layout.POSITION_FILL),
         "tissue": (plan.tissue, layout.PROBABILITY_FILL),
         "probability": (probabilities, layout.PROBABILITY_FILL),
+        **{name: (values, layout.PROBABILITY_FILL) for name, values in extras.items()},
     }
     for key, (values, fill) in columns.items():
         _write_small(root, f"{layout.TILES}/{key}", values, fill, hashes)

@@ -112,7 +112,8 @@ def check_predictor(
     Args:
         predictor: The loaded model.
         patches: At least one, ``(n, patch, patch, 3)``; more than a batch test more.
-        expected: Their probabilities, ``(n,)`` of a binary model, else ``(n, classes)``.
+        expected: Their probabilities, ``(n,)`` of a binary model, else ``(n, classes)``; with
+            features as the predictor gives them.
         tolerance: Largest difference allowed from them.
         anywhere: A patch has the very same value at every place of a batch, not only in every
             company at the same place. Nothing in the pipeline needs that, since batches are cut by
@@ -124,7 +125,9 @@ def check_predictor(
     values = predict_all(predictor, patches)
     assert values.shape == expected.shape, f"{count} patches gave {values.shape}"
     assert values.dtype == np.float32, f"probabilities came as {values.dtype}"
-    assert ((values >= 0) & (values <= 1)).all(), "there are probabilities outside 0 to 1"
+    assert values.shape[1:] or not predictor.feature_count, "features have columns"
+    classes = values if not predictor.feature_count else values[:, : -predictor.feature_count]
+    assert ((classes >= 0) & (classes <= 1)).all(), "there are probabilities outside 0 to 1"
     largest = float(np.abs(values - expected).max())
     assert largest <= tolerance, f"probabilities differ by {largest:.3g}"
     assert np.array_equal(patches, before), "it changed its input"

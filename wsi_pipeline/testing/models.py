@@ -36,6 +36,7 @@ class FakePredictor(PredictorBase):
         batch_size: Largest number of patches in a batch.
         patch_px: Side of a patch.
         precision: What it says it computes in.
+        features: How many features it says its answers have.
 
     Attributes:
         batches: Sizes of the batches submitted so far.
@@ -49,8 +50,10 @@ class FakePredictor(PredictorBase):
         batch_size: int = 8,
         patch_px: int = 299,
         precision: str = "fp32",
+        features: int = 0,
     ) -> None:
-        super().__init__(batch_size, patch_px, RuntimeInfo("fake 1", "cpu fake", precision))
+        info = RuntimeInfo("fake 1", "cpu fake", precision, features)
+        super().__init__(batch_size, patch_px, info)
         self._function = function
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="fake-predict")
         self._lock = threading.Lock()

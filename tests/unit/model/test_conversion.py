@@ -13,7 +13,7 @@ import timm
 import torch
 
 from wsi_pipeline.errors import PackageError
-from wsi_pipeline.model.conversion import carry_graph, converted_model
+from wsi_pipeline.model.conversion import Conversion, carry_graph, converted_model
 from wsi_pipeline.model.description import GRAPH, REFERENCE
 from wsi_pipeline.model.network import load_classifier
 from wsi_pipeline.model.openvino_library import ov
@@ -26,7 +26,7 @@ from wsi_pipeline.testing.models import colour_patches, model_fields
 
 
 def convert(package: ModelPackage, cache: Path) -> Path:
-    return converted_model(package, quantised=False, batch=BATCH_SIZE, cache=cache)
+    return converted_model(package, Conversion(quantised=False, batch=BATCH_SIZE), cache)
 
 
 def test_a_conversion_is_made_once(

@@ -1,5 +1,7 @@
 """Regions cover the plan once, give probabilities in plan order, and stop when asked."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,11 +13,14 @@ from wsi_pipeline.run import regions as module
 from wsi_pipeline.run.regions import Region as Part
 from wsi_pipeline.run.regions import classify_region, cut_regions
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
-from wsi_pipeline.testing import ArraySlide, FakePredictor
+from wsi_pipeline.run.tile_values import TileValues
+from wsi_pipeline.testing import ArraySlide, FakePredictor, red_share
 from wsi_pipeline.tiles.plan import Plan
 from wsi_pipeline.tissue.colours import patch_colours
 
 GRID = Grid(0, Size(320, 160), 1.0, 1.0, 32, 32, Mpp(0.5, 0.5))
+#: Of a binary model.
+NUMBER = TileValues()
 CELLS = np.array([(column, row) for row in range(5) for column in range(10)])
 
 
@@ -46,7 +51,7 @@ def test_regions_cover_the_plan_once(
 ) -> None:
     monkeypatch.setattr(module, "REGION_TILES", 8)
     plan = plan_of(tiles, controls)
-    regions = cut_regions(plan)
+    regions = cut_regions(plan, NUMBER)
     assert [region.index for region in regions] == list(range(len(regions)))
     parts = [region for region in regions if region.start is not None]
     assert [cell for part in parts for cell in part.cells.tolist()] == plan.cells.tolist()
@@ -56,7 +61,7 @@ def test_regions_cover_the_plan_once(
     assert [region.cells.tolist() for region in others] == (
         [plan.controls.tolist()] * bool(controls)
     )
-    assert all((region.tiles, region.size(())) == (0, controls) for region in others)
+    assert all((region.tiles, region.size(NUMBER)) == (0, controls) for region in others)
 
 
 @pytest.mark.parametrize("tiles", [1, 9, 64, 65, 300])
@@ -64,7 +69,7 @@ def test_colours_are_sampled_all_over_the_plan(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(module, "REGION_TILES", 8)
     sampled = [
         int(place) + (region.start or 0)
-        for region in cut_regions(plan_of(tiles, 2))
+        for region in cut_regions(plan_of(tiles, 2), NUMBER)
         for place in region.sampled
     ]
     assert len(sampled) == min(tiles, 64)
@@ -76,10 +81,12 @@ def test_colours_are_sampled_all_over_the_plan(monkeypatch: pytest.MonkeyPatch, 
 def test_answers_come_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REGION_TILES", 8)
     plan, rng = plan_of(100, 3), np.random.default_rng(1)
-    regions = cut_regions(plan)
-    values = {region.index: rng.random(region.size(())).astype(np.float32) for region in regions}
+    regions = cut_regions(plan, NUMBER)
+    values = {
+        region.index: rng.random(region.size(NUMBER)).astype(np.float32) for region in regions
+    }
     values[2][5] = values[len(regions) - 1][1] = np.nan
-    forwards, backwards = TileProbabilities(plan, (), ()), TileProbabilities(plan, (), ())
+    forwards, backwards = (TileProbabilities(plan, NUMBER, ()) for _ in range(2))
     lost = [forwards.take(region, values[region.index]) for region in regions]
     for region in reversed(regions):
         backwards.take(region, values[region.index])
@@ -98,12 +105,56 @@ def test_what_is_kept_is_taken_apart_again() -> None:
     done = classify_region(
         slide, FakePredictor(patch_px=32), GRID, region.cells, sampled=region.sampled
     )
-    assert len(done.values) == region.size(()) == 20 + 3 * 6
-    probabilities, colours = region.split(done.values, ())
-    assert np.array_equal(probabilities, done.probabilities, equal_nan=True)
+    assert len(done.values) == region.size(NUMBER) == 20 + 3 * 6
+    tiles, colours = region.split(done.values, NUMBER)
+    assert np.array_equal(tiles.probabilities, done.probabilities, equal_nan=True)
     assert np.array_equal(colours[0], patch_colours(tissue()[:32, :32]))
     assert np.array_equal(colours[2], patch_colours(tissue()[32:64, 288:320]))
     assert np.isnan(colours[1]).all(), "tile 2 cannot be read"
+
+
+@dataclass(frozen=True)
+class Darkest:
+    """The least value of a tile's px, and the sum of its features."""
+
+    names: tuple[str, ...] = ("darkest", "sum")
+
+    def compute(
+        self, patches: NDArray[np.uint8], answers: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        darkest = patches.min(axis=(1, 2, 3)).astype(np.float32)
+        return np.stack([darkest, answers[:, 1:].sum(axis=1)], axis=1)
+
+
+@pytest.mark.parametrize("features", [0, 2])
+def test_extras_and_features_are_kept_beside_the_answers(features: int) -> None:
+    def answer(patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+        share = red_share(patches)
+        return np.stack([share, share + 1, -share], axis=1)
+
+    kept = TileValues((), (Darkest(),), features)
+    slide = ArraySlide([image()], unreadable=[Region(0, 70, 5, 1, 1)])
+    predictor = FakePredictor(answer, patch_px=32, batch_size=8, features=2)
+    region = Part(0, CELLS, np.array([0, 2]), 0)
+    done = classify_region(slide, predictor, GRID, CELLS, sampled=region.sampled, kept=kept)
+    assert len(done.values) == region.size(kept) == 50 * (3 + features) + 2 * 6
+    plan = plan_of(50)
+    answers = TileProbabilities(plan, kept, ())
+    assert answers.take(region, done.values) == 1
+    known = np.arange(50) != 2
+    assert np.array_equal(answers.probabilities[known], expected()[known])
+    assert (answers.extras["darkest"][known] == 0).all()
+    assert np.allclose(answers.extras["sum"][known], 1)
+    tiles, colours = region.split(done.values, kept)
+    assert np.array_equal(tiles.features[known], answer_of(expected()[known])[:, :features])
+    assert len(colours) == 2
+    for values in (answers.probabilities, *answers.extras.values()):
+        assert np.isnan(values[2]), "tile 2 cannot be read"
+    assert np.isnan(tiles.features[2]).all()
+
+
+def answer_of(share: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.stack([share + 1, -share], axis=1)
 
 
 def tissue() -> NDArray[np.uint8]:
