@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from wsi_pipeline.run.preparation import Preparation
 from wsi_pipeline.run.provenance import describe
 from wsi_pipeline.run.regions import RESOURCES, Region, RegionResult, RegionTask, cut_regions
 from wsi_pipeline.run.scheduler import Scheduler
+from wsi_pipeline.run.slide_attention import attends, look
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.run.tile_values import TileValues
 from wsi_pipeline.stitch.cells import Answers, stitch_cells
@@ -43,6 +44,11 @@ class Work:
     analysis: AnalysisSettings
     runtime: RuntimeRequest
     scheduler: Scheduler
+
+    @property
+    def request(self) -> RuntimeRequest:
+        """What to compute with, and what is asked of the model."""
+        return replace(self.runtime, head="both") if attends(self.package) else self.runtime
 
     @property
     def threshold(self) -> float:
@@ -90,7 +96,7 @@ def analyse_slide(
     final.parent.mkdir(parents=True, exist_ok=True)
     plan = prepared.plan
     began = time.perf_counter()
-    runtime = work.scheduler.describe(work.package, work.runtime, work.threshold)
+    runtime = work.scheduler.describe(work.package, work.request, work.threshold)
     key = {
         "slide": prepared.sha256.result(),
         "model": work.package.sha256,
@@ -103,7 +109,9 @@ def analyse_slide(
         if final.exists() and not overwrite:
             checkpoint.discard()
             raise ResultExistsError(final, "exists already; remove it or use --overwrite")
-        kept, classes = TileValues(work.package.description.answer), work.package.classes
+        classes = work.package.classes
+        size = runtime.features if attends(work.package) else 0
+        kept = TileValues(work.package.description.answer, features=size)
         regions = cut_regions(plan, kept)
         answers = TileProbabilities(plan, kept, classes.shape)
         missing: dict[int, Region] = {}
@@ -148,12 +156,17 @@ def analyse_slide(
             answers,
             timings,
         )
+        attention = None
+        if size:
+            looked = look(work.package, _features(checkpoint, regions, kept), record)
+            record, attention = looked.record, looked.attention
         write_store(
             checkpoint.store,
             name=record.slide.name,
             plan=plan,
             probabilities=answers.probabilities,
             extras=answers.extras,
+            attention=attention,
             cells=cells,
             threshold=work.threshold,
             levels=prepared.info.levels,
@@ -174,6 +187,15 @@ def _maps(
             yield region.cells, tiles.probabilities
 
 
+def _features(
+    checkpoint: Checkpoint, regions: list[Region], kept: TileValues
+) -> Iterator[NDArray[np.float32]]:
+    """Features of the tiles in plan order, a region at a time."""
+    for region in regions:
+        if region.start is not None:
+            yield region.split(checkpoint.reload(region.index), kept)[0].features
+
+
 def _classify(
     prepared: Preparation,
     work: Work,
@@ -190,7 +212,7 @@ def _classify(
             grid=prepared.plan.grid,
             package=work.package.folder.resolve(),
             package_sha256=work.package.sha256,
-            runtime=work.runtime,
+            runtime=work.request,
             threshold=work.threshold,
             stop=stop,
             kept=kept,

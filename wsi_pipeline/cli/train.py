@@ -8,16 +8,20 @@ from typing import Annotated, Literal
 
 import typer
 
+from wsi_pipeline.cli.train_slides import train_slide_labels
 from wsi_pipeline.cli.training_progress import TrainingDisplay
 from wsi_pipeline.cli.training_report import print_report
 from wsi_pipeline.cohort.table import read_cohort
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.training.recipe import load_recipe, shipped
+from wsi_pipeline.training.recipe import load_recipe
+from wsi_pipeline.training.recipe_file import read_facts, shipped
 from wsi_pipeline.training.request import Order, package_name
+from wsi_pipeline.training.slides.recipe import is_for_slide_labels
 
 _WHAT = "Patches"
 _HOW = "Training"
 _IMAGES = "Images instead of slides"
+_SLIDES = "Slide labels only (abmil, clam-sb, transmil, mean-pool)"
 #: Threads torch uses unless told: more change the order of sums, and help little beyond.
 _MOST_THREADS = 8
 
@@ -157,6 +161,24 @@ def train(
             rich_help_panel=_IMAGES,
         ),
     ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with SLIDE.h5, the features of each slide's tiles, as wsi features, CLAM "
+            "and TRIDENT write them. [dim]\\[default: beside the table][/]",
+            metavar="DIR",
+            rich_help_panel=_SLIDES,
+        ),
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="The package that made the features: the new package computes them with it. "
+            "Without it only the networks are written.",
+            metavar="PACKAGE",
+            rich_help_panel=_SLIDES,
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the package. [dim]\\[default: its folder's][/]")
     ] = None,
@@ -212,6 +234,10 @@ def train(
 
         wsi train --images cells.csv -o models/cells --recipe blood-cells-two-stage --test-source bccd
 
+    Slides of which only the label is known, by the features of their tiles:
+
+        wsi train labels.csv -o models/slides --recipe abmil --features features --encoder lymph-node
+
     Several GPUs:
 
         torchrun --nproc-per-node 4 -m wsi_pipeline.cli train cohort.csv -o models/lab --recipe camelyon-inception-v3
@@ -224,16 +250,33 @@ def train(
         return
     if out is None:
         raise UsageError("name the folder for the package: -o FOLDER")
+    if cohort is not None and is_for_slide_labels(recipe):
+        train_slide_labels(
+            cohort,
+            out,
+            recipe,
+            set_ or (),
+            features=features,
+            encoder=encoder,
+            positive=positive,
+            folds=folds,
+            naming=(name or package_name(out), version, licence),
+            seed=seed,
+            threads=threads,
+            device=device,
+            skip_bad=skip_bad,
+            restart=restart,
+            overwrite=overwrite,
+            json=json,
+            quiet=quiet,
+        )
+        return
+    if features is not None or encoder is not None:
+        raise UsageError("--features and --encoder need a recipe for slide labels: see --list")
     if (cohort is None) == (images is None):
         raise UsageError("give a cohort table, or --images FOLDER")
-    if images is None and (labels or test_source or positive or group_from):
-        raise UsageError("--labels, --test-source, --positive and --group-from need --images")
-    if images is not None and folds:
-        raise UsageError("--folds needs patients, and images have none")
-    if mpp is not None and level is not None:
-        raise UsageError("give --mpp or --level, not both")
-    if folds == 1:
-        raise UsageError("--folds takes 2 or more")
+    of_images = any((labels, test_source, positive, group_from))
+    _check(of_images=of_images, images=images is not None, folds=folds, sized=(mpp, level))
     levels = None if level is None else _levels(level)
     if images is not None and mpp is None and levels is None:
         levels = (0,)  # nothing says how large the images' px are
@@ -283,6 +326,20 @@ def train(
         print_report(report)
 
 
+def _check(
+    *, of_images: bool, images: bool, folds: int, sized: tuple[float | None, str | None]
+) -> None:
+    """Raise where options contradict each other."""
+    if of_images and not images:
+        raise UsageError("--labels, --test-source, --positive and --group-from need --images")
+    if images and folds:
+        raise UsageError("--folds needs patients, and images have none")
+    if None not in sized:
+        raise UsageError("give --mpp or --level, not both")
+    if folds == 1:
+        raise UsageError("--folds takes 2 or more")
+
+
 def _levels(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
@@ -292,4 +349,4 @@ def _levels(text: str) -> tuple[int, ...]:
 
 def _print_recipes() -> None:
     for name in shipped():
-        sys.stdout.write(f"{name:<24}{load_recipe(name).about}\n")
+        sys.stdout.write(f"{name:<24}{read_facts(name)['about']}\n")

@@ -189,7 +189,7 @@ def is_cohort_table(path: Path) -> bool:
     Raises:
         CohortError: it cannot be read.
     """
-    names, _ = _read_rows(path)
+    names, _ = read_rows(path)
     return {"slide", "label"} <= set(names)
 
 
@@ -202,7 +202,7 @@ def read_cohort(path: Path) -> Cohort:
     Raises:
         CohortError: it cannot be read, or a row says something impossible; the message names it.
     """
-    names, rows = _read_rows(path)
+    names, rows = read_rows(path)
     for needed in ("slide", "label"):
         if needed not in names:
             raise CohortError(path, f"it has no column {needed!r}, only {names}")
@@ -224,7 +224,7 @@ def write_cohort(cohort: Cohort, path: Path) -> None:
     durable.write_text(path, text.getvalue())
 
 
-def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """The names of the columns, and the rows with the number of their line."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

@@ -14,6 +14,8 @@ ATTRIBUTES = "wsi_pipeline"
 LABELS = "labels"
 COVERAGE_LABEL = "labels/coverage"
 TILES = "tiles"
+#: Image of the grid: where the networks of a slide-level answer look.
+ATTENTION = "attention"
 
 #: Values no array ever holds, so that a lost chunk cannot be mistaken for data.
 PROBABILITY_FILL = -1.0

@@ -18,7 +18,7 @@ from wsi_pipeline.errors import ResultExistsError
 from wsi_pipeline.geometry import PerAxis
 from wsi_pipeline.slide.info import Level
 from wsi_pipeline.stitch import layout
-from wsi_pipeline.stitch.cells import Cells
+from wsi_pipeline.stitch.cells import Cells, stitch_cells
 from wsi_pipeline.stitch.checksums import attributes_digest
 from wsi_pipeline.stitch.mask import DrawnLevel
 from wsi_pipeline.stitch.shard import ZSTD_LEVEL, ShardEncoder
@@ -36,6 +36,7 @@ def write_store(
     levels: tuple[Level, ...],
     attributes: Mapping[str, Any],
     extras: Mapping[str, NDArray[np.float32]] = {},
+    attention: NDArray[np.float32] | None = None,
 ) -> None:
     """Write a complete result store into a new folder and make it durable.
 
@@ -53,7 +54,10 @@ def write_store(
         attributes: For ``wsi_pipeline`` in the root's metadata; ``format``, ``arrays`` and
             ``digest`` are added.
         extras: More arrays of ``tiles/`` by name, ``(n,)`` in plan order; NaN = unreadable.
+        attention: Rank of each tile, ``(n,)`` in plan order; NaN = unreadable; None: there is none.
     """
+    if attention is not None:
+        extras = {**extras, layout.ATTENTION: attention}
     hashes: dict[str, str] = {}
     mask = layout.mask_path(cells.classes)
     root = zarr.create_group(folder, zarr_format=3)
@@ -74,6 +78,8 @@ def write_store(
         _write_labels(root, folder, plan, cells.classes, drawn, levels)
         _write_coverage(root, plan, cells, len(drawn), hashes)
         _write_tiles(root, plan, probabilities, extras, hashes)
+        if attention is not None:
+            _write_attention(root, plan, attention, len(drawn), hashes)
         hashes.update({path: future.result() for path, future in pending.items()})
     ours = {
         "format": layout.FORMAT_VERSION,
@@ -197,6 +203,27 @@ def _write_coverage(
         "multiscales": [layout.multiscale("coverage", datasets, plan.grid.mpp_0, "nearest")],
         "image-label": layout.coverage_label(),
     }
+
+
+def _write_attention(
+    root: zarr.Group,
+    plan: Plan,
+    attention: NDArray[np.float32],
+    levels: int,
+    hashes: dict[str, str],
+) -> None:
+    """The attention as an image of the grid: where patches overlap, the mean of their ranks."""
+    values = stitch_cells(plan, [(plan.cells, attention)]).probability
+    group, datasets = (
+        root.create_group(layout.ATTENTION),
+        layout.grid_datasets(plan.grid.cells, levels),
+    )
+    for path, _ in datasets:
+        place = f"{layout.ATTENTION}/{path}"
+        _write_small(root, place, values, layout.PROBABILITY_FILL, hashes)
+        values = _halved(values)
+    entry = layout.multiscale(layout.ATTENTION, datasets, plan.grid.mpp_0, "maximum")
+    group.attrs["ome"] = {"version": layout.NGFF_VERSION, "multiscales": [entry]}
 
 
 def _write_tiles(
