@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.analysis_settings import AnalysisSettings
+from wsi_pipeline.classes import Classes
 from wsi_pipeline.errors import DamagedSlideError, ResultExistsError, UsageError
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import RuntimeInfo
@@ -21,14 +22,16 @@ from wsi_pipeline.run.provenance import describe
 from wsi_pipeline.run.regions import RESOURCES, Region, RegionResult, RegionTask, cut_regions
 from wsi_pipeline.run.scheduler import Scheduler
 from wsi_pipeline.run.shift import extras_of
+from wsi_pipeline.run.slide_attention import attends, look
 from wsi_pipeline.run.spread import spread_extras
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.run.tile_values import RegionValues, TileValues
-from wsi_pipeline.stitch.cells import Answers, stitch_cells, stitch_tissue
+from wsi_pipeline.stitch.cells import Answers, Cells, stitch_cells, stitch_tissue
 from wsi_pipeline.stitch.feature_array import FeatureArray
 from wsi_pipeline.stitch.record import TimingsRecord
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.stitch.writer import publish, write_store
+from wsi_pipeline.tiles.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,14 @@ class Work:
         object.__setattr__(self, "runtime", replace(self.runtime, tta=self.analysis.tta))
 
     @property
+    def keeps_features(self) -> bool:
+        """Whether features are kept until all tiles have theirs."""
+        return self.analysis.features != "off" or attends(self.package)
+
+    @property
     def request(self) -> RuntimeRequest:
         """What to compute with, and what is asked of the model."""
-        features = self.analysis.features != "off"
-        return replace(self.runtime, head=self.package.head(features=features))
+        return replace(self.runtime, head=self.package.head(features=self.keeps_features))
 
     @property
     def threshold(self) -> float:
@@ -122,7 +129,7 @@ def analyse_slide(
         kept = TileValues(
             work.package.description.answer,
             (*extras, *spread_extras(work.analysis, work.package.description)),
-            runtime.features if work.analysis.features != "off" else 0,
+            runtime.features if work.keeps_features else 0,
         )
         regions = cut_regions(plan, kept)
         answers = TileProbabilities(plan, kept, classes.shape)
@@ -149,13 +156,7 @@ def analyse_slide(
         classified = time.perf_counter()
         observer.stage("writing")
         finished = _Finished(checkpoint, regions, kept)
-        parts: Answers = [(plan.cells, answers.probabilities)]
-        if kept.answer != classes.shape:
-            parts = finished.maps()
-        if classes.members:
-            cells = stitch_cells(plan, parts, classes)
-        else:
-            cells = stitch_tissue(plan, answers.readable)
+        cells = finished.stitched(plan, answers, classes)
         timings = TimingsRecord(
             classify_seconds=round(classified - began, 3),
             read_thread_seconds=round(read, 3),
@@ -172,6 +173,10 @@ def analyse_slide(
             answers,
             timings,
         )
+        attention = None
+        if attends(work.package):
+            looked = look(work.package, finished.features(), record)
+            record, attention = looked.record, looked.attention
         write_store(
             checkpoint.store,
             name=record.slide.name,
@@ -181,8 +186,9 @@ def analyse_slide(
             features=FeatureArray(
                 len(plan), kept.features, work.analysis.features, finished.features()
             )
-            if kept.features
+            if work.analysis.features != "off"
             else None,
+            attention=attention,
             cells=cells,
             threshold=work.threshold,
             levels=prepared.info.levels,
@@ -201,6 +207,14 @@ class _Finished:
     checkpoint: Checkpoint
     regions: list[Region]
     kept: TileValues
+
+    def stitched(self, plan: Plan, answers: TileProbabilities, classes: Classes) -> Cells:
+        """Cells of the answers; of an encoder, which has no classes, where tiles were read."""
+        if not classes.members:
+            return stitch_tissue(plan, answers.readable)
+        maps = self.kept.answer != classes.shape
+        parts: Answers = self.maps() if maps else [(plan.cells, answers.probabilities)]
+        return stitch_cells(plan, parts, classes)
 
     def maps(self) -> Answers:
         """Tiles and their maps."""

@@ -159,6 +159,9 @@ ONLY_IN = {
         "importing/torchvision_source.py",
         "importing/torchscript_child.py",
         *(f"lymph_node/{name}.py" for name in _LYMPH_NODE),
+        "slide_level/attention/networks.py",
+        *(f"training/slides/{name}.py" for name in ("cross_validation", "losses", "member")),
+        "training/slides/session.py",
         # Features, and maps of what an answer rests on, come from the network's layers.
         "images/embedding.py",
         *(f"images/explanation/{name}.py" for name in ("explainer", "gradcam", "rollout")),
@@ -385,6 +388,10 @@ HEAVY = {"torch", "torchvision", "openvino", "nncf", "dask", "distributed", "mat
         ("import wsi_pipeline.cli.info", HEAVY),
         ("import wsi_pipeline.testing", HEAVY),
         ("import wsi_pipeline.cli.run", {"torch", "nncf", "distributed", "matplotlib"}),
+        (
+            "import wsi_pipeline.slide_level.attention.look",
+            {"torch", "openvino", "dask", "matplotlib"},
+        ),
         ("import wsi_pipeline.stitch.result", {"torch", "openvino", "dask", "matplotlib"}),
         (
             "import wsi_pipeline.cli.evaluate",

@@ -18,16 +18,20 @@ from wsi_pipeline.cli.slide_level_options import (
     NegativeOption,
     PackageOption,
 )
+from wsi_pipeline.cli.train_slides import train_slide_labels
 from wsi_pipeline.cli.training_progress import TrainingDisplay
 from wsi_pipeline.cli.training_report import print_report
 from wsi_pipeline.cohort.table import read_cohort
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.training.recipe import load_recipe, shipped
+from wsi_pipeline.training.recipe import load_recipe
+from wsi_pipeline.training.recipe_file import read_facts, shipped
 from wsi_pipeline.training.request import Order, package_name
+from wsi_pipeline.training.slides.recipe import is_for_slide_labels
 
 _WHAT = "Patches"
 _HOW = "Training"
 _IMAGES = "Images instead of slides"
+_SLIDES = "Slide labels only (abmil, clam-sb, transmil, mean-pool)"
 #: Threads torch uses unless told: more change the order of sums, and help little beyond.
 _MOST_THREADS = 8
 
@@ -179,6 +183,24 @@ def train(
             rich_help_panel=_IMAGES,
         ),
     ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with SLIDE.h5, the features of each slide's tiles, as wsi features, CLAM "
+            "and TRIDENT write them. [dim]\\[default: beside the table][/]",
+            metavar="DIR",
+            rich_help_panel=_SLIDES,
+        ),
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="The package that made the features: the new package computes them with it. "
+            "Without it only the networks are written.",
+            metavar="PACKAGE",
+            rich_help_panel=_SLIDES,
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the package. [dim]\\[default: its folder's][/]")
     ] = None,
@@ -240,6 +262,10 @@ def train(
 
         wsi train results --slide-level models/lab --labels cohort.csv -o models/lab-2
 
+    Slides of which only the label is known, by the features of their tiles:
+
+        wsi train labels.csv -o models/slides --recipe abmil --features features --encoder lymph-node
+
     Several GPUs:
 
         torchrun --nproc-per-node 4 -m wsi_pipeline.cli train cohort.csv -o models/lab --recipe camelyon-inception-v3
@@ -274,6 +300,29 @@ def train(
             quiet=quiet,
         )
         return
+    if cohort is not None and is_for_slide_labels(recipe):
+        train_slide_labels(
+            cohort,
+            out,
+            recipe,
+            set_ or (),
+            features=features,
+            encoder=encoder,
+            positive=positive,
+            folds=folds,
+            naming=(name or package_name(out), version, licence),
+            seed=seed,
+            threads=threads,
+            device=device,
+            skip_bad=skip_bad,
+            restart=restart,
+            overwrite=overwrite,
+            json=json,
+            quiet=quiet,
+        )
+        return
+    if features is not None or encoder is not None:
+        raise UsageError("--features and --encoder need a recipe for slide labels: see --list")
     if (cohort is None) == (images is None):
         raise UsageError("give a cohort table, or --images FOLDER")
     of_images = any((labels, test_source, positive, group_from))
@@ -350,4 +399,4 @@ def _levels(text: str) -> tuple[int, ...]:
 
 def _print_recipes() -> None:
     for name in shipped():
-        sys.stdout.write(f"{name:<24}{load_recipe(name).about}\n")
+        sys.stdout.write(f"{name:<24}{read_facts(name)['about']}\n")

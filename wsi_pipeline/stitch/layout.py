@@ -18,6 +18,8 @@ QUALITY_LABEL = "labels/quality"
 TILES = "tiles"
 FEATURES = "features"
 FEATURE_VALUES = "features/values"
+#: Image of the grid: where the networks of a slide-level answer look.
+ATTENTION = "attention"
 
 #: Values no array ever holds, so that a lost chunk cannot be mistaken for data.
 PROBABILITY_FILL = -1.0

@@ -181,6 +181,21 @@ class Result:
             return None
         return cast("NDArray[np.uint8]", self.array(f"{layout.QUALITY_LABEL}/0")[...])
 
+    @property
+    def has_attention(self) -> bool:
+        """Whether networks of a slide-level answer looked at its tiles."""
+        return f"{layout.ATTENTION}/0" in self.seal.arrays
+
+    @property
+    def attention(self) -> NDArray[np.float32] | None:
+        """Where they looked: rank of each cell within the slide, 0-1, ``(rows, columns)``.
+
+        NaN = not classified; None where there is none.
+        """
+        if not self.has_attention:
+            return None
+        return cast("NDArray[np.float32]", self.array(f"{layout.ATTENTION}/0")[...])
+
     def mask(self, level: int = 0) -> zarr.Array[Any]:
         """The label of each px at a level of the store; 0 is the slide's analysis level.
 

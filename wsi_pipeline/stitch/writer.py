@@ -18,7 +18,7 @@ from wsi_pipeline.errors import ResultExistsError
 from wsi_pipeline.geometry import PerAxis
 from wsi_pipeline.slide.info import Level
 from wsi_pipeline.stitch import layout
-from wsi_pipeline.stitch.cells import Cells
+from wsi_pipeline.stitch.cells import Cells, stitch_cells
 from wsi_pipeline.stitch.checksums import attributes_digest
 from wsi_pipeline.stitch.feature_array import FeatureArray
 from wsi_pipeline.stitch.mask import DrawnLevel
@@ -39,6 +39,7 @@ def write_store(
     extras: Mapping[str, NDArray[np.float32]] = {},
     features: FeatureArray | None = None,
     quality: NDArray[np.uint8] | None = None,
+    attention: NDArray[np.float32] | None = None,
 ) -> None:
     """Write a complete result store into a new folder and make it durable.
 
@@ -59,7 +60,10 @@ def write_store(
         extras: More arrays of ``tiles/`` by name, ``(n,)`` in plan order; NaN = unreadable.
         quality: Reasons of every tile of the grid, uint8 ``(rows, columns)`` of tiles; None
             where nobody looked.
+        attention: Rank of each tile, ``(n,)`` in plan order; NaN = unreadable; None: there is none.
     """
+    if attention is not None:
+        extras = {**extras, layout.ATTENTION: attention}
     hashes: dict[str, str] = {}
     masks = [layout.mask_name(cells.classes)] if cells.classes.members else []
     root = zarr.create_group(folder, zarr_format=3)
@@ -87,6 +91,8 @@ def write_store(
             _write_quality(root, plan, quality, depth, hashes)
         if features is not None:
             hashes[layout.FEATURE_VALUES] = features.write(root)
+        if attention is not None:
+            _write_attention(root, plan, attention, len(drawn), hashes)
         hashes.update({path: future.result() for path, future in pending.items()})
     ours = {
         "format": layout.FORMAT_VERSION,
@@ -235,6 +241,27 @@ def _write_quality(
     }
     own = quality[plan.cells[:, 1], plan.cells[:, 0]]
     _write_small(root, f"{layout.TILES}/quality", own, layout.QUALITY_FILL, hashes)
+
+
+def _write_attention(
+    root: zarr.Group,
+    plan: Plan,
+    attention: NDArray[np.float32],
+    levels: int,
+    hashes: dict[str, str],
+) -> None:
+    """The attention as an image of the grid: where patches overlap, the mean of their ranks."""
+    values = stitch_cells(plan, [(plan.cells, attention)]).probability
+    group, datasets = (
+        root.create_group(layout.ATTENTION),
+        layout.grid_datasets(plan.grid.cells, levels),
+    )
+    for path, _ in datasets:
+        place = f"{layout.ATTENTION}/{path}"
+        _write_small(root, place, values, layout.PROBABILITY_FILL, hashes)
+        values = _halved(values)
+    entry = layout.multiscale(layout.ATTENTION, datasets, plan.grid.mpp_0, "maximum")
+    group.attrs["ome"] = {"version": layout.NGFF_VERSION, "multiscales": [entry]}
 
 
 def _write_tiles(

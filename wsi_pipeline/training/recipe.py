@@ -4,12 +4,8 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from contextlib import suppress
-from importlib import resources
-from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from wsi_pipeline.errors import UsageError
@@ -17,6 +13,7 @@ from wsi_pipeline.model.architecture import Architecture
 from wsi_pipeline.model.input_description import Frozen, ImageFit, Normalisation
 from wsi_pipeline.training.head_recipe import HeadRecipe
 from wsi_pipeline.training.operating_point import ThresholdRule, parse_rule
+from wsi_pipeline.training.recipe_file import apply, checked, read_facts
 from wsi_pipeline.training.recipe_sections import (
     Augmentation,
     LabelRule,
@@ -31,7 +28,6 @@ from wsi_pipeline.training.recipe_sections import (
 
 #: Bump when the same recipe would train other weights: checkpoints are then not resumed.
 TRAINING_REVISION = 1
-_SUFFIX = ".yaml"
 #: Heads that gradient descent trains.
 _BY_GRADIENT = frozenset({"linear", "two-stage"})
 _FREEZE = re.compile(r"none|all-but-last-\d+")
@@ -134,14 +130,6 @@ class Recipe(Frozen):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def shipped() -> list[str]:
-    """Names of the recipes that come with the program."""
-    folder = resources.files("wsi_pipeline.training") / "recipes"
-    return sorted(
-        item.name.removesuffix(_SUFFIX) for item in folder.iterdir() if item.name.endswith(_SUFFIX)
-    )
-
-
 def load_recipe(recipe: str, changes: Sequence[str] = (), **fields: Any) -> Recipe:
     """A recipe by its name or file, with changes.
 
@@ -154,21 +142,13 @@ def load_recipe(recipe: str, changes: Sequence[str] = (), **fields: Any) -> Reci
     Raises:
         UsageError: there is no such recipe, or it or a change makes no sense.
     """
-    facts = _read(recipe)
-    for change in changes:
-        _apply(facts, change)
+    facts = read_facts(recipe, changes)
     given = {key: value for key, value in fields.items() if value is not None}
     for one, other, none in (("mpp", "levels", ()), ("levels", "mpp", None)):
         if one in given:
             facts[other] = none
     facts |= given
-    try:
-        return Recipe.model_validate(facts)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        message = str(first["msg"]).removeprefix("Value error, ")
-        raise UsageError(f"recipe {recipe}: {f'{place}: ' if place else ''}{message}") from error
+    return checked(Recipe, recipe, facts)
 
 
 def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
@@ -179,51 +159,8 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     """
     facts = recipe.model_dump(mode="json")
     for change in changes:
-        _apply(facts, change)
+        apply(facts, change)
     try:
         return Recipe.model_validate(facts)
     except ValidationError as error:
         raise UsageError(f"{' '.join(changes)}: {error.errors()[0]['msg']}") from error
-
-
-def _read(recipe: str) -> dict[str, Any]:
-    path = Path(recipe)
-    try:
-        if recipe in shipped():
-            place = resources.files("wsi_pipeline.training") / "recipes" / f"{recipe}{_SUFFIX}"
-            text = place.read_text(encoding="utf-8")
-        elif path.suffix in (".yaml", ".yml"):
-            text = path.read_text(encoding="utf-8")
-        else:
-            raise UsageError(
-                f"no recipe is called {recipe!r}; choose {', '.join(shipped())}, or give a file "
-                "that ends in .yaml"
-            )
-        facts = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"recipe {recipe} cannot be read: {error}") from error
-    if not isinstance(facts, dict):
-        raise UsageError(f"recipe {recipe} is not a YAML mapping")
-    return facts
-
-
-def _apply(facts: dict[str, Any], change: str) -> None:
-    key, equals, text = change.partition("=")
-    if not equals or not key.strip():
-        raise UsageError(f"--set {change!r}: write KEY=VALUE, as epochs=3 or labels.rule=any")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"--set {change!r}: the value is not YAML") from error
-    if isinstance(value, str):
-        # YAML 1.1 takes 1e-4 for a word, because it has no point.
-        with suppress(ValueError):
-            value = float(value)
-    *outer, last = key.strip().split(".")
-    place = facts
-    for part in outer:
-        inner = place.setdefault(part, {})
-        if not isinstance(inner, dict):
-            raise UsageError(f"--set {change!r}: {part} has no parts")
-        place = inner
-    place[last] = value

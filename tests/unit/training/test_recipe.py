@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.training.recipe import load_recipe, shipped
+from wsi_pipeline.training.recipe import load_recipe
+from wsi_pipeline.training.recipe_file import shipped
 
 
 def test_the_recipes_of_the_documentation_are_shipped() -> None:
     assert shipped() == [
+        "abmil",
         "baseline-forest",
         "baseline-logistic",
         "baseline-neighbours",
@@ -21,10 +23,13 @@ def test_the_recipes_of_the_documentation_are_shipped() -> None:
         "camelyon-baseline",
         "camelyon-inception-v3",
         "camelyon-vgg16",
+        "clam-sb",
         "colorectal-mobilenet",
         "leukaemia-cnn",
         "leukaemia-transfer",
         "linear-probe",
+        "mean-pool",
+        "transmil",
     ]
 
 

@@ -1,0 +1,176 @@
+"""A package with networks behind its features: tiles, features, the slide's answer, attention."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsi_pipeline.analysis_settings import AnalysisSettings
+from wsi_pipeline.errors import PackageError, StoppedError
+from wsi_pipeline.geometry import Size
+from wsi_pipeline.model.linear_probe import as_pixels, pooled
+from wsi_pipeline.model.network import load_classifier
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.runtime import RuntimeRequest
+from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.run import regions
+from wsi_pipeline.run.observer import SilentObserver
+from wsi_pipeline.run.preparation import prepare
+from wsi_pipeline.run.scheduler import connect
+from wsi_pipeline.slide_level.attention.answer import ranked
+from wsi_pipeline.slide_level.attention.design import HeadDesign, Kind
+from wsi_pipeline.slide_level.attention.forward import forward
+from wsi_pipeline.slide_level.attention.head_file import HEADS, Heads, save_heads, shapes
+from wsi_pipeline.slide_level.calibration import SlideCalibration
+from wsi_pipeline.stitch.result import verify
+from wsi_pipeline.synth import SynthSpec, write_slide
+from wsi_pipeline.testing.copies import copy_package
+from wsi_pipeline.tiles.patches import read_input
+
+_SECTION = {
+    "classes": ["normal", "tumour"],
+    "negative": "normal",
+    "fitted": "drawn numbers",
+    "slides": {"normal": 30, "tumour": 30},
+    "patients": 60,
+    "calibration": {"method": "one slope", "fitted": "drawn numbers"},
+    "rule": {"slides": 60, "positives": 30, "needed": 45, "suspicious_from": 0.0},
+}
+
+
+def with_networks(
+    package: ModelPackage, folder: Path, kind: Kind = "abmil", features: int = 64
+) -> tuple[ModelPackage, Heads]:
+    """A copy of a package with three networks of random weights."""
+    design = HeadDesign(kind=kind, features=features, outputs=2, hidden=16, attention=8)
+    rng = np.random.default_rng(5)
+    members = tuple(
+        {
+            name: rng.normal(0, 0.3, shape).astype(np.float32)
+            for name, shape in shapes(design).items()
+        }
+        for _ in range(3)
+    )
+    heads = Heads(design, members)
+    calibration = SlideCalibration(1.0, np.zeros(2), np.array([[1.0, 0, 0], [0.8, 0, 0.1]] * 20))
+    copy_package(package, folder)
+    save_heads(folder / HEADS, heads, calibration)
+    made = copy_package(
+        replace(package, folder=folder),
+        folder.with_name(f"{folder.name}-described"),
+        slide_level={**_SECTION, "kind": kind},
+    )
+    return made, heads
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("slides") / "slide.tiff"
+    write_slide(SynthSpec(size=Size(2048, 1536), seed=3, tissue=0.6), path)
+    return path
+
+
+def work_of(package: ModelPackage, cache: Path, scheduler: object) -> Work:
+    request = RuntimeRequest("cpu", "fp32", cache, threads=2)
+    return Work(package, AnalysisSettings(), request, scheduler)  # type: ignore[arg-type]  # a scheduler
+
+
+def test_a_result_has_the_slide_s_answer_and_where_the_networks_look(
+    kinds_package: ModelPackage, model_cache: Path, slide: Path, tmp_path: Path
+) -> None:
+    package, heads = with_networks(kinds_package, tmp_path / "package")
+    with connect(None, 2) as scheduler:
+        work = work_of(package, model_cache, scheduler)
+        prepared = prepare(slide, package, work.analysis)
+        result = analyse_slide(prepared, tmp_path / "slide.zarr", work)
+        plain = analyse_slide(
+            prepare(slide, kinds_package, work.analysis),
+            tmp_path / "plain.zarr",
+            work_of(kinds_package, model_cache, scheduler),
+        )
+    classifier, plan = load_classifier(package), prepared.plan
+    tiles = np.stack(
+        [read_input(prepared.reader, plan.grid, int(x), int(y)) for x, y in plan.cells]
+    )
+    features = pooled(classifier, as_pixels(tiles)).numpy().astype(np.float32)
+    answers = [forward(heads.design, member, features) for member in heads.members]
+    expected = ranked(np.mean([attention for _, attention in answers], axis=0))
+    attention = result.array("tiles/attention")[...]
+    assert len(expected) > 20
+    # Ranks of tiles that are nearly alike may change places with the last digits.
+    assert np.abs(attention - expected).max() <= 3 / len(expected)
+    log_odds = np.mean([logits[1] - logits[0] for logits, _ in answers])
+    record = result.record
+    answer = record.slide_answer
+    assert answer is not None
+    assert answer.method == "abmil"
+    assert answer.probability == pytest.approx(1 / (1 + np.exp(-log_odds)), abs=1e-3)
+    assert record.slide_score == answer.probability
+    assert answer.low is not None
+    assert answer.high is not None
+    assert 0 <= answer.low < answer.probability < answer.high <= 1
+    assert answer.probabilities.keys() == {"normal", "tumour"}
+    assert answer.state == "suspicious"
+    image = result.attention
+    assert image is not None
+    for (column, row), value in zip(plan.cells.tolist(), attention, strict=True):
+        assert image[row, column] == value
+    assert np.count_nonzero(~np.isnan(image)) == len(plan)
+    assert result.ome["multiscales"] == plain.ome["multiscales"]
+    verify(result.path)
+    # The classes are the same as without networks.
+    assert np.array_equal(result.probability, plain.probability, equal_nan=True)
+    assert plain.attention is None
+    assert "attention" not in plain.seal.arrays
+
+
+def test_a_run_that_was_stopped_ends_as_if_it_were_not(
+    kinds_package: ModelPackage,
+    model_cache: Path,
+    slide: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(regions, "REGION_TILES", 16)
+    package, _ = with_networks(kinds_package, tmp_path / "package", "transmil")
+
+    class Stops(SilentObserver):
+        def advanced(self, _: int, __: int) -> None:
+            raise StoppedError("stopped")
+
+    with connect(None, 1) as scheduler:
+        work = work_of(package, model_cache, scheduler)
+        straight = analyse_slide(
+            prepare(slide, package, work.analysis), tmp_path / "straight.zarr", work
+        )
+        prepared = prepare(slide, package, work.analysis)
+        with pytest.raises(StoppedError):
+            analyse_slide(prepared, tmp_path / "broken.zarr", work, observer=Stops())
+        resumed = analyse_slide(prepared, tmp_path / "broken.zarr", work)
+    assert resumed.record.timings.resumed_tiles > 0
+    assert resumed.seal.arrays == straight.seal.arrays
+    assert resumed.record.slide_answer == straight.record.slide_answer
+
+
+def test_a_mean_has_no_attention_to_show(
+    kinds_package: ModelPackage, model_cache: Path, slide: Path, tmp_path: Path
+) -> None:
+    package, _ = with_networks(kinds_package, tmp_path / "package", "mean-pool")
+    with connect(None, 1) as scheduler:
+        work = work_of(package, model_cache, scheduler)
+        result = analyse_slide(prepare(slide, package, work.analysis), tmp_path / "a.zarr", work)
+    assert result.record.slide_answer is not None
+    assert result.record.slide_answer.method == "mean-pool"
+    assert not result.has_attention
+
+
+def test_networks_of_another_encoder_are_refused(
+    kinds_package: ModelPackage, model_cache: Path, slide: Path, tmp_path: Path
+) -> None:
+    package, _ = with_networks(kinds_package, tmp_path / "package", features=63)
+    with connect(None, 1) as scheduler:
+        work = work_of(package, model_cache, scheduler)
+        with pytest.raises(PackageError, match=r"63 features of a tile.* 64"):
+            analyse_slide(prepare(slide, package, work.analysis), tmp_path / "a.zarr", work)
+    assert not (tmp_path / "a.zarr").exists()

@@ -1,0 +1,164 @@
+"""All of a training with slide labels: it learns, resumes bit for bit, and makes a package."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from wsi_pipeline.errors import CohortError, StoppedError, TrainingError, UsageError
+from wsi_pipeline.model.package import ModelPackage, load_package
+from wsi_pipeline.slide_level.attention.head_file import HEADS, load_heads
+from wsi_pipeline.training.device import repeatable
+from wsi_pipeline.training.run import Silence
+from wsi_pipeline.training.slides.bags import open_bags
+from wsi_pipeline.training.slides.cross_validation import SlideJob, cross_validate
+from wsi_pipeline.training.slides.recipe import SlideRecipe, load_slide_recipe
+from wsi_pipeline.training.slides.session import SlideOrder, train_slides
+from wsi_pipeline.training.slides.table import read_labels
+
+SMALL = ["hidden=16", "attention=8", "heads=4", "learning_rate=0.01", "epochs=12", "folds=3"]
+
+
+def recipe_of(kind: str, *changes: str) -> SlideRecipe:
+    return load_slide_recipe(kind, [*SMALL, *changes])
+
+
+def job_of(table: Path, recipe: SlideRecipe, folder: Path, stop_after: int = 10**9) -> SlideJob:
+    found = read_labels(table, None, recipe.target)
+    bags, _ = open_bags(found.slides, Silence())
+    left = iter(range(stop_after))
+    return SlideJob(
+        recipe=recipe,
+        found=found,
+        bags=bags,
+        seed=3,
+        folder=folder,
+        device=torch.device("cpu"),
+        threads=1,
+        observer=Silence(),
+        stopped=lambda: next(left, None) is None,
+    )
+
+
+def order_of(out: Path, recipe: SlideRecipe, **changed: object) -> SlideOrder:
+    fields: dict[str, object] = {
+        "recipe": recipe,
+        "out": out,
+        "encoder": None,
+        "name": "slides",
+        "version": "1",
+        "licence": "",
+        "seed": 3,
+        "threads": 1,
+        "device": "cpu",
+    }
+    return SlideOrder(**{**fields, **changed})  # type: ignore[arg-type]  # of the right kinds
+
+
+def weights_of(path: Path) -> list[dict[str, NDArray[np.float32]]]:
+    return [dict(member) for member in load_heads(path)[0].members]
+
+
+@pytest.mark.parametrize("kind", ["abmil", "clam-sb", "transmil", "mean-pool"])
+def test_networks_tell_slides_apart_that_they_never_saw(
+    make_cohort: Callable[..., Path], tmp_path: Path, kind: str
+) -> None:
+    recipe = recipe_of(kind, "epochs=30", "patience=30")
+    with repeatable(1):
+        found = cross_validate(job_of(make_cohort(30), recipe, tmp_path / "work"))
+    odds = found.logits[0, :, 1] - found.logits[0, :, 0]
+    labels = np.arange(30) % 2 == 1
+    pairs = odds[labels][:, None] > odds[~labels][None]
+    assert pairs.mean() > 0.85
+    assert len(found.heads.members) == 3
+    assert sorted(np.bincount(found.fold[0])) == [10, 10, 10]
+
+
+@pytest.mark.parametrize("stop_after", [1, 7, 20])
+def test_a_training_that_was_stopped_ends_as_if_it_were_not(
+    make_cohort: Callable[..., Path], tmp_path: Path, stop_after: int
+) -> None:
+    table, recipe = make_cohort(), recipe_of("clam-sb", "tiles=16", "batch=5")
+    with repeatable(1):
+        straight = cross_validate(job_of(table, recipe, tmp_path / "straight"))
+        with pytest.raises(StoppedError):
+            cross_validate(job_of(table, recipe, tmp_path / "broken", stop_after))
+        resumed = cross_validate(job_of(table, recipe, tmp_path / "broken"))
+    assert np.array_equal(straight.logits, resumed.logits)
+    assert straight.histories == resumed.histories
+    for one, other in zip(straight.heads.members, resumed.heads.members, strict=True):
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_a_package_is_made_and_found_again(
+    make_cohort: Callable[..., Path], tmp_path: Path, kinds_package: ModelPackage
+) -> None:
+    table, out = make_cohort(30, tested=6), tmp_path / "models" / "slides"
+    order = order_of(out, recipe_of("abmil", "repeats=2"), encoder=kinds_package)
+    found = read_labels(table, None, "classes")
+    report = train_slides(found, order, Silence())
+    package = load_package(out)
+    section = package.description.slide_level
+    assert section is not None
+    assert (section.kind, section.classes, section.negative) == (
+        "abmil",
+        ("normal", "tumour"),
+        "normal",
+    )
+    assert package.description.files.keys() == kinds_package.description.files.keys() | {HEADS}
+    assert len(weights_of(out / HEADS)) == 6
+    assert report["held_out"]["slides"] == {"normal": 12, "tumour": 12}
+    assert report["test"]["slides"] == {"normal": 3, "tumour": 3}
+    assert len(report["by_fold"]["folds"]["values"]) == 6
+    assert len(report["by_fold"]["repeats"]["values"]) == 2
+    written = out.with_name("slides.train.json")
+    assert json.loads(written.read_text()) == report
+    assert "never saw its group" in written.with_suffix(".html").read_text()
+    assert not out.with_name("slides.training").exists()
+    before = written.read_bytes()
+    assert train_slides(found, order, Silence()) == report
+    assert written.read_bytes() == before
+    with pytest.raises(UsageError, match="--overwrite"):
+        train_slides(found, order_of(out, recipe_of("mean-pool")), Silence())
+
+
+def test_survival_is_ordered(make_cohort: Callable[..., Path], tmp_path: Path) -> None:
+    table, out = make_cohort(40, survival=True), tmp_path / "out"
+    recipe = recipe_of("abmil", "target=survival", "batch=12", "epochs=30")
+    report = train_slides(read_labels(table, None, "survival"), order_of(out, recipe), Silence())
+    assert report["held_out"]["c_index"]["value"] > 0.6
+    assert load_heads(out / HEADS)[1] is None
+    assert not (out / "model.yaml").exists()
+    assert "c-index" in out.with_name("out.train.html").read_text()
+
+
+def test_another_training_s_folder_is_not_taken_over(
+    make_cohort: Callable[..., Path], tmp_path: Path
+) -> None:
+    table = make_cohort()
+    with pytest.raises(StoppedError):
+        cross_validate(job_of(table, recipe_of("abmil"), tmp_path, 2))
+    with pytest.raises(UsageError, match="--restart"):
+        cross_validate(job_of(table, recipe_of("mean-pool"), tmp_path))
+
+
+def test_slides_whose_features_cannot_be_used_are_named(
+    make_cohort: Callable[..., Path], tmp_path: Path
+) -> None:
+    found = read_labels(make_cohort(), None, "classes")
+    (tmp_path / "s3.h5").write_bytes(b"no HDF5")
+    (tmp_path / "s4.h5").unlink()
+    with pytest.raises(TrainingError, match=r"s3\.h5"):
+        open_bags(found.slides, Silence())
+    bags, good = open_bags(found.slides, Silence(), skip_bad=True)
+    assert len(bags) == len(good) == 22
+    assert not {3, 4} & set(good)
+
+
+def test_folds_need_groups_of_each_class(make_cohort: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match="cannot fill 8 folds"):
+        cross_validate(job_of(make_cohort(14), recipe_of("abmil", "folds=8"), tmp_path / "work"))

@@ -1,0 +1,45 @@
+"""What a package's networks say of a slide as a whole, put into its record."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.slide_level.attention.look import attends
+from wsi_pipeline.slide_level.attention.look import look as look_at_tiles
+from wsi_pipeline.stitch.record import Record
+
+__all__ = ["attends", "look"]
+
+
+@dataclass(frozen=True, slots=True)
+class LookedAt:
+    """A record with the slide's answer, and the attention of its tiles.
+
+    Attributes:
+        record: The slide's score is the answer's probability.
+        attention: Rank of each tile, 0-1, float32 ``(n,)`` in plan order; NaN = unreadable; None
+            where all tiles weigh alike.
+    """
+
+    record: Record
+    attention: NDArray[np.float32] | None
+
+
+def look(
+    package: ModelPackage, features: Iterable[NDArray[np.float32]], record: Record
+) -> LookedAt:
+    """See :func:`wsi_pipeline.slide_level.attention.look.look`.
+
+    Raises:
+        PackageError: the networks do not fit the package.
+    """
+    found = look_at_tiles(package, features, [alarm.code for alarm in record.alarms])
+    answer = found.answer
+    record = replace(record, slide_answer=answer)
+    if answer.probability is not None:
+        rule = f"probability of the slide by the package's networks ({answer.method})"
+        record = replace(record, slide_score=answer.probability, slide_score_rule=rule)
+    return LookedAt(record, found.attention)
