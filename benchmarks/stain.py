@@ -52,7 +52,7 @@ def main() -> None:
 
     def least(clock: Callable[[], float], work: Callable[[], object]) -> float:
         """Milliseconds for each tile, of the fastest repeat."""
-        seconds = []
+        seconds: list[float] = []
         for _ in range(arguments.repeats):
             began = clock()
             work()
