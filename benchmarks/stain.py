@@ -57,7 +57,7 @@ def main() -> None:
             began = clock()
             work()
             seconds.append(clock() - began)
-        return 1000 * min(seconds) / arguments.tiles
+        return float(1000 * min(seconds) / arguments.tiles)
 
     predict_all(predictor, patches)
     model = least(time.process_time, lambda: predict_all(predictor, patches))
