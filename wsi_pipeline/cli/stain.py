@@ -3,7 +3,7 @@
 import json as json_format
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,36 +18,19 @@ from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.cli.analysis_options import SlideMppOption, analysis_settings
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.geometry import PerAxis
-from wsi_pipeline.grid import make_grid
 from wsi_pipeline.images.picture import read_picture
 from wsi_pipeline.images.stain_target import read_target
-from wsi_pipeline.run.preparation import check_slide, plan_tiles
+from wsi_pipeline.run.stain_view import StainView, view_slide
 from wsi_pipeline.slide.files import SLIDE_SUFFIXES
-from wsi_pipeline.slide.resolution import choose_resolution
 from wsi_pipeline.stain.appearance import Appearance, LabStatistics, Method, StainFit, StainMatrix
 from wsi_pipeline.stain.fit import fit_stain
 from wsi_pipeline.stain.normalisation import StainTarget, separated
-from wsi_pipeline.tiles.patches import read_box
-from wsi_pipeline.tiles.stain import fit_tissue
 
 _EXIT_BAD = 3
 #: What is a picture, not a slide, where both can be read.
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
-#: Of the field of a slide that is shown: px, and µm for each.
-_FIELD_PX, _FIELD_MPP = 512, 0.5
-#: Of the tiles whose stain is looked at: px at the same resolution.
-_TILE_PX = 299
 #: White px between two pictures.
 _GAP = 8
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What was looked at: how it is stained, and px to show, ``(height, width, 3)``."""
-
-    fit: StainFit
-    pixels: NDArray[np.uint8]
 
 
 def stain(
@@ -145,27 +128,12 @@ def stain(
         raise typer.Exit(_EXIT_BAD)
 
 
-def _look(path: Path, method: Method, analysis: AnalysisSettings) -> _Seen:
+def _look(path: Path, method: Method, analysis: AnalysisSettings) -> StainView:
     """Fit an image by all its px, a slide by its tissue."""
-    if path.suffix.lower() in _PICTURES:
-        pixels = read_picture(path).pixels
-        return _Seen(fit_stain(method, pixels.reshape(-1, 3)), pixels)
-    reader = check_slide(path, None, analysis).reader
-    resolution = choose_resolution(
-        reader.info, mpp=_FIELD_MPP, level=None, override=analysis.slide_mpp
-    )
-    grid = make_grid(reader.info, resolution, patch=_TILE_PX, stride=_TILE_PX)
-    plan = plan_tiles(reader, grid, analysis)
-    fit = fit_tissue(reader, plan, method)
-    # Around the tile with most tissue, the first of them.
-    place = plan.cells[int(np.argmax(plan.tissue))] if len(plan) else np.zeros(2, np.int64)
-    x, y = grid.corner(int(place[0]), int(place[1]))
-    step, left = grid.patch_side / grid.patch, (_FIELD_PX - _TILE_PX) / 2
-    side = PerAxis(step.x * _FIELD_PX, step.y * _FIELD_PX)
-    corner = x - left * step.x, y - left * step.y
-    pixels = read_box(reader, grid.level, *corner, side, _FIELD_PX)
-    reader.close()
-    return _Seen(fit, pixels)
+    if path.suffix.lower() not in _PICTURES:
+        return view_slide(path, method, analysis)
+    pixels = read_picture(path).pixels
+    return StainView(fit_stain(method, pixels.reshape(-1, 3)), pixels)
 
 
 def _target(path: Path, method: Method) -> StainTarget:
@@ -178,7 +146,7 @@ def _target(path: Path, method: Method) -> StainTarget:
     return StainTarget(method, fit.appearance)
 
 
-def _changed(seen: _Seen, target: StainTarget | None) -> list[NDArray[np.uint8]]:
+def _changed(seen: StainView, target: StainTarget | None) -> list[NDArray[np.uint8]]:
     """What is shown beside the px as they are."""
     if target is not None:
         return [target.of(seen.fit).recolouring()(seen.pixels)]

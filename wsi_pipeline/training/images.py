@@ -16,6 +16,7 @@ from wsi_pipeline.images.collection import Collection, LabelledImage
 from wsi_pipeline.images.likeness import Likeness, alike, joined, likeness_of
 from wsi_pipeline.images.picture import decode_picture, read_content, read_picture
 from wsi_pipeline.images.placement import Intake
+from wsi_pipeline.stain.normalisation import StainTarget
 from wsi_pipeline.training.run import Observer
 
 #: Names by which the class that is not looked for can be told.
@@ -96,19 +97,23 @@ class ImageSource:
     ) -> None:
         self.images = tuple(images)
         self.patch_px, self.classes, self._intake = patch_px, classes, intake
-        self.stain = intake.stain
         groups, unit = np.unique([image.group for image in images], return_inverse=True)
         self.units = tuple(f"group {group}" for group in groups)
         self._unit = unit.astype(np.int32)
         self._label = np.array([image.label for image in images], np.int64)
         contents = "\n".join(image.content for image in images)
         named = f"{patch_px}\n{intake.fit.model_dump_json()}\n{contents}"
-        if self.stain is not None:
-            named += f"\n{self.stain}"
+        if intake.stain is not None:
+            named += f"\n{intake.stain}"
         self.identity = hashlib.sha256(named.encode()).hexdigest()
         self._lock = threading.Lock()
         self._kept: dict[int, NDArray[np.uint8]] = {}
         self._most = _KEPT_BYTES // (3 * patch_px**2)
+
+    @property
+    def stain(self) -> StainTarget | None:
+        """See :class:`~wsi_pipeline.training.patch_source.PatchSource`."""
+        return self._intake.stain
 
     @property
     def unit(self) -> NDArray[np.int32]:

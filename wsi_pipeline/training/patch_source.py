@@ -29,11 +29,14 @@ class PatchSource(Protocol):
 
     Attributes:
         units: Names of what patches belong to and may not be split: slides, or images.
-        stain: What the stain of every patch is made like; None: it stays as it is.
     """
 
     units: tuple[str, ...]
-    stain: StainTarget | None
+
+    @property
+    def stain(self) -> StainTarget | None:
+        """What the stain of every patch is made like; None: it stays as it is."""
+        ...
 
     @property
     def patch_px(self) -> int:
@@ -121,7 +124,7 @@ class SlideSource:
         seed: int = 0,
         stain: StainTarget | None = None,
     ) -> None:
-        self.stain = stain
+        self._stain = stain
         self._stains = tuple(
             stain.of(slide.stain) for slide in slides if stain and slide.stain is not None
         )
@@ -151,6 +154,11 @@ class SlideSource:
     def patch_px(self) -> int:
         """See :class:`PatchSource`."""
         return self._grids[0].patch
+
+    @property
+    def stain(self) -> StainTarget | None:
+        """See :class:`PatchSource`."""
+        return self._stain
 
     @property
     def identity(self) -> str:
