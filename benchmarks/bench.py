@@ -16,7 +16,8 @@ with ``auto`` and a loop of its own, under ``lymph-node``, ``lymph-node loop``, 
 * ``decisions_changed``: share of the numbers whose decision at the threshold differs from the
   loop's fp32; ``max_abs_difference``: largest difference of a probability from it.
 
-Under ``classify`` are the figures of single images; see :mod:`benchmarks.classify`.
+Under ``classify`` are the figures of single images, see :mod:`benchmarks.classify`; under
+``features`` those of encoders, on a smaller slide, see :mod:`benchmarks.features`.
 """
 
 import argparse
@@ -32,6 +33,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.classify import MeasuredImages
+from benchmarks.features import NETWORKS, MeasuredFeatures
+from benchmarks.features import show as show_features
+from benchmarks.reference_loop import save_boxes
 from benchmarks.subjects import Subject, timm_package
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.model.package import ModelPackage
@@ -59,6 +63,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
     parser.add_argument("--size", default="20000x18000")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--feature-size", default="6000x5000", help="slide for the encoders")
     parser.add_argument("--images", type=int, default=1500, help="single images to classify")
     arguments = parser.parse_args()
     folder = arguments.out.parent / "bench"
@@ -71,15 +76,24 @@ def main() -> None:
         each.warm_up()
     images = MeasuredImages(folder / "images", arguments.images)
     images.warm_up()
+    smaller = folder / f"{arguments.feature_size}.tiff"
+    if not smaller.exists():
+        write_slide(SynthSpec(parse_size(arguments.feature_size), seed=7), smaller)
+    encoders = [MeasuredFeatures(smaller, folder, name) for name in NETWORKS]
+    for encoder in encoders:
+        encoder.warm_up()
     for turn in range(arguments.repeats):
         for each in measured:
             each.measure()
         images.measure()
+        for encoder in encoders:
+            encoder.measure()
         print(f"round {turn + 1} of {arguments.repeats} done", flush=True)
     figures: dict[str, Any] = {}
     for each in measured:
         figures |= each.figures()
     figures["classify"] = images.figures()
+    figures["features"] = {encoder.network: encoder.figures() for encoder in encoders}
     figures["slide"] = {
         "size": arguments.size,
         "tiles": len(measured[0].plan),
@@ -89,6 +103,7 @@ def main() -> None:
     arguments.out.write_text(json.dumps(figures, indent=1) + "\n")
     _show(figures)
     images.show()
+    show_features(figures["features"])
 
 
 def _subjects(folder: Path) -> list[Subject]:
@@ -125,14 +140,7 @@ class Measured:
         name = package.description.name
         self._answers = folder / f"{name}-loop.npy"
         boxes = folder / f"{name}-boxes.npz"
-        corners = [grid.read_corner(int(x), int(y)) for x, y in self.plan.cells]
-        np.savez(
-            boxes,
-            corners=corners,
-            level=grid.level,
-            side=[grid.read_side.x, grid.read_side.y],
-            px=grid.read_px,
-        )
+        save_boxes(boxes, self.plan)
         print(f"{name}: {len(self.plan):,} of {grid.size.area:,} tiles hold tissue")
         self._loop = ["benchmarks.reference_loop", slide, boxes, package.folder, self._answers]
         self._ours = ["benchmarks.pipeline_run", slide, package.folder, Settings().cache_dir]

@@ -33,15 +33,18 @@ def main() -> None:
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--level", type=int, help="default: the package's own resolution")
+    parser.add_argument("--features", default="off", help="numbers to keep them as")
     parser.add_argument("--bare", action="store_true")
     arguments = parser.parse_args()
     analysis = AnalysisSettings(
-        device=arguments.device, precision=arguments.precision, level=arguments.level
+        device=arguments.device,
+        precision=arguments.precision,
+        level=arguments.level,
+        features=arguments.features,
     )
     package = load_package(arguments.package)
-    request = RuntimeRequest(
-        arguments.device, arguments.precision, arguments.cache, head=package.run_head
-    )
+    head = package.head(features=analysis.features != "off")
+    request = RuntimeRequest(arguments.device, arguments.precision, arguments.cache, head=head)
     with model_loading(package, request, package.description.threshold.value):
         figures = (_bare if arguments.bare else _analyse)(arguments, package, analysis, request)
     print(json.dumps(figures))

@@ -30,6 +30,7 @@ from wsi_pipeline.lymph_node.head_file import load_head
 from wsi_pipeline.lymph_node.network import MEAN, STD, LymphNodeNetwork
 from wsi_pipeline.model.network import load_classifier
 from wsi_pipeline.model.package import ModelPackage, load_package
+from wsi_pipeline.tiles.plan import Plan
 
 BATCH_SIZE = 32
 
@@ -75,12 +76,35 @@ class Tiles(Dataset[torch.Tensor]):
         return patch
 
 
+def save_boxes(path: Path, plan: Plan) -> None:
+    """Write the tiles of a plan for the loop's own process."""
+    grid = plan.grid
+    np.savez(
+        path,
+        corners=[grid.read_corner(int(x), int(y)) for x, y in plan.cells],
+        level=grid.level,
+        side=[grid.read_side.x, grid.read_side.y],
+        px=grid.read_px,
+    )
+
+
+def load_boxes(path: Path) -> Boxes:
+    """What :func:`save_boxes` wrote."""
+    with np.load(path) as file:
+        width, height = file["side"]
+        return Boxes(file["corners"], int(file["level"]), (width, height), int(file["px"]))
+
+
+def loop_workers() -> int:
+    """Processes that read for the loop."""
+    return max(1, len(os.sched_getaffinity(0)) - 1)
+
+
 def classify(slide: Path, boxes: Boxes, package: ModelPackage) -> tuple[np.ndarray, float]:
     """Probabilities of patches and the seconds it took once the model was loaded."""
     model = _model(package)
-    workers = max(1, len(os.sched_getaffinity(0)) - 1)
     began = time.perf_counter()
-    loader = DataLoader(Tiles(slide, boxes), batch_size=BATCH_SIZE, num_workers=workers)
+    loader = DataLoader(Tiles(slide, boxes), batch_size=BATCH_SIZE, num_workers=loop_workers())
     with torch.inference_mode():
         probabilities = [model(batch).numpy() for batch in loader]
     return np.concatenate(probabilities), time.perf_counter() - began
@@ -107,9 +131,7 @@ def main() -> None:
     parser.add_argument("package", type=Path)
     parser.add_argument("probabilities", type=Path)
     arguments = parser.parse_args()
-    with np.load(arguments.boxes) as file:
-        width, height = file["side"]
-        boxes = Boxes(file["corners"], int(file["level"]), (width, height), int(file["px"]))
+    boxes = load_boxes(arguments.boxes)
     with PeakMemory(psutil.Process()) as memory:
         values, seconds = classify(arguments.slide, boxes, load_package(arguments.package))
     np.save(arguments.probabilities, values)

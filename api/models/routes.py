@@ -83,7 +83,7 @@ class ModelOut(BaseModel):
             classes=[one.name for one in description.classes],
             positive=description.positive,
             task=package.classes.task,
-            output=description.output,
+            output="classes" if description.map is None else "map",
             class_colours={one.name: one.colour for one in package.classes.planes},
             threshold=description.threshold.value,
             threshold_chosen=description.threshold.chosen,

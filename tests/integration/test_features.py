@@ -14,7 +14,7 @@ import timm
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
-from timm.layers import SwiGLUPacked
+from timm.layers.mlp import SwiGLUPacked
 from typer.testing import CliRunner
 
 from wsi_pipeline.analysis_settings import AnalysisSettings
@@ -228,7 +228,7 @@ def test_the_verb_writes_what_others_read(
 
 def test_an_encoder_has_no_classes(encoder: ModelPackage, tmp_path: Path) -> None:
     for head in ("classes", "both"):
-        asked = RuntimeRequest("cpu", "fp32", tmp_path, head=head)  # type: ignore[arg-type]  # both are heads
+        asked = RuntimeRequest("cpu", "fp32", tmp_path, head=head)
         with pytest.raises(UsageError, match="use `wsi features`"):
             load_predictor(encoder, asked, threshold=0.5)
 

@@ -6,7 +6,7 @@ Published folders hold ``config.json`` with timm's name (``architecture``) and w
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import timm
 import torch
@@ -97,8 +97,8 @@ def encoder_network(
     inner = network.network if isinstance(network, TokenAndAverage) else network
     known = timm.get_pretrained_cfg(name)
     if hasattr(timm.models.vision_transformer, name):
-        filtered = timm.models.vision_transformer.checkpoint_filter_fn(tensors, inner)  # type: ignore[no-untyped-call]  # timm types it not
-        tensors = dict(filtered)
+        transformer = cast("timm.models.VisionTransformer", inner)
+        tensors = timm.models.vision_transformer.checkpoint_filter_fn(tensors, transformer)
     last = "" if known is None else str(known.classifier)
     given = {key: one for key, one in tensors.items() if not key.startswith(f"{last}.")}
     try:

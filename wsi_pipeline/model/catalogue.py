@@ -13,8 +13,12 @@ log = logging.getLogger(__name__)
 _State = tuple[tuple[str, int, int], ...]
 
 
+class EncoderError(PackageError):
+    """A package is an encoder's, where classes are wanted."""
+
+
 class ModelCatalogue:
-    """Finds packages by the names of their folders. Safe to share between threads.
+    """Finds packages with classes by the names of their folders. Safe to share between threads.
 
     Holds descriptions only: a few kB for each package. Imports no torch.
 
@@ -31,7 +35,7 @@ class ModelCatalogue:
         """One package.
 
         Raises:
-            PackageError: there is none of this name, or it is not sound.
+            PackageError: there is none of this name, it is not sound, or it is an encoder's.
         """
         if not self.has(name):
             raise PackageError(name, "no model of this name is installed")
@@ -41,18 +45,25 @@ class ModelCatalogue:
             if known is None or known[0] != state:
                 known = state, load_package(self._folder / name)
                 self._known[name] = known
-            return known[1]
+        package = known[1]
+        if package.description.output == "features":
+            raise EncoderError(
+                name, "is an encoder, which has no classes; the command wsi features uses it"
+            )
+        return package
 
     def has(self, name: str) -> bool:
         """Whether there is a package of this name, sound or not."""
         return name in self._names()
 
     def installed(self) -> list[tuple[str, ModelPackage]]:
-        """Names and packages, by name; one that is not sound is logged and left out."""
+        """Names and packages, by name, but for encoders; what is not sound is logged."""
         found = []
         for name in self._names():
             try:
                 found.append((name, self.get(name)))
+            except EncoderError:
+                continue
             except PackageError:
                 log.warning("a model package cannot be used", extra={"facts": {"model": name}})
         return found

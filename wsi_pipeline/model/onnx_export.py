@@ -56,6 +56,10 @@ def export_onnx(package: ModelPackage, path: Path) -> Exported:
             f"holds its network as {'an OpenVINO graph' if kind == 'graph' else 'an ONNX file'}, "
             "and only weights can be exported; use the file that it was imported from",
         )
+    if package.description.output == "features":
+        raise PackageError(
+            package.folder, "is an encoder; only models with classes are written as ONNX"
+        )
     classifier = load_classifier(package)
     side = package.description.input_px
     try:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from wsi_pipeline import durable
 from wsi_pipeline.classes import class_columns
 from wsi_pipeline.errors import RuntimeRejectedError
+from wsi_pipeline.model.description import Precision
 from wsi_pipeline.model.package import ModelPackage, thinned
 from wsi_pipeline.model.predictor import Head, Predictor, predict_all
 
@@ -27,7 +28,7 @@ _REPEATABLE = 1e-4
 #: By how much the cosine between features of a precision and those of fp32 may fall short of 1,
 #: of every reference patch. Of fp32 rounding; an int8 network's weights have 8 bits, which moves
 #: directions by about a hundred times as much.
-FEATURE_TOLERANCE = {"fp32": 1e-4, "bf16": 1e-3, "fp16": 1e-3, "int8": 1e-2}
+FEATURE_TOLERANCE: dict[Precision, float] = {"fp32": 1e-4, "bf16": 1e-3, "fp16": 1e-3, "int8": 1e-2}
 
 
 def admit(
@@ -55,7 +56,7 @@ def admit(
 
     values = answers.repeated(expected.shape, taken)
     largest = float(np.abs(values - expected).max()) if values.shape == expected.shape else np.nan
-    answers.judge(values, expected, largest, {**package.description.tolerance})
+    answers.judge(values, expected, largest, package.description.tolerance)
     return values
 
 
@@ -84,7 +85,7 @@ def admit_features(
     values = answers.repeated(expected.shape, lambda given: given)
     largest = 1 - least_cosine(values, expected) if values.shape == expected.shape else np.nan
     encoder = package.description.output == "features"
-    tolerance = {**package.description.tolerance} if encoder else FEATURE_TOLERANCE
+    tolerance = package.description.tolerance if encoder else FEATURE_TOLERANCE
     answers.judge(values, expected, largest, tolerance)
     return largest
 
@@ -138,7 +139,7 @@ class _Answers:
         values: NDArray[np.float32],
         expected: NDArray[np.float32],
         largest: float,
-        tolerance: Mapping[str, float],
+        tolerance: Mapping[Precision, float],
     ) -> None:
         """Keep the answers if they are near enough.
 
@@ -159,7 +160,8 @@ class _Answers:
                 f"the network answers with {values.shape[1:] or 'one number'} for each patch, the "
                 f"reference has {expected.shape[1:] or 'one number'}; build the package again",
             )
-        precision, allowed = info.precision, tolerance.get(info.precision)
+        precision = info.precision
+        allowed = dict(tolerance).get(precision)  # type: ignore[call-overload]  # a precision is one of the keys or absent
         if allowed is None or not largest <= allowed:
             self._predictor.close()
             remedy = "Choose --precision fp32" if precision != "fp32" else "Build the package again"

@@ -9,7 +9,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
-from timm.layers import SwiGLUPacked
+from timm.layers.mlp import SwiGLUPacked
 
 from wsi_pipeline.importing.importer import import_model
 from wsi_pipeline.importing.source import ImportRefusedError, ImportRequest
