@@ -12,7 +12,7 @@ from wsi_pipeline.shift.yardstick import LEAST_UNITS, Yardstick
 
 #: The p-value at and below which a slide is called unlike the held-out ones. Where they are few,
 #: the normal distribution of rooted distances is an approximation whose tail is too light: of
-#: drawn slides like those held out two to three in a hundred were below it (tests), five are allowed.
+#: drawn slides like those held out two to three in a hundred are below it.
 LEVEL = 0.01
 FEATURES = "features"
 #: Deviations of patches by which a number differs enough to be told.
