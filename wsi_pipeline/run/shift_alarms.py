@@ -16,7 +16,7 @@ _USUAL_NUCLEI = (2.2, 10.0)
 
 
 def unlike_training(record: Record) -> str:
-    """The slide is farther from the training data than all but 2 % of held-out slides.
+    """The slide is farther from the training data than all but 1 % of held-out slides.
 
     Where the package holds too few slides to say so: its mean optical densities lie beyond three
     sigma of the training patches'. That limit is one of single patches, though the slide's are

@@ -90,10 +90,6 @@ class Looks:
         away = np.asarray(appearance, np.float64) - self.mean
         return {part: self._distance(away[:, of], of) for part, of in PARTS.items()}
 
-    def without(self, mean: NDArray[np.float64]) -> "Looks":
-        """The same spread around another mean ``(11,)``."""
-        return Looks(mean, self.covariance)
-
     def _distance(self, away: NDArray[np.float64], of: slice) -> NDArray[np.float64]:
         spread = np.linalg.inv(self.covariance[of, of])
         found: NDArray[np.float64] = np.sqrt(np.einsum("ij,jk,ik->i", away, spread, away))

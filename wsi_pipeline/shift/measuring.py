@@ -52,21 +52,20 @@ def measure(unit: str, train: Measured, held_out: Measured) -> TrainingStatistic
     known = ~np.isnan(train.appearance).any(axis=1)
     if known.sum() < LEAST_PATCHES:
         return None
-    looks = looks_of(train.appearance[known])
     features = None
     if train.features is not None and held_out.features is not None and len(held_out.features):
         density = fit_density(train.features, np.asarray(train.label, np.int64))
         features = _features(density, held_out.features, held_out.unit)
-    shift = int(train.unit.max(initial=0)) + 1
+    after = int(train.unit.max(initial=0)) + 1
+    appearance = np.concatenate([train.appearance, held_out.appearance])
+    means = unit_means(appearance, np.concatenate([train.unit, held_out.unit + after]))
+    # Around the mean of all slides, as each of them is compared with the mean of the others.
+    looks = Looks(means.mean(axis=0), looks_of(train.appearance[known]).covariance)
     return TrainingStatistics(
         unit=unit,
         patches=int(known.sum()),
         looks=looks,
-        parts=unit_distances(
-            looks,
-            np.concatenate([train.appearance, held_out.appearance]),
-            np.concatenate([train.unit, held_out.unit + shift]),
-        ),
+        parts=unit_distances(looks, means),
         features=features,
         nuclei=_nuclei(train.samples[:, APPEARANCE]),
     )
@@ -77,18 +76,23 @@ def _nuclei(measured: NDArray[np.float32]) -> float | None:
     return float(np.median(known)) if len(known) >= LEAST_PATCHES else None
 
 
-def unit_distances(
-    looks: Looks, appearance: NDArray[np.float32], unit: NDArray[np.integer[Any]]
-) -> dict[Part, Yardstick]:
-    """How far the mean of each unit is from the mean of the means of all others."""
+def unit_means(
+    appearance: NDArray[np.float32], unit: NDArray[np.integer[Any]]
+) -> NDArray[np.float64]:
+    """Mean appearance of each unit that has patches with tissue, ``(k, 11)``."""
     known = ~np.isnan(appearance).any(axis=1)
-    looked = appearance[known]
+    looked = appearance[known].astype(np.float64)
     names, number = np.unique(unit[known], return_inverse=True)
-    if len(names) < 2:
+    sums = np.zeros((len(names), APPEARANCE))
+    np.add.at(sums, number, looked)
+    means: NDArray[np.float64] = sums / np.bincount(number, minlength=len(names))[:, None]
+    return means
+
+
+def unit_distances(looks: Looks, means: NDArray[np.float64]) -> dict[Part, Yardstick]:
+    """How far each unit's mean is from the mean of all others' means."""
+    if len(means) < 2:
         return {part: Yardstick(np.empty(0)) for part in PARTS}
-    means = np.stack(
-        [looked[number == one].mean(axis=0, dtype=np.float64) for one in range(len(names))]
-    )
     others = (means.sum(axis=0) - means) / (len(means) - 1)
     centred = Looks(np.zeros(looks.mean.shape), looks.covariance)
     return {part: Yardstick(values) for part, values in centred.distances(means - others).items()}

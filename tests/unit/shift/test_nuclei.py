@@ -1,0 +1,35 @@
+"""Sizes of nuclei follow the resolution that is stated."""
+
+import numpy as np
+import pytest
+
+from wsi_pipeline.shift.nuclei import nuclei_diameter
+from wsi_pipeline.synth import render_patches
+
+
+@pytest.fixture(scope="module")
+def patches() -> np.ndarray:
+    return render_patches("normal", 6, seed=41, patch_px=256, mpp=0.25)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
+def test_the_size_is_in_proportion_to_the_resolution(patches: np.ndarray, factor: float) -> None:
+    sizes = [nuclei_diameter(patch, 0.25 * factor) for patch in patches]
+    assert 4.2 * factor < float(np.median(sizes)) < 8.0 * factor
+
+
+def test_the_same_tissue_has_the_same_size_at_another_level(patches: np.ndarray) -> None:
+    fine = np.median([nuclei_diameter(patch, 0.25) for patch in patches])
+    halves = [
+        patch.reshape(128, 2, 128, 2, 3).mean(axis=(1, 3)).astype(np.uint8) for patch in patches
+    ]
+    coarse = np.median([nuclei_diameter(patch, 0.5) for patch in halves])
+    assert coarse == pytest.approx(fine, rel=0.25)
+
+
+def test_without_nuclei_there_is_no_size() -> None:
+    assert np.isnan(nuclei_diameter(np.full((128, 128, 3), 240, np.uint8), 0.5))
+    noise = np.random.default_rng(3).normal(180, 2, (128, 128, 1)).repeat(3, axis=2)
+    assert np.isnan(nuclei_diameter(noise.astype(np.uint8), 0.5))
+    assert np.isnan(nuclei_diameter(np.zeros((128, 128, 3), np.uint8), 4.0))
+    assert np.isnan(nuclei_diameter(np.zeros((8, 8, 3), np.uint8), 0.5))
