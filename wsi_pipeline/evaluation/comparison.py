@@ -128,7 +128,10 @@ def figures_of(
         if all(np.isnan(values)):
             continue
         pairs = np.array(
-            [[figure([some[i] for i in places]) for some in (first, second)] for places in drawn]
+            [
+                [figure([some[i] for i in places.tolist()]) for some in (first, second)]
+                for places in drawn
+            ]
         )
         differences = pairs[:, 1] - pairs[:, 0]
         row = {

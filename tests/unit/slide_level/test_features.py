@@ -34,7 +34,8 @@ def test_shapes_are_those_of_scikit_image(seed: int, height: int, width: int) ->
     inside = labels[ndimage.find_objects(labels)[0]] == 1
     extent, eccentricity, solidity, major = shape_of(inside, CELL)
     # They take px for points, we for squares: as small px do it that fill each cell.
-    theirs = regionprops(np.kron(inside, np.ones((_FINE, _FINE), np.int64)))[0]
+    fine = np.kron(inside, np.ones((_FINE, _FINE), np.int64))
+    theirs = regionprops(fine)[0]  # type: ignore[no-untyped-call]  # scikit-image has no types
     assert extent == pytest.approx(theirs.extent)
     assert eccentricity == pytest.approx(theirs.eccentricity, abs=0.02)
     assert _FINE * major == pytest.approx(0.1 * theirs.axis_major_length, rel=0.01)

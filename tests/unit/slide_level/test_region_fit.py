@@ -12,11 +12,10 @@ from sklearn.linear_model import LogisticRegression
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.model.heads import Forest
 from wsi_pipeline.model.package import ModelPackage, write_npz
-from wsi_pipeline.model.slide_level_section import SLIDE_LEVEL
+from wsi_pipeline.model.slide_level_section import SLIDE_LEVEL, SlideLevelSection, SlideRule
 from wsi_pipeline.slide_level.region_fit import read_fit, write_fit
 from wsi_pipeline.testing.models import make_stub_package
 from wsi_pipeline.training.forest_arrays import forest_arrays
-from wsi_pipeline.training.slide_level.fit import SlideLevelSection, SlideRule
 from wsi_pipeline.training.slide_level.fitting import Slides, fit_regions, logistic
 from wsi_pipeline.training.slide_level.folds import grouped_folds
 
