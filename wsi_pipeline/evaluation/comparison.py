@@ -1,9 +1,9 @@
 """Two models on the same slides: each figure of both, the difference, and whether it is chance.
 
 AUC of slides: DeLong's test. Everything else, and the AUC once more: paired bootstrap, in which
-both models get the same drawn patients, with all their slides. A p-value is two-sided: twice the smaller
-share of drawings in which the difference is not on its side of 0 (Efron and Tibshirani 1993, *An
-Introduction to the Bootstrap*, 15.4), never below one of their number.
+both models get the same drawn patients, with all their slides. A p-value is two-sided: twice the
+smaller share of drawings in which the difference is not on its side of 0 (Efron and Tibshirani
+1993, *An Introduction to the Bootstrap*, 15.4), never below two of their number.
 """
 
 from collections.abc import Callable, Sequence
@@ -128,7 +128,10 @@ def figures_of(
         if all(np.isnan(values)):
             continue
         pairs = np.array(
-            [[figure([some[i] for i in places]) for some in (first, second)] for places in drawn]
+            [
+                [figure([some[i] for i in places.tolist()]) for some in (first, second)]
+                for places in drawn
+            ]
         )
         differences = pairs[:, 1] - pairs[:, 0]
         row = {

@@ -16,6 +16,7 @@ from PIL import Image
 from wsi_pipeline.model.description import ModelDescription
 from wsi_pipeline.model.input_description import Preprocessing
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.slide_level_section import SlideFigure, SlideLevelSection
 from wsi_pipeline.stain.appearance import Appearance, LabStatistics
 
 #: Reference patches shown, from the least to the most probable, and their side on the page.
@@ -115,6 +116,7 @@ def card(package: ModelPackage) -> str:
     parts = [
         _section("Intended use", _paragraph(about.intended_use)),
         *([] if about.output == "features" else [_section("Decision", _facts(decision))]),
+        *([] if about.slide_level is None else [_slide_level(about.slide_level)]),
         _section("Figures stated by its author", _metrics(about.training.metrics)),
         _section("Trained on", _facts(training)),
         _section("Network", _facts(network)),
@@ -133,6 +135,43 @@ def card(package: ModelPackage) -> str:
         f"<p>Model card · licence {escape(about.licence)}</p></header>\n"
         f"{_notice(about)}\n" + "\n".join(parts) + "\n</main>\n</body>\n</html>\n"
     )
+
+
+def _slide_level(section: SlideLevelSection) -> str:
+    """The answer for whole slides: fit, calibration, figures, and the rule with α, δ and n."""
+    rule, sure = section.rule, f"{100 * (1 - section.rule.delta):g} % confidence"
+    counts = ", ".join(f"{count} {name}" for name, count in section.slides.items())
+    clear = (
+        f"none: at least {rule.needed} slides below a limit, none of them positive, are needed"
+        if rule.clear_below is None
+        else f"probability below {rule.clear_below:.4g}: of such slides at most "
+        f"{100 * rule.alpha:g} % are positive, with {sure} ({rule.missed} of {rule.clear} "
+        f"validation slides were)"
+    )
+    suspicious = (
+        "none: the validation slides were too few"
+        if rule.suspicious_from is None
+        else f"probability from {rule.suspicious_from:.4g} on: of such slides at most "
+        f"{100 * rule.false_alarms:g} % are negative, with {sure}"
+    )
+    facts = {
+        "fit": f"{section.kind}; {section.fitted}",
+        "slides": f"{counts}; of {section.patients} patients",
+        "calibration": f"{section.calibration.method}; {section.calibration.fitted}",
+        "clear": clear,
+        "suspicious": suspicious,
+        "look again": "all others, and slides below the limit with an alarm",
+        "rule": f"α = {rule.alpha:g}, δ = {rule.delta:g}, n = {rule.slides} slides, one of each "
+        f"patient, {rule.positives} of them positive; their probabilities are {rule.scores}",
+        **{name.replace("_", " "): _figure(figure) for name, figure in section.metrics.items()},
+    }
+    return _section("Whole slides", _facts(facts))
+
+
+def _figure(figure: SlideFigure) -> str:
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.3f}"
+    return f"{figure.value:.3f} (95 % {figure.low:.3f} to {figure.high:.3f})"
 
 
 def _notice(about: ModelDescription) -> str:

@@ -92,7 +92,7 @@ def test_the_bootstrap_draws_patients_for_both_alike() -> None:
     one, other = ({name: float(rng.random()) for name in names} for _ in range(2))
     single = figures_of(plain(one), plain(other), SETTINGS)[0]["difference"]
     twice = [plain(scores) + plain(scores) for scores in (one, other)]
-    double = figures_of(*twice, SETTINGS)[0]["difference"]
+    double = figures_of(twice[0], twice[1], SETTINGS)[0]["difference"]
     assert double["high"] - double["low"] == pytest.approx(single["high"] - single["low"])
 
 
