@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cohort": BASICS | {"slide", "annotation"},
     "evaluation": BASICS
     | {"slide", "grid", "tiles", "tissue", "stitch", "export", "annotation", "cohort", "metrics"}
-    | {"classes", "page"},
+    | {"classes", "page", "quality"},
     "training": BASICS
     | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "metrics"}
     | {"classes", "images", "page"},
@@ -167,7 +167,7 @@ ONLY_IN = {
 SERVICE = {
     "api": BASICS
     | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"}
-    | {"annotation", "classes", "notice", "images"},
+    | {"annotation", "classes", "notice", "images", "quality"},
     "workers": BASICS
     | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"}
     | {"run", "pipeline", "grid", "images"},
