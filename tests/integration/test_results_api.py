@@ -463,7 +463,7 @@ def test_cells_are_read_as_their_description_says(http: httpx.Client, done: Fini
         assert answer.status_code == 200
         count = level["rows"] * level["columns"]
         data = answer.content
-        assert len(data) == 4 * count
+        assert len(data) == 5 * count
         steps = np.frombuffer(data, "<u2", count).reshape(level["rows"], level["columns"])
         stored = np.asarray(done.result.array(str(index))[...])
         assert np.array_equal(steps == told["not_classified"], np.isnan(stored))

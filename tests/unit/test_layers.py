@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "run": BASICS
     | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"}
     | {"quality", "stain", "shift", "slide_level"},
-    "pipeline": {"errors", "analysis_settings", "model", "stitch", "run"},
+    "pipeline": {"errors", "classes", "analysis_settings", "tiles", "model", "stitch", "run"},
     "familiarise": {"errors", "durable", "analysis_settings", "model", "run", "shift", "images"}
     | {"tiles"},
     "batch": {"errors", "slide", "stitch", "run", "pipeline"},
@@ -55,7 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cohort": BASICS | {"slide", "annotation"},
     "evaluation": BASICS
     | {"slide", "grid", "tiles", "tissue", "stitch", "export", "annotation", "cohort", "metrics"}
-    | {"classes", "page", "slide_level"},
+    | {"classes", "page", "quality", "slide_level"},
     "training": BASICS
     | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "metrics"}
     | {"classes", "images", "page", "stain", "shift", "stitch", "slide_level"},
@@ -193,7 +193,7 @@ ONLY_IN = {
 SERVICE = {
     "api": BASICS
     | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"}
-    | {"annotation", "classes", "notice", "images"},
+    | {"annotation", "classes", "notice", "images", "quality"},
     "workers": BASICS
     | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"}
     | {"run", "pipeline", "grid", "images", "stain"},

@@ -1,13 +1,15 @@
 """Overlap of mask and truth at the mask's own level, and truth the analysis never looked at."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wsi_pipeline.annotation.truth import Truth
 from wsi_pipeline.export.decision import Decision
 from wsi_pipeline.metrics.confusion import share
+from wsi_pipeline.quality.reasons import FACTS, Reason, is_marked
 from wsi_pipeline.stitch.cells import TUMOUR
 from wsi_pipeline.stitch.mask import DrawnLevel
 from wsi_pipeline.tiles.plan import Coverage
@@ -26,6 +28,8 @@ class Overlap:
         both: In both.
         unseen: Tumour in the truth by why its cells were not classified; all but ``classified``.
         px_mm2: Area of a px.
+        marked: Tumour in the truth by what quality control found in its cells, classified or not;
+            ``any`` is all of it. Empty where it did not look.
     """
 
     tumour: int
@@ -33,6 +37,7 @@ class Overlap:
     both: int
     unseen: dict[str, int]
     px_mm2: float
+    marked: dict[str, int] = field(default_factory=dict)
 
     @property
     def dice(self) -> float:
@@ -71,7 +76,8 @@ def measure_overlap(decision: Decision, truth: Truth | None) -> Overlap:
     # One value per cell for both questions: why it was looked at or not, and what was found.
     codes = (2 * decision.coverage + (decision.mask == TUMOUR)).astype(np.uint8)
     level = DrawnLevel(codes, columns, rows)
-    counts = np.zeros(2 * len(Coverage), np.int64)
+    marks = None if decision.quality is None else DrawnLevel(decision.quality, columns, rows)
+    counts, found_marks = np.zeros(2 * len(Coverage), np.int64), np.zeros(256, np.int64)
     for x, y, width, height in _blocks(truth, grid.downsample, level):
         assert truth is not None  # without one there are no blocks
         down = grid.downsample
@@ -79,6 +85,8 @@ def measure_overlap(decision: Decision, truth: Truth | None) -> Overlap:
         if tumour.any():
             found = level.block(x, y, width, height)[tumour]
             counts += np.bincount(found, minlength=len(counts))
+            if marks is not None:
+                found_marks += np.bincount(marks.block(x, y, width, height)[tumour], minlength=256)
     mask = np.outer(np.diff(rows), np.diff(columns))[decision.tumour].sum()
     per_class = counts.reshape(-1, 2)
     return Overlap(
@@ -91,7 +99,16 @@ def measure_overlap(decision: Decision, truth: Truth | None) -> Overlap:
             if item != Coverage.CLASSIFIED
         },
         px_mm2=grid.downsample**2 * decision.mpp_0.x * decision.mpp_0.y / 1e6,
+        marked={} if marks is None else _by_reason(found_marks),
     )
+
+
+def _by_reason(counts: NDArray[np.int64]) -> dict[str, int]:
+    """Px by reason, out of px by the bits they have."""
+    bits = np.arange(256)
+    known = np.where(is_marked(bits.astype(np.uint8)), counts, 0)
+    found = {FACTS[one].key: int(known[(bits & one) > 0].sum()) for one in Reason}
+    return {"any": int(known.sum()), **found}
 
 
 def _blocks(

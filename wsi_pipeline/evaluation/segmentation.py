@@ -29,6 +29,7 @@ def segmentation(every: Sequence[Assessment], settings: EvaluationSettings) -> J
         "normal_slides_without_any": sum(_overlap(s).mask == 0 for s in normal),
         "false_mm2_per_normal_slide": _false_area(normal, settings),
         "not_analysed": unseen(tumour, settings),
+        "quality": under_marks(tumour),
     }
 
 
@@ -56,6 +57,30 @@ def unseen(slides: Sequence[Assessment], settings: EvaluationSettings) -> Json:
         "worst_slide": number(
             float(max((_overlap(s).unseen_share for s in slides), default=np.nan))
         ),
+    }
+
+
+def under_marks(slides: Sequence[Assessment]) -> Json | None:
+    """True tumour in cells that quality control marks: what rejecting them costs, by reason.
+
+    None where quality control looked at no slide.
+    """
+    overlaps = [o for o in map(_overlap, slides) if o.marked]
+    if not overlaps:
+        return None
+    areas: dict[str, float] = {}
+    for overlap in overlaps:
+        for reason, px in overlap.marked.items():
+            areas[reason] = areas.get(reason, 0.0) + px * overlap.px_mm2
+    total = sum(o.tumour * o.px_mm2 for o in overlaps)
+    return {
+        "slides": len(overlaps),
+        "tumour_mm2": total,
+        "marked_mm2": areas["any"],
+        "rejected_mm2": sum(o.unseen.get("rejected", 0) * o.px_mm2 for o in overlaps),
+        "by_reason": {
+            reason: number(area / total) if total else None for reason, area in areas.items()
+        },
     }
 
 

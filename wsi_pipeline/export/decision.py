@@ -28,6 +28,8 @@ class Decision:
         slide: Size of the slide in level-0 px.
         of: The class.
         likely: Whether the class of a cell is its most likely one, not a matter of a threshold.
+        quality: Bits of what quality control found, uint8 ``(rows, columns)``, 255 = not looked
+            at; None where it did not look.
     """
 
     probability: NDArray[np.float32]
@@ -38,6 +40,7 @@ class Decision:
     slide: Size
     of: ModelClass = TUMOUR_OR_NORMAL.planes[0]
     likely: bool = False
+    quality: NDArray[np.uint8] | None = None
 
     @property
     def mpp_0(self) -> Mpp:
@@ -149,6 +152,7 @@ def _decide(result: Result, threshold: float | None, of: ModelClass, cells: Cell
         slide=result.slide.size,
         of=of,
         likely=likely,
+        quality=result.quality,
     )
 
 

@@ -67,7 +67,10 @@ def find_bubbles(view: CoarseView, ink: Mask, limits: BubbleLimits = LIMITS) -> 
     if not lines.any():
         return lines
     closed = grown(lines, view.px(12.0))
-    return closed | _inside(grown(lines, view.px(40.0)), view.area_px(limits.most_mm2))
+    # A rim that light breaks up is closed all the same if its parts lie near each other.
+    wide = view.px(40.0)
+    inside = _inside(grown(lines, wide), view.area_px(limits.most_mm2))
+    return closed | grown(inside, wide)
 
 
 def _long(line: Mask, sure: Mask, view: CoarseView, limits: BubbleLimits) -> Mask:

@@ -29,8 +29,8 @@ class PenLimits:
 
     Attributes:
         cold: Red over green of surely blue or green ink; haematoxylin reaches 0.97.
-        cold_beyond: How far beyond the slide's own tissue (three quarters of it) red over green of ink is where it
-            adjoins sure ink, inside ``cold_span``.
+        cold_beyond: How far red over green of ink, where it adjoins sure ink, lies beyond that of
+            three quarters of the slide's tissue; inside ``cold_span``.
         cold_weak: Red over green that tissue does not reach where it is very dense.
         cold_density: Least red density of it.
         cold_deep: Red density from which ``cold_weak`` is sure: no section absorbs so much.

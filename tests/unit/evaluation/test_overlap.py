@@ -1,5 +1,6 @@
 """Dice, IoU and tumour never looked at, against whole arrays."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from wsi_pipeline.evaluation.overlap import measure_overlap
 from wsi_pipeline.export.decision import Decision, decide
 from wsi_pipeline.geometry import Mpp, Size
 from wsi_pipeline.grid import Grid
+from wsi_pipeline.quality.reasons import NOT_LOOKED_AT, Reason
 from wsi_pipeline.stitch.cells import Cells
 from wsi_pipeline.testing import BoxTruth
 from wsi_pipeline.tiles.plan import Coverage
@@ -32,6 +34,18 @@ def test_by_hand(tmp_path: Path) -> None:
     assert found.unseen == {"empty": 0, "glass": 5000, "unreadable": 0, "rejected": 0}
     assert found.unseen_share == 0.25
     assert found.px_mm2 == 0.25e-6
+
+
+def test_tumour_under_marks_is_told_by_reason(tmp_path: Path) -> None:
+    """A cell with pen and fold, one with pen, one not looked at; each a third of the tumour."""
+    values = np.array([[0.9, 0.1, 0.9]], np.float32)
+    result = build_result(tmp_path, values, name="s", size=Size(300, 100))
+    marks = np.array([[Reason.PEN | Reason.FOLD, Reason.PEN, NOT_LOOKED_AT]], np.uint8)
+    decision = replace(decide(result), quality=marks)
+    found = measure_overlap(decision, BoxTruth(((0, 0, 300, 50),)))
+    told = {reason: px for reason, px in found.marked.items() if px}
+    assert told == {"any": 10_000, "pen": 10_000, "fold": 5_000}
+    assert measure_overlap(decide(result), BoxTruth(((0, 0, 300, 50),))).marked == {}
 
 
 def test_without_truth_all_of_the_mask_is_false(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def planes(
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint8], NDArray[np.uint8]]:
     data = gzip.decompress(packed)
     cells = rows * columns
-    assert len(data) == 4 * cells
+    assert len(data) == 5 * cells
     steps = np.frombuffer(data, "<u2", cells).reshape(rows, columns)
     coverage = np.frombuffer(data, np.uint8, cells, 2 * cells).reshape(rows, columns)
     tissue = np.frombuffer(data, np.uint8, cells, 3 * cells).reshape(rows, columns)

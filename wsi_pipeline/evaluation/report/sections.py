@@ -109,6 +109,26 @@ def lesions_section(metrics: Json) -> str:
     )
 
 
+def _quality_rows(level: Json | None, positive: str) -> list[str]:
+    """Tumour that quality control marks, and left out, by reason; nothing where it did not look."""
+    if level is None or not level["tumour_mm2"]:
+        return []
+    rejected = level["rejected_mm2"] / level["tumour_mm2"]
+    shares = {
+        f"{text(positive)} that quality control marks": level["by_reason"]["any"],
+        "of which left out (rejected)": rejected,
+        **{
+            f"marked: {text(reason)}": share
+            for reason, share in level["by_reason"].items()
+            if share and reason != "any"
+        },
+    }
+    return [
+        row(tag("th", name, scope="row"), number_cell(f"{100 * share:.1f} %"))
+        for name, share in shares.items()
+    ]
+
+
 def masks_section(metrics: Json, pictures: Sequence[tuple[str, SlidePicture]], note: str) -> str:
     """Segmentation, and tumour that was never looked at."""
     level = metrics["groups"]["all"]["segmentation"]
@@ -137,6 +157,7 @@ def masks_section(metrics: Json, pictures: Sequence[tuple[str, SlidePicture]], n
             ),
         )
     )
+    rows += _quality_rows(level["quality"], metrics["positive"])
     if level["normal_slides"]:
         false = level["false_mm2_per_normal_slide"]
         rows.append(

@@ -1,0 +1,31 @@
+"""Folds are bands of twice the density and the same hue; nuclei beside stroma are not."""
+
+import numpy as np
+from quality_support import TISSUE, through, tissue, view_of
+
+from wsi_pipeline.quality.folds import find_folds
+
+
+def test_a_doubled_band_is_found() -> None:
+    rgb = tissue(TISSUE["lymphocytes"])
+    twice = rgb.copy()
+    twice[60:240, 140:165] = through(rgb[60:240, 110:135], rgb[60:240, 140:165] / 241)
+    found = find_folds(view_of(twice))
+    assert found[70:230, 143:162].mean() > 0.9
+    assert found[:, :130].sum() + found[:, 175:].sum() == 0
+
+
+def test_a_band_of_nuclei_in_stroma_is_no_fold() -> None:
+    rgb = tissue(TISSUE["collagen"])
+    rgb[60:240, 140:165] = tissue(TISSUE["dense nuclei"])[60:240, 140:165]
+    assert not find_folds(view_of(rgb)).any()
+
+
+def test_a_dark_half_is_no_fold() -> None:
+    rgb = tissue(TISSUE["lymphocytes"])
+    rgb[30:-30, 150:-30] = through(rgb[30:-30, 150:-30], rgb[30:-30, 150:-30] / 241)
+    assert find_folds(view_of(rgb)).mean() < 0.005
+
+
+def test_glass_has_no_folds() -> None:
+    assert not find_folds(view_of(np.full((40, 50, 3), 240, np.uint8))).any()
