@@ -216,12 +216,15 @@ def _quantise(package: ModelPackage, model: ov.Model) -> ov.Model:
         patches = Preparer(package.description)(package.calibration())
         # Of maps there may be few.
         size = min(_CALIBRATION_BATCH, len(patches))
+        # Encoders are transformers as a rule; ranges of others do not suffer by it.
+        encoder = package.description.output == "features"
         batches = [patches[i : i + size] for i in range(0, len(patches) - size + 1, size)]
         return nncf.quantize(
             model,
             nncf.Dataset(batches),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(batches),
+            model_type=nncf.ModelType.TRANSFORMER if encoder else None,
         )
 
 
