@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import batched
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +71,7 @@ def familiarise(
     units: list[int] = []
     count = 0
     # Several together, for single images would each be a batch of their own.
-    for some in batched(samples, _BATCH if unit == "image" else 1, strict=False):
+    while some := list(islice(samples, _BATCH if unit == "image" else 1)):
         for sample in some:
             measured += [
                 sample_patch(patch, sample.mpp if index % NUCLEI_EVERY == 0 else None)
