@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.classes import class_columns
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.predictor import Predictor
 from wsi_pipeline.shift.appearance import patch_appearance
 from wsi_pipeline.shift.comparison import FEATURES, Comparison, compare
 from wsi_pipeline.shift.statistics import read_statistics
@@ -35,15 +36,16 @@ class Familiarity:
 
     Args:
         package: The model.
-        features: How many features follow the classes in what the runtime answers.
+        predictor: What answers, with features or without.
 
     Raises:
         PackageError: what it keeps cannot be read.
     """
 
-    def __init__(self, package: ModelPackage, features: int) -> None:
+    def __init__(self, package: ModelPackage, predictor: Predictor) -> None:
         self._statistics = read_statistics(package)
-        self._shape, self._features = package.classes.shape, features
+        self._shape, self._features = package.classes.shape, predictor.feature_count
+        self._precision = predictor.info.precision
 
     @property
     def known(self) -> bool:
@@ -78,6 +80,7 @@ class Familiarity:
                     self._statistics,
                     patch_appearance(square)[None],
                     None if distances is None else distances[index : index + 1],
+                    self._precision,
                 )
             )
             for index, square in enumerate(squares)

@@ -82,7 +82,7 @@ def describe(
         },
         controls=_controls(plan, answers, package.classes),
         colours=compare_colours(package, answers.samples[:, :6].reshape(-1, 2, 3)),
-        shift=compare_shift(package, answers),
+        shift=compare_shift(package, answers, runtime.precision),
         warnings=tuple(prepared.warnings),
         alarms=(),
         timings=timings,
