@@ -131,7 +131,7 @@ def _trained(table: Path, name: str, recipe: str, work: Path) -> ModelPackage:
 def _answers(package: ModelPackage, table: Path, work: Path) -> list[Answer]:
     request = RuntimeRequest("cpu", "fp32", work / "cache", head=package.run_head)
     predictor = load_predictor(package, request, threshold=package.description.threshold.value)
-    familiarity = Familiarity(package, predictor.feature_count)
+    familiarity = Familiarity(package, predictor)
     found = read_collection(table, skip_bad=True).images
     outcomes = list(classify(found, predictor, package.description, None, familiarity))
     predictor.close()

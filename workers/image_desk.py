@@ -82,7 +82,7 @@ class ImageDesk:
         threads = max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0))))
         with ThreadPoolExecutor(threads, thread_name_prefix="read") as pool:
             reading = pool.map(partial(self._read, about=about), items)
-            familiarity = Familiarity(package, predictor.feature_count)
+            familiarity = Familiarity(package, predictor)
             outcomes = classify_read(reading, predictor, about, {}, familiarity)
             for item, outcome in zip(items, outcomes, strict=True):
                 self._wait_for_small(item)
@@ -129,7 +129,7 @@ class ImageDesk:
             return class_index(package, item.facts["class"])
         about = package.description
         predictor = self._predictor(package)
-        familiarity = Familiarity(package, predictor.feature_count)
+        familiarity = Familiarity(package, predictor)
         (outcome,) = classify_read([read], predictor, about, {}, familiarity)
         assert outcome.answer is not None  # it was read
         verdict = Judge(package, USUAL_COVERAGE)(outcome.answer.probabilities)

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import batched
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from wsi_pipeline import durable
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.errors import DamagedSlideError, PackageError, UsageError, WsiError
-from wsi_pipeline.images.classification import image_fit
+from wsi_pipeline.images.classification import intake_of
 from wsi_pipeline.images.collection import LabelledImage
 from wsi_pipeline.images.reading import read_ahead
 from wsi_pipeline.model.package import TRAINING_FEATURES, ModelPackage, write_description
@@ -71,7 +71,7 @@ def familiarise(
     units: list[int] = []
     count = 0
     # Several together, for single images would each be a batch of their own.
-    for some in batched(samples, _BATCH if unit == "image" else 1, strict=False):
+    while some := list(islice(samples, _BATCH if unit == "image" else 1)):
         for sample in some:
             measured += [
                 sample_patch(patch, sample.mpp if index % NUCLEI_EVERY == 0 else None)
@@ -157,7 +157,7 @@ def of_images(
     """Each image as the model sees it; those that cannot be read are left out."""
     about = package.description
     ahead = 4 * len(os.sched_getaffinity(0))
-    for read in read_ahead(images, about.patch_px, image_fit(about), ahead=ahead):
+    for read in read_ahead(images, about.patch_px, intake_of(about), ahead=ahead):
         told(read.image.path)
         if read.square is not None:
             yield Sample(read.square[None], None)

@@ -119,7 +119,7 @@ def _tell(summary: dict[str, Any], out: Path) -> None:
     if not model["made_for_images"]:
         words = f"! {model['name']} was made for patches of slides, not for single images"
         console.print(Text(words, "yellow"), soft_wrap=True)
-    unlike = summary["unlike_training"]
+    unlike = summary.get("unlike_training")
     if unlike is not None and unlike["unlike"]:
         words = f"! {unlike['unlike']:,} of {unlike['compared']:,} are unlike the training images"
         console.print(Text(words, "yellow"), soft_wrap=True)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.predictor import Predictor
 from wsi_pipeline.shift.appearance import patch_appearance
 from wsi_pipeline.shift.comparison import FEATURES, Comparison, compare
 from wsi_pipeline.shift.statistics import read_statistics
@@ -34,15 +35,16 @@ class Familiarity:
 
     Args:
         package: The model.
-        features: How many features follow the classes in what the runtime answers.
+        predictor: What answers, with features or without.
 
     Raises:
         PackageError: what it keeps cannot be read.
     """
 
-    def __init__(self, package: ModelPackage, features: int) -> None:
+    def __init__(self, package: ModelPackage, predictor: Predictor) -> None:
         self._statistics = read_statistics(package)
-        self._planes, self._features = len(package.classes.planes), features
+        self._planes, self._features = len(package.classes.planes), predictor.feature_count
+        self._precision = predictor.info.precision
 
     @property
     def known(self) -> bool:
@@ -73,6 +75,7 @@ class Familiarity:
                     self._statistics,
                     patch_appearance(square)[None],
                     None if distances is None else distances[index : index + 1],
+                    self._precision,
                 )
             )
             for index, square in enumerate(squares)

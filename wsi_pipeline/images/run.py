@@ -251,7 +251,7 @@ def _answers(
     outcomes = []
     finished = set(known)
     try:
-        familiarity = Familiarity(package, predictor.feature_count)
+        familiarity = Familiarity(package, predictor)
         for outcome in classify(images, predictor, package.description, known, familiarity):
             outcomes.append(outcome)
             observer.advanced(1)

@@ -117,7 +117,7 @@ def earlier_answers(out: Path, key: dict[str, Any]) -> tuple[dict[str, Answer], 
                 values,
                 tuple(row["warnings"]),
                 row.get("distance"),
-                row.get("p_value"),
+                row.get("distance_p"),
                 row.get("unlike_training") or "",
                 row.get("spread"),
             )
@@ -143,7 +143,7 @@ def _schema(classes: Sequence[str], top: int, *, spread: bool) -> pa.Schema:
     fields += [(name, pa.string()) for name in ("label", "group", "source")]
     fields += [("width", pa.int32()), ("height", pa.int32())]
     fields += [(f"{PROBABILITY}{name}", pa.float64()) for name in classes]
-    fields += [("distance", pa.float64()), ("p_value", pa.float64())]
+    fields += [("distance", pa.float64()), ("distance_p", pa.float64())]
     fields += [("unlike_training", pa.string())]
     fields += [("warnings", several), ("error", pa.string()), ("explanation", pa.string())]
     fields.append(("sha256", pa.string()))
@@ -179,7 +179,7 @@ def _flat(row: Row, classes: Sequence[str], top: int) -> dict[str, Any]:
         "width": answer.width,
         "height": answer.height,
         "distance": answer.distance,
-        "p_value": answer.p_value,
+        "distance_p": answer.p_value,
         "unlike_training": answer.unlike or None,
         "warnings": list(answer.warnings),
         "sha256": answer.sha256,

@@ -15,7 +15,7 @@ from PIL import Image
 
 from wsi_pipeline.model.description import ModelDescription
 from wsi_pipeline.model.input_description import Preprocessing
-from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.package import TRAINING_FEATURES, ModelPackage
 from wsi_pipeline.model.slide_level_section import SlideFigure, SlideLevelSection
 from wsi_pipeline.stain.appearance import Appearance, LabStatistics
 
@@ -112,6 +112,7 @@ def card(package: ModelPackage) -> str:
             f"optical density {_triple(colours.mean)} ± {_triple(colours.std)} (R, G, B), measured "
             f"on {colours.patches:,} training patches"
         )
+    training["recognises"] = _recognises(package)
     title = escape(f"{about.name} {about.version}")
     parts = [
         _section("Intended use", _paragraph(about.intended_use)),
@@ -181,6 +182,14 @@ def _notice(about: ModelDescription) -> str:
     if about.training.synthetic:
         said += " It has seen drawings of tissue only, and its results on real tissue mean nothing."
     return f'<div class="notice" role="note"><p>{said}</p></div>'
+
+
+def _recognises(package: ModelPackage) -> str:
+    """What slides and images are compared with."""
+    if TRAINING_FEATURES not in package.description.files:
+        return "nothing: wsi models familiarise adds what the training data looked like"
+    kinds = "features, colour, focus" if package.knows_features else "colour, focus"
+    return f"data unlike its training data, in {kinds} and texture"
 
 
 def _threshold(about: ModelDescription) -> str:

@@ -13,7 +13,7 @@ from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.run.tile_values import TileExtra
 from wsi_pipeline.shift.appearance import APPEARANCE
 from wsi_pipeline.shift.channels import exchanged
-from wsi_pipeline.shift.comparison import Difference, compare
+from wsi_pipeline.shift.comparison import Difference, compare, rounding
 from wsi_pipeline.shift.statistics import TrainingStatistics, read_statistics
 from wsi_pipeline.stitch.shift_record import DifferenceRecord, ShiftRecord
 from wsi_pipeline.tissue.colours import summarise
@@ -81,8 +81,14 @@ def extras_of(package: ModelPackage, features: int) -> tuple[TileExtra, ...]:
     return (TrainingDistance(package.folder.resolve(), package.sha256, planes, features),)
 
 
-def compare_shift(package: ModelPackage, answers: TileProbabilities) -> ShiftRecord:
-    """What a result says of it."""
+def compare_shift(package: ModelPackage, answers: TileProbabilities, precision: str) -> ShiftRecord:
+    """What a result says of it.
+
+    Args:
+        package: The model.
+        answers: Of the whole slide.
+        precision: That they were computed in, as the runtime says it.
+    """
     statistics, samples = _statistics(package.folder.resolve(), package.sha256), answers.samples
     colours, training = summarise(samples[:, :6].reshape(-1, 2, 3)), training_colours(package)
     swapped = ""
@@ -91,7 +97,7 @@ def compare_shift(package: ModelPackage, answers: TileProbabilities) -> ShiftRec
     nuclei = _nuclei(samples[:, APPEARANCE])
     if statistics is None:
         return ShiftRecord(reason=_NOT_KEPT, nuclei=nuclei, swapped=swapped)
-    found = compare(statistics, samples[:, :APPEARANCE], answers.extras.get(DISTANCE))
+    found = compare(statistics, samples[:, :APPEARANCE], answers.extras.get(DISTANCE), precision)
     return ShiftRecord(
         unit=found.unit,
         level=found.level,
@@ -102,7 +108,7 @@ def compare_shift(package: ModelPackage, answers: TileProbabilities) -> ShiftRec
         nuclei=nuclei,
         training_nuclei=_rounded(statistics.nuclei),
         swapped=swapped,
-        **_of_tiles(statistics, answers),
+        **_of_tiles(statistics, answers, precision),
     )
 
 
@@ -117,14 +123,16 @@ def _kind(one: Difference) -> DifferenceRecord:
     )
 
 
-def _of_tiles(statistics: TrainingStatistics, answers: TileProbabilities) -> dict[str, float]:
+def _of_tiles(
+    statistics: TrainingStatistics, answers: TileProbabilities, precision: str
+) -> dict[str, float]:
     distances, nearest = (answers.extras.get(name) for name in (DISTANCE, NEAREST))
     if statistics.features is None or distances is None or nearest is None:
         return {}
     known = np.isfinite(distances)
     if not known.any():
         return {}
-    far = distances[known] > statistics.features.tiles[_FAR]
+    far = distances[known] / rounding(precision) > statistics.features.tiles[_FAR]
     return {
         "far_tiles": round(float(far.mean()), _DIGITS),
         "nearest": round(float(np.median(nearest[known])), _DIGITS),

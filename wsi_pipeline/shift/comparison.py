@@ -15,6 +15,10 @@ from wsi_pipeline.shift.yardstick import LEAST_UNITS, Yardstick
 #: drawn slides like those held out two to three in a hundred are below it.
 LEVEL = 0.01
 FEATURES = "features"
+#: What lower precisions may add to distances of features, as a factor: they are divided by it, so
+#: that rounding raises no alarm. Measured on blood cells, median and EfficientNet-Lite0: bf16 adds
+#: 0.5 %, int8 5 %, of a model whose int8 was too coarse to be admitted.
+_ROUNDING = {"fp32": 1.0, "bf16": 1.02, "fp16": 1.02, "int8": 1.1}
 #: Deviations of patches by which a number differs enough to be told.
 _TELLING = 0.5
 #: Share of the stain by which a channel differs enough to be told.
@@ -79,6 +83,7 @@ def compare(
     statistics: TrainingStatistics,
     appearance: NDArray[np.float32],
     distances: NDArray[np.float32] | None,
+    precision: str = "fp32",
 ) -> Comparison:
     """Compare a slide, or an image, with the training data.
 
@@ -86,11 +91,13 @@ def compare(
         statistics: Of the package.
         appearance: Of some of its patches, ``(n, 11)``; NaN where there is no tissue.
         distances: Of the features of its patches, ``(m,)``, NaN where unreadable; None: unknown.
+        precision: That features were computed in; of a cascade's, ``int8>fp32``, the first.
     """
     found: dict[str, tuple[float, Yardstick, str]] = {}
     known = None if distances is None else distances[np.isfinite(distances)]
     if statistics.features is not None and known is not None and len(known):
-        found[FEATURES] = (float(np.median(known)), statistics.features.units, "")
+        median = float(np.median(known)) / rounding(precision)
+        found[FEATURES] = (median, statistics.features.units, "")
     looked = appearance[~np.isnan(appearance).any(axis=1)].astype(np.float64)
     if len(looked):
         mean = looked.mean(axis=0)
@@ -119,6 +126,11 @@ def compare(
         max(ratios) if ratios else None,
         kinds,
     )
+
+
+def rounding(precision: str) -> float:
+    """The factor that a precision, or the first of a cascade's, may add to distances."""
+    return _ROUNDING.get(precision.split(">", maxsplit=1)[0], 1.0)
 
 
 def describe(part: Part, mean: NDArray[np.float64], looks: Looks) -> str:

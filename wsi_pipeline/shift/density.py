@@ -50,7 +50,7 @@ class Density:
     @property
     def features(self) -> int:
         """How many features a patch has."""
-        return self.means.shape[1]
+        return int(self.means.shape[1])
 
     def distances(self, features: Features) -> Features:
         """Mahalanobis distance from the nearest class, divided by the root of ``d``: about 1.

@@ -62,7 +62,7 @@ class Yardstick:
             allowed = math.floor(level * (1 + self.units) + _SPREAD) - 1
             return float(np.nextafter(np.sort(self.distances)[-1 - allowed], np.inf))
         mean, spread = self._normal()
-        return float(max(mean + spread * stdtrit(self.units - 1, 1 - level), 0.0)) ** 1.5
+        return math.pow(max(mean + spread * float(stdtrit(self.units - 1, 1 - level)), 0.0), 1.5)
 
     def _conformal(self, level: float) -> bool:
         return level * (1 + self.units) >= 1 - _SPREAD

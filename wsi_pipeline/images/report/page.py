@@ -69,7 +69,7 @@ def _warnings(summary: Json) -> str:
     if summary["seen"] and summary["seen"]["told"]:
         words = summary["seen"]["told"]
         told.append(f"{words[:1].upper()}{words[1:]}.")
-    unlike = summary["unlike_training"]
+    unlike = summary.get("unlike_training")
     if unlike is not None and unlike["unlike"]:
         told.append(
             f"{counted(unlike['unlike'], 'image')} of {unlike['compared']:,} are unlike the "
