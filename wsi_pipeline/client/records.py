@@ -100,6 +100,12 @@ class JobRecord:
         """Whether nothing more happens by itself."""
         return self.state in _FINAL
 
+    @property
+    def slide_answer(self) -> Mapping[str, Any] | None:
+        """Probability, interval, state, reason and rule of its slide; None where there is none."""
+        findings: Mapping[str, Any] | None = self.json.get("findings")
+        return None if findings is None else findings.get("slide_answer")
+
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Self:
         """From the service's JSON."""

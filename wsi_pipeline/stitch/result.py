@@ -25,6 +25,7 @@ from wsi_pipeline.stitch.record import (
     read_record,
     read_seal,
 )
+from wsi_pipeline.stitch.slide_answer_record import SlideAnswerRecord
 from wsi_pipeline.stitch.writer import metadata_hashes
 
 #: px hashed at a time when verifying.
@@ -106,6 +107,11 @@ class Result:
         None where nothing was classified.
         """
         return self.record.slide_score
+
+    @property
+    def slide_answer(self) -> SlideAnswerRecord | None:
+        """Probability, interval, state and reason of the slide; None in older results."""
+        return self.record.slide_answer
 
     @property
     def tumour_area_mm2(self) -> float:

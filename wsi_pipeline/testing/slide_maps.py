@@ -13,6 +13,7 @@ from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.slide.info import Level
 from wsi_pipeline.stitch.cells import stitch_cells
 from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.slide_answer_record import SlideAnswerRecord, SlideRuleRecord, State
 from wsi_pipeline.stitch.writer import write_store
 from wsi_pipeline.testing.records import make_record
 from wsi_pipeline.tiles.plan import Coverage, Plan
@@ -54,6 +55,7 @@ def write_map_result(
     package: ModelPackage | None = None,
     *,
     classes: Classes = TUMOUR_OR_NORMAL,
+    answer: SlideAnswerRecord | None = None,
 ) -> Result:
     """Write a result with a map into a folder, as ``NAME.zarr``.
 
@@ -63,6 +65,7 @@ def write_map_result(
         probability: ``(rows, columns)`` of a binary model, else ``(planes, rows, columns)``.
         package: The model it says it was made with.
         classes: Of the model.
+        answer: What it says of the slide, by a fit of its package.
     """
     rows, columns = probability.shape[-2:]
     size = Size(columns * _CELL, rows * _CELL)
@@ -86,6 +89,8 @@ def write_map_result(
         about = package.description
         model = replace(record.model, name=about.name, version=about.version, sha256=package.sha256)
         record = replace(record, model=model)
+    if answer is not None:
+        record = replace(record, slide_answer=answer, slide_score=answer.probability)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.zarr"
     write_store(
@@ -99,3 +104,26 @@ def write_map_result(
         attributes=record.to_json(),
     )
     return Result(path)
+
+
+def made_up_answer(state: State, probability: float) -> SlideAnswerRecord:
+    """An answer as a fit gives one, by limits of 0.3 and 0.6."""
+    rule = SlideRuleRecord(
+        alpha=0.05,
+        delta=0.1,
+        false_alarms=0.2,
+        slides=100,
+        positives=30,
+        clear_below=0.3,
+        suspicious_from=0.6,
+    )
+    return SlideAnswerRecord(
+        method="regions-logistic",
+        probability=probability,
+        low=max(0.0, probability - 0.1),
+        high=min(1.0, probability + 0.1),
+        probabilities={"normal": 1 - probability, "tumour": probability},
+        state=state,
+        reason="made up",
+        rule=rule,
+    )

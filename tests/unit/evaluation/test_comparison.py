@@ -18,21 +18,10 @@ from wsi_pipeline.evaluation.report.page import report_page
 from wsi_pipeline.evaluation.settings import EvaluationSettings
 from wsi_pipeline.metrics.delong import compare_aucs
 from wsi_pipeline.metrics.ranking import roc_auc
-from wsi_pipeline.slide_level.answer import with_answer
 from wsi_pipeline.slide_level.conformal import upper_bound
-from wsi_pipeline.stitch.slide_answer_record import SlideAnswerRecord, SlideRuleRecord, State
-from wsi_pipeline.testing.slide_maps import write_map_result
+from wsi_pipeline.testing.slide_maps import made_up_answer, write_map_result
 
 SETTINGS = EvaluationSettings(resamples=200)
-RULE = SlideRuleRecord(
-    alpha=0.05,
-    delta=0.1,
-    false_alarms=0.2,
-    slides=100,
-    positives=30,
-    clear_below=0.3,
-    suspicious_from=0.6,
-)
 
 
 def plain(scores: dict[str, float], *, model: str = "") -> tuple[Assessment, ...]:
@@ -106,36 +95,13 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         for side in "ab":
             if (side, number) in {("a", 0), ("b", 9)}:
                 continue
-            result = write_map_result(folder / side, f"s{number}", probability)
-            if side == "b":
-                _answer(result.path, positive=number % 2 == 0)
+            answer = (
+                made_up_answer("clear", 0.1) if number % 2 else made_up_answer("suspicious", 0.9)
+            )
+            write_map_result(
+                folder / side, f"s{number}", probability, answer=answer if side == "b" else None
+            )
     return folder / "a", folder / "b"
-
-
-def _answer(path: Path, *, positive: bool) -> None:
-    """Give a result an answer, as a package's fit would."""
-    import zarr
-
-    from wsi_pipeline.stitch.checksums import attributes_digest
-    from wsi_pipeline.stitch.result import Result
-
-    state: State = "suspicious" if positive else "clear"
-    value = 0.9 if positive else 0.1
-    answer = SlideAnswerRecord(
-        method="regions-logistic",
-        probability=value,
-        low=value - 0.1,
-        high=value + 0.1,
-        probabilities={"normal": 1 - value, "tumour": value},
-        state=state,
-        reason="by hand",
-        rule=RULE,
-    )
-    record = with_answer(Result(path).record, answer)
-    attributes = {**Result(path).attributes, **record.to_json()}
-    attributes.pop("digest")
-    attributes["digest"] = attributes_digest(attributes)
-    zarr.open_group(path, mode="r+").attrs["wsi_pipeline"] = attributes
 
 
 def cohort() -> Cohort:
