@@ -12,6 +12,11 @@ from wsi_pipeline.model.onnx_file import keep_onnx
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.testing.copies import copy_package
 
+STAIN = {
+    "method": "reinhard",
+    "target": {"mean": (60.0, 20.0, -10.0), "std": (15.0, 8.0, 6.0)},
+}
+
 
 def packed(source: ModelPackage, folder: Path, *, exported: bool, **changed: Any) -> None:
     """A copy of a package with other fields."""
@@ -32,6 +37,7 @@ def http(
     packed(stub_package, models / "ready", exported=True, images={"how": "crop"})
     packed(stub_package, models / "without", exported=False)
     packed(stub_package, models / "cut-out", exported=True, images={"background": "cut"})
+    packed(stub_package, models / "stained", exported=True, preprocessing={"stain": STAIN})
     with running(settings_in(folder)) as service, service.client() as client:
         yield client
 
@@ -57,6 +63,7 @@ def test_the_list_says_which_can(http: httpx.Client) -> None:
         "ready": True,
         "without": False,
         "cut-out": False,
+        "stained": False,
     }
 
 
@@ -65,6 +72,7 @@ def test_the_list_says_which_can(http: httpx.Client) -> None:
     [
         ("without", "run `wsi models export without --to onnx`"),
         ("cut-out", "treats images as no browser does"),
+        ("stained", "treats images as no browser does"),
         ("absent", "no model absent is installed"),
     ],
 )
