@@ -28,7 +28,7 @@ def slide(tmp_path: Path) -> Path:
     return path
 
 
-ANALYSIS = ["demo", "info", "run", "export", "verify", "synth", "models", "dataset"]
+ANALYSIS = ["demo", "info", "run", "features", "export", "verify", "synth", "models", "dataset"]
 ANALYSIS += ["train", "evaluate", "classify", "cells", "stain"]
 SERVICE = ["serve", "worker", "config", "keys", "audit", "migrate", "gc", "client"]
 VERBS = ANALYSIS + SERVICE
