@@ -19,8 +19,8 @@ def unlike_training(record: Record) -> str:
     """The slide is farther from the training data than all but 1 % of held-out slides.
 
     Where the package holds no slides, or too few, to say so: its mean optical densities lie beyond
-    three sigma of the training patches'. That limit is one of single patches, though the slide's are
-    means of many: laboratories differ more than the patches of one of them do.
+    three sigma of the training patches'. That limit is one of single patches, though the slide's
+    are means of many: laboratories differ more than the patches of one of them do.
     """
     shift = record.shift
     if shift is not None and shift.p_value is not None:

@@ -113,7 +113,8 @@ def column(result: Result, name: str) -> NDArray[np.float32]:
 
 
 def codes(result: Result) -> set[str]:
-    return {alarm.code for alarm in result.alarms} - {"too-few-tiles", "tumour-on-glass"}
+    made_up = {"too-few-tiles", "tumour-on-glass", "one-valued"}  # of the model, not of the slide
+    return {alarm.code for alarm in result.alarms} - made_up
 
 
 def test_own_slides_are_told_from_foreign_ones(
