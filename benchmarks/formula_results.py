@@ -89,7 +89,7 @@ class FormulaScheduler(Scheduler):
             yield RegionResult(
                 index=task.region.index,
                 tiles=RegionValues(self._formula(middles).astype(np.float32), nothing, nothing),
-                colours=np.full((len(task.region.sampled), 2, 3), 0.3, np.float32),
+                samples=np.full((len(task.region.sampled), SAMPLE_VALUES), 0.3, np.float32),
                 runtime_kind=_RUNTIME.kind,
                 read_seconds=0.0,
                 wait_seconds=0.0,

@@ -157,13 +157,13 @@ def slides(work: Path) -> None:
     train_cohort(cohort, order, Silence())
     package = load_package(order.out)
     request = RuntimeRequest("cpu", "fp32", work / "cache", head=package.run_head)
-    own = [slide.path for slide in cohort if slide.split == "test"]
+    own = [slide.path for slide in cohort if slide.split == "test" and slide.path is not None]
+    asked = {"a": own, "b": _drawn(work, "b"), "c": _drawn(work, "c")}
     found: dict[str, list[ShiftRecord]] = {}
     with connect(None, 1) as scheduler:
         run = Work(package, AnalysisSettings(), request, scheduler)
-        for name, paths in {"a": own, "b": _drawn(work, "b"), "c": _drawn(work, "c")}.items():
+        for name, paths in asked.items():
             for path in paths:
-                assert path is not None
                 prepared = prepare(path, package, run.analysis)
                 out = work / "results" / f"{name}-{path.stem}.zarr"
                 record = analyse_slide(prepared, out, run, overwrite=True).record
@@ -173,8 +173,13 @@ def slides(work: Path) -> None:
     for foreign in ("b", "c"):
         parts = [found["a"], found[foreign]]
         distances = [[one.distance for one in part] for part in parts]
-        alarms = [[(one.p_value or 1) <= one.level for one in part] for part in parts]
-        _tell("slides a", f"slides {foreign}", *distances, *alarms)
+        alarms = [[_unlike(one) for one in part] for part in parts]
+        names = "slides a", f"slides {foreign}"
+        _tell(*names, distances[0], distances[1], alarms[0], alarms[1])
+
+
+def _unlike(one: ShiftRecord) -> bool:
+    return one.p_value is not None and one.p_value <= one.level
 
 
 def _drawn(work: Path, stain: str) -> list[Path]:
@@ -191,7 +196,8 @@ def _drawn(work: Path, stain: str) -> list[Path]:
 
 
 def _cohort(work: Path) -> Cohort:
-    splits: list[Split] = ["train"] * _TRAIN + ["validation"] * _VALIDATION + ["test"] * _KEPT
+    counts: dict[Split, int] = {"train": _TRAIN, "validation": _VALIDATION, "test": _KEPT}
+    splits = [split for split, count in counts.items() for _ in range(count)]
     return Cohort(
         tuple(
             CohortSlide(

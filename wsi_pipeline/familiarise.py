@@ -177,5 +177,5 @@ def _labels(package: ModelPackage, answers: NDArray[np.float32]) -> NDArray[np.i
     """What the model calls each patch: features lie around the mean of a class."""
     if answers.shape[1] == 1:
         reached = answers[:, 0] >= np.float32(package.description.threshold.value)
-        return reached.astype(np.int64)
-    return answers.argmax(axis=1).astype(np.int64)
+        return np.asarray(reached, np.int64)
+    return np.asarray(answers.argmax(axis=1), np.int64)

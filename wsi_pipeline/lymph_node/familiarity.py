@@ -31,7 +31,8 @@ def save_familiarity(sources: Sequence[RealPatches], folder: Path) -> None:
     samples = np.stack([sample_patch(one, MPP) for source in sources for one in source.pixels])
     tumour = np.concatenate([source.tumour for source in sources])
     train = Measured(samples, np.arange(len(samples)), tumour.astype(np.int64))
-    nothing = Measured(np.empty((0, SAMPLE_VALUES), np.float32), *[np.empty(0, np.int64)] * 2)
+    none = np.empty(0, np.int64)
+    nothing = Measured(np.empty((0, SAMPLE_VALUES), np.float32), none, none)
     statistics = measure("patch", train, nothing)
     if statistics is None:
         raise CohortError(None, "hardly a patch shows tissue; give the folder of real patches")

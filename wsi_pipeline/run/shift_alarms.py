@@ -18,13 +18,16 @@ _USUAL_NUCLEI = (2.2, 10.0)
 def unlike_training(record: Record) -> str:
     """The slide is farther from the training data than all but 1 % of held-out slides.
 
-    Where the package holds too few slides to say so: its mean optical densities lie beyond three
-    sigma of the training patches'. That limit is one of single patches, though the slide's are
-    means of many: laboratories differ more than the patches of one of them do.
+    Where the package holds no slides, or too few, to say so: its mean optical densities lie beyond
+    three sigma of the training patches'. That limit is one of single patches, though the slide's
+    are means of many: laboratories differ more than the patches of one of them do.
     """
     shift = record.shift
-    if shift is not None and shift.p_value is not None and shift.p_value <= shift.level:
-        return _unlike(shift)
+    if shift is not None and shift.p_value is not None:
+        if shift.p_value <= shift.level:
+            return _unlike(shift)
+        if shift.unit == "slide":
+            return ""
     distance = None if record.colours is None else record.colours.distance
     if distance is None or distance <= FAR_COLOURS:
         return ""

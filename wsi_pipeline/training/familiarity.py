@@ -16,8 +16,8 @@ from wsi_pipeline.training.patch_source import PatchSource
 from wsi_pipeline.training.run import Run
 from wsi_pipeline.training.sampling import plain, spread_over_units
 
-#: Patches of the training, and of the validation, that are measured.
-_PATCHES = 512
+#: Patches of the training, and of the validation, that are measured: a fraction of an epoch.
+_TRAIN, _VALIDATION = 384, 256
 _BATCH = 16
 
 
@@ -36,7 +36,10 @@ def write_familiarity(run: Run, classifier: Classifier, folder: Path) -> None:
         SlideError: a patch cannot be read any more.
     """
     rng = np.random.default_rng([run.seed, 11])
-    parts = [_measured(run, classifier, source, rng) for source in (run.train, run.validation)]
+    parts = [
+        _measured(run, classifier, source, count, rng)
+        for source, count in ((run.train, _TRAIN), (run.validation, _VALIDATION))
+    ]
     unit = "image" if isinstance(run.train, ImageSource) else "slide"
     statistics = measure(unit, *parts)
     if statistics is not None:
@@ -44,10 +47,10 @@ def write_familiarity(run: Run, classifier: Classifier, folder: Path) -> None:
 
 
 def _measured(
-    run: Run, classifier: Classifier, source: PatchSource, rng: np.random.Generator
+    run: Run, classifier: Classifier, source: PatchSource, count: int, rng: np.random.Generator
 ) -> Measured:
     everything = np.arange(len(source.label))
-    items = np.sort(spread_over_units(source, everything, _PATCHES, rng))
+    items = np.sort(spread_over_units(source, everything, count, rng))
     groups = [np.arange(i, min(i + _BATCH, len(items))) for i in range(0, len(items), _BATCH)]
     samples: list[NDArray[np.float32]] = []
     features: list[NDArray[np.float32]] | None = []

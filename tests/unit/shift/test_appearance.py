@@ -19,7 +19,7 @@ def tissue(seed: int, colour: tuple[int, int, int] = (170, 95, 160)) -> NDArray[
         for sigma in (0, 1, 3, 6)
     )
     shade = np.asarray(plane)[..., None] + rng.normal(0, 6)
-    return (np.array(colour) + shade).clip(0, 255).astype(np.uint8)
+    return np.asarray((np.array(colour) + shade).clip(0, 255), np.uint8)
 
 
 def appearances(*patches: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -31,7 +31,7 @@ LOOKS = looks_of(appearances(*TRAINING))
 
 
 def blurred(patch: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return gaussian_filter(patch.astype(float), (1.5, 1.5, 0)).astype(np.uint8)
+    return np.asarray(gaussian_filter(patch.astype(float), (1.5, 1.5, 0)), np.uint8)
 
 
 def test_colours_are_those_of_the_tissue_rule() -> None:

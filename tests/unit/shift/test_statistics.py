@@ -27,12 +27,10 @@ from wsi_pipeline.shift.statistics import (
 PER_UNIT = 20
 
 
-def measured(
-    units: int, seed: int, colour: float = 0.0, feature: float = 0.0, per_unit: int = PER_UNIT
-) -> Measured:
+def measured(units: int, seed: int, *, colour: float = 0.0, feature: float = 0.0) -> Measured:
     """Patches of slides that differ a little from each other; moved by so many deviations."""
     rng = np.random.default_rng(seed)
-    unit = np.repeat(np.arange(units), per_unit)
+    unit = np.repeat(np.arange(units), PER_UNIT)
     samples = rng.normal(1, 0.1, (len(unit), SAMPLE_VALUES))
     samples += rng.normal(0, 0.05, (units, SAMPLE_VALUES))[unit]
     samples[:, :3] += 0.1 * colour
