@@ -79,7 +79,14 @@ def upper_bound(wrong: int, slides: int, delta: float) -> float:
     return 1.0 if wrong >= slides else float(beta.ppf(1 - delta, wrong + 1, slides - wrong))
 
 
-def clear_limit(scores: ArrayLike, positive: ArrayLike, alpha: float, delta: float) -> Limit:
+def clear_limit(
+    scores: ArrayLike,
+    positive: ArrayLike,
+    alpha: float,
+    delta: float,
+    *,
+    highest: float = math.inf,
+) -> Limit:
     """The largest score such that of slides below it at most ``alpha`` are positive.
 
     Args:
@@ -88,6 +95,8 @@ def clear_limit(scores: ArrayLike, positive: ArrayLike, alpha: float, delta: flo
         positive: Whether each is, ``(n,)``.
         alpha: Share of positive ones, at most,
         delta: but for this probability.
+        highest: No limit above it. It may depend on the labels: every limit that the order accepts
+            holds, so a lower one may be taken.
     """
     values = np.asarray(scores, np.float64)
     order = np.argsort(values, kind="stable")
@@ -96,7 +105,7 @@ def clear_limit(scores: ArrayLike, positive: ArrayLike, alpha: float, delta: flo
     wrong = np.append(0, np.cumsum(np.asarray(positive, np.int64)[order]))
     places = np.arange(least_slides(alpha, delta), len(ranked))
     # No limit divides slides of one score.
-    places = places[ranked[places] > ranked[places - 1]]
+    places = places[(ranked[places] > ranked[places - 1]) & (ranked[places] <= highest)]
     kept = np.cumprod(p_value(wrong[places], places, alpha) <= delta)
     if not kept.any():
         return Limit(None)
@@ -120,7 +129,7 @@ def suspicious_limit(
         positive: Likewise.
         false_alarms: Share of negative slides, at most,
         delta: but for this probability.
-        not_below: The limit of clear slides: no slide is both.
+        not_below: No limit below it: no slide is both clear and suspicious.
     """
     values, labels = np.asarray(scores, np.float64), np.asarray(positive, np.bool_)
     mirrored = clear_limit(-values, ~labels, false_alarms, delta)

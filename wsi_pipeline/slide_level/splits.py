@@ -43,11 +43,11 @@ def random_splits(
 ) -> Splits:
     """Choose the limit on a random half of the slides, and count on the other, many times.
 
-    The share that is counted has the chance of the other half's few slides in it, which the
-    statement has not: it is of all slides that may come.
+    As in a package no limit is above the share of positive slides. The share that is counted has
+    the chance of the other half's few slides in it, for which the rule allows.
 
     Args:
-        scores: Of slides no fit had seen, one of each patient, ``(n,)``.
+        scores: Probabilities of slides no fit had seen, one of each patient, ``(n,)``.
         positive: Whether each is, ``(n,)``.
         alpha: Of the rule.
         delta: Of the rule.
@@ -60,7 +60,8 @@ def random_splits(
     for number in range(splits):
         order = rng.permutation(len(values))
         half, other = np.array_split(order, 2)
-        limit = clear_limit(values[half], labels[half], alpha, delta).value
+        share = float(labels[half].mean())
+        limit = clear_limit(values[half], labels[half], alpha, delta, highest=share).value
         if limit is not None:
             below = values[other] < limit
             clear[number], missed[number] = below.sum(), labels[other][below].sum()

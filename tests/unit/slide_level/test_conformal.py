@@ -121,6 +121,17 @@ def test_too_few_slides_give_no_limit_and_enough_do() -> None:
     assert clear_limit([], [], ALPHA, DELTA).value is None
 
 
+def test_a_lower_limit_may_be_asked_for() -> None:
+    scores = np.arange(100.0)
+    positive = scores >= 90
+    whole = clear_limit(scores, positive, ALPHA, DELTA)
+    assert whole.value is not None
+    assert whole.value >= 90
+    lower = clear_limit(scores, positive, ALPHA, DELTA, highest=70.5)
+    assert (lower.value, lower.slides, lower.wrong) == (70, 70, 0)
+    assert clear_limit(scores, positive, ALPHA, DELTA, highest=30).value is None
+
+
 def test_both_tests_have_to_reject() -> None:
     wrong, slides = np.array([0, 0, 3]), np.array([45, 60, 200])
     # The binomial test alone would do with 45.

@@ -10,7 +10,8 @@ def test_the_share_is_kept_in_as_many_divisions_as_stated() -> None:
     for seed in range(5):
         rng = np.random.default_rng(seed)
         positive = rng.random(300) < 0.3
-        found = random_splits(rng.normal(3 * positive, 1), positive, 0.05, 0.1, seed=seed)
+        probability = 1 / (1 + np.exp(5 - 3 * rng.normal(3 * positive, 1)))
+        found = random_splits(probability, positive, 0.05, 0.1, seed=seed)
         assert (found.missed <= found.clear).all()
         assert found.clear.max() > 40
         kept.append(found.kept(0.05))

@@ -260,10 +260,19 @@ def _fit(
 
 
 def _rule(probability: Values, positive: NDArray[np.bool_], order: SlideOrder) -> SlideRule:
-    """The limits from slides of different patients."""
-    clear = clear_limit(probability, positive, order.alpha, order.delta)
+    """The limits from slides of different patients.
+
+    No slide is called clear that is more probable than one taken at random, and none suspicious
+    that is less probable: what holds on average of all clear slides may be no comfort for one.
+    """
+    share = float(positive.mean())
+    clear = clear_limit(probability, positive, order.alpha, order.delta, highest=share)
     suspicious = suspicious_limit(
-        probability, positive, order.false_alarms, order.delta, not_below=clear.value
+        probability,
+        positive,
+        order.false_alarms,
+        order.delta,
+        not_below=max(share, clear.value or 0.0),
     )
     return SlideRule(
         alpha=order.alpha,

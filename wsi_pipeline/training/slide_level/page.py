@@ -104,7 +104,7 @@ def _figures(report: Json) -> str:
     charts = tag(
         "div",
         panel("ROC curves", roc.svg(), legend) + panel("Calibration", diagram.svg()),
-        cls="panels",
+        cls="pair",
     )
     return section("figures", "Slides no fit had seen", lead, table(["", "|value"], rows), charts)
 
