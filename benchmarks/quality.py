@@ -20,8 +20,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from shapely.geometry import shape
-from shapely.geometry.base import BaseGeometry
+from shapely.geometry import Polygon
 
 from wsi_pipeline.geometry import PerAxis, Size
 from wsi_pipeline.grid import make_grid
@@ -122,7 +121,7 @@ def judge(slide: Path, plan: Plan, reasons: NDArray[np.uint8], tally: Tally) -> 
     features = json.loads(file.read_text())["features"] if file.exists() else []
     marked, every = is_marked(reasons), np.zeros(len(plan), np.float32)
     for one in features:
-        covered = _covered([shape(one["geometry"])], size, plan)
+        covered = _covered([Polygon(one["geometry"]["coordinates"][0])], size, plan)
         every = np.maximum(every, covered)
         affected = covered >= _AFFECTED
         facts = one["properties"]
@@ -156,7 +155,7 @@ def _tumour(
         tally.lost[FACTS[reason].key] += float(shares[(reasons & reason) > 0].sum())  # type: ignore[assignment]
 
 
-def _covered(shapes: Iterable[BaseGeometry], size: Size, plan: Plan) -> NDArray[np.float32]:
+def _covered(shapes: Iterable[Polygon], size: Size, plan: Plan) -> NDArray[np.float32]:
     """Share of each tile that polygons of level-0 px cover."""
     image = Image.new("1", (-(-size.width // _TRUTH_PX), -(-size.height // _TRUTH_PX)))
     draw = ImageDraw.Draw(image)

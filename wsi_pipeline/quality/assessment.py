@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 from wsi_pipeline.errors import DamagedSlideError
 from wsi_pipeline.geometry import PerAxis
 from wsi_pipeline.quality import bubbles, focus, folds, gaps, pen
-from wsi_pipeline.quality.reasons import NOT_LOOKED_AT, Reason, count_reasons, is_marked
+from wsi_pipeline.quality.reasons import (
+    FACTS,
+    NOT_LOOKED_AT,
+    Reason,
+    count_reasons,
+    is_marked,
+)
 from wsi_pipeline.quality.shares import cell_shares, touched
 from wsi_pipeline.quality.view import CoarseView, choose_source, read_coarse
 from wsi_pipeline.slide.reader import SlideReader
@@ -64,7 +70,7 @@ class Assessment:
 def thresholds() -> dict[str, Any]:
     """Every bound the marks depend on, by detector."""
     return {
-        "share": {one.name.lower(): limit for one, limit in SHARE.items()},
+        "share": {FACTS[one].key: limit for one, limit in SHARE.items()},
         "pen": asdict(pen.LIMITS),
         "fold": asdict(folds.LIMITS),
         "bubble": asdict(bubbles.LIMITS),
@@ -98,7 +104,7 @@ def assess(reader: SlideReader, plan: Plan, *, threads: int = 2) -> Assessment:
             ink = pen.find_pen(view)
             for reason, mask in (
                 (Reason.PEN, ink),
-                (Reason.FOLD, folds.find_folds(view) & ~ink),
+                (Reason.FOLD, folds.find_folds(view, ink)),
                 (Reason.BUBBLE, bubbles.find_bubbles(view, ink)),
                 (Reason.GAP, gaps.find_gaps(view) & ~ink),
             ):

@@ -47,6 +47,10 @@ class FocusLimits:
         smooth: Energy at 1 µm/px below which hardly more than noise is left.
         coarse: Least energy at 8 µm/px of tissue that had structure before it was blurred away.
         coarse_ratio: Of energy at 1 over that at 8 µm/px of such tissue.
+        faint: The same as ``coarse``, of tissue that is far smoother than the slide's sharpest
+            tenth.
+        faint_ratio: The same as ``coarse_ratio``, of such tissue.
+        below_sharp: How far its energy at 1 µm/px lies below that of the sharpest tenth.
         least_mm2: Least area of a blurred place.
         wide_mm2: Area from which a blurred place is a wide area out of focus.
         wide_share: Share of the slide's blocks from which it is.
@@ -59,6 +63,9 @@ class FocusLimits:
     smooth: float = 3.5
     coarse: float = 4.8
     coarse_ratio: float = -3.5
+    faint: float = 3.3
+    faint_ratio: float = -3.0
+    below_sharp: float = 7.0
     least_mm2: float = 0.01
     wide_mm2: float = 1.0
     wide_share: float = 0.3
@@ -216,10 +223,14 @@ def _judge(
         best = float(np.percentile(known, 90)) if known.size else 0.0
         limit = float(np.clip(best - limits.below_best, limits.floor, limits.ratio))
         blurred = ratio < limit
-        washed = (fine < limits.smooth) & (coarse >= limits.coarse)
-        washed &= fine - coarse < limits.coarse_ratio
-        blurred |= washed
         looked = ~np.isnan(fine)
+        sharp = float(np.percentile(fine[looked], 90)) if looked.any() else 0.0
+        fall = fine - coarse
+        washed = (coarse >= limits.coarse) & (fall < limits.coarse_ratio)
+        faint = (coarse >= limits.faint) & (fall < limits.faint_ratio)
+        washed |= faint & (fine < sharp - limits.below_sharp)
+        washed &= fine < limits.smooth
+        blurred |= washed
         unclear = looked & ~structured & ~washed
     around = ndimage.convolve(blurred.astype(np.int8), np.ones((3, 3), np.int8), mode="constant")
     # Some blocks alone are chance; one among blurred ones is blurred as they are.

@@ -47,11 +47,11 @@ _TISSUE = 0.08
 _DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
-def find_folds(view: CoarseView, limits: FoldLimits = LIMITS) -> Mask:
-    """Where folds are, ``(height, width)`` of the view."""
+def find_folds(view: CoarseView, ink: Mask, limits: FoldLimits = LIMITS) -> Mask:
+    """Where folds are, ``(height, width)`` of the view; there are none under ``ink``."""
     planes = [local_mean(plane, view.px(24.0) | 1) for plane in view.density]
     total = (planes[0] + planes[1] + planes[2]) / 3
-    tissue = (total > _TISSUE) & view.seen
+    tissue = (total > _TISSUE) & view.seen & ~ink
     found = np.zeros(total.shape, np.bool_)
     if not tissue.any():
         return found

@@ -58,14 +58,14 @@ class PenLimits:
     cold_density: float = 0.15
     cold_deep: float = 0.5
     neutral: float = 0.82
-    neutral_weak: float = 0.66
+    neutral_weak: float = 0.62
     neutral_density: float = 0.20
     warm: float = 0.84
     warm_weak: float = 0.66
-    warm_density: float = 0.5
-    warm_deep: float = 0.85
+    warm_density: float = 0.42
+    warm_deep: float = 0.80
     warm_red: float = 0.16
-    warm_red_weak: float = 0.42
+    warm_red_weak: float = 0.47
     yellow: float = 1.25
     yellow_red: float = 0.29
     yellow_density: float = 0.4
@@ -90,8 +90,8 @@ def find_pen(view: CoarseView, limits: PenLimits = LIMITS) -> Mask:
         sure = large(solid(seeds & view.seen, side) & view.seen, view.area_px(limits.least_mm2))
         if sure.any():
             found |= reached(solid(weak & view.seen, 3, 0.5), sure)
-    # Nuclei and gaps under a stroke are part of it.
-    return (found | solid(found, view.px(28.0) | 1, 0.5)) & view.seen
+    # Nuclei, gaps and folds under a stroke are part of it.
+    return (found | solid(found, view.px(100.0) | 1, 0.55)) & view.seen
 
 
 def _cold(red: Plane, green: Plane, seen: Mask, limits: PenLimits) -> tuple[Mask, Mask]:
@@ -121,11 +121,12 @@ def _neutral(red: Plane, green: Plane, blue: Plane, limits: PenLimits) -> tuple[
 
 def _warm(red: Plane, green: Plane, blue: Plane, limits: PenLimits) -> tuple[Mask, Mask]:
     """Red."""
-    weak = (blue > limits.warm_weak * green) & (red < limits.warm_red_weak * green)
-    seeds = (blue > limits.warm * green) & (red < limits.warm_red * green)
-    seeds &= green > limits.warm_density
-    seeds |= weak & (green > limits.warm_deep)
-    return np.asarray(seeds), np.asarray(seeds | (weak & (green > 1.2 * limits.warm_density)))
+    bare = (blue > limits.warm * green) & (red < limits.warm_red * green)
+    over = (blue > limits.warm_weak * green) & (red < limits.warm_red_weak * green)
+    seeds = (bare & (green > limits.warm_density)) | (over & (green > limits.warm_deep))
+    weak = bare & (green > 0.7 * limits.warm_density)
+    weak |= over & (green > 0.7 * limits.warm_deep)
+    return np.asarray(seeds), np.asarray(weak)
 
 
 def _yellow(red: Plane, green: Plane, blue: Plane, limits: PenLimits) -> tuple[Mask, Mask]:

@@ -1,6 +1,5 @@
 """A slide at the resolution a detector needs: the level it is read from, and the coarse picture."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -176,8 +175,7 @@ def block_any(mask: NDArray[np.bool_], across: int, down: int) -> NDArray[np.boo
     """Whether any px of each block is set."""
     if across == down == 1:
         return mask
-    found: NDArray[np.bool_] = _blocks(mask, across, down).any(axis=(1, 3))
-    return found
+    return np.asarray(_blocks(mask, across, down).any(axis=(1, 3)), np.bool_)
 
 
 def _blocks(values: NDArray[np.generic], across: int, down: int) -> NDArray[np.generic]:
@@ -186,7 +184,3 @@ def _blocks(values: NDArray[np.generic], across: int, down: int) -> NDArray[np.g
     padded = np.pad(values, odd, mode="edge") if any(high for _, high in odd) else values
     rows, columns = padded.shape[0] // down, padded.shape[1] // across
     return padded.reshape(rows, down, columns, across, *values.shape[2:])
-
-
-Detector = Callable[[CoarseView], NDArray[np.bool_]]
-"""Finds one kind of artefact: where it is, ``(height, width)`` of the view."""
