@@ -102,6 +102,13 @@ class CellsOut(BaseModel):
         Field(description="What the labels stand for; those with a colour have probabilities"),
     ]
     positive: Annotated[str, Field(description="The class shown where none is named")]
+    attention: Annotated[
+        bool,
+        Field(
+            description="Whether `class=attention` gives where the networks of the slide's answer "
+            "look: the rank of each cell within the slide in place of a probability"
+        ),
+    ]
 
 
 @router.get("/heatmap", responses=responses(404, 409, 422, 503))
@@ -148,6 +155,7 @@ def get_cells(job_id: JobId, access: Viewer, services: _Services) -> CellsOut:
         task=result.classes.task,
         classes=ClassOut.all_of(result.classes),
         positive=result.classes.positive,
+        attention=result.has_attention,
     )
 
 

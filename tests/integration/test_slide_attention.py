@@ -1,5 +1,6 @@
 """A package with networks behind its features: tiles, features, the slide's answer, attention."""
 
+import gzip
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,10 @@ import numpy as np
 import pytest
 
 from wsi_pipeline.analysis_settings import AnalysisSettings
-from wsi_pipeline.errors import PackageError, StoppedError
+from wsi_pipeline.errors import PackageError, StoppedError, UsageError
+from wsi_pipeline.export.cell_tiles import NOT_CLASSIFIED, STEPS, encode_tile
+from wsi_pipeline.export.decision import decide
+from wsi_pipeline.export.heatmap import write_heatmap
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.model.linear_probe import as_pixels, pooled
 from wsi_pipeline.model.network import load_classifier
@@ -23,7 +27,7 @@ from wsi_pipeline.slide_level.attention.design import HeadDesign, Kind
 from wsi_pipeline.slide_level.attention.forward import forward
 from wsi_pipeline.slide_level.attention.head_file import HEADS, Heads, save_heads, shapes
 from wsi_pipeline.slide_level.calibration import SlideCalibration
-from wsi_pipeline.stitch.result import verify
+from wsi_pipeline.stitch.result import Result, verify
 from wsi_pipeline.synth import SynthSpec, write_slide
 from wsi_pipeline.testing.copies import copy_package
 from wsi_pipeline.tiles.patches import read_input
@@ -123,6 +127,27 @@ def test_a_result_has_the_slide_s_answer_and_where_the_networks_look(
     assert np.array_equal(result.probability, plain.probability, equal_nan=True)
     assert plain.attention is None
     assert "attention" not in plain.seal.arrays
+    exports_show_it(result, tmp_path)
+    with pytest.raises(UsageError, match="no probabilities of 'attention'"):
+        decide(plain, of="attention")
+
+
+def exports_show_it(result: Result, folder: Path) -> None:
+    """Heatmap and tiles of cells have it in place of a class."""
+    image, decision = result.attention, decide(result, of="attention")
+    assert image is not None
+    assert np.array_equal(decision.probability, image, equal_nan=True)
+    assert np.array_equal(decision.tumour, image >= np.float32(0.9))
+    assert decide(result, 0.5, "attention").tumour.sum() > decision.tumour.sum() > 0
+    write_heatmap(result, folder / "attention.png", of="attention")
+    assert (folder / "attention.png").stat().st_size > 10_000
+    packed = encode_tile(result, 0, 0, 0, "attention")
+    assert packed is not None
+    steps = np.frombuffer(gzip.decompress(packed), "<u2", count=image.size).reshape(image.shape)
+    assert np.array_equal(steps == NOT_CLASSIFIED, np.isnan(image))
+    known = ~np.isnan(image)
+    assert np.abs(steps[known] / STEPS - image[known]).max() <= 1 / STEPS
+    assert encode_tile(result, 0, 1, 0, "attention") is None
 
 
 def test_a_run_that_was_stopped_ends_as_if_it_were_not(

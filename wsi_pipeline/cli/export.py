@@ -104,7 +104,8 @@ def export(
         str | None,
         typer.Option(
             "--class",
-            help="The class that heatmap and TIFF show, of a model with several. "
+            help="The class that heatmap and TIFF show, of a model with several; attention: where "
+            "the networks of the slide's answer look. "
             "[dim]\\[default: the model's positive class][/]",
             metavar="NAME",
             show_default=False,

@@ -34,7 +34,7 @@ from wsi_pipeline.export.decision import chosen_class
 from wsi_pipeline.export.tissue_cells import coarser, tissue_cells
 from wsi_pipeline.geometry import PerAxis
 from wsi_pipeline.quality.reasons import NOT_LOOKED_AT
-from wsi_pipeline.stitch.layout import COVERAGE_LABEL, QUALITY_LABEL
+from wsi_pipeline.stitch.layout import ATTENTION, COVERAGE_LABEL, QUALITY_LABEL
 from wsi_pipeline.stitch.result import Result
 
 #: Raised when the same cells would come out as other bytes. 2: with the share of tissue. 3: with
@@ -93,7 +93,8 @@ def encode_tile(
         level: Level of its cells; 0 is the grid itself.
         column: Of the tile.
         row: Of the tile.
-        of: The class whose probability is in it; None takes the positive one.
+        of: The class whose probability is in it; None takes the positive one; ``attention`` where
+            the result has one: ranks in place of probabilities.
 
     Returns:
         None where there is no such tile.
@@ -102,6 +103,11 @@ def encode_tile(
         UsageError: there is no such class.
         ResultError: the result is damaged.
     """
+    if of == ATTENTION and result.has_attention:
+        ranks = _probability(result, level, column, row, f"{ATTENTION}/")
+        if ranks is None:
+            return None
+        return _packed(result, level, column, row, _steps(ranks, result.threshold))
     name = chosen_class(result, of).name
     probability = _probability(result, level, column, row)
     if probability is None:
@@ -126,11 +132,13 @@ def encode_label_tile(result: Result, level: int, column: int, row: int) -> byte
     return _packed(result, level, column, row, np.where(unknown, np.uint16(NOT_CLASSIFIED), labels))
 
 
-def _probability(result: Result, level: int, column: int, row: int) -> NDArray[np.float32] | None:
-    """The probabilities in a tile, of all planes; None where there is no such tile."""
+def _probability(
+    result: Result, level: int, column: int, row: int, image: str = ""
+) -> NDArray[np.float32] | None:
+    """The numbers of an image in a tile, of all planes; None where there is no such tile."""
     if not 0 <= level < result.mask_levels:
         return None
-    values = result.array(str(level))
+    values = result.array(f"{image}{level}")
     top, left = row * TILE, column * TILE
     if not (0 <= top < values.shape[-2] and 0 <= left < values.shape[-1]):
         return None

@@ -11,6 +11,7 @@ from wsi_pipeline.errors import ResultError, UsageError
 from wsi_pipeline.geometry import Mpp, Size
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.stitch.cells import TUMOUR, Cells
+from wsi_pipeline.stitch.layout import ATTENTION, ATTENTION_OUTLINED
 from wsi_pipeline.stitch.result import Result
 
 
@@ -30,6 +31,8 @@ class Decision:
         likely: Whether the class of a cell is its most likely one, not a matter of a threshold.
         quality: Bits of what quality control found, uint8 ``(rows, columns)``, 255 = not looked
             at; None where it did not look.
+        attention: Whether this is no class, but where the networks of a slide-level answer look:
+            ranks within the slide in place of probabilities.
     """
 
     probability: NDArray[np.float32]
@@ -41,6 +44,14 @@ class Decision:
     of: ModelClass = TUMOUR_OR_NORMAL.planes[0]
     likely: bool = False
     quality: NDArray[np.uint8] | None = None
+    attention: bool = False
+
+    @property
+    def measure(self) -> str:
+        """What the numbers are, in words."""
+        return (
+            "attention, rank within the slide" if self.attention else f"{self.of.name} probability"
+        )
 
     @property
     def mpp_0(self) -> Mpp:
@@ -104,12 +115,14 @@ def decide(result: Result, threshold: float | None = None, of: str | None = None
         result: The result.
         threshold: Probability (0-1) at and above which a cell is of the class; None takes the
             decision of the result: its threshold, or of a multiclass result the most likely class.
-        of: The class; None takes the positive one.
+        of: The class; None takes the positive one; ``attention`` where the result has one.
 
     Raises:
         UsageError: the threshold is not a probability, or the result has no such class.
         ResultError: the result is damaged.
     """
+    if of == ATTENTION and result.has_attention:
+        return _attention(result, threshold)
     return _decide(result, threshold, chosen_class(result, of), _cells_of(result))
 
 
@@ -153,6 +166,23 @@ def _decide(result: Result, threshold: float | None, of: ModelClass, cells: Cell
         of=of,
         likely=likely,
         quality=result.quality,
+    )
+
+
+def _attention(result: Result, threshold: float | None) -> Decision:
+    """Where the networks look; cells at and above the threshold count as looked at most."""
+    ranks, coverage = result.attention, result.coverage
+    assert ranks is not None  # the caller asked
+    value = ATTENTION_OUTLINED if threshold is None else chosen_threshold(result, threshold)
+    return Decision(
+        probability=ranks,
+        coverage=coverage,
+        mask=Cells(ranks, coverage).decision(value),
+        threshold=value,
+        grid=grid_of(result),
+        slide=result.slide.size,
+        of=ModelClass(ATTENTION),
+        attention=True,
     )
 
 

@@ -215,7 +215,7 @@ def _header(sheet: _Sheet, result: Result, decision: Decision) -> None:
         "outline: most likely class" if decision.likely else f"threshold {decision.threshold:.3g}",
     ]
     sheet.text(0, top + 98 * unit, "   ·   ".join(facts), 22)
-    words = f"{_capital(decision.of.name)} probability by {model.name} {model.version}"
+    words = f"{_capital(decision.measure)} by {model.name} {model.version}"
     sheet.text(0, top + 140 * unit, _shortened(words, sheet, 14), 22, colour=_QUIET)
     if model.notice:
         words = _shortened(model.notice, sheet, 15)
@@ -243,7 +243,7 @@ def _shortened(words: str, sheet: _Sheet, letter: float) -> str:
 def _colour_bar(sheet: _Sheet, decision: Decision, palette: Palette) -> None:
     unit = sheet.unit
     height = round(360 * unit)
-    sheet.text(sheet.sidebar, 12 * unit, f"{_capital(decision.of.name)} probability", 20, bold=True)
+    sheet.text(sheet.sidebar, 12 * unit, _capital(decision.measure), 20, bold=True)
     bar = sheet.axes(sheet.sidebar, 42 * unit, round(36 * unit), height)
     steps = colours(palette, np.linspace(1, 0, height)) / 255
     bar.imshow(steps[:, None, :], extent=(0, 1, 0, 1), aspect="auto", interpolation="nearest")

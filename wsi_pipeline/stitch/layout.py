@@ -20,6 +20,8 @@ FEATURES = "features"
 FEATURE_VALUES = "features/values"
 #: Image of the grid: where the networks of a slide-level answer look.
 ATTENTION = "attention"
+#: Rank from which exports outline: the tenth of the tissue that was looked at most.
+ATTENTION_OUTLINED = 0.9
 
 #: Values no array ever holds, so that a lost chunk cannot be mistaken for data.
 PROBABILITY_FILL = -1.0

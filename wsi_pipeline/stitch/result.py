@@ -189,8 +189,12 @@ class Result:
 
     @property
     def has_attention(self) -> bool:
-        """Whether networks of a slide-level answer looked at its tiles."""
-        return f"{layout.ATTENTION}/0" in self.seal.arrays
+        """Whether networks of a slide-level answer looked at its tiles.
+
+        A class of that name hides it.
+        """
+        named = layout.ATTENTION in self.classes.names
+        return f"{layout.ATTENTION}/0" in self.seal.arrays and not named
 
     @property
     def attention(self) -> NDArray[np.float32] | None:

@@ -4,7 +4,7 @@ import type { LayerSettings } from "../state/viewer_state";
 import { fill, h } from "../ui/dom";
 import type { ClassLabel } from "../api/jobs";
 import { swatch } from "../ui/swatch";
-import { planesOf, type CellsInfo } from "./results";
+import { planesOf, shownOf, type CellsInfo } from "./results";
 
 export class ClassMenu {
   /** Empty and hidden for results of one class. */
@@ -25,7 +25,7 @@ export class ClassMenu {
   }
 
   update(settings: LayerSettings, info: CellsInfo | null): void {
-    if (info === null || planesOf(info).length === 1) return;
+    if (info === null || shownOf(info).length === 1) return;
     if (info !== this.#of) this.#build(info);
     const shown = this.#radios.get(settings.of ?? info.positive) ?? this.#radios.get(info.positive);
     if (shown !== undefined) shown.checked = true;
@@ -38,8 +38,8 @@ export class ClassMenu {
     this.#radios.clear();
     fill(
       this.element,
-      h("fieldset", {}, h("legend", {}, "Class"), ...planesOf(info).map((one) => this.#choice(one, info.positive))),
-      h("label", { class: "class-likely" }, this.#labels, "Most likely class"),
+      h("fieldset", {}, h("legend", {}, info.attention ? "Shown" : "Class"), ...shownOf(info).map((one) => this.#choice(one, info.positive))),
+      planesOf(info).length > 1 && h("label", { class: "class-likely" }, this.#labels, "Most likely class"),
       this.#legend,
     );
     fill(this.#legend, ...info.classes.map((one) => h("li", {}, swatch(one.colour), h("span", {}, one.name))));

@@ -8,7 +8,7 @@ import { toast } from "../ui/toast";
 import type { Controls } from "./controls";
 import type { Command } from "./keys";
 import type { Verdict } from "./notes";
-import { planesOf } from "./results";
+import { shownOf } from "./results";
 import { takesNotes } from "./session";
 
 /** Share of the pane one press of an arrow moves. */
@@ -37,7 +37,7 @@ export function commandsOf(controls: Controls): readonly Command[] {
   };
   const classes = () => {
     const info = session.active?.layer?.info;
-    return info === undefined ? [] : planesOf(info);
+    return info === undefined ? [] : shownOf(info);
   };
   const nextClass = (by: number) => {
     const [all, layer] = [classes(), session.active?.layer];

@@ -8,7 +8,7 @@ import { CellSource, type CellTile, type Plane } from "./cell_source";
 import { marked, markName, type Mark } from "./marks";
 import { outline, pathOf, type Range } from "./outline";
 import type { ClassLabel } from "../api/jobs";
-import { planesOf, type CellsInfo } from "./results";
+import { ATTENTION, shownOf, type CellsInfo } from "./results";
 
 /** What a result says of a place. */
 export interface PlaceFacts {
@@ -44,8 +44,8 @@ interface Line {
 }
 
 /** Whether a class is shown where it is the most likely one: until somebody chooses a threshold. */
-export function isLikely({ task }: Pick<CellsInfo, "task">, { threshold, labels }: LayerSettings): boolean {
-  return task === "multiclass" && threshold === null && !labels;
+export function isLikely({ task }: Pick<CellsInfo, "task">, { threshold, labels, of }: LayerSettings): boolean {
+  return task === "multiclass" && threshold === null && !labels && of !== ATTENTION.name;
 }
 
 export class Layer {
@@ -85,9 +85,9 @@ export class Layer {
 
   /** The class that is shown. */
   get of(): ClassLabel {
-    const planes = planesOf(this.info);
-    const named = planes.find((one) => one.name === this.#settings.of);
-    const positive = named ?? planes.find((one) => one.name === this.info.positive);
+    const shown = shownOf(this.info);
+    const named = shown.find((one) => one.name === this.#settings.of);
+    const positive = named ?? shown.find((one) => one.name === this.info.positive);
     if (positive === undefined) throw new Error("the result has no class with probabilities");
     return positive;
   }
@@ -195,7 +195,8 @@ export class Layer {
 
   #plane(): Plane {
     const { name, label } = this.of;
-    return { of: name, label: this.info.task === "multiclass" ? label : null };
+    const labelled = this.info.task === "multiclass" && name !== ATTENTION.name;
+    return { of: name, label: labelled ? label : null };
   }
 
   #newSource(plane: Plane): CellSource {

@@ -8,7 +8,7 @@ import type { Box } from "../geometry/view";
 import { openDialog } from "../ui/dialog";
 import { fill, h } from "../ui/dom";
 import { percent, probability } from "../ui/format";
-import { planesOf } from "./results";
+import { measureOf, planesOf, shownOf } from "./results";
 import { tileUrl, type Pyramid } from "./pyramid";
 import type { Loaded } from "./session";
 import { coverageText, placeText } from "./readout";
@@ -34,9 +34,10 @@ export function openPatch(pyramid: Pyramid, result: Loaded, place: Point, mpp: M
   const label = facts?.label ?? null;
   // Of what is shown; a cell that is called none of the classes has no answer of its own.
   const planes = result.layer === null ? [] : planesOf(result.layer.info);
-  const asked = planes.find((one) => one.name === label)?.name ?? result.layer?.of.name ?? null;
+  const called = planes.find((one) => one.name === label) ?? planes.find((one) => one === result.layer?.of);
+  const asked = called?.name ?? result.layer?.info.positive ?? null;
   const rows: (readonly [string, string])[] = [
-    [result.layer === null || planesOf(result.layer.info).length === 1 ? "Probability" : `Probability of ${result.layer.of.name}`, known === null ? "–" : probability(known)],
+    [result.layer === null ? "Probability" : measureOf(result.layer.of, shownOf(result.layer.info).length === 1), known === null ? "–" : probability(known)],
     ...(label === null ? [] : [["Most likely class", label] as const]),
     ["Tissue", tissue === null ? "–" : percent(100 * tissue)],
     ["Coverage", coverageText(facts?.coverage ?? "")],

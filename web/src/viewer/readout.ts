@@ -4,7 +4,7 @@ import type { Point } from "../geometry/affine";
 import type { Mpp } from "../geometry/scale";
 import { h, setText } from "../ui/dom";
 import { percent, probability } from "../ui/format";
-import { planesOf } from "./results";
+import { shownOf } from "./results";
 import type { Session } from "./session";
 
 const COVERAGE: Record<string, string> = {
@@ -53,7 +53,7 @@ export class Readout {
     const facts = result?.layer?.at(place) ?? null;
     const known = facts?.probability ?? null;
     const layer = result?.layer ?? null;
-    const one = layer === null || planesOf(layer.info).length === 1;
+    const one = layer === null || shownOf(layer.info).length === 1;
     const named = one || known === null ? "" : `${layer.of.name} `;
     setText(this.#probability, facts?.label ?? (known === null ? "" : `${named}${probability(known)}`));
     const share = facts?.tissue ?? null;

@@ -94,6 +94,22 @@ export interface CellsInfo {
   readonly classes: readonly ClassLabel[];
   /** The class shown where none is named. */
   readonly positive: string;
+  /** Whether the result has where the networks of the slide's answer look. */
+  readonly attention: boolean;
+}
+
+/** What is shown in place of a class: the rank of each cell, of where the networks look. */
+export const ATTENTION: ClassLabel = { label: -1, name: "attention", colour: "#6d5bd0" };
+
+/** All that can be shown: the classes that have probabilities, and the attention. */
+export function shownOf(info: Pick<CellsInfo, "classes" | "attention">): readonly ClassLabel[] {
+  return info.attention ? [...planesOf(info), ATTENTION] : planesOf(info);
+}
+
+/** What the numbers shown of a class are called. */
+export function measureOf({ name }: ClassLabel, alone: boolean): string {
+  if (name === ATTENTION.name) return "Attention, rank within the slide";
+  return alone ? "Probability" : `Probability of ${name}`;
 }
 
 /** The reasons that a number of a cell holds. */
@@ -157,6 +173,7 @@ interface CellsJson {
   readonly task: Task;
   readonly classes: readonly ClassLabel[];
   readonly positive: string;
+  readonly attention: boolean;
   readonly levels: readonly { columns: number; rows: number; cell_px: number; cell_height_px: number }[];
 }
 
@@ -174,6 +191,7 @@ export async function cellsOf(job: string, signal: AbortSignal): Promise<CellsIn
     task: told.task,
     classes: told.classes,
     positive: told.positive,
+    attention: told.attention,
     levels: told.levels.map(({ columns, rows, cell_px: x, cell_height_px: y }) => ({
       columns,
       rows,

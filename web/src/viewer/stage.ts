@@ -7,7 +7,7 @@ import { settingsText } from "./layer_card";
 import { LookFilter } from "./look_filter";
 import type { Painter } from "./overlay";
 import { Pane } from "./pane";
-import { planesOf } from "./results";
+import { shownOf } from "./results";
 import type { Session } from "./session";
 
 export interface StageEvents {
@@ -114,7 +114,7 @@ export class Stage {
     if (title === undefined || job === undefined) return;
     const notice = this.#session.notice(job);
     const layer = this.#session.result(id)?.layer ?? null;
-    const several = layer !== null && planesOf(layer.info).length > 1;
+    const several = layer !== null && shownOf(layer.info).length > 1;
     const of = several ? (layer.settings.labels ? "most likely class" : layer.of.name) : "";
     const shown = `${job.id} ${notice} ${of}`;
     if (title.dataset["shown"] === shown) return;

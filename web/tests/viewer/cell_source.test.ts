@@ -23,6 +23,7 @@ const INFO: CellsInfo = {
     { label: 1, name: "tumour", colour: "#d50000" },
   ],
   positive: "tumour",
+  attention: false,
   levels: [
     { columns: 3, rows: 2, cell: { x: 100, y: 100 } },
     { columns: 2, rows: 1, cell: { x: 200, y: 200 } },

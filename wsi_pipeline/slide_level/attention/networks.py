@@ -15,6 +15,7 @@ torch; names of parameters are those of its arrays.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,16 +62,20 @@ class GatedAttention(nn.Module):
         # Two outputs for every class: whether a tile is evidence of it. Only training asks them.
         self.instance = nn.Linear(design.hidden, 2 * design.outputs) if _clusters(design) else None
 
-    def forward(self, bag: Tensor) -> Seen:
-        """Of one slide.
+    def forward(self, bags: Sequence[Tensor]) -> list[Seen]:
+        """Of several slides; of all tiles at once what does not depend on their slide.
 
         Args:
-            bag: ``(n, features)``.
+            bags: ``(n, features)`` each.
         """
-        hidden = self.dropout(functional.relu(self.stem(bag)))
+        sizes = [len(bag) for bag in bags]
+        hidden = self.dropout(functional.relu(self.stem(torch.cat(list(bags)))))
         gated = torch.tanh(self.tanh(hidden)) * torch.sigmoid(self.gate(hidden))
-        attention = torch.softmax(self.weigh(self.dropout(gated))[:, 0], 0)
-        return Seen(self.out(attention @ hidden), attention, hidden)
+        weights = self.weigh(self.dropout(gated))[:, 0].split(sizes)
+        attention = [torch.softmax(one, 0) for one in weights]
+        parts = hidden.split(sizes)
+        pooled = torch.stack([one @ part for one, part in zip(attention, parts, strict=True)])
+        return list(map(Seen, self.out(pooled), attention, parts))
 
 
 class MeanPool(nn.Module):
@@ -87,15 +92,17 @@ class MeanPool(nn.Module):
         self.out = nn.Linear(design.hidden, design.outputs)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, bag: Tensor) -> Seen:
-        """Of one slide.
+    def forward(self, bags: Sequence[Tensor]) -> list[Seen]:
+        """Of several slides.
 
         Args:
-            bag: ``(n, features)``.
+            bags: ``(n, features)`` each.
         """
-        hidden = self.dropout(functional.relu(self.stem(bag)))
-        alike = torch.full((len(bag),), 1 / len(bag), dtype=bag.dtype, device=bag.device)
-        return Seen(self.out(hidden.mean(0)), alike, hidden)
+        hidden = self.dropout(functional.relu(self.stem(torch.cat(list(bags)))))
+        parts = hidden.split([len(bag) for bag in bags])
+        logits = self.out(torch.stack([part.mean(0) for part in parts]))
+        alike = [torch.full_like(part[:, 0], 1 / len(part)) for part in parts]
+        return list(map(Seen, logits, alike, parts))
 
 
 class TransMil(nn.Module):
@@ -123,12 +130,15 @@ class TransMil(nn.Module):
         self.out = nn.Linear(width, design.outputs)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, bag: Tensor) -> Seen:
-        """Of one slide.
+    def forward(self, bags: Sequence[Tensor]) -> list[Seen]:
+        """Of several slides, one after another.
 
         Args:
-            bag: ``(n, features)``.
+            bags: ``(n, features)`` each.
         """
+        return [self._see(bag) for bag in bags]
+
+    def _see(self, bag: Tensor) -> Seen:
         hidden = self.dropout(functional.relu(self.stem(bag)))
         count, side = len(hidden), math.ceil(math.sqrt(len(hidden)))
         which = torch.arange(side * side, device=bag.device) % count

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,14 +128,17 @@ def cross_validate(job: SlideJob) -> CrossValidated:
     for repeat in range(recipe.repeats):
         for one in range(recipe.folds):
             place = repeat * recipe.folds + one + 1
-            job.observer.stage(f"network {place} of {count}", recipe.epochs)
+            epochs = recipe.epochs * (1 + recipe.refit)
+            job.observer.stage(f"network {place} of {count}", epochs)
             rest = [n for n, f in zip(numbers, fold[repeat], strict=True) if f != one]
-            weights, history = _member(job, rest, (job.seed, repeat, one))
+            trained = _member(job, rest, (job.seed, repeat, one))
             held_out = np.flatnonzero(fold[repeat] == one)
             for index in held_out:
-                logits[repeat, index], _ = forward(job.design, weights, job.bags[numbers[index]])
-            members.append(weights)
-            histories.append(history)
+                logits[repeat, index], _ = forward(
+                    job.design, trained.weights, job.bags[numbers[index]]
+                )
+            members.append(trained.weights)
+            histories.append(trained.history)
     return CrossValidated(
         Heads(job.design, tuple(members)),
         np.array(numbers, np.int64),
@@ -154,15 +157,17 @@ def clear(folder: Path) -> None:
         folder.rmdir()
 
 
-def _member(
-    job: SlideJob, rest: Sequence[int], key: tuple[int, ...]
-) -> tuple[dict[str, NDArray[np.float32]], list[dict[str, float]]]:
+@dataclass(frozen=True)
+class _Trained:
+    """A finished network; what its file holds."""
+
+    weights: dict[str, NDArray[np.float32]]
+    history: list[dict[str, float]]
+    epochs: int
+
+
+def _member(job: SlideJob, rest: Sequence[int], key: tuple[int, ...]) -> _Trained:
     """One network, trained now or earlier."""
-    name = f"network-{key[1]}-{key[2]}.pt"
-    earlier = load(job.folder, name)
-    if earlier is not None:
-        job.observer.advanced(job.recipe.epochs)
-        return {key: one.numpy() for key, one in earlier["weights"].items()}, earlier["history"]
     train, inner = inner_split([job.found.slides[n] for n in rest], job.recipe.inner, key)
     member = Member(
         recipe=job.recipe,
@@ -172,14 +177,30 @@ def _member(
         train=[rest[place] for place in train],
         inner=[rest[place] for place in inner],
         key=key,
+        epochs=job.recipe.epochs,
         device=job.device,
         stopped=job.stopped,
     )
+    name = f"network-{key[1]}-{key[2]}"
+    ended = _train(job, member, f"{name}.pt")
+    if not job.recipe.refit:
+        return ended
+    again = replace(member, train=rest, inner=(), key=(*key, 1), epochs=ended.epochs)
+    return replace(_train(job, again, f"{name}-all.pt"), history=ended.history)
+
+
+def _train(job: SlideJob, member: Member, name: str) -> _Trained:
+    earlier = load(job.folder, name)
+    if earlier is not None:
+        job.observer.advanced(member.epochs)
+        weights = {key: one.numpy() for key, one in earlier["weights"].items()}
+        return _Trained(weights, earlier["history"], earlier["epochs"])
     training = MemberTraining(member, job.folder / CHECKPOINT)
     weights, history = training.train(job.observer.advanced)
     tensors: dict[str, Any] = {key: torch.from_numpy(one) for key, one in weights.items()}
-    save(job.folder, name, {"weights": tensors, "history": history})
-    return weights, history
+    kept = {"weights": tensors, "history": history, "epochs": training.best_epochs}
+    save(job.folder, name, kept)
+    return _Trained(weights, history, training.best_epochs)
 
 
 def _claim(job: SlideJob) -> None:

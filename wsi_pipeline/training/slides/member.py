@@ -38,8 +38,9 @@ class Member:
         bags: Features by the number of a slide.
         slides: By the same numbers.
         train: Numbers of the slides trained on.
-        inner: Of those that decide when it ends.
+        inner: Of those that decide when it ends; none: it ends after ``epochs``.
         key: Of everything random: the seed, the repeat, the fold.
+        epochs: At most.
         device: Computes.
         stopped: Asked after every epoch; for tests and for those who embed this.
     """
@@ -51,6 +52,7 @@ class Member:
     train: Sequence[int]
     inner: Sequence[int]
     key: tuple[int, ...]
+    epochs: int
     device: torch.device
     stopped: Callable[[], bool] = lambda: False
 
@@ -104,20 +106,24 @@ class MemberTraining:
             advanced: Told how many epochs more are done; in the end, of all there could be.
 
         Returns:
-            The best weights, for features as they are; and the losses of every epoch.
+            The best weights, without an inner part the last ones, for features as they are; and the
+            losses of every epoch.
 
         Raises:
             StoppedError: it was asked to stop; the same call continues.
         """
-        recipe, state = self._member.recipe, self._state
+        recipe, state, epochs = self._member.recipe, self._state, self._member.epochs
         history = state.history or []
         saved = time.monotonic()
         advanced(state.epoch)
-        while state.epoch < recipe.epochs and state.waited < recipe.patience:
+        while state.epoch < epochs and state.waited < recipe.patience:
             loss = self._epoch()
-            inner = self._inner_loss()
-            history.append({"train": loss, "inner": inner})
-            counts = state.epoch + 1 >= min(recipe.least_epochs, recipe.epochs)
+            history.append({"train": loss})
+            if self._member.inner:
+                inner = history[-1]["inner"] = self._inner_loss()
+                counts = state.epoch + 1 >= min(recipe.least_epochs, epochs)
+            else:
+                inner, counts = -float(state.epoch), True  # every epoch is better than the last
             state.waited += int(counts)
             if counts and inner < state.best_loss:
                 state.best_loss, state.best_epoch, state.waited = inner, state.epoch, 0
@@ -130,8 +136,13 @@ class MemberTraining:
                 saved = time.monotonic()
             if stopped:
                 raise StoppedError("stopped; what was trained is kept")
-        advanced(recipe.epochs - state.epoch)
+        advanced(epochs - state.epoch)
         return self._folded(), history
+
+    @property
+    def best_epochs(self) -> int:
+        """How many epochs the best weights had."""
+        return self._state.best_epoch + 1
 
     def _epoch(self) -> float:
         member, recipe = self._member, self._member.recipe
@@ -144,7 +155,7 @@ class MemberTraining:
             torch.manual_seed(_number(*member.key, self._state.epoch))
             for start in range(0, len(order), recipe.batch):
                 batch = order[start : start + recipe.batch].tolist()
-                seen = [self._see(index, rng) for index in batch]
+                seen = self._see(batch, rng)
                 loss = self._loss(seen, batch)
                 self._optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]  # torch's own lacks types
@@ -156,16 +167,18 @@ class MemberTraining:
         self._network.eval()
         inner = list(self._member.inner)
         with torch.inference_mode():
-            seen = [self._see(index, None) for index in inner]
+            seen = self._see(inner, None)
             return float(self._loss(seen, inner, clustering=False))
 
-    def _see(self, index: int, rng: np.random.Generator | None) -> Seen:
-        """What the network says of a slide; with random numbers of some of its tiles."""
-        values, most = self._scaled(index), self._member.recipe.tiles
-        if rng is not None and len(values) > most:
-            values = values[np.sort(rng.choice(len(values), most, replace=False))]
-        bag = torch.from_numpy(values).to(self._member.device)
-        seen: Seen = self._network(bag)
+    def _see(self, slides: Sequence[int], rng: np.random.Generator | None) -> list[Seen]:
+        """What the network says of slides; with random numbers, of some of their tiles."""
+        bags, most = [], self._member.recipe.tiles
+        for index in slides:
+            values = self._scaled(index)
+            if rng is not None and len(values) > most:
+                values = values[np.sort(rng.choice(len(values), most, replace=False))]
+            bags.append(torch.from_numpy(values).to(self._member.device))
+        seen: list[Seen] = self._network(bags)
         return seen
 
     def _scaled(self, index: int) -> Array:

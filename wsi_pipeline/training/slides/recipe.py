@@ -59,6 +59,8 @@ class SlideRecipe(Frozen):
             network that has hardly begun.
         patience: Epochs without a smaller inner validation loss after which training ends.
         inner: Share of the groups trained on that decide when it ends.
+        refit: Whether the network is then trained anew on all of these groups, for as many epochs
+            as were best: of few slides none is to be spared.
         folds: Parts that the groups are dealt into; a network is trained for each, on the others.
         repeats: How often that is done, dealt out anew; the package keeps all networks.
     """
@@ -82,6 +84,7 @@ class SlideRecipe(Frozen):
     least_epochs: int = Field(default=1, ge=1)
     patience: int = Field(default=10, ge=1)
     inner: float = Field(default=0.2, gt=0, le=0.5)
+    refit: bool = True
     folds: int = Field(default=5, ge=2, le=20)
     repeats: int = Field(default=1, ge=1, le=10)
 

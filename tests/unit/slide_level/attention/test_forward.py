@@ -42,7 +42,7 @@ def test_numpy_computes_what_torch_does(kind: Kind, tiles: int, outputs: int) ->
     network, weights = network_of(design)
     assert {name: weights[name].shape for name in weights} == shapes(design)
     with torch.inference_mode():
-        expected = network(torch.from_numpy(bag(tiles)))
+        expected, _ = network([torch.from_numpy(bag(tiles)), torch.from_numpy(bag(3))])
     logits, attention = forward(design, weights, bag(tiles))
     assert logits.dtype == attention.dtype == np.float32
     assert np.abs(logits - expected.logits.numpy()).max() <= 1e-5

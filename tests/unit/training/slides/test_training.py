@@ -16,7 +16,9 @@ from wsi_pipeline.training.device import repeatable
 from wsi_pipeline.training.run import Silence
 from wsi_pipeline.training.slides.bags import open_bags
 from wsi_pipeline.training.slides.cross_validation import SlideJob, cross_validate
+from wsi_pipeline.training.slides.member import Member, MemberTraining
 from wsi_pipeline.training.slides.recipe import SlideRecipe, load_slide_recipe
+from wsi_pipeline.training.slides.scaling import fit_scaling
 from wsi_pipeline.training.slides.session import SlideOrder, train_slides
 from wsi_pipeline.training.slides.table import read_labels
 
@@ -78,7 +80,36 @@ def test_networks_tell_slides_apart_that_they_never_saw(
     assert sorted(np.bincount(found.fold[0])) == [10, 10, 10]
 
 
-@pytest.mark.parametrize("stop_after", [1, 7, 20])
+def test_the_network_is_trained_anew_on_all_groups_for_as_many_epochs(
+    make_cohort: Callable[..., Path], tmp_path: Path
+) -> None:
+    table = make_cohort()
+    again = job_of(table, recipe_of("mean-pool"), tmp_path / "again")
+    with repeatable(1):
+        first = cross_validate(job_of(table, recipe_of("mean-pool", "refit=false"), tmp_path / "a"))
+        second = cross_validate(again)
+    assert first.histories == second.histories
+    rest = [n for n, fold in zip(second.numbers.tolist(), second.fold[0], strict=True) if fold != 0]
+    losses = [epoch["inner"] for epoch in second.histories[0]]
+    member = Member(
+        recipe=again.recipe,
+        design=again.design,
+        bags=again.bags,
+        slides=again.found.slides,
+        train=rest,
+        inner=(),
+        key=(3, 0, 0, 1),
+        epochs=int(np.argmin(losses)) + 1,
+        device=torch.device("cpu"),
+    )
+    with repeatable(1):
+        weights, _ = MemberTraining(member, tmp_path / "alone.pt").train()
+    kept = second.heads.members[0]
+    assert all(np.array_equal(kept[name], weights[name]) for name in kept)
+    assert not np.array_equal(kept["out.weight"], first.heads.members[0]["out.weight"])
+
+
+@pytest.mark.parametrize("stop_after", [1, 20, 40])
 def test_a_training_that_was_stopped_ends_as_if_it_were_not(
     make_cohort: Callable[..., Path], tmp_path: Path, stop_after: int
 ) -> None:
@@ -157,6 +188,26 @@ def test_slides_whose_features_cannot_be_used_are_named(
     bags, good = open_bags(found.slides, Silence(), skip_bad=True)
     assert len(bags) == len(good) == 22
     assert not {3, 4} & set(good)
+
+
+@pytest.mark.parametrize("components", [None, 3])
+def test_what_features_become_is_put_into_the_first_layer(
+    make_cohort: Callable[..., Path], components: int | None
+) -> None:
+    bags, _ = open_bags(read_labels(make_cohort(), None, "classes").slides, Silence())
+    scaling = fit_scaling(bags, range(20), components)
+    rng = np.random.default_rng(1)
+    weight = rng.normal(0, 1, (5, scaling.kept)).astype(np.float32)
+    bias = rng.normal(0, 1, 5).astype(np.float32)
+    whole, moved = scaling.folded(weight, bias)
+    values = bags[2]
+    expected = scaling.apply(values) @ weight.T + bias
+    assert np.abs(values @ whole.T + moved - expected).max() < 1e-4
+    shown = [scaling.apply(bags[index]) for index in range(20)]
+    second = np.mean([one.T @ one / len(one) for one in shown], axis=0)
+    assert np.diag(second) == pytest.approx(1, abs=1e-3)
+    if components:
+        assert np.allclose(second, np.eye(3), atol=1e-3)
 
 
 def test_folds_need_groups_of_each_class(make_cohort: Callable[..., Path], tmp_path: Path) -> None:
