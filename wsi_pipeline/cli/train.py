@@ -310,7 +310,7 @@ def train(
             encoder=encoder,
             positive=positive,
             folds=folds,
-            naming=(name or package_name(out), version, licence),
+            naming=(name or package_name(out), version or "1", licence),
             seed=seed,
             threads=threads,
             device=device,
