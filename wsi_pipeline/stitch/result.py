@@ -263,9 +263,13 @@ class Result:
         ``probability`` is ``(n,)`` of a binary model, else ``(n, planes)``; an encoder's result
         has none.
         """
-        answers = ("probability",) if self.classes.members else ()
-        keys = ("x", "y", "tissue", *answers)
-        return {key: cast("NDArray[Any]", self.array(f"tiles/{key}")[...]) for key in keys}
+        there = self.seal.arrays
+        keys = ("x", "y", "tissue", "probability")
+        return {
+            key: cast("NDArray[Any]", self.array(f"tiles/{key}")[...])
+            for key in keys
+            if key != "probability" or "tiles/probability" in there
+        }
 
     def array(self, path: str) -> zarr.Array[Any]:
         """An array of the store by its path.
