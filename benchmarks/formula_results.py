@@ -35,6 +35,7 @@ from wsi_pipeline.service.jobs.requests import JobRequests
 from wsi_pipeline.service.jobs.submission import make_request
 from wsi_pipeline.service.keys import ApiKeys
 from wsi_pipeline.service.settings import ServiceSettings
+from wsi_pipeline.shift.sampling import SAMPLE_VALUES
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.storage import open_storage
 
