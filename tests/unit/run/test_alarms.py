@@ -116,7 +116,11 @@ def test_controls_are_in_no_array_and_no_count(analyse: Callable[..., Result]) -
         # The model tells tumour by its red: it sees it in warm glass too.
         ({"glass": (246, 242, 238)}, "tumour-on-glass"),
         ({"tumour": NORMAL_COLOUR}, "one-valued"),
-        ({"normal": (90, 150, 80), "tumour": (120, 150, 80)}, "unlike-training"),
+        # To quality control a green slide is one under green ink.
+        (
+            {"normal": (90, 150, 80), "tumour": (120, 150, 80), "qc": "off"},
+            "unlike-training",
+        ),
         ({"slide_mpp": 1.0}, "implausible-mpp"),
         ({"mpp": 2.0, "level": 0}, "implausible-mpp"),
         ({"level": 1}, "implausible-mpp"),
