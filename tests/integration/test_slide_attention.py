@@ -100,7 +100,7 @@ def test_a_result_has_the_slide_s_answer_and_where_the_networks_look(
     features = pooled(classifier, as_pixels(tiles)).numpy().astype(np.float32)
     answers = [forward(heads.design, member, features) for member in heads.members]
     expected = ranked(np.mean([attention for _, attention in answers], axis=0))
-    attention = result.array("tiles/attention")[...]
+    attention = np.asarray(result.array("tiles/attention")[...])
     assert len(expected) > 20
     # Ranks of tiles that are nearly alike may change places with the last digits.
     assert np.abs(attention - expected).max() <= 3 / len(expected)
@@ -108,6 +108,7 @@ def test_a_result_has_the_slide_s_answer_and_where_the_networks_look(
     record = result.record
     answer = record.slide_answer
     assert answer is not None
+    assert answer.probability is not None
     assert answer.method == "abmil"
     assert answer.probability == pytest.approx(1 / (1 + np.exp(-log_odds)), abs=1e-3)
     assert record.slide_score == answer.probability

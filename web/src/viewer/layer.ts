@@ -87,8 +87,9 @@ export class Layer {
   get of(): ClassLabel {
     const shown = shownOf(this.info);
     const named = shown.find((one) => one.name === this.#settings.of);
-    const positive = named ?? shown.find((one) => one.name === this.info.positive);
-    if (positive === undefined) throw new Error("the result has no class with probabilities");
+    // An encoder has no class: what its networks look at is all there is.
+    const positive = named ?? shown.find((one) => one.name === this.info.positive) ?? shown[0];
+    if (positive === undefined) throw new Error("the result has nothing to show: no class with probabilities, no attention");
     return positive;
   }
 
