@@ -34,6 +34,7 @@ WITH_FASTAPI = {"starlette", "anyio"}
 
 #: The extra beyond the base that a folder may import from; no other folder may any.
 NEEDS = {
+    "slide_level": "training",
     "model": "inference",
     "run": "inference",
     "notebook": "inference",
@@ -199,7 +200,7 @@ def test_the_base_reads_slides_and_talks_to_a_service(metadata: Path, tmp_path: 
         (
             ("openvino", "service"),
             ("models", "pack", "m.yaml", "-o", "p", "--weights", "w.pt", "--reference", "r"),
-            "safetensors",
+            "torch",
             "inference",
         ),
     ],

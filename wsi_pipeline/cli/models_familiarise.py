@@ -11,7 +11,6 @@ from rich.console import Console
 
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.model.package import load_package
-from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.settings import Settings
 
@@ -59,6 +58,7 @@ def familiarise_package(
         of_slides,
     )
     from wsi_pipeline.images.collection import read_collection  # noqa: PLC0415
+    from wsi_pipeline.model.runtime import RuntimeRequest  # noqa: PLC0415
     from wsi_pipeline.run.inputs import expand  # noqa: PLC0415
 
     settings = Settings()

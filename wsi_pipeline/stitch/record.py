@@ -286,12 +286,12 @@ class Record:
         shift: How unlike the training data the slide is; None where the package does not say.
         slide_answer: Of the slide as a whole; None in results older than these.
         quality: What quality control found; None without it, and in results older than it.
-        warnings: Oddities of the slide, in words.
-        alarms: What a person has to look at before this is believed.
-        timings: Of the run.
         features: Of the tiles; None where none are kept.
         stain: How px were normalised; None of models that want none, and in older results.
         spread: Of the answers for several orientations; None where there was one.
+        warnings: Oddities of the slide, in words.
+        alarms: What a person has to look at before this is believed.
+        timings: Of the run.
     """
 
     slide: SlideRecord
@@ -318,12 +318,12 @@ class Record:
     shift: ShiftRecord | None = None
     slide_answer: SlideAnswerRecord | None = None
     quality: QualityRecord | None = None
-    warnings: tuple[str, ...]
-    alarms: tuple[Alarm, ...]
-    timings: TimingsRecord
     features: FeaturesRecord | None = None
     stain: StainRecord | None = None
     spread: SpreadRecord | None = None
+    warnings: tuple[str, ...]
+    alarms: tuple[Alarm, ...]
+    timings: TimingsRecord
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON, as a store keeps them."""

@@ -29,7 +29,7 @@ def slide(tmp_path: Path) -> Path:
 
 
 ANALYSIS = ["demo", "info", "run", "features", "export", "verify", "synth", "models", "dataset"]
-ANALYSIS += ["train", "evaluate", "classify", "cells", "stain"]
+ANALYSIS += ["train", "evaluate", "classify", "cells", "stain", "qc"]
 SERVICE = ["serve", "worker", "config", "keys", "audit", "migrate", "gc", "client"]
 VERBS = ANALYSIS + SERVICE
 GROUPS = {"keys": ["create", "list", "revoke"], "audit": ["verify"]}

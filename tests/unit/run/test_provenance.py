@@ -123,6 +123,9 @@ KEYS = {
         "notes": None,
         "thresholds": None,
     },
+    "features": {},
+    "stain": {},
+    "spread": {},
     "warnings": None,
     "alarms": [{"code": {}, "message": {}}],
     "timings": {
@@ -131,8 +134,6 @@ KEYS = {
         "model_wait_seconds": {},
         "resumed_tiles": {},
     },
-    "stain": {},
-    "spread": {},
     "arrays": None,
     "metadata": None,
     "digest": {},
