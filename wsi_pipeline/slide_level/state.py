@@ -9,20 +9,17 @@ from wsi_pipeline.stitch.slide_answer_record import State
 #: those of validation, judged from all their tissue, and each of these says that it may not be one.
 AGAINST_CLEAR = (
     "unlike-training",
-    "stain-unlike-training",
-    "focus-unlike-training",
-    "texture-unlike-training",
+    "exchanged-channels",
     "tumour-on-glass",
     "one-valued",
     "colours-corrected",
-    "colours-swapped",
     "no-background",
     "implausible-mpp",
+    "nuclei-size",
     "non-square-pixels",
     "unreadable-tissue",
-    "too-few-tiles",
     "much-rejected",
-    "quality",
+    "too-few-tiles",
 )
 #: Of packages without a fitted answer.
 NO_FIT = (
