@@ -4,12 +4,14 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pytest
 from acceptance_support import Wsi
 
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.testing.slides import write_pyramid
 
 
+@pytest.mark.slow
 def test_same_corners_and_area_where_stride_is_the_patch(
     wsi: Wsi, data: Path, tmp_path: Path
 ) -> None:

@@ -46,6 +46,7 @@ def test_recipes_are_listed(
         main()
     assert ended.value.code == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        "abmil",
         "baseline-forest",
         "baseline-logistic",
         "baseline-neighbours",
@@ -57,8 +58,11 @@ def test_recipes_are_listed(
         "camelyon-baseline",
         "camelyon-inception-v3",
         "camelyon-vgg16",
+        "clam-sb",
         "colorectal-mobilenet",
         "leukaemia-cnn",
         "leukaemia-transfer",
         "linear-probe",
+        "mean-pool",
+        "transmil",
     ]
