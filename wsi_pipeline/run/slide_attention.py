@@ -1,12 +1,13 @@
 """What a package's networks say of a slide as a whole, put into its record."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.slide_level.answer import with_answer
 from wsi_pipeline.slide_level.attention.look import attends
 from wsi_pipeline.slide_level.attention.look import look as look_at_tiles
 from wsi_pipeline.stitch.record import Record
@@ -37,9 +38,4 @@ def look(
         PackageError: the networks do not fit the package.
     """
     found = look_at_tiles(package, features, [alarm.code for alarm in record.alarms])
-    answer = found.answer
-    record = replace(record, slide_answer=answer)
-    if answer.probability is not None:
-        rule = f"probability of the slide by the package's networks ({answer.method})"
-        record = replace(record, slide_score=answer.probability, slide_score_rule=rule)
-    return LookedAt(record, found.attention)
+    return LookedAt(with_answer(record, found.answer), found.attention)

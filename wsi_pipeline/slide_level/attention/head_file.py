@@ -52,7 +52,8 @@ def save_heads(path: Path, heads: Heads, calibration: SlideCalibration | None = 
             f"{_CALIBRATION}.offsets": np.ascontiguousarray(calibration.offsets, np.float64),
             f"{_CALIBRATION}.drawn": np.ascontiguousarray(calibration.drawn, np.float64),
         }
-    told = {_DESIGN: heads.design.model_dump_json(), "members": str(len(heads.members))}
+    # One entry: the order of several differs from run to run, and equal networks are equal files.
+    told = {_DESIGN: heads.design.model_dump_json()}
     path.write_bytes(safetensors.numpy.save(tensors, metadata=told))
 
 
@@ -73,7 +74,7 @@ def load_heads(path: Path) -> tuple[Heads, SlideCalibration | None]:
                 for name, array in arrays.items()
                 if name.startswith(f"{number}.")
             }
-            for number in range(int(told["members"]))
+            for number in range(len({name.split(".")[0] for name in arrays} - {_CALIBRATION}))
         ]
         calibration = _calibration(arrays)
     except (OSError, safetensors.SafetensorError, KeyError, ValueError, ValidationError) as error:

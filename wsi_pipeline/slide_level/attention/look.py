@@ -10,16 +10,14 @@ from scipy.special import log_softmax
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.slide_level_section import SlideLevelSection
+from wsi_pipeline.slide_level.answer import answer_of
 from wsi_pipeline.slide_level.attention.answer import ask, ranked
 from wsi_pipeline.slide_level.attention.design import KINDS
 from wsi_pipeline.slide_level.attention.head_file import HEADS, Heads, load_heads
-from wsi_pipeline.slide_level.calibration import SlideCalibration, interval
-from wsi_pipeline.slide_level.state import state_of
-from wsi_pipeline.stitch.slide_answer_record import SlideAnswerRecord, SlideRuleRecord
+from wsi_pipeline.slide_level.calibration import SlideCalibration
+from wsi_pipeline.stitch.slide_answer_record import SlideAnswerRecord
 
 Values = NDArray[np.float64]
-#: Decimals of a probability, as results keep it.
-_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +67,10 @@ def look(
     answer = ask(heads, bag)
     if answer is None:
         nothing = np.full(len(bag), np.nan, np.float32) if heads.design.attends else None
-        return Look(_record(section, None, np.zeros((0, 2)), alarms), nothing)
+        return Look(answer_of(section, None, np.zeros((0, len(section.classes))), alarms), nothing)
     scores = log_softmax(answer.logits, axis=-1)
     probabilities = calibration.probabilities(scores.mean(axis=0)[None])[0]
-    record = _record(section, probabilities, drawn_of(scores, calibration), alarms)
+    record = answer_of(section, probabilities, drawn_of(scores, calibration), alarms)
     return Look(record, ranked(answer.attention) if heads.design.attends else None)
 
 
@@ -109,40 +107,3 @@ def _check(package: ModelPackage, section: SlideLevelSection, heads: Heads, feat
             f"{HEADS} needs {design.features:,} features of a tile, the package's network gives "
             f"{features:,}; was it trained on another encoder's? Else {remedy}",
         )
-
-
-def _record(
-    section: SlideLevelSection,
-    probabilities: Values | None,
-    drawn: Values,
-    alarms: Collection[str],
-) -> SlideAnswerRecord:
-    about = section.rule
-    rule = SlideRuleRecord(
-        alpha=about.alpha,
-        delta=about.delta,
-        false_alarms=about.false_alarms,
-        slides=about.slides,
-        positives=about.positives,
-        clear_below=about.clear_below,
-        suspicious_from=about.suspicious_from,
-    )
-    if probabilities is None:
-        state, reason = state_of(None, about, alarms)
-        return SlideAnswerRecord(method=section.kind, state=state, reason=reason, rule=rule)
-    positive = 1 - float(probabilities[section.negative_index])
-    low, high = interval(positive, 1 - drawn[:, section.negative_index])
-    state, reason = state_of(positive, about, alarms)
-    return SlideAnswerRecord(
-        method=section.kind,
-        probability=round(positive, _DIGITS),
-        low=round(low, _DIGITS),
-        high=round(high, _DIGITS),
-        probabilities={
-            name: round(float(value), _DIGITS)
-            for name, value in zip(section.classes, probabilities, strict=True)
-        },
-        state=state,
-        reason=reason,
-        rule=rule,
-    )
