@@ -1,11 +1,16 @@
 """What all tests share: a small real model, a stand-in for one, and the folder of real data."""
 
+import faulthandler
 import fcntl
 import logging
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,7 +29,42 @@ settings.register_profile(
 )
 settings.load_profile("project")
 
+#: Where processes that run tests write their stacks when a fault of compiled code ends them.
+_CRASHES = pytest.StashKey[Path]()
 _DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the stacks of a crash: of a worker that is gone, nothing else tells what it did."""
+    told = getattr(config, "workerinput", None)
+    if told is None:
+        config.stash[_CRASHES] = Path(tempfile.mkdtemp(prefix="crashes-"))
+    else:
+        file = Path(told["crashes"]) / f"{told['workerid']}-{os.getpid()}.txt"
+        faulthandler.enable(file.open("w"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker where to write."""
+    node.workerinput["crashes"] = str(node.config.stash[_CRASHES])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the stacks of workers that crashed."""
+    folder = terminalreporter.config.stash.get(_CRASHES, None)
+    for file in sorted(folder.iterdir()) if folder is not None else ():
+        lines = [line for line in file.read_text().splitlines() if _says_something(line)]
+        if lines:
+            terminalreporter.section(f"crash of {file.stem}")
+            terminalreporter.write_line("\n".join(lines[:100]))
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _says_something(line: str) -> bool:
+    return not any(part in line for part in ("/pluggy/", "/_pytest/", "/execnet/", "Extension mod"))
 
 
 @pytest.fixture(autouse=True)

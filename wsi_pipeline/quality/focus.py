@@ -1,12 +1,12 @@
 """Focus, block by block of 32 µm, by how detail falls off from coarse to fine structure.
 
 The energy of second differences of neighbouring px (what the variance of the Laplacian measures,
-Pertuz et al. 2013) is taken at 1, 4 and 8 µm/px. Alone it tells how much structure the tissue has
-as well as how sharp it is: mucus in focus has less than lymph node out of focus. A defocused lens
-takes away fine structure and leaves coarse, so that the *ratio* falls, whatever the tissue: of
+Pertuz et al. 2013) is taken at 1, 4, 8 and 16 µm/px. Alone it tells how much structure the tissue
+has as well as how sharp it is: mucus in focus has less than lymph node out of focus. A defocused
+lens takes away fine structure and leaves coarse, so that the *ratio* falls, whatever the tissue: of
 in-focus blocks of real and drawn tissue it is above 2^-2.5, of a blur of 1.25 µm standard deviation
 below 2^-3.1, at JPEG qualities from 30 to 92 (``docs/quality.md``). What has hardly any structure
-at 4 and 8 µm/px either cannot be judged, and is not called blurred.
+at 4 to 16 µm/px either cannot be judged, and is not called blurred.
 
 A poor scanner or hard compression lowers the ratio of all blocks: the limit follows the sharpest
 tenth of the slide's blocks down to a floor, beyond which a whole slide counts as blurred.
@@ -28,8 +28,10 @@ from wsi_pipeline.quality.morphology import Mask
 from wsi_pipeline.quality.view import Source, block_means
 from wsi_pipeline.slide.reader import SlideReader
 
-#: Px of the source along a block's side; a multiple of 16, so that 8 µm/px have whole px.
+#: Px of the source along a block's side; a multiple of 16, so that 16 µm/px have whole px.
 BLOCK_PX = 32
+#: Times that px are halved: 1, 2, 4, 8 and 16 µm.
+_OCTAVES = 5
 #: Blocks along a side of what is read at once: 512 px, a common side of a file's tiles.
 _READ_BLOCKS = 16
 _UNKNOWN = np.float32(np.nan)
@@ -50,6 +52,10 @@ class FocusLimits:
         faint: The same as ``coarse``, of tissue that is far smoother than the slide's sharpest
             tenth.
         faint_ratio: The same as ``coarse_ratio``, of such tissue.
+        bare: Energy at 1 µm/px below which nothing fine is left at all; of real tissue in focus,
+            one block of 200 has so little.
+        widest: Least energy at 16 µm/px of tissue that so strong a blur left.
+        widest_ratio: Of energy at 1 over that at 16 µm/px of such tissue.
         below_sharp: How far its energy at 1 µm/px lies below that of the sharpest tenth.
         least_mm2: Least area of a blurred place.
         wide_mm2: Area from which a blurred place is a wide area out of focus.
@@ -65,6 +71,9 @@ class FocusLimits:
     coarse_ratio: float = -3.5
     faint: float = 3.3
     faint_ratio: float = -3.0
+    bare: float = 2.0
+    widest: float = 3.5
+    widest_ratio: float = -4.5
     below_sharp: float = 7.0
     least_mm2: float = 0.01
     wide_mm2: float = 1.0
@@ -136,7 +145,7 @@ def measure_focus(
         threads: Threads that read.
         limits: Bounds.
     """
-    energy = np.full((4, *wanted.shape), _UNKNOWN, np.float32)
+    energy = np.full((_OCTAVES, *wanted.shape), _UNKNOWN, np.float32)
     parts = [
         (top, left)
         for top in range(0, wanted.shape[0], _READ_BLOCKS)
@@ -177,18 +186,22 @@ def measure_focus(
 
 
 def block_energies(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Mean squared second differences of each block at 1, 2, 4 and 8 px.
+    """Mean squared second differences of each block at 1, 2, 4, 8 and 16 px.
 
     Args:
         grey: ``(32 · rows, 32 · columns)``.
 
     Returns:
-        log2, ``(4, rows, columns)``.
+        log2, ``(5, rows, columns)``; NaN at 16 px of a single row or column of blocks.
     """
     values = grey.astype(np.float32)
     out: list[NDArray[np.float32]] = []
-    for octave in range(4):
+    for octave in range(_OCTAVES):
         side = BLOCK_PX >> octave
+        shape = (grey.shape[0] // BLOCK_PX, grey.shape[1] // BLOCK_PX)
+        if min(values.shape) < 3:  # one block alone has no second differences of so coarse px
+            out.append(np.full(shape, _UNKNOWN))
+            continue
         twice = 2 * values[1:-1, 1:-1]
         across = values[1:-1, 2:] + values[1:-1, :-2]
         across -= twice
@@ -199,8 +212,7 @@ def block_energies(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
         across += down
         # The border has no neighbours: it repeats the px beside it.
         full = np.pad(across, 1, mode="edge")
-        rows, columns = full.shape[0] // side, full.shape[1] // side
-        sums = full.reshape(rows, side, columns, side).sum(axis=(1, 3))
+        sums = full.reshape(shape[0], side, shape[1], side).sum(axis=(1, 3))
         out.append(np.log2(sums / (2 * side * side) + 0.01))
         values = (
             values[::2, ::2] + values[1::2, ::2] + values[::2, 1::2] + values[1::2, 1::2]
@@ -215,7 +227,7 @@ def _judge(
     unreadable: int,
     limits: FocusLimits,
 ) -> Focus:
-    fine, _, middle, coarse = energy
+    fine, _, middle, coarse, widest = energy
     with np.errstate(invalid="ignore"):
         structured = middle >= limits.structure
         ratio = np.where(structured, fine - middle, np.nan).astype(np.float32)
@@ -230,6 +242,8 @@ def _judge(
         faint = (coarse >= limits.faint) & (fall < limits.faint_ratio)
         washed |= faint & (fine < sharp - limits.below_sharp)
         washed &= fine < limits.smooth
+        vanished = (widest >= limits.widest) & (fine - widest < limits.widest_ratio)
+        washed |= vanished & (fine < limits.bare)
         blurred |= washed
         unclear = looked & ~structured & ~washed
     around = ndimage.convolve(blurred.astype(np.int8), np.ones((3, 3), np.int8), mode="constant")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.quality.morphology import Mask, large, local_mean, opened, solid
+from wsi_pipeline.quality.morphology import Mask, large, local_mean, opened, reached, solid
 from wsi_pipeline.quality.view import CoarseView
 
 Plane = NDArray[np.float32]
@@ -33,9 +33,11 @@ class FoldLimits:
     """
 
     ratio: float = 1.45
+    ratio_weak: float = 1.25
     density: float = 0.30
     dark: float = 1.3
-    hue: float = 0.06
+    dark_weak: float = 1.15
+    hue: float = 0.04
     sides_um: tuple[float, ...] = (80.0, 160.0, 300.0)
     least_um: float = 20.0
     least_mm2: float = 0.006
@@ -55,8 +57,32 @@ def find_folds(view: CoarseView, ink: Mask, limits: FoldLimits = LIMITS) -> Mask
     found = np.zeros(total.shape, np.bool_)
     if not tissue.any():
         return found
-    usual = float(np.percentile(total[tissue][:: max(1, int(tissue.sum()) // 50_000)], 80))
-    dark = tissue & (total > max(limits.density, limits.dark * usual))
+    usual = float(np.median(total[tissue][:: max(1, int(tissue.sum()) // 50_000)]))
+    sure = tissue & (total > max(limits.density, limits.dark * usual))
+    weak = tissue & (total > max(limits.density, limits.dark_weak * usual))
+    found = _banded(planes, tissue, sure, limits.ratio, view, limits, edge=False)
+    found = solid(found, view.px(limits.least_um) | 1, 0.6) & sure
+    found = opened(found, view.px(limits.least_um), view.px(limits.least_um))
+    found = large(found, view.area_px(limits.least_mm2))
+    if not found.any():
+        return found
+    beside = _banded(planes, tissue, weak, limits.ratio_weak, view, limits, edge=True)
+    more = reached(solid(beside, view.px(limits.least_um) | 1, 0.6) & weak, found)
+    return found | opened(more, view.px(limits.least_um), view.px(limits.least_um))
+
+
+def _banded(
+    planes: list[Plane],
+    tissue: Mask,
+    dark: Mask,
+    ratio: float,
+    view: CoarseView,
+    limits: FoldLimits,
+    *,
+    edge: bool,
+) -> Mask:
+    """Dark px that have paler tissue of their hue on opposite sides, or glass on one (``edge``)."""
+    found = np.zeros(dark.shape, np.bool_)
     rows, columns = np.nonzero(dark)
     if not len(rows):
         return found
@@ -65,22 +91,22 @@ def find_folds(view: CoarseView, ink: Mask, limits: FoldLimits = LIMITS) -> Mask
     for side_um in limits.sides_um:
         for direction in _DIRECTIONS:
             step = view.px(side_um / np.hypot(*direction))
-            both = np.ones(len(rows), np.bool_)
+            both, either = np.ones(len(rows), np.bool_), np.zeros(len(rows), np.bool_)
             for sign in (-1, 1):
                 y, x = rows + sign * step * direction[0], columns + sign * step * direction[1]
-                inside = (y >= 0) & (y < total.shape[0]) & (x >= 0) & (x < total.shape[1])
+                inside = (y >= 0) & (y < dark.shape[0]) & (x >= 0) & (x < dark.shape[1])
                 y, x = np.where(inside, y, 0), np.where(inside, x, 0)
-                both &= inside & tissue[y, x]
-                both &= _paler(here, np.stack([plane[y, x] for plane in planes]), limits)
-            banded |= both
+                there = np.stack([plane[y, x] for plane in planes])
+                paler = inside & tissue[y, x] & _paler(here, there, ratio, limits.hue)
+                either |= paler
+                both &= paler | (~(inside & tissue[y, x]) if edge else False)
+            banded |= both & either
     found[rows, columns] = banded
-    found = solid(found, view.px(limits.least_um) | 1, 0.6) & dark
-    found = opened(found, view.px(limits.least_um), view.px(limits.least_um))
-    return large(found, view.area_px(limits.least_mm2))
+    return found
 
 
-def _paler(here: Plane, there: Plane, limits: FoldLimits) -> Mask:
+def _paler(here: Plane, there: Plane, ratio: float, hue: float) -> Mask:
     """Whether places have the hue of others and are so much denser; densities ``(3, n)``."""
     dense, pale = here.sum(axis=0), there.sum(axis=0) + np.float32(1e-6)
     away = ((here / dense - there / pale) ** 2).sum(axis=0)
-    return np.asarray((dense > limits.ratio * pale) & (away < limits.hue**2))
+    return np.asarray((dense > ratio * pale) & (away < hue**2))

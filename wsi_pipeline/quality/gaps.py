@@ -36,7 +36,9 @@ class GapLimits:
 
 LIMITS = GapLimits()
 #: Share of a strip's box that it fills; a slanted or ragged one fills less.
-_STRAIGHT = 0.85
+_STRAIGHT = 0.75
+#: Share of the px along a strip's row, over an eighth of its least length, that are empty.
+_UNBROKEN = 0.6
 #: Share of the px on either side of a strip that may be empty too.
 _BESIDE = 0.4
 
@@ -62,7 +64,9 @@ def find_gaps(view: CoarseView, limits: GapLimits = LIMITS) -> Mask:
 
 def _strips(nothing: Mask, length: int, width: int) -> Mask:
     """Strips along rows: long, not wide, with straight edges and a picture on both sides."""
-    runs = opened(nothing, 1, length)
+    # Compression beside a picture breaks the outermost rows of a strip.
+    along = ndimage.uniform_filter1d(nothing.astype(np.float32), length // 8 | 1, axis=1)
+    runs = opened(along >= _UNBROKEN, 1, length)
     labels, count = ndimage.label(runs)
     keep = np.zeros(count + 1, np.bool_)
     for index, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):

@@ -8,6 +8,11 @@ green, and both more than erythrocytes do in a section; yellow and orange absorb
 (Janowczyk et al. 2019) uses fixed RGB bounds for blue, green and red; ratios of densities also
 hold for half-transparent ink.
 
+Two stains span a plane of densities (Ruifrok and Johnston 2001), so that red and green density
+foretell the blue one. Ink of any colour but blue absorbs more blue than that, by the same amount on
+glass and over tissue: the *excess*. Erythrocytes have one too, with little red density, and brown
+pigments and diaminobenzidine, which absorb blue most of all.
+
 A stroke is found by its sure px, and followed as far as px fit (hysteresis, Canny 1986): ink is
 sure on glass, and less so where it lies over tissue.
 """
@@ -17,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.quality.morphology import Mask, large, reached, solid
+from wsi_pipeline.quality.morphology import Mask, large, local_mean, reached, solid
 from wsi_pipeline.quality.view import CoarseView
 
 Plane = NDArray[np.float32]
@@ -34,6 +39,11 @@ class PenLimits:
         cold_weak: Red over green that tissue does not reach where it is very dense.
         cold_density: Least red density of it.
         cold_deep: Red density from which ``cold_weak`` is sure: no section absorbs so much.
+        over: Red over green of the local mean of thin blue ink over tissue; of lymph node, the
+            bluest tissue, 99 % of local means have less than 0.7.
+        over_beyond: How far it lies beyond that of three quarters of the slide's tissue, which may
+            be stained by haematoxylin alone.
+        over_density: Least red density of it.
         neutral: Least over greatest density of surely black ink; tissue reaches 0.8.
         neutral_weak: The same beside sure ink.
         neutral_density: Least mean density of black ink.
@@ -43,12 +53,22 @@ class PenLimits:
         warm_deep: Green density from which ``warm_weak`` is sure: erythrocytes reach 0.75.
         warm_red: Greatest red over green of red ink; erythrocytes have 0.17 and more.
         warm_red_weak: The same beside sure ink; what is as dense in tissue, nuclei, has more.
+        excess: Least excess of blue density of ink over tissue; of 2.5 million coarse px of lymph
+            node and colon, squares of ``solid_um`` have 0.02.
+        excess_weak: The same beside sure ink.
+        excess_density: Least green density there: on glass, the other rules decide.
+        excess_red: Least red over green density there; erythrocytes have less.
+        brown: Greatest blue over green density there; brown pigments have more, and more red over
+            blue density than ``brown_red``.
+        brown_red: See ``brown``.
         yellow: Blue over green of yellow and orange ink; tissue reaches 1.
         yellow_red: Greatest red over blue of it; diaminobenzidine, a brown stain, has 0.35 (Ruifrok
             and Johnston 2001), melanin more.
         yellow_density: Least blue density of it.
         least_mm2: Of a stroke: a dot of a marker is 0.5 mm across or more; pigment is not.
         solid_um: Side of the square that has to be inked almost wholly.
+        stroke_um: The same of ink that is black, or might be: rims of bubbles and edges of cover
+            slips are as dark and up to 0.1 mm wide, strokes of pens 0.3 mm and more.
     """
 
     cold: float = 1.08
@@ -57,6 +77,9 @@ class PenLimits:
     cold_weak: float = 0.93
     cold_density: float = 0.15
     cold_deep: float = 0.5
+    over: float = 0.78
+    over_beyond: float = 0.17
+    over_density: float = 0.25
     neutral: float = 0.82
     neutral_weak: float = 0.62
     neutral_density: float = 0.20
@@ -66,27 +89,46 @@ class PenLimits:
     warm_deep: float = 0.80
     warm_red: float = 0.16
     warm_red_weak: float = 0.47
+    excess: float = 0.07
+    excess_weak: float = 0.045
+    excess_density: float = 0.3
+    excess_red: float = 0.18
+    brown: float = 0.97
+    brown_red: float = 0.32
     yellow: float = 1.25
     yellow_red: float = 0.29
     yellow_density: float = 0.4
     least_mm2: float = 0.02
     solid_um: float = 36.0
+    stroke_um: float = 150.0
 
 
 LIMITS = PenLimits()
+#: Blue density of haematoxylin and eosin is this share of the red one, and a share of the green
+#: one that differs by laboratory: 0.33 to 0.78 in patches of lymph node and colon.
+_RED_SHARE = -0.17
+_RATIOS, _RATIO_BINS, _USUAL_RATIO = (0.3, 0.78), 96, 0.65
 
 
 def find_pen(view: CoarseView, limits: PenLimits = LIMITS) -> Mask:
     """Where ink is, ``(height, width)`` of the view."""
     red, green, blue = view.density
+    # Nuclei and the gaps between them: what lies over both is told from their mean.
+    coarse = [local_mean(plane, view.px(limits.solid_um) | 1) for plane in view.density]
+    excess = _excess(red, green, blue, view.seen, limits)
     found = np.zeros(red.shape, np.bool_)
-    for seeds, weak in (
-        _cold(red, green, view.seen, limits),
-        _neutral(red, green, blue, limits),
-        _warm(red, green, blue, limits),
-        _yellow(red, green, blue, limits),
+    for (seeds, weak), least_um in (
+        (_cold(red, green, view.seen, limits), limits.solid_um),
+        (_bluish(coarse[0], coarse[1], view.seen, limits), limits.stroke_um),
+        (_neutral(red, green, blue, excess, limits), limits.stroke_um),
+        (_warm(red, green, blue, limits), limits.solid_um),
+        (_yellow(red, green, blue, limits), limits.solid_um),
+        (
+            _foreign(*coarse, local_mean(excess, view.px(limits.solid_um) | 1), limits),
+            limits.stroke_um,
+        ),
     ):
-        side = view.px(limits.solid_um) | 1
+        side = view.px(least_um) | 1
         sure = large(solid(seeds & view.seen, side) & view.seen, view.area_px(limits.least_mm2))
         if sure.any():
             found |= reached(solid(weak & view.seen, 3, 0.5), sure)
@@ -101,22 +143,39 @@ def _cold(red: Plane, green: Plane, seen: Mask, limits: PenLimits) -> tuple[Mask
     seeds |= (red > limits.cold_weak * green) & (red > limits.cold_deep)
     if not seeds.any():
         return seeds, seeds
-    # Ink over tissue only shifts its hue: the slide's own tissue says from where on.
-    step = max(1, int((red.size / 1_000_000) ** 0.5))
-    tissue = (seen & (green > 0.12) & (red < limits.cold_weak * green))[::step, ::step]
-    hue = (red[::step, ::step] / (green[::step, ::step] + 1e-6))[tissue]
-    usual = float(np.percentile(hue, 75)) if hue.size else limits.cold_weak
+    low = float(
+        np.clip(_usual_hue(red, green, seen, limits) + limits.cold_beyond, *limits.cold_span)
+    )
+    return np.asarray(seeds), np.asarray(strong & (red > low * green))
+
+
+def _bluish(red: Plane, green: Plane, seen: Mask, limits: PenLimits) -> tuple[Mask, Mask]:
+    """Thin blue ink over tissue, from local means: it shifts the hue of all that lies under it."""
+    usual = _usual_hue(red, green, seen, limits)
+    strong = red > limits.over_density
+    seeds = strong & (red > max(limits.over, usual + limits.over_beyond) * green)
     low = float(np.clip(usual + limits.cold_beyond, *limits.cold_span))
     return np.asarray(seeds), np.asarray(strong & (red > low * green))
 
 
-def _neutral(red: Plane, green: Plane, blue: Plane, limits: PenLimits) -> tuple[Mask, Mask]:
+def _usual_hue(red: Plane, green: Plane, seen: Mask, limits: PenLimits) -> float:
+    """Red over green density that three quarters of the slide's tissue do not reach."""
+    step = max(1, int((red.size / 1_000_000) ** 0.5))
+    tissue = (seen & (green > 0.12) & (red < limits.cold_weak * green))[::step, ::step]
+    hue = (red[::step, ::step] / (green[::step, ::step] + 1e-6))[tissue]
+    return float(np.percentile(hue, 75)) if hue.size else limits.cold_weak
+
+
+def _neutral(
+    red: Plane, green: Plane, blue: Plane, excess: Plane, limits: PenLimits
+) -> tuple[Mask, Mask]:
     """Black and grey."""
     least = np.minimum(np.minimum(red, green), blue)
     most = np.maximum(np.maximum(red, green), blue)
     weak = (least > limits.neutral_weak * most) & (least > limits.neutral_density * 0.7)
     seeds = weak & (least > limits.neutral * most) & (least > limits.neutral_density)
-    return np.asarray(seeds), np.asarray(weak)
+    # Dense bluish tissue absorbs nearly as evenly, but not more blue than its stains do.
+    return np.asarray(seeds), np.asarray(weak & (seeds | (excess > limits.excess_weak)))
 
 
 def _warm(red: Plane, green: Plane, blue: Plane, limits: PenLimits) -> tuple[Mask, Mask]:
@@ -127,6 +186,29 @@ def _warm(red: Plane, green: Plane, blue: Plane, limits: PenLimits) -> tuple[Mas
     weak = bare & (green > 0.7 * limits.warm_density)
     weak |= over & (green > 0.7 * limits.warm_deep)
     return np.asarray(seeds), np.asarray(weak)
+
+
+def _foreign(
+    red: Plane, green: Plane, blue: Plane, excess: Plane, limits: PenLimits
+) -> tuple[Mask, Mask]:
+    """Any ink but blue and brown, over tissue."""
+    fits = (green > limits.excess_density) & (red > limits.excess_red * green)
+    fits &= (blue < limits.brown * green) | (red < limits.brown_red * blue)
+    seeds, weak = fits & (excess > limits.excess), fits & (excess > limits.excess_weak)
+    return np.asarray(seeds), np.asarray(weak)
+
+
+def _excess(red: Plane, green: Plane, blue: Plane, seen: Mask, limits: PenLimits) -> Plane:
+    """Blue density beyond what both stains of this slide have."""
+    step = max(1, int((red.size / 1_000_000) ** 0.5))
+    tissue = (seen & (green > 0.12) & (red < limits.cold_weak * green))[::step, ::step]
+    stained = blue - np.float32(_RED_SHARE) * red
+    ratios = stained[::step, ::step][tissue] / green[::step, ::step][tissue]
+    # The mode, as ink may cover much of the tissue.
+    counts, edges = np.histogram(ratios, _RATIO_BINS, _RATIOS)
+    usual = int(np.argmax(np.convolve(counts, np.ones(5), "same")))
+    ratio = (edges[usual] + edges[usual + 1]) / 2 if counts.any() else _USUAL_RATIO
+    return np.asarray(stained - np.float32(ratio) * green)
 
 
 def _yellow(red: Plane, green: Plane, blue: Plane, limits: PenLimits) -> tuple[Mask, Mask]:

@@ -50,6 +50,21 @@ def test_blur_is_found_at_every_contrast(contrast: float, quality: int) -> None:
     assert not found.blurred[:, :7].any()
 
 
+def test_blur_that_leaves_only_the_coarsest_structure_is_found() -> None:
+    half = texture(20.0)
+    half[:, 256:] = blurred(texture(20.0), 9.0)[:, 256:]
+    found = measure_focus(ArraySlide([through_jpeg(half, 80)]), SOURCE, EVERYWHERE, threads=1)
+    assert found.blurred[:, 9:].mean() > 0.9
+    assert not found.blurred[:, :7].any()
+
+
+def test_one_block_alone_is_judged() -> None:
+    alone = np.zeros_like(EVERYWHERE)
+    alone[3, 5] = True
+    found = measure_focus(ArraySlide([texture(40)]), SOURCE, alone, threads=1)
+    assert np.isfinite(found.ratio[3, 5])
+
+
 def test_what_has_no_structure_is_not_judged() -> None:
     flat = np.full((SIDE, SIDE, 3), 200, np.uint8)
     found = measure_focus(ArraySlide([flat]), SOURCE, EVERYWHERE, threads=1)

@@ -17,6 +17,15 @@ def test_a_doubled_band_is_found() -> None:
     assert found[:, :130].sum() + found[:, 175:].sum() == 0
 
 
+def test_a_fold_is_followed_to_the_edge_of_the_tissue() -> None:
+    rgb = tissue(TISSUE["lymphocytes"])
+    twice = rgb.copy()
+    twice[60:240, 140:165] = through(rgb[60:240, 110:135], rgb[60:240, 140:165] / 241)
+    twice[150:240, 165:] = 240  # glass beside the lower half
+    found = find_folds(view_of(twice), NO_INK)
+    assert found[70:230, 143:160].mean() > 0.9
+
+
 def test_a_band_of_nuclei_in_stroma_is_no_fold() -> None:
     rgb = tissue(TISSUE["collagen"])
     rgb[60:240, 140:165] = tissue(TISSUE["dense nuclei"])[60:240, 140:165]

@@ -18,6 +18,14 @@ def test_a_strip_is_found(value: int, *, upright: bool) -> None:
     assert found[:135].sum() + found[158:].sum() == 0
 
 
+def test_a_strip_that_compression_broke_is_found() -> None:
+    rgb = tissue(TISSUE["lymphocytes"])
+    rgb[140:152] = 255
+    rng = np.random.default_rng(3)
+    rgb[140:152][rng.random((12, 300)) < 0.15] = 244
+    assert find_gaps(view_of(rgb))[142:150].mean() > 0.95
+
+
 def test_what_was_not_scanned_is_a_gap() -> None:
     scanned = np.ones((300, 300), np.bool_)
     scanned[:, 100:110] = False

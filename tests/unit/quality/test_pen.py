@@ -18,6 +18,23 @@ def test_every_ink_is_found_on_glass_and_tissue(colour: str, under: str) -> None
     assert found[:, 146:].mean() < 0.01
 
 
+@pytest.mark.parametrize("colour", ["black", "red", "orange", "green"])
+@pytest.mark.parametrize("under", [(96, 60, 131), (110, 74, 150), (170, 96, 140)])
+def test_thin_ink_is_found_on_tissue_of_any_hue(colour: str, under: tuple[int, int, int]) -> None:
+    # Where tissue is dense and bluish, the sum of both densities resembles a third tissue.
+    ink = 1 - 0.65 * (1 - np.array(PEN_COLOURS[colour]))
+    light = np.where(np.arange(300)[None, :, None] < 140, ink, 1.0)
+    found = find_pen(view_of(through(tissue(under), light)))
+    assert found[35:-35, 35:135].mean() > 0.95
+    assert found[:, 146:].mean() < 0.01
+
+
+def test_a_cover_slips_edge_is_no_ink() -> None:
+    rgb = tissue(TISSUE["lymphocytes"])
+    rgb[:, 140:162] = through(rgb[:, 140:162], np.array(0.4))  # 88 µm wide
+    assert not find_pen(view_of(rgb)).any()
+
+
 @pytest.mark.parametrize("name", TISSUE)
 def test_nothing_of_a_section_is_ink(name: str) -> None:
     assert not find_pen(view_of(tissue(TISSUE[name]))).any()
