@@ -54,7 +54,7 @@ Json = dict[str, Any]
 Values = NDArray[np.float64]
 
 _TUMOUR = 0.01
-_FIRST_SEED = 5000
+_FIRST_SEED = 7000
 _TILE_PX, _MPP = 128, 0.25
 _BATCH = 16
 
@@ -67,13 +67,18 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("build/bench-attention"))
     parser.add_argument("--slides", type=int, default=60)
     parser.add_argument("--side", type=int, default=2560, help="of a slide, px")
+    parser.add_argument(
+        "--first-slide", type=int, default=_FIRST_SEED, help="seed of the first slide"
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--recipes", nargs="+", default=["abmil", "mean-pool"])
-    parser.add_argument("--models", nargs="*", default=["lymph-node"])
+    parser.add_argument("--models", nargs="*", default=["lymph-node", "demo"])
     parser.add_argument("--out", type=Path, default=Path("build/bench-attention.json"))
     arguments = parser.parse_args()
     began = time.perf_counter()
-    slides = draw(arguments.folder / "slides", arguments.slides, arguments.side)
+    slides = draw(
+        arguments.folder / "slides", arguments.slides, arguments.side, arguments.first_slide
+    )
     table = extract(slides, arguments.folder / "features")
     found = read_labels(table, None, "classes")
     labels = np.array([slide.label for slide in found.slides])
@@ -97,15 +102,16 @@ def main() -> None:
     print_table(rows)
 
 
-def draw(folder: Path, count: int, side: int) -> list[Path]:
+def draw(folder: Path, count: int, side: int, first: int) -> list[Path]:
     """Slides; every second one has tumour."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"s{number:02d}.tiff" for number in range(count)]
     for number, path in enumerate(paths):
         if not path.exists():
             share, stain = _TUMOUR * (number % 2), "abc"[number % 3]
-            seed = _FIRST_SEED + number
-            spec = SynthSpec(Size(side, side), seed=seed, tumour=share, stain=stain, tissue=0.6)
+            spec = SynthSpec(
+                Size(side, side), seed=first + number, tumour=share, stain=stain, tissue=0.6
+            )
             write_slide(spec, path)
     return paths
 

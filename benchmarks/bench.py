@@ -2,9 +2,9 @@
 
 Runs alternate, each in a process of its own, and what is compared are medians: the machine may
 be noisy. ``build/bench.json`` keeps, for the Inception v3 of the demo model under
-``reference_loop``, ``fp32``, ``bf16``, ``int8`` and ``auto``, and for two further models, each
-with ``auto`` and a loop of its own, under ``lymph-node``, ``lymph-node loop``, ``resnet50`` and
-``resnet50 loop``:
+``reference_loop``, ``fp32``, ``bf16``, ``int8``, ``auto`` and ``auto, qc off`` (as ``auto``, but
+without quality control, which all other rows have), and for two further models, each with ``auto``
+and a loop of its own, under ``lymph-node``, ``lymph-node loop``, ``resnet50``, ``resnet50 loop``:
 
 * ``seconds``: median; from the slide's path, with the model loaded, to the result in its place
   (the loop: to the last probability);
@@ -36,7 +36,7 @@ from benchmarks.classify import MeasuredImages
 from benchmarks.features import NETWORKS, MeasuredFeatures
 from benchmarks.features import show as show_features
 from benchmarks.reference_loop import save_boxes
-from benchmarks.subjects import Subject, timm_package
+from benchmarks.subjects import Row, Subject, timm_package
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.provided import find_or_build
@@ -110,15 +110,15 @@ def _subjects(folder: Path) -> list[Subject]:
     def named(name: str) -> ModelPackage:
         return find_or_build(name, Settings(), lambda what: print(f"{name}: {what}"))
 
-    rows = {name: name for name in _PRECISIONS}
+    rows = {name: Row(name) for name in _PRECISIONS} | {"auto, qc off": Row("auto", "off")}
     return [
         Subject(named("demo"), 0, "reference_loop", rows),
-        Subject(named("lymph-node"), None, "lymph-node loop", {"lymph-node": "auto"}),
+        Subject(named("lymph-node"), None, "lymph-node loop", {"lymph-node": Row("auto")}),
         Subject(
             timm_package(folder / "resnet50", "resnet50"),
             None,
             "resnet50 loop",
-            {"resnet50": "auto"},
+            {"resnet50": Row("auto")},
         ),
     ]
 
@@ -151,15 +151,15 @@ class Measured:
 
     def warm_up(self) -> None:
         """Convert the models, and read the slide once."""
-        for row, precision in self._subject.rows.items():
-            self._run(row, precision, "--bare")
+        for row, asked in self._subject.rows.items():
+            self._run(row, asked, "--bare")
 
     def measure(self) -> None:
         """One round."""
         self._runs[self._subject.loop].append(_run(self._loop))
-        for row, precision in self._subject.rows.items():
-            self._runs[row].append(self._run(row, precision))
-            self._bare[row].append(self._run(row, precision, "--bare"))
+        for row, asked in self._subject.rows.items():
+            self._runs[row].append(self._run(row, asked))
+            self._bare[row].append(self._run(row, asked, "--bare"))
 
     def figures(self) -> dict[str, Any]:
         """What is kept of every row."""
@@ -203,9 +203,9 @@ class Measured:
             "runtime": runs[0]["runtime"],
         }
 
-    def _run(self, row: str, precision: str, *more: str) -> dict[str, Any]:
+    def _run(self, row: str, asked: Row, *more: str) -> dict[str, Any]:
         place = self._folder / f"{row}.zarr"
-        return _run([*self._ours, place, "--precision", precision, *more])
+        return _run([*self._ours, place, *asked.options, *more])
 
 
 def _median(runs: Sequence[Mapping[str, Any]], part: str) -> float:

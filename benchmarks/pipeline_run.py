@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--level", type=int, help="default: the package's own resolution")
     parser.add_argument("--features", default="off", help="numbers to keep them as")
+    parser.add_argument("--qc", default="flag", help="quality control: flag or off")
     parser.add_argument("--bare", action="store_true")
     arguments = parser.parse_args()
     analysis = AnalysisSettings(
@@ -41,6 +42,7 @@ def main() -> None:
         precision=arguments.precision,
         level=arguments.level,
         features=arguments.features,
+        qc=arguments.qc,
     )
     package = load_package(arguments.package)
     head = package.head(features=analysis.features != "off")

@@ -37,6 +37,24 @@ _TRAINING, _CALIBRATION = 60, 32
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """How a run of ours is asked for.
+
+    Attributes:
+        precision: Of the model.
+        quality: ``flag``, as a run has it without options, or ``off``.
+    """
+
+    precision: str
+    quality: str = "flag"
+
+    @property
+    def options(self) -> list[str]:
+        """For :mod:`benchmarks.pipeline_run`."""
+        return ["--precision", self.precision, "--qc", self.quality]
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """A package on the slide of the benchmark.
 
@@ -44,13 +62,13 @@ class Subject:
         package: The model.
         level: Pyramid level that is analysed; None: the package's own resolution.
         loop: Name of the reference loop's row.
-        rows: The precision of each row of ours, by its name.
+        rows: The rows of ours, by name.
     """
 
     package: ModelPackage
     level: int | None
     loop: str
-    rows: dict[str, str]
+    rows: dict[str, Row]
 
 
 def timm_package(folder: Path, network: str) -> ModelPackage:
