@@ -39,7 +39,7 @@ from wsi_pipeline.training.run import Silence
 
 _BLOOD = {"1": "Neutrophil", "2": "Lymphocyte", "3": "Monocyte", "4": "Eosinophil"}
 #: Slides of the synthetic cohort: of laboratory a trained on, validated on and kept; of the others.
-_TRAIN, _VALIDATION, _KEPT, _FOREIGN = 8, 4, 4, 6
+_TRAIN, _VALIDATION, _KEPT, _FOREIGN = 8, 4, 20, 10
 _SIZE = "3072x2560"
 
 
