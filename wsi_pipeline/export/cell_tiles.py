@@ -30,7 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.export.decision import chosen_class
+from wsi_pipeline.export.decision import chosen_class, means_attention
 from wsi_pipeline.export.tissue_cells import coarser, tissue_cells
 from wsi_pipeline.geometry import PerAxis
 from wsi_pipeline.quality.reasons import NOT_LOOKED_AT
@@ -93,8 +93,9 @@ def encode_tile(
         level: Level of its cells; 0 is the grid itself.
         column: Of the tile.
         row: Of the tile.
-        of: The class whose probability is in it; None takes the positive one; ``attention`` where
-            the result has one: ranks in place of probabilities.
+        of: The class whose probability is in it; ``attention`` where the result has one: ranks in
+            place of probabilities; None takes the positive class, or the attention of a result
+            without classes.
 
     Returns:
         None where there is no such tile.
@@ -103,7 +104,7 @@ def encode_tile(
         UsageError: there is no such class.
         ResultError: the result is damaged.
     """
-    if of == ATTENTION and result.has_attention:
+    if means_attention(result, of):
         ranks = _probability(result, level, column, row, f"{ATTENTION}/")
         if ranks is None:
             return None

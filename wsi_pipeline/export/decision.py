@@ -115,13 +115,14 @@ def decide(result: Result, threshold: float | None = None, of: str | None = None
         result: The result.
         threshold: Probability (0-1) at and above which a cell is of the class; None takes the
             decision of the result: its threshold, or of a multiclass result the most likely class.
-        of: The class; None takes the positive one; ``attention`` where the result has one.
+        of: The class; ``attention`` where the result has one; None takes the positive class, or
+            the attention of a result without classes.
 
     Raises:
         UsageError: the threshold is not a probability, or the result has no such class.
         ResultError: the result is damaged.
     """
-    if of == ATTENTION and result.has_attention:
+    if means_attention(result, of):
         return _attention(result, threshold)
     return _decide(result, threshold, chosen_class(result, of), _cells_of(result))
 
@@ -192,12 +193,21 @@ def _in_level_0(edges: NDArray[np.int64], downsample: float, length: int) -> NDA
     return inside
 
 
+def means_attention(result: Result, name: str | None) -> bool:
+    """Whether what is asked for is the attention: by its name, or for want of any class."""
+    asked = name == ATTENTION or (name is None and not result.classes.members)
+    return asked and result.has_attention
+
+
 def chosen_class(result: Result, name: str | None) -> ModelClass:
     """The class asked for, else the positive one.
 
     Raises:
         UsageError: the result has no probabilities of such a class.
     """
+    if not result.classes.members:
+        there = "choose attention" if result.has_attention else "there is nothing to show"
+        raise UsageError(f"{result.name} is of an encoder and has no classes; {there}")
     wanted = result.classes.positive if name is None else name
     found = next((one for one in result.classes.planes if one.name == wanted), None)
     if found is None:
