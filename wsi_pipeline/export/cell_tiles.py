@@ -72,7 +72,7 @@ class CellLevel:
 def cell_levels(result: Result) -> list[CellLevel]:
     """The levels, finest first; each cell of a coarser one holds the maximum of 2 × 2."""
     levels: list[CellLevel] = []
-    for index in range(result.mask_levels):
+    for index in range(result.grid_levels):
         rows, columns = result.array(str(index)).shape[-2:]
         levels.append(CellLevel(columns, rows, result.cell_0 * 2**index))
     return levels
@@ -137,7 +137,7 @@ def _probability(
     result: Result, level: int, column: int, row: int, image: str = ""
 ) -> NDArray[np.float32] | None:
     """The numbers of an image in a tile, of all planes; None where there is no such tile."""
-    if not 0 <= level < result.mask_levels:
+    if not 0 <= level < result.grid_levels:
         return None
     values = result.array(f"{image}{level}")
     top, left = row * TILE, column * TILE

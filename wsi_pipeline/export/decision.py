@@ -14,6 +14,9 @@ from wsi_pipeline.stitch.cells import TUMOUR, Cells
 from wsi_pipeline.stitch.layout import ATTENTION, ATTENTION_OUTLINED
 from wsi_pipeline.stitch.result import Result
 
+#: Of outlines of the attention, as in the viewer.
+_ATTENTION_COLOUR = "#6d5bd0"
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -130,10 +133,14 @@ def decide(result: Result, threshold: float | None = None, of: str | None = None
 def decide_all(result: Result, threshold: float | None = None) -> list[Decision]:
     """As :func:`decide`, for every class that has a plane of probabilities, in their order.
 
+    Of a result without classes the attention, where it has one.
+
     Raises:
         UsageError: the threshold is not a probability.
         ResultError: the result is damaged.
     """
+    if not result.classes.members:
+        return [_attention(result, threshold)] if result.has_attention else []
     cells = _cells_of(result)
     return [_decide(result, threshold, one, cells) for one in result.classes.planes]
 
@@ -182,7 +189,7 @@ def _attention(result: Result, threshold: float | None) -> Decision:
         threshold=value,
         grid=grid_of(result),
         slide=result.slide.size,
-        of=ModelClass(ATTENTION),
+        of=ModelClass(ATTENTION, _ATTENTION_COLOUR),
         attention=True,
     )
 

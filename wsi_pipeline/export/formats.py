@@ -145,10 +145,12 @@ FORMATS: dict[str, ExportFormat] = {
         ExportFormat(
             "heatmap", ".heatmap.png", "PNG of the probability over the slide", _heatmap, "layer"
         ),
-        ExportFormat("geojson", ".geojson", "outlines of every class for QuPath", _geojson),
-        ExportFormat("csv", ".tiles.csv", "tile table", _csv),
+        ExportFormat(
+            "geojson", ".geojson", "outlines of every class for QuPath", _geojson, "layer"
+        ),
+        ExportFormat("csv", ".tiles.csv", "tile table", _csv, "layer"),
         ExportFormat("wsinfer-csv", ".csv", "tile table in WSInfer's columns", _wsinfer_csv),
-        ExportFormat("parquet", ".tiles.parquet", "tile table", _parquet),
+        ExportFormat("parquet", ".tiles.parquet", "tile table", _parquet, "layer"),
         ExportFormat("tiff", ".mask.tiff", "mask for ASAP, QuPath, OpenSlide", _tiff, "layer"),
         ExportFormat("h5", ".h5", "features as CLAM and TRIDENT read them", _h5, "features"),
         ExportFormat("h5ad", ".h5ad", "features as AnnData, for scverse", _h5ad, "features"),

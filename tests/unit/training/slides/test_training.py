@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from features_support import feature_result
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import CohortError, StoppedError, TrainingError, UsageError
@@ -188,6 +189,25 @@ def test_slides_whose_features_cannot_be_used_are_named(
     bags, good = open_bags(found.slides, Silence(), skip_bad=True)
     assert len(bags) == len(good) == 22
     assert not {3, 4} & set(good)
+
+
+def test_features_of_two_encoders_are_refused(
+    make_cohort: Callable[..., Path], tmp_path: Path, kinds_package: ModelPackage
+) -> None:
+    table = make_cohort(4)
+    for number in (1, 2):
+        feature_result(tmp_path / f"s{number}.zarr", size=8, encoder=f"encoder-{number}")
+    feature_result(tmp_path / "s3.zarr", size=9)
+    slides = read_labels(table, None, "classes").slides
+    with pytest.raises(TrainingError, match=r"s2\.zarr: was made by encoder-2 .*s1\.zarr by enc"):
+        open_bags(slides[1:3], Silence())
+    with pytest.raises(TrainingError, match=r"s1\.zarr: was made by encoder-1 .*--encoder is "):
+        open_bags(slides[1:2], Silence(), encoder=kinds_package)
+    with pytest.raises(TrainingError, match=r"s3\.zarr: has 9 numbers of a tile, s0\.h5 has 8;"):
+        open_bags([slides[0], slides[3]], Silence())
+    # What other programs wrote does not say which package it was.
+    bags, _ = open_bags(slides[:2], Silence())
+    assert [bags[0].shape[1], bags[1].shape[1]] == [8, 8]
 
 
 @pytest.mark.parametrize("components", [None, 3])
