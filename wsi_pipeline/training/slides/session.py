@@ -108,6 +108,8 @@ def train_slides(found: LabelledSlides, order: SlideOrder, observer: Observer) -
     report: dict[str, Any] = {
         "format": _FORMAT,
         "package": str(out),
+        # Survival is no class, so a package cannot hold it.
+        "for_wsi_run": order.encoder is not None and conclusion.rule is not None,
         "use": "research only; not a medical device",
         "synthetic": bool(order.encoder and order.encoder.description.training.synthetic),
         "recipe": order.recipe.model_dump(mode="json"),

@@ -11,7 +11,9 @@ from features_support import feature_result
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import CohortError, StoppedError, TrainingError, UsageError
+from wsi_pipeline.features.bag_files import open_bag
 from wsi_pipeline.model.package import ModelPackage, load_package
+from wsi_pipeline.slide_level.attention.answer import ask
 from wsi_pipeline.slide_level.attention.head_file import HEADS, load_heads
 from wsi_pipeline.training.device import repeatable
 from wsi_pipeline.training.run import Silence
@@ -163,7 +165,18 @@ def test_survival_is_ordered(make_cohort: Callable[..., Path], tmp_path: Path) -
     recipe = recipe_of("abmil", "target=survival", "batch=12", "epochs=30")
     report = train_slides(read_labels(table, None, "survival"), order_of(out, recipe), Silence())
     assert report["held_out"]["c_index"]["value"] > 0.6
-    assert load_heads(out / HEADS)[1] is None
+    heads, calibration = load_heads(out / HEADS)
+    assert calibration is None
+    assert not report["for_wsi_run"]
+    # As docs/attention.md computes risks.
+    risks = []
+    for number in range(40):
+        answer = ask(heads, open_bag(tmp_path / f"s{number}.h5").read().features)
+        assert answer is not None
+        risks.append(float(answer.logits.mean()))
+    labels = np.arange(40) % 2 == 1
+    # Of those with label 1 the time is shorter.
+    assert np.mean(np.array(risks)[labels]) > np.mean(np.array(risks)[~labels])
     assert not (out / "model.yaml").exists()
     assert "c-index" in out.with_name("out.train.html").read_text()
 
