@@ -107,6 +107,7 @@ def check_answer(path: Path, outcome: dict[str, Any]) -> None:
     answer = result.slide_answer
     assert answer is not None
     assert answer.probability == result.slide_score == outcome["slide_score"]
+    assert answer.probability is not None
     assert answer.low is not None
     assert answer.high is not None
     assert answer.low < answer.probability < answer.high
