@@ -151,7 +151,8 @@ def find(result: Result) -> Findings:
         ResultError: the result is damaged.
     """
     record = result.record
-    count, largest, known = 0, (), np.empty(0, np.float32)
+    count, known = 0, np.empty(0, np.float32)
+    largest: tuple[RegionFinding, ...] = ()
     if record.classes.members:
         decision = decide(result)
         regions = find_regions(decision)
