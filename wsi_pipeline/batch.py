@@ -28,6 +28,7 @@ from wsi_pipeline.stitch.result import Result, verify
 
 log = logging.getLogger(__name__)
 
+_SKIPPED: Status = "skipped"
 _CHOICE = "use another -o, or --overwrite to replace it"
 
 
@@ -51,8 +52,11 @@ def run_batch(
     *,
     overwrite: bool = False,
     prober: Callable[[Path], Probe] = probe,
+    finish: Callable[[Path], None] = lambda _: None,
 ) -> Iterator[Outcome]:
     """Analyse slides into ``out``; yields what became of each.
+
+    ``finish`` is called with each result that is there; where it fails, so has the slide.
 
     Slides without a result come first, so that a run started again gets to its work at once;
     then what is there is verified.
@@ -76,15 +80,13 @@ def run_batch(
                     following = ahead.submit(
                         _prepare, order[position + 1], out, work, overwrite, prober
                     )
-                if isinstance(prepared, Result):
-                    outcome = outcome_of(
-                        entry.path, prepared, out, "skipped", time.perf_counter() - began
-                    )
-                else:
-                    result, status = _analyse(prepared, entry, out, work, overwrite, watching)
-                    outcome = outcome_of(
-                        entry.path, result, out, status, time.perf_counter() - began
-                    )
+                result, status = (
+                    (prepared, _SKIPPED)
+                    if isinstance(prepared, Result)
+                    else _analyse(prepared, entry, out, work, overwrite, watching)
+                )
+                finish(result.path)
+                outcome = outcome_of(entry.path, result, out, status, time.perf_counter() - began)
             except (PackageError, UsageError):
                 raise
             except Exception as error:  # one bad slide never stops the others
@@ -112,7 +114,7 @@ def _analyse(
         finished = _finished(entry, final, work)
         if finished is None:
             raise
-        return finished, "skipped"
+        return finished, _SKIPPED
     return result, "done"
 
 

@@ -101,7 +101,13 @@ class CellsOut(BaseModel):
         list[ClassOut],
         Field(description="What the labels stand for; those with a colour have probabilities"),
     ]
-    positive: Annotated[str, Field(description="The class shown where none is named")]
+    positive: Annotated[
+        str,
+        Field(
+            description="The class shown where none is named; `attention` of an encoder, which has "
+            "no classes"
+        ),
+    ]
     attention: Annotated[
         bool,
         Field(
@@ -116,6 +122,7 @@ def get_cells(job_id: JobId, access: Viewer, services: _Services) -> CellsOut:
     """How the raw cells of the result are cut into tiles, for viewers that colour them."""
     from wsi_pipeline.export import cell_tiles, tissue_cells  # noqa: PLC0415 - imports Zarr
     from wsi_pipeline.quality.reasons import FACTS, NOT_LOOKED_AT  # noqa: PLC0415 - with the rest
+    from wsi_pipeline.stitch.layout import ATTENTION  # noqa: PLC0415 - with the rest
     from wsi_pipeline.tiles.plan import Coverage  # noqa: PLC0415 - with the rest
 
     result = Source.of(services, access, job_id).result()
@@ -154,7 +161,7 @@ def get_cells(job_id: JobId, access: Viewer, services: _Services) -> CellsOut:
         ],
         task=result.classes.task,
         classes=ClassOut.all_of(result.classes),
-        positive=result.classes.positive,
+        positive=result.classes.positive or (ATTENTION if result.has_attention else ""),
         attention=result.has_attention,
     )
 

@@ -35,8 +35,11 @@ class ModelOut(BaseModel):
         ),
     ]
     output: Annotated[
-        Literal["classes", "map"],
-        Field(description="A number for each class, which single images need, or a map of each"),
+        Literal["classes", "features", "map"],
+        Field(
+            description="A number for each class, which single images need, or a map of each; "
+            "features: an encoder, which answers for whole slides only"
+        ),
     ]
     class_colours: Annotated[
         dict[str, str], Field(description="#rrggbb of each class that it gives a probability of")
@@ -83,7 +86,7 @@ class ModelOut(BaseModel):
             classes=[one.name for one in description.classes],
             positive=description.positive,
             task=package.classes.task,
-            output="classes" if description.map is None else "map",
+            output=description.output,
             class_colours={one.name: one.colour for one in package.classes.planes},
             threshold=description.threshold.value,
             threshold_chosen=description.threshold.chosen,

@@ -15,6 +15,7 @@ from workers_support import crew, draw_slide
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.service.jobs.job import JobState
 from wsi_pipeline.stitch.result import verify
+from wsi_pipeline.testing.encoders import make_encoder_package
 
 
 @pytest.fixture
@@ -94,6 +95,33 @@ def test_a_run_goes_on_where_it_was(wsi: Wsi, disk: Disk, tmp_path: Path) -> Non
     assert (code, summary["slides"][0]["status"]) == (0, "done")
     verify(out / "a.zarr")
     assert_same_arrays(out / "a.zarr", tmp_path / "undisturbed" / "a.zarr")
+    assert not list(out.glob(".*"))
+
+
+@pytest.mark.slow
+def test_files_beside_a_result_are_written_when_there_is_room(
+    model_cache: Path, disk: Disk, tmp_path: Path
+) -> None:
+    """The result is kept, the slide is named, and the next one is computed all the same."""
+    encoder = make_encoder_package(tmp_path / "encoder")
+    wsi, out = Wsi(encoder, model_cache), disk.folder / "out"
+    slides = [draw_slide(tmp_path / f"{name}.tiff", 1, side=900) for name in "ab"]
+    asked = ("--encoder", encoder.folder, "--runtime", "torch", "--device", "cpu", "-q", "--h5")
+    assert wsi("features", *slides, "-o", out, *asked).returncode == 0
+    written = (out / "a.h5").read_bytes()
+    for name in "ab":
+        (out / f"{name}.h5").unlink()
+    # Enough for the table of results, not for features.
+    with disk.filled(leave=len(written) // 2):
+        told = wsi("features", *slides, "-o", out, *asked)
+        assert told.returncode == 3
+        lines = [line for line in told.stderr.splitlines() if ".h5 cannot be written" in line]
+        assert len(lines) == 2
+        assert "No space left on device" in lines[0]
+        assert not list(out.glob("*.h5"))
+    verify(out / "a.zarr")
+    assert wsi("features", *slides, "-o", out, *asked).returncode == 0
+    assert (out / "a.h5").read_bytes() == written
     assert not list(out.glob(".*"))
 
 

@@ -135,6 +135,25 @@ def test_an_unforeseen_failure_is_one_slides_own(
     assert "a bug" in caplog.text  # with its trace, for whoever mends it
 
 
+def test_what_cannot_be_finished_has_failed_and_keeps_its_result(
+    tmp_path: Path, make_slide: MakeSlide, make_work: MakeWork
+) -> None:
+    folder, out = make_slide("a.tiff").parent, tmp_path / "out"
+    make_slide("b.tiff")
+
+    def finish(path: Path) -> None:
+        if path.stem == "a":
+            raise ResultError(path, "is complete, but a.h5 cannot be written")
+
+    entries, watching = expand([str(folder)]).slides, Watching()
+    for status in ("done", "skipped"):
+        outcomes = list(run_batch(entries, out, make_work(), watching, finish=finish))
+        assert [one.status for one in outcomes] == ["failed", status]
+        assert "a.zarr: is complete, but a.h5" in outcomes[0].reason
+        verify(out / "a.zarr")
+    assert watching.told[1::2] == ["failed a", "done b", "failed a", "skipped b"]
+
+
 def test_new_slides_come_first(tmp_path: Path, make_slide: MakeSlide, make_work: MakeWork) -> None:
     first, out, work = make_slide("a.tiff"), tmp_path / "out", make_work()
     run(first, out, work)

@@ -58,7 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"classes", "page", "quality", "slide_level"},
     "training": BASICS
     | {"slide", "grid", "tissue", "tiles", "model", "annotation", "cohort", "metrics"}
-    | {"classes", "images", "page", "stain", "shift", "stitch", "slide_level"},
+    | {"classes", "images", "page", "stain", "shift", "stitch", "slide_level", "features"},
     "demo": {"errors", "tissue", "model", "stitch", "synth", "shift"},
     "lymph_node": {"errors", "durable", "tissue", "model", "stitch", "metrics", "synth"}
     | {"training", "shift"},
@@ -174,7 +174,7 @@ ONLY_IN = {
     "torchvision": {"importing/torchvision_source.py", "training/initial_weights.py"},
     "distributed": {"run/scheduler.py"},
     "dask": {"notebook.py", "run/scheduler.py"},
-    "h5py": {"features/hdf5.py", "slide_level/attention/bag.py"},
+    "h5py": {"features/hdf5.py", "features/hdf5_bag.py"},
     "anndata": {"features/annotated.py"},
     "pandas": {"features/annotated.py"},
     "zarr": {

@@ -166,12 +166,12 @@ def check_stride(stride: int | None, patch: int, cell: int | None = None) -> Non
 
 
 def check_classes(package: ModelPackage) -> None:
-    """Refuse an encoder where classes are asked for.
+    """Refuse an encoder that answers neither for tiles nor for slides.
 
     Raises:
         UsageError: it is one.
     """
-    if package.description.output == "features":
+    if package.description.has_features_only:
         raise UsageError(
             f"{package.name} is an encoder: it has features and no classes; use `wsi features`, or "
             "choose a model with classes"

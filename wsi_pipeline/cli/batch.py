@@ -43,7 +43,7 @@ def run_slides(
 ) -> None:
     """Analyse ``slides`` into ``out``, keep the table there and exit with the command's code.
 
-    ``finish`` is called with each result that is there.
+    ``finish`` is called with each result that is there; where it fails, the slide counts as failed.
 
     Raises:
         UsageError: a name matches nothing, or no scheduler answers.
@@ -61,10 +61,14 @@ def run_slides(
                 display.ended(outcome)
             work = Work(package, analysis, request, dask)
             for outcome in run_batch(
-                inputs.slides, out, work, display, overwrite=overwrite, prober=prober
+                inputs.slides,
+                out,
+                work,
+                display,
+                overwrite=overwrite,
+                prober=prober,
+                finish=finish,
             ):
-                if outcome.result:
-                    finish(out / outcome.result)
                 outcomes.append(outcome)
                 write_summary(out, outcomes, inputs.ignored)
     write_summary(out, outcomes, inputs.ignored)

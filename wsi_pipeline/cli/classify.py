@@ -149,7 +149,7 @@ def classify(
 def _choice(settings: Settings) -> str:
     """Which packages could be meant: those whose output is classes."""
     catalogue = ModelCatalogue(settings.models_dir)
-    found = [name for name, one in catalogue.installed() if one.description.map is None]
+    found = [name for name, one in catalogue.installed() if one.description.output == "classes"]
     installed = f", or one of {', '.join(found)}" if found else ""
     return (
         f"It is a package's folder{installed}; wsi models list says what each finds, wsi train "

@@ -27,7 +27,7 @@ from wsi_pipeline.cli.analysis_options import (
     check_stride,
 )
 from wsi_pipeline.cli.console import console
-from wsi_pipeline.errors import UsageError
+from wsi_pipeline.errors import ResultError, UsageError
 from wsi_pipeline.model.loaded import model_loading
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
 from wsi_pipeline.provided import find_or_build
@@ -157,7 +157,11 @@ def features(
 
 
 def _export(path: Path, formats: list[str]) -> None:
-    """Write what is wanted beside a result, in the place of earlier files."""
+    """Write what is wanted beside a result, in the place of earlier files.
+
+    Raises:
+        ResultError: a file cannot be written; the result is kept.
+    """
     # Imported here: few runs need them.
     from wsi_pipeline.export.destination import default_path  # noqa: PLC0415
     from wsi_pipeline.export.formats import FORMATS  # noqa: PLC0415
@@ -166,5 +170,14 @@ def _export(path: Path, formats: list[str]) -> None:
 
     for name in formats:
         chosen = FORMATS[name]
-        options = ExportOptions(overwrite=True)
-        chosen.write(Result(path), default_path(path, chosen.suffix), options)
+        file = default_path(path, chosen.suffix)
+        try:
+            chosen.write(Result(path), file, ExportOptions(overwrite=True))
+        # HDF5 tells of a full disk with one or the other, depending on when it meets it.
+        except (OSError, RuntimeError, UsageError) as error:
+            cause = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise ResultError(
+                path,
+                f"is complete, but {file.name} cannot be written ({cause}); mend that and start "
+                "the same command again, or use wsi export",
+            ) from error

@@ -120,7 +120,8 @@ def _list(folder: Path, found: list[ModelPackage]) -> None:
 def _found(package: ModelPackage) -> str:
     about = package.description
     if about.output == "features":
-        return "features"
+        section = about.slide_level
+        return "features" if section is None else f"slides: {', '.join(section.classes)}"
     return about.positive if about.task == "binary" else ", ".join(package.classes.names)
 
 

@@ -101,14 +101,18 @@ class SlideDisplay:
 
 
 def _found(outcome: Outcome) -> str:
-    """Score and area, with a comma behind; of an encoder, which has no classes, nothing."""
-    if not outcome.positive:
+    """Score and area, with a comma behind.
+
+    Of an encoder, which has no classes, there is no area, and a score only of an answer for slides.
+    """
+    if not outcome.positive and outcome.slide_score is None:
         return ""
     score = "–" if outcome.slide_score is None else f"{outcome.slide_score:.3f}"
     if outcome.slide_low is not None:
         state = outcome.slide_state.replace("-", " ")
         score += f" ({outcome.slide_low:.3f}–{outcome.slide_high:.3f}), {state}"
-    return f"score {score}, {outcome.positive} {outcome.tumour_area_mm2 or 0.0:.2f} mm², "
+    area = f"{outcome.positive} {outcome.tumour_area_mm2 or 0.0:.2f} mm², "
+    return f"score {score}, {area if outcome.positive else ''}"
 
 
 def _line(outcome: Outcome) -> Text:

@@ -186,8 +186,8 @@ def train(
     features: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with SLIDE.h5, the features of each slide's tiles, as wsi features, CLAM "
-            "and TRIDENT write them. [dim]\\[default: beside the table][/]",
+            help="Folder with the features of each slide's tiles: SLIDE.zarr, as wsi features "
+            "writes it, or SLIDE.h5, as CLAM and TRIDENT do. [dim]\\[default: beside the table][/]",
             metavar="DIR",
             rich_help_panel=_SLIDES,
         ),
@@ -264,7 +264,7 @@ def train(
 
     Slides of which only the label is known, by the features of their tiles:
 
-        wsi train labels.csv -o models/slides --recipe abmil --features features --encoder lymph-node
+        wsi train labels.csv -o models/slides --recipe abmil --features features --encoder uni
 
     Several GPUs:
 

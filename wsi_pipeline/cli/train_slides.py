@@ -45,9 +45,17 @@ def train_slide_labels(
     """
     chosen = load_slide_recipe(recipe, changes, folds=folds or None)
     if chosen.target == "survival" and encoder is not None:
-        raise UsageError("wsi run gives no answer of survival: leave out --encoder")
+        raise UsageError(
+            "survival makes no package, for wsi run has no answer of risk yet: leave out --encoder "
+            "to get the networks and the report; docs/attention.md says how risks are computed"
+        )
     found = read_labels(table, features, chosen.target, positive)
     package = None if encoder is None else find_or_build(encoder, Settings())
+    if package is not None and package.description.map is not None:
+        raise UsageError(
+            f"--encoder {package.name} answers with maps and has no features of a tile; name the "
+            "package that made the features"
+        )
     name, version, licence = naming
     with TrainingDisplay(quiet=quiet) as display:
         display.stage("starting")
@@ -81,6 +89,13 @@ def train_slide_labels(
 
 def _lines(report: Json) -> list[str]:
     lines = [report["package"]]
+    if not report["for_wsi_run"]:
+        why = (
+            "name the encoder with --encoder to get a package"
+            if "classes" in report
+            else "risks are computed in Python, see docs/attention.md"
+        )
+        lines.append(f"  the networks alone, which wsi run cannot use: {why}")
     figures = ("auc", "accuracy") if "classes" in report else ("c_index",)
     for part in ("held_out", "test"):
         found = report[part]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.cohort.table import CohortSlide, Label
-from wsi_pipeline.errors import CohortError
+from wsi_pipeline.errors import CohortError, ResultError
 from wsi_pipeline.evaluation.cases import Case
 from wsi_pipeline.evaluation.class_truth import ClassCells, class_cells
 from wsi_pipeline.evaluation.detections import Detections, read_detections, suppress
@@ -123,8 +123,8 @@ def assess(case: Case, settings: EvaluationSettings) -> Assessment:
             beside the slide.
     """
     result = None if case.result is None else Result(case.result)
-    decision = None if result is None else decide(result, settings.threshold)
-    size, mpp = _size_and_mpp(case, decision)
+    decision = None if result is None else _decision(result, settings)
+    size, mpp = _size_and_mpp(case, result)
     positive = None if result is None else result.classes.positive
     reference = open_reference_standard(case.slide, size, positive)
     notes: dict[str, str] = {}
@@ -162,6 +162,24 @@ def assess(case: Case, settings: EvaluationSettings) -> Assessment:
     )
 
 
+def _decision(result: Result, settings: EvaluationSettings) -> Decision | None:
+    """Its cells, divided by the positive class; None of an encoder, which has no classes.
+
+    Raises:
+        ResultError: it is of an encoder that answers for slides neither.
+    """
+    if result.classes.members:
+        return decide(result, settings.threshold)
+    answer = result.slide_answer
+    if answer is None or not answer.fitted:
+        raise ResultError(
+            result.path,
+            "holds features of an encoder and no answer that could be evaluated; train one with "
+            "wsi train --recipe abmil",
+        )
+    return None
+
+
 def _largest(decision: Decision | None) -> float | None:
     """Of all cells; 0 where nothing was classified, since nothing is seen there."""
     if decision is None:
@@ -178,10 +196,10 @@ def _synthetic(case: Case) -> bool:
         return False  # not ours to read: what needs its pixels will say so
 
 
-def _size_and_mpp(case: Case, decision: Decision | None) -> tuple[Size | None, Mpp | None]:
+def _size_and_mpp(case: Case, result: Result | None) -> tuple[Size | None, Mpp | None]:
     """The slide's size in level-0 px and its µm per level-0 px, where they are known."""
-    if decision is not None:
-        return decision.slide, decision.mpp_0
+    if result is not None:
+        return result.slide.size, result.mpp_0
     if case.detections is None or case.slide.path is None or not case.slide.path.exists():
         return None, None
     reader = open_slide(case.slide.path)

@@ -219,7 +219,7 @@ def _row(slide: Assessment) -> Json:
         "kind_from": slide.kind_from,
         "predicted_kind": slide.predicted,
         "score": slide.score,
-        "threshold": slide.threshold,
+        "threshold": slide.slide_threshold,
         "detections": None if slide.detections is None else len(slide.detections),
         "lesions": None if met is None else met.counted,
         "isolated_tumour_cells": None if met is None else int(met.itc.sum()),
@@ -245,7 +245,8 @@ def _synthetic(slide: Assessment) -> bool:
 def _positive(slides: Sequence[Assessment]) -> str:
     """The class that the results are of; tumour where they are of several, or there is none."""
     found = {slide.origin[1].classes.positive for slide in slides if slide.origin is not None}
-    return found.pop() if len(found) == 1 else "tumour"
+    # An encoder's slide-level answer has no class of its cells.
+    return (found.pop() if len(found) == 1 else "") or "tumour"
 
 
 def _models(slides: Sequence[Assessment]) -> list[Json]:

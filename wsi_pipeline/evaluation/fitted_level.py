@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wsi_pipeline.evaluation.assessment import Assessment
 from wsi_pipeline.evaluation.json_metrics import Json, Values, estimate, number, shares
@@ -15,6 +16,7 @@ from wsi_pipeline.slide_level.conformal import upper_bound
 from wsi_pipeline.stitch.slide_answer_record import SlideAnswerRecord, State
 
 _BINS = 10
+Flags = NDArray[np.bool_]
 
 
 def fitted_level(every: Sequence[Assessment], drawn: Values) -> Json | None:
@@ -29,24 +31,13 @@ def fitted_level(every: Sequence[Assessment], drawn: Values) -> Json | None:
         return None
     positive = np.array([bool(slide.positive) for slide in every])
     scores = np.array([float(slide.score or 0) for slide in every])
-    largest = np.array([float(slide.largest or 0) for slide in every])
-    labels = [[one] for one in positive.tolist()]
-    fitted, other = (
-        count_scores(labels, [[one] for one in values.tolist()]).aucs(drawn)
-        for values in (scores, largest)
-    )
-    test = compare_aucs(positive, largest, scores)
     squares = (scores - positive) ** 2
     drawings = [np.repeat(np.arange(len(every)), one.astype(np.int64)) for one in drawn]
     bins = reliability(positive, scores, _BINS)
     filled = bins.count > 0
     return {
         "methods": sorted({answer.method for answer in answers}),
-        "auc_max": estimate(roc_auc(positive, largest), other),
-        "auc_difference": {
-            **estimate(roc_auc(positive, scores) - roc_auc(positive, largest), fitted - other),
-            "delong_p": number(test.p),
-        },
+        **_beside_largest(every, positive, scores, drawn),
         "calibration": {
             "brier": estimate(float(squares.mean()), shares(drawn @ squares, drawn.sum(axis=1))),
             "expected_calibration_error": estimate(
@@ -63,6 +54,27 @@ def fitted_level(every: Sequence[Assessment], drawn: Values) -> Json | None:
         },
         "states": _states(answers, positive.tolist()),
         "classes": _classes(every, answers),
+    }
+
+
+def _beside_largest(
+    every: Sequence[Assessment], positive: Flags, scores: Values, drawn: Values
+) -> Json:
+    """AUC of the largest cell, and the difference; None where some result has no such cells."""
+    known = [slide.largest for slide in every if slide.largest is not None]
+    if len(known) < len(every):
+        return {"auc_max": None, "auc_difference": None}
+    largest = np.array(known)
+    labels = [[one] for one in positive.tolist()]
+    fitted, other = (
+        count_scores(labels, [[one] for one in values.tolist()]).aucs(drawn)
+        for values in (scores, largest)
+    )
+    found, most = roc_auc(positive, scores), roc_auc(positive, largest)
+    p = number(compare_aucs(positive, largest, scores).p)
+    return {
+        "auc_max": estimate(most, other),
+        "auc_difference": {**estimate(found - most, fitted - other), "delong_p": p},
     }
 
 

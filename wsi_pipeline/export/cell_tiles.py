@@ -30,7 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.export.decision import chosen_class
+from wsi_pipeline.export.decision import chosen_class, means_attention
 from wsi_pipeline.export.tissue_cells import coarser, tissue_cells
 from wsi_pipeline.geometry import PerAxis
 from wsi_pipeline.quality.reasons import NOT_LOOKED_AT
@@ -72,7 +72,7 @@ class CellLevel:
 def cell_levels(result: Result) -> list[CellLevel]:
     """The levels, finest first; each cell of a coarser one holds the maximum of 2 × 2."""
     levels: list[CellLevel] = []
-    for index in range(result.mask_levels):
+    for index in range(result.grid_levels):
         rows, columns = result.array(str(index)).shape[-2:]
         levels.append(CellLevel(columns, rows, result.cell_0 * 2**index))
     return levels
@@ -93,8 +93,9 @@ def encode_tile(
         level: Level of its cells; 0 is the grid itself.
         column: Of the tile.
         row: Of the tile.
-        of: The class whose probability is in it; None takes the positive one; ``attention`` where
-            the result has one: ranks in place of probabilities.
+        of: The class whose probability is in it; ``attention`` where the result has one: ranks in
+            place of probabilities; None takes the positive class, or the attention of a result
+            without classes.
 
     Returns:
         None where there is no such tile.
@@ -103,7 +104,7 @@ def encode_tile(
         UsageError: there is no such class.
         ResultError: the result is damaged.
     """
-    if of == ATTENTION and result.has_attention:
+    if means_attention(result, of):
         ranks = _probability(result, level, column, row, f"{ATTENTION}/")
         if ranks is None:
             return None
@@ -136,7 +137,7 @@ def _probability(
     result: Result, level: int, column: int, row: int, image: str = ""
 ) -> NDArray[np.float32] | None:
     """The numbers of an image in a tile, of all planes; None where there is no such tile."""
-    if not 0 <= level < result.mask_levels:
+    if not 0 <= level < result.grid_levels:
         return None
     values = result.array(f"{image}{level}")
     top, left = row * TILE, column * TILE

@@ -14,6 +14,9 @@ from wsi_pipeline.stitch.cells import TUMOUR, Cells
 from wsi_pipeline.stitch.layout import ATTENTION, ATTENTION_OUTLINED
 from wsi_pipeline.stitch.result import Result
 
+#: Of outlines of the attention, as in the viewer.
+_ATTENTION_COLOUR = "#6d5bd0"
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -115,13 +118,14 @@ def decide(result: Result, threshold: float | None = None, of: str | None = None
         result: The result.
         threshold: Probability (0-1) at and above which a cell is of the class; None takes the
             decision of the result: its threshold, or of a multiclass result the most likely class.
-        of: The class; None takes the positive one; ``attention`` where the result has one.
+        of: The class; ``attention`` where the result has one; None takes the positive class, or
+            the attention of a result without classes.
 
     Raises:
         UsageError: the threshold is not a probability, or the result has no such class.
         ResultError: the result is damaged.
     """
-    if of == ATTENTION and result.has_attention:
+    if means_attention(result, of):
         return _attention(result, threshold)
     return _decide(result, threshold, chosen_class(result, of), _cells_of(result))
 
@@ -129,10 +133,14 @@ def decide(result: Result, threshold: float | None = None, of: str | None = None
 def decide_all(result: Result, threshold: float | None = None) -> list[Decision]:
     """As :func:`decide`, for every class that has a plane of probabilities, in their order.
 
+    Of a result without classes the attention, where it has one.
+
     Raises:
         UsageError: the threshold is not a probability.
         ResultError: the result is damaged.
     """
+    if not result.classes.members:
+        return [_attention(result, threshold)] if result.has_attention else []
     cells = _cells_of(result)
     return [_decide(result, threshold, one, cells) for one in result.classes.planes]
 
@@ -181,7 +189,7 @@ def _attention(result: Result, threshold: float | None) -> Decision:
         threshold=value,
         grid=grid_of(result),
         slide=result.slide.size,
-        of=ModelClass(ATTENTION),
+        of=ModelClass(ATTENTION, _ATTENTION_COLOUR),
         attention=True,
     )
 
@@ -192,12 +200,21 @@ def _in_level_0(edges: NDArray[np.int64], downsample: float, length: int) -> NDA
     return inside
 
 
+def means_attention(result: Result, name: str | None) -> bool:
+    """Whether what is asked for is the attention: by its name, or for want of any class."""
+    asked = name == ATTENTION or (name is None and not result.classes.members)
+    return asked and result.has_attention
+
+
 def chosen_class(result: Result, name: str | None) -> ModelClass:
     """The class asked for, else the positive one.
 
     Raises:
         UsageError: the result has no probabilities of such a class.
     """
+    if not result.classes.members:
+        there = "choose attention" if result.has_attention else "there is nothing to show"
+        raise UsageError(f"{result.name} is of an encoder and has no classes; {there}")
     wanted = result.classes.positive if name is None else name
     found = next((one for one in result.classes.planes if one.name == wanted), None)
     if found is None:

@@ -143,27 +143,32 @@ class Findings:
 
 
 def find(result: Result) -> Findings:
-    """What a result says.
+    """What a result says; an encoder's has neither regions nor probabilities of cells.
 
     Memory: some 50 bytes per grid cell.
 
     Raises:
         ResultError: the result is damaged.
     """
-    record, decision = result.record, decide(result)
-    regions = find_regions(decision)
-    known = decision.probability[~np.isnan(decision.probability)]
+    record = result.record
+    count, known = 0, np.empty(0, np.float32)
+    largest: tuple[RegionFinding, ...] = ()
+    if record.classes.members:
+        decision = decide(result)
+        regions = find_regions(decision)
+        count, largest = len(regions), _largest(regions, decision)
+        known = decision.probability[~np.isnan(decision.probability)]
     return Findings(
         slide_score=record.slide_score,
         slide_score_rule=record.slide_score_rule,
         slide_answer=to_plain(record.slide_answer),
-        threshold=decision.threshold,
+        threshold=record.threshold,
         tumour_area_mm2=record.tumour_area_mm2,
         tissue_area_mm2=record.tissue_area_mm2,
         tumour_percent=record.tumour_percent,
         tiles=record.tiles,
-        regions=len(regions),
-        largest_regions=_largest(regions, decision),
+        regions=count,
+        largest_regions=largest,
         coverage=to_plain(record.counts),
         histogram=tuple(np.histogram(known, BINS, (0, 1))[0].tolist()),
         controls=to_plain(record.controls),

@@ -23,14 +23,22 @@ class ExportFormat:
         suffix: Added to the slide's name.
         summary: What it is, a few words for ``--help``.
         writer: Writes a result to a file that appears when it is complete.
-        needs: What the result must hold; anything where empty.
+        needs: What the result must hold; ``layer``: classes, or the attention of an encoder's
+            slide-level answer; anything where empty.
     """
 
     name: str
     suffix: str
     summary: str
     writer: Callable[[Result, Path, ExportOptions], None]
-    needs: Literal["classes", "features", ""] = "classes"
+    needs: Literal["classes", "layer", "features", ""] = "classes"
+
+    def fits(self, result: Result) -> bool:
+        """Whether the result holds what the format is of."""
+        if self.needs == "features":
+            return result.record.features is not None
+        classes = bool(result.classes.members)
+        return {"classes": classes, "layer": classes or result.has_attention, "": True}[self.needs]
 
     def write(self, result: Result, path: Path, options: ExportOptions) -> None:
         """Write a result.
@@ -38,15 +46,16 @@ class ExportFormat:
         Raises:
             UsageError: the result does not hold what the format is of.
         """
-        if self.needs == "classes" and not result.classes.members:
-            raise UsageError(
-                f"{result.path} holds features of an encoder and no classes, so it cannot be "
-                f"exported as {self.name}; choose h5, h5ad or zip"
-            )
-        if self.needs == "features" and result.record.features is None:
+        if not self.fits(result) and self.needs == "features":
             raise UsageError(
                 f"{result.path} holds no features, so it cannot be exported as {self.name}; "
                 "`wsi features` makes them"
+            )
+        if not self.fits(result):
+            able = [one.name for one in FORMATS.values() if one.fits(result)]
+            raise UsageError(
+                f"{result.path} is of an encoder and has no classes, so it cannot be exported as "
+                f"{self.name}; choose {' or '.join(able)}"
             )
         self.writer(result, path, options)
 
@@ -133,12 +142,16 @@ def _h5ad(result: Result, path: Path, options: ExportOptions) -> None:
 FORMATS: dict[str, ExportFormat] = {
     one.name: one
     for one in (
-        ExportFormat("heatmap", ".heatmap.png", "PNG of the probability over the slide", _heatmap),
-        ExportFormat("geojson", ".geojson", "outlines of every class for QuPath", _geojson),
-        ExportFormat("csv", ".tiles.csv", "tile table", _csv),
+        ExportFormat(
+            "heatmap", ".heatmap.png", "PNG of the probability over the slide", _heatmap, "layer"
+        ),
+        ExportFormat(
+            "geojson", ".geojson", "outlines of every class for QuPath", _geojson, "layer"
+        ),
+        ExportFormat("csv", ".tiles.csv", "tile table", _csv, "layer"),
         ExportFormat("wsinfer-csv", ".csv", "tile table in WSInfer's columns", _wsinfer_csv),
-        ExportFormat("parquet", ".tiles.parquet", "tile table", _parquet),
-        ExportFormat("tiff", ".mask.tiff", "mask for ASAP, QuPath, OpenSlide", _tiff),
+        ExportFormat("parquet", ".tiles.parquet", "tile table", _parquet, "layer"),
+        ExportFormat("tiff", ".mask.tiff", "mask for ASAP, QuPath, OpenSlide", _tiff, "layer"),
         ExportFormat("h5", ".h5", "features as CLAM and TRIDENT read them", _h5, "features"),
         ExportFormat("h5ad", ".h5ad", "features as AnnData, for scverse", _h5ad, "features"),
         ExportFormat("zip", f"{SUFFIX}.zip", "the whole result as one file", _zip, ""),

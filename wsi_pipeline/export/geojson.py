@@ -34,6 +34,8 @@ def write_geojson(
 ) -> None:
     """Write the regions of every class as a FeatureCollection in level-0 px.
 
+    Of a result without classes: where the networks of its slide-level answer look most.
+
     Of each class that has probabilities, the positive one first, with the most suspicious region
     first, see :func:`~wsi_pipeline.export.outlines.tumour_regions`; a region has its class as
     QuPath's classification, with name and colour. A region's ``id`` depends on slide, model, class
@@ -65,7 +67,7 @@ def write_geojson(
             "height": slide.height,
         },
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256, **told},
-        "threshold": decisions[0].threshold,
+        "threshold": decisions[0].threshold if decisions else result.threshold,
         **fitted,
         "notice": "research use only - not for diagnosis",
     }
@@ -82,13 +84,14 @@ def write_geojson(
 def _features(decisions: Sequence[Decision], seed: str, *, tiles: bool) -> Iterator[dict[str, Any]]:
     for decision in decisions:
         yield from _regions(decision, seed)
-    if tiles:
+    if tiles and decisions:
         yield from _tiles(decisions, seed)
 
 
 def _regions(decision: Decision, seed: str) -> Iterator[dict[str, Any]]:
     kind = _classification(decision.of)
     # Regions of tumour keep the names that they had when there was no other class.
+    measure = "attention rank" if decision.attention else "probability"
     place = "region" if decision.of.name == _TUMOUR else f"{decision.of.name}/region"
     for index, region in enumerate(tumour_regions(decision)):
         yield {
@@ -101,8 +104,8 @@ def _regions(decision: Decision, seed: str) -> Iterator[dict[str, Any]]:
                 "classification": kind,
                 "measurements": {
                     "Area mm2": round(region.area_mm2, 6),
-                    "Max probability": _rounded(region.largest),
-                    "Mean probability": _rounded(region.mean),
+                    f"Max {measure}": _rounded(region.largest),
+                    f"Mean {measure}": _rounded(region.mean),
                 },
                 "isLocked": False,
             },

@@ -102,8 +102,14 @@ def check_answers_classes(description: ModelDescription, name: str) -> None:
     """Refuse a model that answers with something else than a number for each class.
 
     Raises:
-        PackageError: it answers with maps.
+        PackageError: it answers with maps, or for whole slides only.
     """
+    if description.output == "features":
+        raise PackageError(
+            name,
+            "answers for whole slides, not for an image; analyse slides with it (wsi run), or "
+            "choose a package whose output is classes",
+        )
     if description.map is not None:
         raise PackageError(
             name,

@@ -14,11 +14,13 @@ _State = tuple[tuple[str, int, int], ...]
 
 
 class EncoderError(PackageError):
-    """A package is an encoder's, where classes are wanted."""
+    """A package is an encoder's, where an answer for tiles or slides is wanted."""
 
 
 class ModelCatalogue:
-    """Finds packages with classes by the names of their folders. Safe to share between threads.
+    """Finds packages that answer, for tiles or slides, by the names of their folders.
+
+    Safe to share between threads.
 
     Holds descriptions only: a few kB for each package. Imports no torch.
 
@@ -46,7 +48,7 @@ class ModelCatalogue:
                 known = state, load_package(self._folder / name)
                 self._known[name] = known
         package = known[1]
-        if package.description.output == "features":
+        if package.description.has_features_only:
             raise EncoderError(
                 name, "is an encoder, which has no classes; the command wsi features uses it"
             )

@@ -240,6 +240,11 @@ class ModelDescription(Frozen):
         return "features" if self.output == "features" else "classes"
 
     @property
+    def has_features_only(self) -> bool:
+        """Whether it answers neither for tiles nor for slides: an encoder by itself."""
+        return self.output == "features" and self.slide_level is None
+
+    @property
     def classification(self) -> Classes:
         """The classes and how they exclude one another."""
         return Classes(self.task, self.classes, self.positive)

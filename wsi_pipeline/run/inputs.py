@@ -76,7 +76,7 @@ def expand(arguments: Sequence[str]) -> Inputs:
                 before = len(ignored)
                 found = list(_search(path, path, ignored))
                 if not found:
-                    problems.append((path, _without_slides(ignored[before:])))
+                    problems.append((path, _without_slides(path, ignored[before:])))
                 for entry in found:
                     slides.setdefault(entry.path.resolve(), entry)
             else:
@@ -84,13 +84,13 @@ def expand(arguments: Sequence[str]) -> Inputs:
     return Inputs(tuple(_distinct(list(slides.values()))), tuple(ignored), tuple(problems))
 
 
-def _without_slides(ignored: Sequence[Path]) -> str:
+def _without_slides(folder: Path, ignored: Sequence[Path]) -> str:
     suffixes = sorted({f.suffix for f in ignored if f.suffix.lower() in PICTURE_SUFFIXES})
     if not suffixes:
         return "is a folder without slides"
     return (
-        f"is a folder without slides; its {' and '.join(suffixes)} files are taken only where a "
-        f"pattern names them, e.g. '*{suffixes[0]}'"
+        f"is a folder without slides; its {' and '.join(suffixes)} files are taken for slides only "
+        f"where a pattern names them: '{folder / f'*{suffixes[0]}'}', with --slide-mpp"
     )
 
 

@@ -32,12 +32,15 @@ def slide_answer(
         probability: Of the cells, see :func:`~wsi_pipeline.slide_level.features.features_of`.
 
     Returns:
-        None where the package's answer is of another kind, which is computed elsewhere.
+        None where the package's answer is of another kind, which is computed elsewhere, and of an
+        encoder by itself, which answers nothing.
 
     Raises:
         PackageError: the package's fit cannot be used.
     """
     section = package.description.slide_level
+    if package.description.has_features_only:
+        return None
     if section is None:
         return SlideAnswerRecord(method=MAX, state="look-again", reason=NO_FIT)
     if section.kind not in KINDS:

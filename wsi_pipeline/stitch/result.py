@@ -231,6 +231,11 @@ class Result:
         return sum(path.startswith(f"{self._mask_folder}/") for path in self.seal.arrays)
 
     @property
+    def grid_levels(self) -> int:
+        """How many levels the images of the grid have, as many as the mask where there is one."""
+        return sum(path.isdigit() for path in self.seal.arrays)
+
+    @property
     def _mask_folder(self) -> str:
         """Where the mask is: the labels that are neither the coverage nor the quality."""
         folders = (path.rsplit("/", 1)[0] for path in self.seal.arrays)
@@ -311,7 +316,7 @@ def verify(path: Path | str, progress: Callable[[str], None] | None = None) -> R
         if progress is not None:
             progress(name)
         try:
-            actual = _decoded_sha256(result.array(name))
+            actual = decoded_sha256(result.array(name))
         except ResultError as error:
             damaged.append(f"{name} ({error.cause.rsplit(' is ', 1)[-1]})")
         except Exception as error:  # codecs meet damage with many kinds of error
@@ -324,7 +329,11 @@ def verify(path: Path | str, progress: Callable[[str], None] | None = None) -> R
     return result
 
 
-def _decoded_sha256(array: zarr.Array[Any]) -> str:
+def decoded_sha256(array: zarr.Array[Any]) -> str:
+    """SHA-256 (hex) of an array's decoded values in row order, as a :class:`Seal` states it.
+
+    Memory: :data:`_BAND_PX` values, or one row of chunks.
+    """
     digest = hashlib.sha256()
     if array.size == 0:
         return digest.hexdigest()

@@ -92,7 +92,7 @@ def write_store(
         if features is not None:
             hashes[layout.FEATURE_VALUES] = features.write(root)
         if attention is not None:
-            _write_attention(root, plan, attention, len(drawn), hashes)
+            _write_attention(root, plan, attention, depth, hashes)
         hashes.update({path: future.result() for path, future in pending.items()})
     ours = {
         "format": layout.FORMAT_VERSION,

@@ -1,60 +1,22 @@
 """Tiles that could not be read are in no file for other programs."""
 
-import dataclasses
 from pathlib import Path
 
 import anndata
 import h5py
 import numpy as np
 import pytest
+from features_support import LOST, feature_result
 
-from wsi_pipeline.classes import NO_CLASSES
 from wsi_pipeline.features.annotated import write_anndata
 from wsi_pipeline.features.hdf5 import write_hdf5
-from wsi_pipeline.grid import make_grid
-from wsi_pipeline.slide.resolution import choose_resolution
-from wsi_pipeline.stitch.cells import stitch_tissue
-from wsi_pipeline.stitch.feature_array import FeatureArray
-from wsi_pipeline.stitch.features_record import FeaturesRecord
-from wsi_pipeline.stitch.result import Result, verify
-from wsi_pipeline.stitch.writer import write_store
-from wsi_pipeline.testing import ArraySlide
-from wsi_pipeline.testing.models import NORMAL_COLOUR
-from wsi_pipeline.testing.records import make_record
-from wsi_pipeline.tiles.plan import Coverage, make_plan
-
-LOST = [3, 300]
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.tiles.plan import Coverage
 
 
 @pytest.fixture
 def result(tmp_path: Path) -> Result:
-    """Of an encoder: 352 tiles, of which two could not be read, in two chunks of features."""
-    slide = ArraySlide([np.full((352, 512, 3), NORMAL_COLOUR, np.uint8)], mpp=0.25)
-    resolution = choose_resolution(slide.info, mpp=None, level=0)
-    grid = make_grid(slide.info, resolution, patch=32, stride=16)
-    plan = make_plan(slide, grid, min_tissue=0.3, exact=False)
-    readable = np.ones(len(plan), np.bool_)
-    readable[LOST] = False
-    cells = stitch_tissue(plan, readable)
-    values = np.random.default_rng(1).normal(size=(len(plan), 4)).astype(np.float32)
-    values[LOST] = np.nan
-    record = dataclasses.replace(
-        make_record(grid, slide.info.levels, cells, name="s"),
-        classes=NO_CLASSES,
-        features=FeaturesRecord(size=4, numbers="float32"),
-    )
-    write_store(
-        tmp_path / "s.zarr",
-        name="s",
-        plan=plan,
-        probabilities=np.empty((len(plan), 0), np.float32),
-        cells=cells,
-        threshold=0.5,
-        levels=slide.info.levels,
-        attributes=record.to_json(),
-        features=FeatureArray(len(plan), 4, "float32", [values[:256], values[256:]]),
-    )
-    return verify(tmp_path / "s.zarr")
+    return feature_result(tmp_path / "s.zarr")
 
 
 def test_hdf5_and_anndata_hold_the_readable_tiles(result: Result, tmp_path: Path) -> None:

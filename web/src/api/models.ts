@@ -17,7 +17,7 @@ export interface Model {
   readonly positive: string;
   readonly task: Task;
   /** A probability per class, or a map per class: single images need classes. */
-  readonly output: "classes" | "map";
+  readonly output: "classes" | "features" | "map";
   /** `#rrggbb` of each class that it gives a probability of. */
   readonly class_colours: Readonly<Record<string, string>>;
   readonly threshold: number;

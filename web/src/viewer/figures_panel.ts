@@ -40,7 +40,7 @@ export class FiguresPanel {
     const settings = this.#session.activeSettings;
     const threshold = settings?.threshold ?? findings.threshold;
     const layer = result.layer;
-    const positive = layer === null || layer.of.name === layer.info.positive;
+    const positive = layer === null || layer.of.name === findings.positive;
     const bins = positive ? findings.histogram : histogramOf(layer.counts, findings.histogram.length);
     this.#histogram.element.hidden = bins === null;
     if (bins !== null) this.#histogram.update(bins, threshold, settings?.palette ?? "reef");

@@ -5,7 +5,7 @@ import type { Job } from "../api/jobs";
 import { ClassMenu } from "./class_menu";
 import { range, setNumber } from "./inputs";
 import { isLikely } from "./layer";
-import type { CellsInfo } from "./results";
+import { ATTENTION, type CellsInfo } from "./results";
 import type { LayerSettings } from "../state/viewer_state";
 import { h, setText } from "../ui/dom";
 import { icon } from "../ui/icons";
@@ -49,6 +49,7 @@ export class LayerCard {
   readonly #badge = h("span", { class: "badge warning notice" });
   readonly #classes: ClassMenu;
   /** What a probability is shown with. */
+  readonly #measure = h("span", {});
   readonly #ofProbability: readonly HTMLElement[];
   readonly #problem = h("p", { class: "layer-problem", role: "alert", hidden: true });
   readonly #remove: HTMLButtonElement;
@@ -106,7 +107,7 @@ export class LayerCard {
         h("div", { class: "slider-head" }, h("label", { for: `${id}-threshold` }, "Threshold"), this.#own, this.#thresholdText),
         this.#threshold,
         h("div", { class: "palette-scale" }, this.#bar, this.#mark),
-        h("div", { class: "palette-ends quiet numbers", "aria-hidden": "true" }, h("span", {}, "0"), h("span", {}, "probability"), h("span", {}, "1")),
+        h("div", { class: "palette-ends quiet numbers", "aria-hidden": "true" }, h("span", {}, "0"), this.#measure, h("span", {}, "1")),
         this.#rule,
       ),
       h(
@@ -152,6 +153,8 @@ export class LayerCard {
   update(settings: LayerSettings, facts: CardFacts): void {
     this.#classes.update(settings, facts.info);
     for (const row of this.#ofProbability) row.hidden = settings.labels;
+    const ranks = facts.info?.attention === true && (settings.of ?? facts.info.positive) === ATTENTION.name;
+    setText(this.#measure, ranks ? "rank of attention" : "probability");
     this.#ownThreshold = facts.info?.threshold ?? null;
     const threshold = settings.threshold ?? this.#ownThreshold;
     this.#threshold.disabled = threshold === null;

@@ -237,13 +237,16 @@ export function parseRegions(features: readonly RegionFeature[]): Region[] {
       const rings =
         geometry.type === "Polygon" ? geometry.coordinates : geometry.coordinates.flat();
       const flat = rings.map((ring) => Float64Array.from(ring.flat()));
+      // Of an encoder, which has no classes, regions are where its networks look most.
+      const measured = (which: string): number =>
+        properties.measurements?.[`${which} probability`] ?? properties.measurements?.[`${which} attention rank`] ?? 0;
       const named = /(\d+)$/.exec(properties.name)?.[1];
       return {
         of: properties.classification?.name ?? "",
         number: named === undefined ? index + 1 : Number(named),
         areaMm2: properties.measurements?.["Area mm2"] ?? 0,
-        max: properties.measurements?.["Max probability"] ?? 0,
-        mean: properties.measurements?.["Mean probability"] ?? 0,
+        max: measured("Max"),
+        mean: measured("Mean"),
         box: around(flat),
         rings: flat,
       };

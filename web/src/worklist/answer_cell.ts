@@ -21,7 +21,8 @@ export function fittedCell(findings: JobFindings, answer: SlideAnswer, high: boo
   const inside = h("span", {});
   inside.style.setProperty("width", `${(answer.probability ?? 0) * 100}%`);
   const bar = h("div", { class: high ? "score-bar high" : "score-bar" }, inside, ...marks);
-  bar.title = `Probability that the slide is ${findings.positive}`;
+  // An encoder has no classes of its cells; its slides are positive or not.
+  bar.title = `Probability that the slide is ${findings.positive || "positive"}`;
   return [
     h("span", { class: high ? "score high" : "score" }, ...scoreText(findings)),
     bar,

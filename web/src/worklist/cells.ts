@@ -224,7 +224,8 @@ export function scoreCell(job: Job | null, synthetic: boolean): Child[] {
 
 export function areaCell(job: Job | null, synthetic: boolean): Child[] {
   const findings = job?.findings ?? null;
-  if (findings === null) return [h("span", { class: "quiet" }, "–")];
+  // An encoder has no classes that could have an area.
+  if (findings === null || findings.positive === "") return [h("span", { class: "quiet" }, "–")];
   return [
     h("span", { class: synthetic ? "quiet" : null }, area(findings.tumour_area_mm2)),
     findings.tumour_percent !== null &&

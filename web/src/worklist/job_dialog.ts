@@ -172,6 +172,7 @@ export function openJobDialog(
 
 /** What the model answers for. */
 function classesText({ task, classes, positive }: Model): string {
+  if (classes.length === 0) return "Answers for whole slides, and shows where it looks.";
   if (task === "binary") return `Finds ${positive}.`;
   const all = classes.join(", ");
   const rule = task === "multiclass" ? "one of them for each cell" : "any of them for each cell";

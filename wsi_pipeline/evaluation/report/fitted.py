@@ -20,19 +20,8 @@ def fitted_part(fitted: Json | None, positive: str) -> str:
     """The largest cell beside it, calibration, states and classes; empty without a fit."""
     if fitted is None:
         return ""
-    p = fitted["auc_difference"]["delong_p"]
-    beside = [
-        row(tag("th", text(words), scope="row"), estimate_cell(figure))
-        for words, figure in (
-            ("AUC of the largest cell", fitted["auc_max"]),
-            ("fitted less largest", fitted["auc_difference"]),
-            ("Brier score", fitted["calibration"]["brier"]),
-            ("expected calibration error", fitted["calibration"]["expected_calibration_error"]),
-        )
-    ]
-    note = f"DeLong's test of the difference: p = {NOTHING if p is None else f'{p:.2g}'}."
     parts = [
-        panel("Beside the largest cell", table(["figure", "|value"], beside), text(note)),
+        _beside(fitted),
         panel("Calibration of slides", _diagram(fitted["calibration"]["reliability"])),
         panel("States", _states(fitted["states"], positive), _bounds(fitted["states"])),
     ]
@@ -43,6 +32,25 @@ def fitted_part(fitted: Json | None, positive: str) -> str:
             matrix_panel("Classes of slides", classes["labels"], classes["confusion"], caption)
         )
     return tag("div", "".join(parts), cls="pair")
+
+
+def _beside(fitted: Json) -> str:
+    """Figures beside those of the largest cell, which results of an encoder do not have."""
+    largest, difference = fitted["auc_max"], fitted["auc_difference"]
+    figures = {
+        "Brier score": fitted["calibration"]["brier"],
+        "expected calibration error": fitted["calibration"]["expected_calibration_error"],
+    }
+    note = "The model has no classes, so there is no largest cell to compare with."
+    if difference is not None:
+        figures = {"AUC of the largest cell": largest, "fitted less largest": difference} | figures
+        p = difference["delong_p"]
+        note = f"DeLong's test of the difference: p = {NOTHING if p is None else f'{p:.2g}'}."
+    rows = [
+        row(tag("th", text(words), scope="row"), estimate_cell(figure))
+        for words, figure in figures.items()
+    ]
+    return panel("Beside the largest cell", table(["figure", "|value"], rows), text(note))
 
 
 def _diagram(bins: Json) -> str:

@@ -108,8 +108,8 @@ def _header(metrics: Json) -> str:
         facts.append(f"from {cohort['table']}")
     models = [
         f"{model['name']} {model['version']}, tiles of {model['patch_px']} px every "
-        f"{model['stride_px']} px at {model['mpp']['x']:.3g} µm/px, threshold "
-        f"{model['threshold']:.3g}"
+        f"{model['stride_px']} px at {model['mpp']['x']:.3g} µm/px"
+        + ("" if model["threshold"] is None else f", threshold {model['threshold']:.3g}")
         for model in metrics["models"]
     ]
     lines = [text(" · ".join(facts)), *map(text, models)]

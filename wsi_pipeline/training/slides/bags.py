@@ -1,20 +1,19 @@
 """The features of all slides of a training, read from their files as they are needed."""
 
-import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import TrainingError
-from wsi_pipeline.slide_level.attention.bag import bag_shape, read_bag
+from wsi_pipeline.features.bag import BagFile, EncoderMark
+from wsi_pipeline.features.bag_files import open_bag
+from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.training.run import Observer
 from wsi_pipeline.training.slides.table import LabelledSlide
 
 #: Bytes of features that are kept, so that a later epoch reads no file.
 _KEPT_BYTES = 2**31
-_AT_ONCE = 2**20
 
 
 class Bags:
@@ -23,19 +22,18 @@ class Bags:
     Memory: 2 GiB of features at most, and those of one slide more.
 
     Args:
-        paths: Of every slide.
-        features: Numbers of a tile, the same in all.
+        files: Of every slide; at least one, all with as many numbers of a tile.
         sha256: Of every file (hex).
     """
 
-    def __init__(self, paths: Sequence[Path], features: int, sha256: Sequence[str]) -> None:
-        self.features, self.sha256 = features, tuple(sha256)
-        self._paths = tuple(paths)
+    def __init__(self, files: Sequence[BagFile], sha256: Sequence[str]) -> None:
+        self.features, self.sha256 = files[0].features, tuple(sha256)
+        self._files = tuple(files)
         self._kept: dict[int, NDArray[np.float32]] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._files)
 
     def __getitem__(self, index: int) -> NDArray[np.float32]:
         """float32 ``(n, features)`` of a slide.
@@ -46,7 +44,7 @@ class Bags:
         known = self._kept.get(index)
         if known is not None:
             return known
-        found = read_bag(self._paths[index]).features
+        found = self._files[index].read().features
         if self._bytes + found.nbytes <= _KEPT_BYTES:
             self._kept[index] = found
             self._bytes += found.nbytes
@@ -54,13 +52,18 @@ class Bags:
 
 
 def open_bags(
-    slides: Sequence[LabelledSlide], observer: Observer, *, skip_bad: bool = False
+    slides: Sequence[LabelledSlide],
+    observer: Observer,
+    *,
+    encoder: ModelPackage | None = None,
+    skip_bad: bool = False,
 ) -> tuple[Bags, list[int]]:
     """Look at the features of every slide.
 
     Args:
         slides: All of them.
         observer: Is told.
+        encoder: What made them; None: they have to be of one encoder, whichever it is.
         skip_bad: Leave out slides that cannot be used, and say so.
 
     Returns:
@@ -72,50 +75,57 @@ def open_bags(
     observer.stage("checking features", len(slides))
     good: list[int] = []
     digests: list[str] = []
-    width: int | None = None
+    files: list[BagFile] = []
+    known = None if encoder is None else EncoderMark(encoder.description.name, encoder.sha256)
     for index, slide in enumerate(slides):
         try:
-            width = _width(slide, width)
-            digests.append(_sha256(slide.features))
+            file = _opened(slide)
+            _check(file, files[0] if files else None, known)
+            digests.append(file.sha256())
+            files.append(file)
             good.append(index)
         except TrainingError as error:
             if not skip_bad:
                 raise
             observer.says(f"left out: {error}")
         observer.advanced(1)
-    if width is None:
+    if not files:
         raise TrainingError(slides[0].features.parent, "no slide has features that can be used")
-    return Bags([slides[index].features for index in good], width, digests), good
+    return Bags(files, digests), good
 
 
-def _width(slide: LabelledSlide, expected: int | None) -> int:
-    """Numbers of each tile.
-
-    Raises:
-        TrainingError: the features are missing, cannot be read, or others are expected.
-    """
+def _opened(slide: LabelledSlide) -> BagFile:
     if not slide.features.exists():
         raise TrainingError(
             slide.features,
             f"the features of {slide.name} are missing; make them with wsi features, or say with "
             "--features where they are",
         )
-    found = bag_shape(slide.features).features
-    if expected not in (None, found):
+    return open_bag(slide.features)
+
+
+def _check(file: BagFile, first: BagFile | None, encoder: EncoderMark | None) -> None:
+    """Hold features to those before them, and to the encoder that is to compute them later.
+
+    Raises:
+        TrainingError: they are of another encoder.
+    """
+    if first is not None and file.features != first.features:
         raise TrainingError(
-            slide.features,
-            f"has {found:,} numbers of a tile, the slides before it {expected:,}; one encoder has "
-            "to make them all",
+            file.path,
+            f"has {file.features:,} numbers of a tile, {first.path.name} has {first.features:,}; "
+            "one encoder has to make them all",
         )
-    return found
-
-
-def _sha256(path: Path) -> str:
-    found = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while part := file.read(_AT_ONCE):
-                found.update(part)
-    except OSError as error:
-        raise TrainingError(path, f"cannot be read: {error.strerror or error}") from error
-    return found.hexdigest()
+    if first is not None and file.encoder.differs(first.encoder):
+        raise TrainingError(
+            file.path,
+            f"was made by {file.encoder}, {first.path.name} by {first.encoder}; one encoder has to "
+            "make them all",
+        )
+    # Other programs have other names for an encoder: only the package's hash tells.
+    if encoder is not None and file.encoder.sha256 not in ("", encoder.sha256):
+        raise TrainingError(
+            file.path,
+            f"was made by {file.encoder}, and --encoder is {encoder}; name the package that made "
+            "the features, or make them again with wsi features",
+        )

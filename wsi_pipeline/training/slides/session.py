@@ -78,7 +78,9 @@ def train_slides(found: LabelledSlides, order: SlideOrder, observer: Observer) -
         shutil.rmtree(work, ignore_errors=True)
     device = choose_device(order.device, Team())
     with repeatable(order.threads):
-        bags, good = open_bags(found.slides, observer, skip_bad=order.skip_bad)
+        bags, good = open_bags(
+            found.slides, observer, encoder=order.encoder, skip_bad=order.skip_bad
+        )
         found = replace(found, slides=tuple(found.slides[index] for index in good))
         job = SlideJob(
             recipe=order.recipe,
@@ -106,6 +108,8 @@ def train_slides(found: LabelledSlides, order: SlideOrder, observer: Observer) -
     report: dict[str, Any] = {
         "format": _FORMAT,
         "package": str(out),
+        # Survival is no class, so a package cannot hold it.
+        "for_wsi_run": order.encoder is not None and conclusion.rule is not None,
         "use": "research only; not a medical device",
         "synthetic": bool(order.encoder and order.encoder.description.training.synthetic),
         "recipe": order.recipe.model_dump(mode="json"),

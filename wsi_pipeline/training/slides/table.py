@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from wsi_pipeline.cohort.table import Split, read_rows
 from wsi_pipeline.errors import CohortError, UsageError
+from wsi_pipeline.features.bag_files import FeatureFolder
 
 #: What is predicted: one of several classes, or who lives longer.
 Target = Literal["classes", "survival"]
@@ -34,7 +35,7 @@ class LabelledSlide:
         event: Whether the event was seen; else observation ended before it.
         group: Whose it is, as compared: slides of a group stay together.
         split: What it is used for; None: not decided.
-        features: The file with its features.
+        features: The file or store with its features.
     """
 
     name: str
@@ -73,20 +74,22 @@ def read_labels(
     """Read a table of labels.
 
     Columns: ``slide``; ``label``, or ``time`` and ``event`` (1 or 0) for survival; ``group`` or
-    ``patient``; ``split``; ``features``, the file, relative to the table. Only the first ones are
-    needed. A cohort table is one; its kinds of metastasis count as tumour.
+    ``patient``; ``split``; ``features``, the file or store, relative to the table. Only the first
+    ones are needed. A cohort table is one; its kinds of metastasis count as tumour.
 
     Args:
         path: The table.
-        folder: Where ``SLIDE.h5`` lies of rows that name no file; None: beside the table.
+        folder: Where ``SLIDE.zarr`` or ``SLIDE.h5`` lies of rows that name no file; None: beside
+            the table.
         target: What is predicted.
         positive: The class of interest; None: of two the one that is not called normal or the
             like, of several the first such.
 
     Raises:
         CohortError: the table cannot be used; the message names the line.
-        UsageError: the positive class cannot be told.
+        UsageError: the positive class cannot be told, or there are two files of a slide.
     """
+    places = FeatureFolder(folder or path.parent)
     names, rows = read_rows(path)
     for needed in ("slide", *(("label",) if target == "classes" else ("time", "event"))):
         if needed not in names:
@@ -103,7 +106,7 @@ def read_labels(
     for place, (number, row) in enumerate(plain):
         try:
             label = classes.index(labels[place]) if labels else 0
-            slides.append(_slide(row, label, target, path.parent, folder or path.parent))
+            slides.append(_slide(row, label, target, path.parent, places))
         except ValueError as error:
             raise CohortError(path, f"line {number}: {error}") from error
     found = LabelledSlides(
@@ -138,7 +141,7 @@ def _classes(path: Path, labels: list[str], positive: str | None) -> tuple[tuple
 
 
 def _slide(
-    row: dict[str, str], label: int, target: Target, beside: Path, folder: Path
+    row: dict[str, str], label: int, target: Target, beside: Path, places: FeatureFolder
 ) -> LabelledSlide:
     if not row["slide"]:
         raise ValueError("it names no slide")
@@ -150,7 +153,7 @@ def _slide(
         time, event = _number(row["time"], "time"), _number(row["event"], "event") == 1
         if time <= 0 or row["event"] not in ("0", "1"):
             raise ValueError("time is more than 0, and event is 1 or 0")
-    features = beside / row["features"] if row["features"] else folder / f"{row['slide']}.h5"
+    features = beside / row["features"] if row["features"] else places.of(row["slide"])
     group = " ".join(
         unicodedata.normalize("NFKC", row["group"] or row["patient"] or row["slide"])
         .casefold()

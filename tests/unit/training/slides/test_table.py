@@ -38,6 +38,25 @@ def test_a_cohort_table_is_one(tmp_path: Path) -> None:
     ]
 
 
+def test_features_are_found_in_subfolders_and_the_store_is_taken(tmp_path: Path) -> None:
+    path = table(tmp_path, "slide,label", "a,normal", "b,tumour", "c,tumour", "d,normal")
+    folder = tmp_path / "features"
+    for name in ("a.zarr", "x/b.zarr", "x/.c.zarr.partial", "y"):
+        (folder / name).mkdir(parents=True)
+    for name in ("a.h5", "x/b.h5", "x/b.zarr/c.h5", "y/d.h5"):
+        (folder / name).touch()
+    found = read_labels(path, folder, "classes")
+    assert [one.features.relative_to(folder).as_posix() for one in found.slides] == [
+        "a.zarr",
+        "x/b.zarr",
+        "c.h5",
+        "y/d.h5",
+    ]
+    (folder / "x" / "d.h5").touch()
+    with pytest.raises(UsageError, match="are both of a slide d; name the right one"):
+        read_labels(path, folder, "classes")
+
+
 def test_several_classes_keep_their_names_the_normal_one_first(tmp_path: Path) -> None:
     path = table(tmp_path, "slide,label", "a,LUAD", "b,LUSC", "c,Normal", "d,LUAD")
     found = read_labels(path, None, "classes", "LUSC")

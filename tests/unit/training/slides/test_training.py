@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from features_support import feature_result
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import CohortError, StoppedError, TrainingError, UsageError
+from wsi_pipeline.features.bag_files import open_bag
 from wsi_pipeline.model.package import ModelPackage, load_package
+from wsi_pipeline.slide_level.attention.answer import ask
 from wsi_pipeline.slide_level.attention.head_file import HEADS, load_heads
 from wsi_pipeline.training.device import repeatable
 from wsi_pipeline.training.run import Silence
@@ -162,7 +165,18 @@ def test_survival_is_ordered(make_cohort: Callable[..., Path], tmp_path: Path) -
     recipe = recipe_of("abmil", "target=survival", "batch=12", "epochs=30")
     report = train_slides(read_labels(table, None, "survival"), order_of(out, recipe), Silence())
     assert report["held_out"]["c_index"]["value"] > 0.6
-    assert load_heads(out / HEADS)[1] is None
+    heads, calibration = load_heads(out / HEADS)
+    assert calibration is None
+    assert not report["for_wsi_run"]
+    # As docs/attention.md computes risks.
+    risks = []
+    for number in range(40):
+        answer = ask(heads, open_bag(tmp_path / f"s{number}.h5").read().features)
+        assert answer is not None
+        risks.append(float(answer.logits.mean()))
+    labels = np.arange(40) % 2 == 1
+    # Of those with label 1 the time is shorter.
+    assert np.mean(np.array(risks)[labels]) > np.mean(np.array(risks)[~labels])
     assert not (out / "model.yaml").exists()
     assert "c-index" in out.with_name("out.train.html").read_text()
 
@@ -188,6 +202,25 @@ def test_slides_whose_features_cannot_be_used_are_named(
     bags, good = open_bags(found.slides, Silence(), skip_bad=True)
     assert len(bags) == len(good) == 22
     assert not {3, 4} & set(good)
+
+
+def test_features_of_two_encoders_are_refused(
+    make_cohort: Callable[..., Path], tmp_path: Path, kinds_package: ModelPackage
+) -> None:
+    table = make_cohort(4)
+    for number in (1, 2):
+        feature_result(tmp_path / f"s{number}.zarr", size=8, encoder=f"encoder-{number}")
+    feature_result(tmp_path / "s3.zarr", size=9)
+    slides = read_labels(table, None, "classes").slides
+    with pytest.raises(TrainingError, match=r"s2\.zarr: was made by encoder-2 .*s1\.zarr by enc"):
+        open_bags(slides[1:3], Silence())
+    with pytest.raises(TrainingError, match=r"s1\.zarr: was made by encoder-1 .*--encoder is "):
+        open_bags(slides[1:2], Silence(), encoder=kinds_package)
+    with pytest.raises(TrainingError, match=r"s3\.zarr: has 9 numbers of a tile, s0\.h5 has 8;"):
+        open_bags([slides[0], slides[3]], Silence())
+    # What other programs wrote does not say which package it was.
+    bags, _ = open_bags(slides[:2], Silence())
+    assert [bags[0].shape[1], bags[1].shape[1]] == [8, 8]
 
 
 @pytest.mark.parametrize("components", [None, 3])
