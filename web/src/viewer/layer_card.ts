@@ -1,7 +1,7 @@
 /** The settings of one layer: threshold, opacity, palette, what is marked. */
 
 import { isPaletteName, palette, PALETTE_NAMES, paletteLabel, type PaletteName } from "../colour/palette";
-import type { Job } from "../api/jobs";
+import { askedOf, type Job } from "../api/jobs";
 import { ClassMenu } from "./class_menu";
 import { range, setNumber } from "./inputs";
 import { isLikely } from "./layer";
@@ -117,7 +117,7 @@ export class LayerCard {
       ),
     ];
     const [thresholdRow, paletteRow] = this.#ofProbability;
-    const settings = settingsText(job);
+    const settings = askedOf(job).join(" · ");
     this.element = h(
       "section",
       { class: "layer", "aria-label": `Layer ${job.model}`, "data-job": job.id },
@@ -204,22 +204,6 @@ function ruleText(info: CellsInfo, settings: LayerSettings): string {
   }
   const at = probability(settings.threshold ?? info.threshold);
   return `Coloured and outlined: where the probability of ${name} is ${at} or more. Regions and exports stay where it is the most likely class.`;
-}
-
-/** What differs from the usual, in a few words. */
-export function settingsText(job: Job): string {
-  const told: string[] = [];
-  const { config } = job;
-  const shown = (key: string, text: (value: string) => string) => {
-    const value = config[key];
-    if (typeof value === "number" || typeof value === "string") told.push(text(String(value)));
-  };
-  shown("mpp", (value) => `${value} µm/px`);
-  shown("level", (value) => `level ${value}`);
-  shown("stride", (value) => `stride ${value}`);
-  shown("tissue", (value) => `tissue ${value}`);
-  if (config["qc"] !== "flag") shown("qc", (value) => `quality control: ${value}`);
-  return told.join(" · ");
 }
 
 function check(name: string, changed: (on: boolean) => void): HTMLInputElement {
