@@ -4,7 +4,7 @@ import type { Point } from "../geometry/affine";
 import { colourCells, colourLabels, colourTable, labelColours, NOT_CLASSIFIED, stepOf, STEPS } from "../colour/lut";
 import type { PaletteName } from "../colour/palette";
 import type { LayerSettings } from "../state/viewer_state";
-import { CellSource, type CellTile, type Plane } from "./cell_source";
+import { CellSource, type CellFacts, type CellTile, type Plane } from "./cell_source";
 import { marked, markName, type Mark } from "./marks";
 import { outline, pathOf, type Range } from "./outline";
 import type { ClassLabel } from "../api/jobs";
@@ -24,6 +24,7 @@ export interface PlaceFacts {
   readonly tissue: number | null;
   /** What quality control found, in words. */
   readonly quality: readonly string[];
+  readonly numbers: CellFacts["numbers"];
 }
 
 interface Picture {

@@ -4,7 +4,8 @@ import type { Point } from "../geometry/affine";
 import type { Mpp } from "../geometry/scale";
 import { h, setText } from "../ui/dom";
 import { percent, probability } from "../ui/format";
-import { shownOf } from "./results";
+import type { CellFacts } from "./cell_source";
+import { shownOf, type CellsInfo, type NumberName } from "./results";
 import type { Session } from "./session";
 
 const COVERAGE: Record<string, string> = {
@@ -17,6 +18,26 @@ const COVERAGE: Record<string, string> = {
 
 export function coverageText(name: string): string {
   return COVERAGE[name] ?? "–";
+}
+
+/** What is known of a tile beside its probability: the spread of its answers, how unlike the training it is. */
+export function numberTexts(
+  { distance, nearest, spread }: CellFacts["numbers"],
+  { numbers }: Pick<CellsInfo, "numbers">,
+): string[] {
+  const heldOut = (name: NumberName) => numbers.find((one) => one.name === name)?.heldOut ?? null;
+  const told: string[] = [];
+  if (spread !== undefined) told.push(`spread ${spread.toFixed(3)}`);
+  if (distance !== undefined) {
+    const limit = heldOut("distance");
+    const like = limit === null ? "distance from training" : distance > limit ? "unlike training" : "like training";
+    told.push(limit === null ? `${like} ${distance.toFixed(2)}` : `${like}: distance ${distance.toFixed(2)}, limit ${limit.toFixed(2)}`);
+  }
+  if (nearest !== undefined) {
+    const usual = heldOut("nearest");
+    told.push(`nearest training tile ${nearest.toFixed(2)}${usual === null ? "" : `, usually ${usual.toFixed(2)}`}`);
+  }
+  return told;
 }
 
 /** A level-0 place in µm from the slide's corner, or in px where nothing says how long a px is. */
@@ -60,7 +81,8 @@ export class Readout {
     const tissue = share === null ? "" : `tissue ${percent(100 * share)}`;
     const name = facts === null ? "" : known === null ? coverageText(facts.coverage) : tissue;
     const faults = facts?.quality.join(", ") ?? "";
-    setText(this.#about, [name, faults].filter((text) => text !== "").join(" · "));
+    const numbers = facts === null || layer === null ? [] : numberTexts(facts.numbers, layer.info);
+    setText(this.#about, [name, faults, ...numbers].filter((text) => text !== "").join(" · "));
   }
 }
 
