@@ -143,15 +143,15 @@ def test_the_pointer_tells_what_is_wrong_with_a_tile(
     shift = marked.result.record.shift
     assert shift is not None
     assert shift.far is not None
-    distance = re.compile(rf"unlike training: distance \d+\.\d\d, limit {shift.far:.2f}")
+    distance = re.compile(rf"Unlike training: distance \d+\.\d\d, limit {shift.far:.2f}")
     expect(readout).to_contain_text(distance)
     tiles, distances = marked.result.tile_table(), marked.result.array("tiles/distance")[...]
     usual = int(np.argmin(np.asarray(distances)))
     point_at(page, int(tiles["x"][usual] / CELL_PX), int(tiles["y"][usual] / CELL_PX), 0.83)
-    expect(readout).to_contain_text(re.compile(r"· like training: distance \d+\.\d\d, limit"))
+    expect(readout).to_contain_text(re.compile(r"Like training: distance \d+\.\d\d, limit"))
     expect(readout).to_contain_text(f"usually {shift.usual_nearest:.2f}")
     expect(readout).not_to_contain_text("pen")
-    expect(readout).not_to_contain_text("unlike")
+    expect(readout).not_to_contain_text("Unlike")
     # Glass was not looked at.
     point_at(page, 0, 0, 0.83)
     expect(readout).to_contain_text("Glass or too little tissue")
@@ -176,27 +176,43 @@ def test_legend_and_figures_count_the_marked_tiles(
 def test_attention_lies_exactly_on_its_tiles(page: Page, service: Site, marked: Marked) -> None:
     attention = marked.result.attention
     assert attention is not None
-    zoom, at = 0.83, 0.9
-    # Opaque, above a threshold only, without outline, coverage and quality.
-    layer = "_graphite_100_0.9_vn_attention"
+    zoom = 0.83
+    # Opaque, without outline, coverage and quality.
+    layer = "_graphite_100__vn_attention"
     shown = open_alone(page, address(service, marked, zoom, layer), ".class-menu fieldset")
     expect(page.get_by_role("radio", name="attention")).to_be_checked()
+    expect(page.get_by_label("Outline from")).to_have_value("0.9")
+    # All px of a tile have one colour, darker or brighter with its rank, and none is left out.
+    ranks = np.unique(attention[~np.isnan(attention)])
+    inside = [
+        shown[ndimage.binary_erosion(on_screen(attention == rank, shown.shape, zoom), iterations=2)]
+        for rank in ranks
+    ]
+    assert all(len(px) > 1000 and (px == px[0]).all() for px in inside)
+    grey = np.array([float(px[0].mean()) for px in inside])
+    assert (np.diff(grey) <= 0).all() or (np.diff(grey) >= 0).all()
+    assert abs(grey[-1] - grey[0]) > 100
+    # Glass stays as it is.
     page.get_by_role("button", name="Hide layer").click()
     settle(page)
-    without = photograph(page)
-    # Below the threshold there is a faint veil, above it the full colour: far from the tissue's.
-    drawn = np.abs(shown.astype(int) - without).max(axis=-1) > 40
-    strongest = np.nan_to_num(attention) >= at
-    wanted = on_screen(strongest, shown.shape, zoom)
+    drawn = (photograph(page) != shown).any(axis=-1)
     near = np.ones((3, 3), bool)
-    assert not (drawn & ~ndimage.binary_dilation(wanted, near)).any()
-    inside = ndimage.binary_erosion(wanted, near)
-    assert drawn[inside].mean() > 0.95, "tissue as dark as the colour may hide some px"
+    known = on_screen(~np.isnan(attention), shown.shape, zoom)
+    assert not (drawn & ~ndimage.binary_dilation(known, near)).any()
+    # The outline is around the tenth that is looked at most.
+    strongest = np.nan_to_num(attention) >= 0.9
+    page.get_by_role("button", name="Show layer").click()
+    page.get_by_role("checkbox", name="Outline").check()
+    settle(page)
+    lines = (photograph(page) != shown).any(axis=-1)
+    wanted = on_screen(strongest, shown.shape, zoom)
+    edge = ndimage.binary_dilation(wanted, near) & ~ndimage.binary_erosion(wanted, near)
+    assert lines[edge].mean() > 0.95
+    assert not (lines & ~ndimage.binary_dilation(edge, near, iterations=3)).any()
     # The tumour is what the networks look at.
     rows, columns = np.nonzero(strongest)
     assert (COLUMNS * (rows - 1) + columns - 1 < SLIDES["much.tiff"][0]).mean() > 0.9
     row, column = np.unravel_index(np.nanargmax(attention), attention.shape)
-    page.get_by_role("button", name="Show layer").click()
     point_at(page, int(column), int(row), zoom)
     expect(page.locator(".readout-probability")).to_have_text("attention 1.000")
 

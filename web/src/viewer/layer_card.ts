@@ -6,6 +6,7 @@ import { ClassMenu } from "./class_menu";
 import { range, setNumber } from "./inputs";
 import { isLikely } from "./layer";
 import type { CellsInfo } from "./results";
+import { attends, ownThreshold } from "./shown";
 import type { LayerSettings } from "../state/viewer_state";
 import { h, setText } from "../ui/dom";
 import { icon } from "../ui/icons";
@@ -26,6 +27,9 @@ export interface CardFacts {
   readonly alone: boolean;
   readonly problem: string | null;
 }
+
+const ATTENTION_RULE =
+  "Each tile has the colour of its rank among the tiles of this slide: those with 1 the model looked at most. It says where the model looked, not that there is something.";
 
 let made = 0;
 
@@ -48,13 +52,15 @@ export class LayerCard {
   readonly #qualityLabel: HTMLElement;
   readonly #badge = h("span", { class: "badge warning notice" });
   readonly #classes: ClassMenu;
+  readonly #thresholdName = h("span");
+  readonly #measure = h("span");
   /** What a probability is shown with. */
   readonly #ofProbability: readonly HTMLElement[];
   readonly #problem = h("p", { class: "layer-problem", role: "alert", hidden: true });
   readonly #remove: HTMLButtonElement;
   readonly #choose: HTMLButtonElement;
   #ownThreshold: number | null = null;
-  /** Whether the classes exclude one another: the most likely one counts, not a threshold. */
+  /** Whether what is shown is the most likely class: it counts, not a threshold. */
   #excluding = false;
   #shownPalette: PaletteName | null = null;
 
@@ -103,10 +109,10 @@ export class LayerCard {
       h(
         "div",
         { class: "slider" },
-        h("div", { class: "slider-head" }, h("label", { for: `${id}-threshold` }, "Threshold"), this.#own, this.#thresholdText),
+        h("div", { class: "slider-head" }, h("label", { for: `${id}-threshold` }, this.#thresholdName), this.#own, this.#thresholdText),
         this.#threshold,
         h("div", { class: "palette-scale" }, this.#bar, this.#mark),
-        h("div", { class: "palette-ends quiet numbers", "aria-hidden": "true" }, h("span", {}, "0"), h("span", {}, "probability"), h("span", {}, "1")),
+        h("div", { class: "palette-ends quiet numbers", "aria-hidden": "true" }, h("span", {}, "0"), this.#measure, h("span", {}, "1")),
         this.#rule,
       ),
       h(
@@ -152,17 +158,22 @@ export class LayerCard {
   update(settings: LayerSettings, facts: CardFacts): void {
     this.#classes.update(settings, facts.info);
     for (const row of this.#ofProbability) row.hidden = settings.labels;
-    this.#ownThreshold = facts.info?.threshold ?? null;
+    const { info } = facts;
+    const attention = info !== null && attends(info, settings);
+    this.#ownThreshold = info === null ? null : ownThreshold(info, settings);
     const threshold = settings.threshold ?? this.#ownThreshold;
     this.#threshold.disabled = threshold === null;
     setNumber(this.#threshold, threshold ?? 0.5);
-    this.#excluding = facts.info?.task === "multiclass";
-    const likely = facts.info !== null && isLikely(facts.info, settings);
+    this.#excluding = info?.task === "multiclass" && !attention;
+    const likely = info !== null && isLikely(info, settings);
+    setText(this.#thresholdName, attention ? "Outline from" : "Threshold");
+    setText(this.#measure, attention ? "rank in the slide" : "probability");
     setText(this.#thresholdText, threshold === null ? "…" : likely ? "not in use" : probability(threshold));
-    setText(this.#own, this.#excluding ? "Show the most likely class" : "Use the model's threshold");
+    const back = attention ? "Use the most looked-at tenth" : "Use the model's threshold";
+    setText(this.#own, this.#excluding ? "Show the most likely class" : back);
     this.#own.hidden = threshold === null || (this.#excluding ? likely : threshold === this.#ownThreshold);
-    this.#rule.hidden = !this.#excluding;
-    setText(this.#rule, facts.info === null ? "" : ruleText(facts.info, settings));
+    this.#rule.hidden = !this.#excluding && !attention;
+    setText(this.#rule, info === null ? "" : attention ? ATTENTION_RULE : ruleText(info, settings));
     this.#mark.hidden = likely;
     this.#mark.style.left = `${(threshold ?? 0.5) * 100}%`;
     setNumber(this.#opacity, Math.round(settings.opacity * 100));

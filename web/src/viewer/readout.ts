@@ -5,7 +5,8 @@ import type { Mpp } from "../geometry/scale";
 import { h, setText } from "../ui/dom";
 import { percent, probability } from "../ui/format";
 import type { CellFacts } from "./cell_source";
-import { shownOf, type CellsInfo, type NumberName } from "./results";
+import type { CellsInfo, NumberName } from "./results";
+import { shownOf } from "./shown";
 import type { Session } from "./session";
 
 const COVERAGE: Record<string, string> = {
@@ -20,24 +21,25 @@ export function coverageText(name: string): string {
   return COVERAGE[name] ?? "–";
 }
 
-/** What is known of a tile beside its probability: the spread of its answers, how unlike the training it is. */
-export function numberTexts(
-  { distance, nearest, spread }: CellFacts["numbers"],
-  { numbers }: Pick<CellsInfo, "numbers">,
-): string[] {
+/** How far the answers for eight orientations are apart; empty where there was one. */
+export function spreadText({ spread }: CellFacts["numbers"]): string {
+  return spread === undefined ? "" : `spread ${spread.toFixed(3)}`;
+}
+
+/** How unlike the training data a tile is, beside what is usual; empty where it is not known. */
+export function trainingText({ distance, nearest }: CellFacts["numbers"], { numbers }: Pick<CellsInfo, "numbers">): string {
   const heldOut = (name: NumberName) => numbers.find((one) => one.name === name)?.heldOut ?? null;
   const told: string[] = [];
-  if (spread !== undefined) told.push(`spread ${spread.toFixed(3)}`);
   if (distance !== undefined) {
     const limit = heldOut("distance");
-    const like = limit === null ? "distance from training" : distance > limit ? "unlike training" : "like training";
-    told.push(limit === null ? `${like} ${distance.toFixed(2)}` : `${like}: distance ${distance.toFixed(2)}, limit ${limit.toFixed(2)}`);
+    const like = limit === null ? "Distance from training" : distance > limit ? "Unlike training: distance" : "Like training: distance";
+    told.push(`${like} ${distance.toFixed(2)}${limit === null ? "" : `, limit ${limit.toFixed(2)}`}`);
   }
   if (nearest !== undefined) {
     const usual = heldOut("nearest");
     told.push(`nearest training tile ${nearest.toFixed(2)}${usual === null ? "" : `, usually ${usual.toFixed(2)}`}`);
   }
-  return told;
+  return told.join(" · ");
 }
 
 /** A level-0 place in µm from the slide's corner, or in px where nothing says how long a px is. */
@@ -51,7 +53,9 @@ export class Readout {
   readonly #probability = h("span", { class: "readout-probability numbers" });
   readonly #about = h("span", { class: "quiet cut" });
   readonly #place = h("span", { class: "readout-place numbers quiet" });
-  readonly element = h("div", { class: "readout" }, this.#probability, this.#about, this.#place);
+  /** How unlike the training the tile is; there wherever a result on the slide says it, so that nothing moves. */
+  readonly #training = h("div", { class: "readout-training numbers quiet cut", hidden: true });
+  readonly element = h("div", { class: "readout" }, h("div", {}, this.#probability, this.#about, this.#place), this.#training);
   readonly #session: Session;
 
   constructor(session: Session) {
@@ -62,6 +66,8 @@ export class Readout {
   /** Say what is at a level-0 place, by the result of a job or else the active one. */
   show(place: Point | null, job: string | null): void {
     const { width, height } = this.#session.pyramid.dimensions;
+    this.#training.hidden = !this.#session.layers.some((layer) => layer.info.numbers.some(({ name }) => name === "distance"));
+    setText(this.#training, "");
     const inside = place !== null && place.x >= 0 && place.y >= 0 && place.x < width && place.y < height;
     if (!inside) {
       setText(this.#probability, "");
@@ -81,8 +87,9 @@ export class Readout {
     const tissue = share === null ? "" : `tissue ${percent(100 * share)}`;
     const name = facts === null ? "" : known === null ? coverageText(facts.coverage) : tissue;
     const faults = facts?.quality.join(", ") ?? "";
-    const numbers = facts === null || layer === null ? [] : numberTexts(facts.numbers, layer.info);
-    setText(this.#about, [name, faults, ...numbers].filter((text) => text !== "").join(" · "));
+    const spread = facts === null ? "" : spreadText(facts.numbers);
+    setText(this.#about, [name, faults, spread].filter((text) => text !== "").join(" · "));
+    if (facts !== null && layer !== null) setText(this.#training, trainingText(facts.numbers, layer.info));
   }
 }
 

@@ -113,20 +113,6 @@ export interface CellsInfo {
   readonly attention: boolean;
 }
 
-/** What is shown in place of a class: the rank of each cell, of where the networks look. */
-export const ATTENTION: ClassLabel = { label: -1, name: "attention", colour: "#6d5bd0" };
-
-/** All that can be shown: the classes that have probabilities, and the attention. */
-export function shownOf(info: Pick<CellsInfo, "classes" | "attention">): readonly ClassLabel[] {
-  return info.attention ? [...planesOf(info), ATTENTION] : planesOf(info);
-}
-
-/** What the numbers shown of a class are called. */
-export function measureOf({ name }: ClassLabel, alone: boolean): string {
-  if (name === ATTENTION.name) return "Attention, rank within the slide";
-  return alone ? "Probability" : `Probability of ${name}`;
-}
-
 /** The reasons that a number of a cell holds. */
 export function reasonsOf(info: Pick<CellsInfo, "quality" | "qualityUnknown">, value: number): readonly QualityReason[] {
   return value === info.qualityUnknown ? [] : info.quality.filter((one) => (value & one.bit) !== 0);
@@ -145,11 +131,6 @@ export function faultsOf(result: { readonly layer: { readonly info: CellsInfo } 
     .map((reason) => ({ reason, tiles: counts[reason.key] ?? 0 }))
     .filter(({ tiles }) => tiles > 0)
     .sort((one, other) => other.tiles - one.tiles);
-}
-
-/** The classes that have probabilities. */
-export function planesOf(info: Pick<CellsInfo, "classes">): readonly ClassLabel[] {
-  return info.classes.filter((one) => one.colour !== null);
 }
 
 /** A region of a class, as the result decides by itself. */

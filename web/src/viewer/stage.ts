@@ -7,7 +7,7 @@ import { fill, h } from "../ui/dom";
 import { LookFilter } from "./look_filter";
 import type { Painter } from "./overlay";
 import { Pane } from "./pane";
-import { shownOf } from "./results";
+import { shownOf } from "./shown";
 import type { Session } from "./session";
 
 export interface StageEvents {

@@ -144,7 +144,7 @@ export function openJobDialog(
     h(
       "div",
       { class: "field" },
-      h("label", { class: "check" }, orientations, "Look at each tile in eight orientations"),
+      h("label", { class: "tick" }, orientations, "Look at each tile in eight orientations"),
       h("p", { class: "hint", id: "job-orientations-hint" }, ORIENTATIONS),
     ),
     h("div", { class: "field" }, h("label", { for: "job-priority" }, "Priority"), priority),

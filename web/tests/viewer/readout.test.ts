@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { numberTexts } from "../../src/viewer/readout";
+import { spreadText, trainingText } from "../../src/viewer/readout";
 import type { TileNumber } from "../../src/viewer/results";
 
 const NUMBERS: readonly TileNumber[] = [
@@ -11,20 +11,19 @@ const NUMBERS: readonly TileNumber[] = [
 
 describe("what is said of a tile beside its probability", () => {
   it("is whether it is like the training data, with what is usual", () => {
-    expect(numberTexts({ distance: 1.249, nearest: 0.7 }, { numbers: NUMBERS })).toEqual([
-      "like training: distance 1.25, limit 1.25",
-      "nearest training tile 0.70, usually 0.80",
-    ]);
-    expect(numberTexts({ distance: 2.5 }, { numbers: NUMBERS })).toEqual(["unlike training: distance 2.50, limit 1.25"]);
+    expect(trainingText({ distance: 1.249, nearest: 0.7 }, { numbers: NUMBERS })).toBe(
+      "Like training: distance 1.25, limit 1.25 · nearest training tile 0.70, usually 0.80",
+    );
+    expect(trainingText({ distance: 2.5 }, { numbers: NUMBERS })).toBe("Unlike training: distance 2.50, limit 1.25");
   });
 
   it("is the number alone where a result does not say what is usual", () => {
     const numbers = NUMBERS.map((one) => ({ ...one, heldOut: null }));
-    expect(numberTexts({ distance: 2.5, nearest: 1 }, { numbers })).toEqual(["distance from training 2.50", "nearest training tile 1.00"]);
+    expect(trainingText({ distance: 2.5, nearest: 1 }, { numbers })).toBe("Distance from training 2.50 · nearest training tile 1.00");
   });
 
   it("is the spread of the answers for eight orientations", () => {
-    expect(numberTexts({ spread: 0.1234 }, { numbers: NUMBERS })).toEqual(["spread 0.123"]);
-    expect(numberTexts({}, { numbers: NUMBERS })).toEqual([]);
+    expect(spreadText({ spread: 0.1234 })).toBe("spread 0.123");
+    expect(spreadText({}) + trainingText({}, { numbers: NUMBERS })).toBe("");
   });
 });
