@@ -138,13 +138,16 @@ def test_the_pointer_tells_what_is_wrong_with_a_tile(
     page.goto(address(service, marked, 0.83))
     settle(page)
     readout = page.locator(".readout")
+    slide = page.locator(".viewer-slide")
+    before = slide.bounding_box()
     point_at(page, 10, 5, 0.83)
-    expect(readout).to_contain_text("pen · spread 0.")
+    expect(readout).to_contain_text("quality: pen · spread 0.")
     shift = marked.result.record.shift
     assert shift is not None
     assert shift.far is not None
     distance = re.compile(rf"Unlike training: distance \d+\.\d\d, limit {shift.far:.2f}")
     expect(readout).to_contain_text(distance)
+    assert slide.bounding_box() == before, "the slide stays where it is"
     tiles, distances = marked.result.tile_table(), marked.result.array("tiles/distance")[...]
     usual = int(np.argmin(np.asarray(distances)))
     point_at(page, int(tiles["x"][usual] / CELL_PX), int(tiles["y"][usual] / CELL_PX), 0.83)

@@ -58,13 +58,22 @@ export class Readout {
   readonly element = h("div", { class: "readout" }, h("div", {}, this.#probability, this.#about, this.#place), this.#training);
   readonly #session: Session;
 
+  #shown: { readonly place: Point | null; readonly job: string | null } = { place: null, job: null };
+
   constructor(session: Session) {
     this.#session = session;
-    this.show(null, null);
+    this.update();
   }
 
   /** Say what is at a level-0 place, by the result of a job or else the active one. */
   show(place: Point | null, job: string | null): void {
+    this.#shown = { place, job };
+    this.update();
+  }
+
+  /** The same place, by what is known now. */
+  update(): void {
+    const { place, job } = this.#shown;
     const { width, height } = this.#session.pyramid.dimensions;
     this.#training.hidden = !this.#session.layers.some((layer) => layer.info.numbers.some(({ name }) => name === "distance"));
     setText(this.#training, "");
@@ -86,7 +95,8 @@ export class Readout {
     const share = facts?.tissue ?? null;
     const tissue = share === null ? "" : `tissue ${percent(100 * share)}`;
     const name = facts === null ? "" : known === null ? coverageText(facts.coverage) : tissue;
-    const faults = facts?.quality.join(", ") ?? "";
+    const found = facts?.quality.join(", ") ?? "";
+    const faults = found === "" ? "" : `quality: ${found}`;
     const spread = facts === null ? "" : spreadText(facts.numbers);
     setText(this.#about, [name, faults, spread].filter((text) => text !== "").join(" · "));
     if (facts !== null && layer !== null) setText(this.#training, trainingText(facts.numbers, layer.info));
