@@ -3,7 +3,7 @@
 import gzip
 import re
 from pathlib import Path as FilePath
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from pydantic import BaseModel, Field
@@ -28,7 +28,7 @@ _Renderings = Annotated[ExportCache, Depends(ExportCache.of)]
 _MOST = 100_000
 #: :data:`wsi_pipeline.export.cell_tiles.FORMAT`, which to import would load Zarr; a test holds
 #: both together.
-_CELL_FORMAT = 3
+_CELL_FORMAT = 4
 _OCTETS = "application/octet-stream"
 
 
@@ -55,12 +55,33 @@ class ReasonOut(BaseModel):
     colour: Annotated[str, Field(description="#rrggbb of its marks")]
 
 
+class TileNumberOut(BaseModel):
+    """A number that the result keeps of each tile beside probability and tissue."""
+
+    name: Annotated[
+        Literal["distance", "nearest", "spread"],
+        Field(
+            description="`distance` from the training data, from the `nearest` training tile, "
+            "`spread` of the answers for eight orientations"
+        ),
+    ]
+    step: Annotated[float, Field(description="What a step of the cells stands for")]
+    held_out: Annotated[
+        float | None,
+        Field(
+            description="The same of tiles held out when the model was trained: of `distance` 99 % "
+            "of them are below, of `nearest` it is their median; null: not kept"
+        ),
+    ]
+
+
 class CellsOut(BaseModel):
     """How to read the tiles of raw cells.
 
-    A tile's bytes are four planes of `rows * columns` cells, row by row: the probability as
-    uint16, little-endian; then the coverage as uint8; then the share of tissue as uint8; then
-    what quality control found as uint8. Tiles in the last column and row are smaller.
+    A tile's bytes are planes of `rows * columns` cells, row by row: the probability as uint16,
+    little-endian; then the coverage as uint8; then the share of tissue as uint8; then what quality
+    control found as uint8; then each of `numbers` as uint16. Tiles in the last column and row are
+    smaller.
 
     The probability is that of the positive class, or of the one that `class` names. With
     `labels=true` the first plane holds the label of each cell instead: multiclass the most likely
@@ -68,7 +89,7 @@ class CellsOut(BaseModel):
     coarser levels the label is that of the largest probability of each class.
     """
 
-    format: Annotated[int, Field(description="Of the tiles; 3 has the four planes")]
+    format: Annotated[int, Field(description="Of the tiles; 4 has the planes described here")]
 
     tile_cells: Annotated[int, Field(description="Side of a tile in cells")]
     steps: Annotated[int, Field(description="Value of a probability of 1")]
@@ -95,6 +116,13 @@ class CellsOut(BaseModel):
     quality_unknown: Annotated[
         int, Field(description="The number of cells that quality control did not look at")
     ]
+    numbers: Annotated[
+        list[TileNumberOut],
+        Field(description="Other numbers of each tile, in the order of their planes"),
+    ]
+    number_unknown: Annotated[
+        int, Field(description="The value of cells of which such a number is not known")
+    ]
     levels: Annotated[list[CellLevelOut], Field(description="Finest first")]
     task: Annotated[Task, Field(description="How the classes exclude one another")]
     classes: Annotated[
@@ -120,7 +148,7 @@ class CellsOut(BaseModel):
 @router.get("/heatmap", responses=responses(404, 409, 422, 503))
 def get_cells(job_id: JobId, access: Viewer, services: _Services) -> CellsOut:
     """How the raw cells of the result are cut into tiles, for viewers that colour them."""
-    from wsi_pipeline.export import cell_tiles, tissue_cells  # noqa: PLC0415 - imports Zarr
+    from wsi_pipeline.export import cell_tiles, tile_means  # noqa: PLC0415 - imports Zarr
     from wsi_pipeline.quality.reasons import FACTS, NOT_LOOKED_AT  # noqa: PLC0415 - with the rest
     from wsi_pipeline.stitch.layout import ATTENTION  # noqa: PLC0415 - with the rest
     from wsi_pipeline.tiles.plan import Coverage  # noqa: PLC0415 - with the rest
@@ -135,8 +163,8 @@ def get_cells(job_id: JobId, access: Viewer, services: _Services) -> CellsOut:
         threshold=result.threshold,
         threshold_step=cell_tiles.threshold_step(result.threshold),
         coverage={item.name.lower(): int(item) for item in Coverage},
-        tissue_steps=tissue_cells.STEPS,
-        tissue_unknown=tissue_cells.UNKNOWN,
+        tissue_steps=tile_means.STEPS,
+        tissue_unknown=tile_means.UNKNOWN,
         quality=[
             ReasonOut(
                 bit=int(reason),
@@ -148,6 +176,11 @@ def get_cells(job_id: JobId, access: Viewer, services: _Services) -> CellsOut:
             if result.has_quality
         ],
         quality_unknown=NOT_LOOKED_AT,
+        numbers=[
+            TileNumberOut(name=one.name, step=one.step, held_out=one.held_out)
+            for one in tile_means.tile_numbers(result)
+        ],
+        number_unknown=tile_means.NUMBER_UNKNOWN,
         levels=[
             CellLevelOut(
                 columns=level.columns,
@@ -172,7 +205,7 @@ def get_cells(job_id: JobId, access: Viewer, services: _Services) -> CellsOut:
     responses={
         200: {
             "content": {_OCTETS: {"schema": {"type": "string", "format": "binary"}}},
-            "description": "The four planes of the tile",
+            "description": "The planes of the tile",
         },
         304: {"description": "Not modified"},
         **responses(404, 409, 422, 503),
@@ -194,7 +227,7 @@ async def get_cell_tile(
     if_none_match: Annotated[str | None, Header(alias="If-None-Match")] = None,
     accept_encoding: Annotated[str, Header(alias="Accept-Encoding")] = "",
 ) -> Response:
-    """A tile of raw cells: probabilities of a class or labels, coverage, tissue and quality.
+    """A tile of raw cells: probabilities of a class or labels, coverage, tissue, quality and more.
 
     `heatmap` explains them.
     """

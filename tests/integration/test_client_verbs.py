@@ -133,6 +133,19 @@ def test_waiting_quietly_still_names_a_job_that_did_not_succeed(
     assert err == f"✗ {job.id} cancelled\n"
 
 
+def test_a_job_in_eight_orientations_is_asked_for_as_such(
+    verb: ClientVerb, service: Service, small: Path, tmp_path: Path
+) -> None:
+    with Client(service.url, TOKEN, state_dir=tmp_path / "state") as client:
+        slide = client.upload(small).id
+    configs = []
+    for options in ([], ["--tta"]):
+        code, out, err = verb("submit", slide, "--model", "stub", "--json", *options)
+        assert code == 0, err
+        configs.append(json.loads(out)[0]["config"])
+    assert configs[1] == {**configs[0], "tta": True}
+
+
 def test_models_are_shown_with_licence_and_notice(verb: ClientVerb) -> None:
     code, out, _ = verb("models", "--json")
     assert code == 0

@@ -19,7 +19,7 @@ from wsi_pipeline.export.geojson import write_geojson
 from wsi_pipeline.export.heatmap import write_heatmap
 from wsi_pipeline.export.mask_tiff import write_tiff
 from wsi_pipeline.export.table import tile_table
-from wsi_pipeline.export.tissue_cells import tissue_cells
+from wsi_pipeline.export.tile_means import tissue_cells
 from wsi_pipeline.geometry import Region
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest

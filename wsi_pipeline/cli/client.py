@@ -12,6 +12,7 @@ from rich.table import Table
 
 from wsi_pipeline.analysis_settings import DEFAULT_MODEL
 from wsi_pipeline.cli import EXIT_BAD
+from wsi_pipeline.cli.analysis_options import TtaOption
 from wsi_pipeline.cli.client_images import app as images
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.display import BAR_WIDTH, bars
@@ -85,6 +86,7 @@ def submit(
             help="µm per level-0 px, where the file states none or a wrong one.", show_default=False
         ),
     ] = None,
+    tta: TtaOption = False,
     priority: Annotated[int, typer.Option(help="Higher is sooner.", min=-100, max=100)] = 0,
     webhook: Annotated[
         str | None,
@@ -112,6 +114,7 @@ def submit(
             stride=stride,
             threshold=threshold,
             slide_mpp=slide_mpp,
+            tta=tta,
             priority=priority,
             webhook=webhook,
         )

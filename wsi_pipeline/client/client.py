@@ -188,8 +188,9 @@ class Client:
             slide_id: The slide, checked or not.
             model: Name of a model package of the service.
             idempotency_key: The same key and request give the same job; None makes a new one.
-            settings: ``mpp``, ``level``, ``stride``, ``threshold``, ``priority``, ``webhook`` and
-                the others of the API; None and what is left out is the service's choice.
+            settings: ``mpp``, ``level``, ``stride``, ``threshold``, ``tta``, ``priority``,
+                ``webhook`` and the others of the API; None and what is left out is the service's
+                choice.
 
         Raises:
             RefusedError: the service does not take it.

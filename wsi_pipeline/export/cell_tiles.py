@@ -1,22 +1,25 @@
 """Cells of a result as compact bytes for a viewer, which chooses colours and threshold itself.
 
-A tile is at most :data:`TILE` cells wide and high. Its bytes, once unpacked from gzip, are four
-planes of ``rows * columns`` cells each, row by row (format :data:`FORMAT`):
+A tile is at most :data:`TILE` cells wide and high. Its bytes, once unpacked from gzip, are planes
+of ``rows * columns`` cells each, row by row (format :data:`FORMAT`):
 
 1. the probability, uint16, little-endian: 0 to :data:`STEPS` stand for 0 to 1, 65535 for a cell
    that was not classified;
 2. the :class:`~wsi_pipeline.tiles.plan.Coverage`, uint8;
-3. the share of tissue, uint8: 0 to :data:`~wsi_pipeline.export.tissue_cells.STEPS` stand for 0 to
+3. the share of tissue, uint8: 0 to :data:`~wsi_pipeline.export.tile_means.STEPS` stand for 0 to
    1, 255 for a cell of which it is not kept: one that no tile of the plan covers. It is the mean
-   over the patches the cell's probability is made of; see :mod:`wsi_pipeline.export.tissue_cells`;
+   over the patches the cell's probability is made of; see :mod:`wsi_pipeline.export.tile_means`;
 4. what quality control found, uint8: bits of :class:`~wsi_pipeline.quality.reasons.Reason`, 255
-   for a cell that it did not look at.
+   for a cell that it did not look at;
+5. and following: each of :func:`~wsi_pipeline.export.tile_means.tile_numbers`, uint16,
+   little-endian, in its steps; 65535 for a cell of which it is not known.
 
 A tile of labels, as :func:`encode_label_tile` makes it, has the label of each cell in place of the
 probability, 65535 for a cell that was not classified.
 
-In coarser levels a cell holds the largest probability of 2 × 2, coverage and bits of the first,
-and the mean share of tissue of all those below it; its label is that of its probabilities.
+In coarser levels a cell holds the largest probability of 2 × 2, coverage, bits and other numbers of
+the first, and the mean share of tissue of all those below it; its label is that of its
+probabilities.
 
 A probability of the first plane is off by at most one step. A cell is at or above the result's
 threshold if and only if its number is at or above :func:`threshold_step`: rounding moves no cell
@@ -31,15 +34,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.export.decision import chosen_class, means_attention
-from wsi_pipeline.export.tissue_cells import coarser, tissue_cells
+from wsi_pipeline.export.tile_means import coarser, number_cells, tile_numbers, tissue_cells
 from wsi_pipeline.geometry import PerAxis
 from wsi_pipeline.quality.reasons import NOT_LOOKED_AT
 from wsi_pipeline.stitch.layout import ATTENTION, COVERAGE_LABEL, QUALITY_LABEL
 from wsi_pipeline.stitch.result import Result
 
 #: Raised when the same cells would come out as other bytes. 2: with the share of tissue. 3: with
-#: what quality control found.
-FORMAT = 3
+#: what quality control found. 4: with other numbers of tiles.
+FORMAT = 4
 #: Side of a tile in cells: that of the store's chunks, so that each is read once.
 TILE = 512
 #: What stands for a probability of 1.
@@ -149,7 +152,7 @@ def _probability(
 def _packed(
     result: Result, level: int, column: int, row: int, numbers: NDArray[np.uint16]
 ) -> bytes:
-    """The bytes of a tile: these numbers, coverage, share of tissue and quality."""
+    """The bytes of a tile: these numbers, coverage, share of tissue, quality, other numbers."""
     top, left = row * TILE, column * TILE
     window = slice(top, top + TILE), slice(left, left + TILE)
     coverage = np.asarray(result.array(f"{COVERAGE_LABEL}/{level}")[window], np.uint8)
@@ -158,7 +161,10 @@ def _packed(
     quality = np.full(coverage.shape, NOT_LOOKED_AT, np.uint8)
     if result.has_quality:
         quality = np.asarray(result.array(f"{QUALITY_LABEL}/{level}")[window], np.uint8)
-    planes = (numbers.astype("<u2"), coverage, tissue, quality)
+    first = tuple(slice(part.start, part.stop, 1 << level) for part in below)
+    others = [number_cells(result, one.name)[first] for one in tile_numbers(result)]
+    wide = [plane.astype("<u2") for plane in (numbers, *others)]
+    planes = (wide[0], coverage, tissue, quality, *wide[1:])
     return gzip.compress(b"".join(plane.tobytes() for plane in planes), _GZIP_LEVEL, mtime=0)
 
 

@@ -182,6 +182,17 @@ def _much_rejected(record: Record, _: Cells) -> str:
     return f"{what}: the result rests on tissue that can hardly be judged"
 
 
+def _stain_not_normalised(record: Record, _: Cells) -> str:
+    """The model has slides normalised, and how this one is stained could not be told."""
+    stain = record.stain
+    if stain is None or not stain.reason or not record.tiles:
+        return ""
+    return (
+        f"the slide's stain was not normalised ({stain.method}): {stain.reason}; the model sees "
+        "other colours than it was made for"
+    )
+
+
 def _synthetic_model(record: Record, _: Cells) -> str:
     """The package says that it was trained on synthetic tissue."""
     if not record.model.synthetic:
@@ -195,6 +206,7 @@ _RULES: dict[str, Callable[[Record, Cells], str]] = {
     "unlike-training": lambda record, _: unlike_training(record),
     "exchanged-channels": lambda record, _: exchanged_channels(record),
     "colours-corrected": _colours_corrected,
+    "stain-not-normalised": _stain_not_normalised,
     "no-background": lambda record, _: no_background(record, _LEAST_SCANNED),
     "implausible-mpp": _implausible_mpp,
     "nuclei-size": lambda record, _: nuclei_size(record),

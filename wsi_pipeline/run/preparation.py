@@ -227,9 +227,6 @@ def prepare(
     if len(plan) == 0:
         warnings += (_NOTHING if grid.cell is None else f"{_NOTHING}; {_LARGE_TILES}",)
     plan, marks = control_quality(checked.reader, plan, analysis, threads=threads)
-    stain = fit_slide_stain(checked.reader, plan, package)
-    if stain is not None and stain.warning and len(plan):
-        warnings += (stain.warning,)
     return Preparation(
         path,
         checked.reader,
@@ -238,7 +235,7 @@ def prepare(
         plan,
         warnings,
         slide_name(path) if name is None else name,
-        stain,
+        fit_slide_stain(checked.reader, plan, package),
         marks,
     )
 

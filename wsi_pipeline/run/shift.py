@@ -132,9 +132,10 @@ def _of_tiles(
     known = np.isfinite(distances)
     if not known.any():
         return {}
-    far = distances[known] / rounding(precision) > statistics.features.tiles[_FAR]
+    limit = statistics.features.tiles[_FAR] * rounding(precision)
     return {
-        "far_tiles": round(float(far.mean()), _DIGITS),
+        "far": round(float(limit), _DIGITS),
+        "far_tiles": round(float((distances[known] > limit).mean()), _DIGITS),
         "nearest": round(float(np.median(nearest[known])), _DIGITS),
         "usual_nearest": round(statistics.features.nearest, _DIGITS),
     }

@@ -13,6 +13,7 @@ AGAINST_CLEAR = (
     "tumour-on-glass",
     "one-valued",
     "colours-corrected",
+    "stain-not-normalised",
     "no-background",
     "implausible-mpp",
     "nuclei-size",

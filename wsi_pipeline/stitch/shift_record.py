@@ -36,7 +36,9 @@ class ShiftRecord:
         distance: The largest distance in proportion to its limit; None likewise.
         reason: Why there is no p-value; empty where there is one.
         kinds: ``features``, ``colour``, ``focus``, ``texture``: those that are known.
-        far_tiles: Share of the tiles beyond 99 % of the held-out ones; None without features.
+        far: Distance of a tile beyond which it is farther than 99 % of the held-out ones; None
+            without features, and in older results.
+        far_tiles: Share of the tiles beyond it; None without features.
         nearest: Median distance of the tiles from the nearest training tile; None likewise.
         usual_nearest: The same of held-out tiles.
         nuclei: Size of the nuclei in µm, as measured on some tiles; None where unknown.
@@ -51,6 +53,7 @@ class ShiftRecord:
     distance: float | None = None
     reason: str = ""
     kinds: dict[str, DifferenceRecord] = field(default_factory=dict)
+    far: float | None = None
     far_tiles: float | None = None
     nearest: float | None = None
     usual_nearest: float | None = None

@@ -1,6 +1,6 @@
 """Small results, written by the real writer from probabilities made up here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ def build_result(
     threshold: float = 0.5,
     name: str = "slide-7",
     synthetic: bool = False,
+    extras: Mapping[str, NDArray[np.float32]] = {},
 ) -> Result:
     """A result of a made-up slide.
 
@@ -56,6 +57,7 @@ def build_result(
         threshold: Of the result.
         name: Of the slide.
         synthetic: Whether the model was trained on synthetic tissue.
+        extras: More numbers of every cell's own patch, ``(rows, columns)``.
     """
     levels = tuple(
         Level(Size(max(1, int(size.width / d)), max(1, int(size.height / d))), float(d))
@@ -93,6 +95,7 @@ def build_result(
         name=name,
         plan=plan,
         probabilities=probabilities,
+        extras={key: values[rows, columns] for key, values in extras.items()},
         cells=cells,
         threshold=threshold,
         levels=levels,

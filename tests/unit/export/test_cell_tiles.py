@@ -19,7 +19,7 @@ from wsi_pipeline.export.cell_tiles import (
     threshold_step,
 )
 from wsi_pipeline.export.decision import decide
-from wsi_pipeline.export.tissue_cells import coarser, tissue_cells
+from wsi_pipeline.export.tile_means import coarser, tile_numbers, tissue_cells
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.tiles.plan import Coverage
@@ -59,6 +59,23 @@ def test_a_tile_holds_probabilities_and_coverage(make_result: MakeResult) -> Non
     error = np.abs(steps[known] / STEPS - result.probability[known])
     assert error.max() <= 1 / STEPS
     assert np.array_equal(tissue, tissue_cells(result))
+
+
+def test_other_numbers_of_tiles_follow_as_planes(make_result: MakeResult) -> None:
+    rng = np.random.default_rng(2)
+    extras = {key: rng.random((7, 10), np.float32) for key in ("spread", "distance")}
+    result = make_result(extras=extras)
+    numbers = tile_numbers(result)
+    for level, (rows, columns) in enumerate([(7, 10), (4, 5)]):
+        packed = encode_tile(result, level, 0, 0)
+        assert packed is not None
+        data, cells = gzip.decompress(packed), rows * columns
+        assert len(data) == 9 * cells
+        for index, one in enumerate(numbers):
+            plane = np.frombuffer(data, "<u2", cells, (5 + 2 * index) * cells)
+            expected = extras[one.name][:: 2**level, :: 2**level]
+            found = plane.reshape(rows, columns) * one.step
+            assert np.abs(found - expected).max() <= one.step
 
 
 def test_tiles_and_levels_cover_the_grid(

@@ -93,6 +93,7 @@ KEYS = {
         "distance": {},
         "reason": {},
         "kinds": None,
+        "far": {},
         "far_tiles": {},
         "nearest": {},
         "usual_nearest": {},

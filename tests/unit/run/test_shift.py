@@ -129,6 +129,9 @@ def test_own_slides_are_told_from_foreign_ones(
     assert shift.p_value is not None
     assert shift.p_value <= shift.level
     assert shift.far_tiles == 1.0
+    assert shift.far is not None
+    of_tiles = np.asarray(foreign.array("tiles/distance")[...])
+    assert (of_tiles[~np.isnan(of_tiles)] > shift.far).all()
     assert set(shift.kinds) == {"features", "colour", "focus", "texture"}
     (alarm,) = (one for one in foreign.alarms if one.code == "unlike-training")
     assert "colour (" in alarm.message

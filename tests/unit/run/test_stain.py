@@ -21,6 +21,7 @@ from wsi_pipeline.stitch.result import Result, verify
 from wsi_pipeline.testing import FakePredictor, make_stub_package, write_pyramid
 from wsi_pipeline.testing.stained import draw_stained
 
+NOT_NORMALISED = "stain-not-normalised"
 TARGET = {
     "haematoxylin": (0.65, 0.704286, 0.285458),
     "eosin": (0.0722, 0.9919, 0.1048),
@@ -89,7 +90,7 @@ def test_the_same_tissue_stained_otherwise_looks_the_same_to_the_model(
         assert record.target == TARGET
         assert record.slide is not None
         assert StainMatrix(**record.slide).degrees > 8  # type: ignore[arg-type]  # its own fields
-        assert not any("stain" in warning for warning in result.record.warnings)
+        assert NOT_NORMALISED not in {alarm.code for alarm in result.alarms}
     assert np.abs(means[0] - means[1]).max() < 4
     # Without the step they differ, as they do on the slides.
     plain = make_stub_package(tmp_path / "plain")
@@ -108,7 +109,12 @@ def test_a_slide_of_one_stain_stays_as_it_is_and_the_result_says_so(
     assert record is not None
     assert record.slide is None
     assert "one stain only" in record.reason
-    assert any(record.reason in warning for warning in result.record.warnings)
+    (said,) = (alarm.message for alarm in result.alarms if alarm.code == NOT_NORMALISED)
+    assert record.reason in said
+    # There is nothing to be seen in other colours where nothing was looked at.
+    bare = analyse(np.full((512, 512, 3), 245, np.uint8), "bare")
+    assert (bare.tiles, bare.record.stain and bare.record.stain.slide) == (0, None)
+    assert NOT_NORMALISED not in {alarm.code for alarm in bare.alarms}
     verify(result.path)
     seen = {tuple(px) for part in shown.shown for px in part.reshape(-1, 3).tolist()}
     assert seen <= {tuple(px) for px in image.reshape(-1, 3).tolist()} | {(255, 255, 255)}

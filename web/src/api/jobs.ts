@@ -130,6 +130,23 @@ export interface Job {
   readonly finished_at: string | null;
 }
 
+/** What a job was asked beside its model and threshold, in a few words each. */
+export function askedOf({ config }: Pick<Job, "config">): string[] {
+  const told: string[] = [];
+  const add = (key: string, text: (value: string) => string): void => {
+    const value = config[key];
+    if (typeof value === "number" || typeof value === "string") told.push(text(String(value)));
+  };
+  add("mpp", (value) => `${value} µm/px`);
+  add("slide_mpp", (value) => `slide at ${value} µm/px`);
+  add("level", (value) => `level ${value}`);
+  add("stride", (value) => `stride ${value}`);
+  add("tissue", (value) => `tissue ${value}`);
+  if (config["qc"] !== "flag") add("qc", (value) => `quality control: ${value}`);
+  if (config["tta"] === true) told.push("eight orientations");
+  return told;
+}
+
 /** A job to be created; what is left out, the model package decides. */
 export interface JobOrder {
   readonly slide_id: string;
@@ -143,6 +160,8 @@ export interface JobOrder {
   readonly threshold?: number;
   /** µm per level-0 px, whatever the file states. */
   readonly slide_mpp?: number;
+  /** Whether each tile is looked at in eight orientations. */
+  readonly tta?: boolean;
   /** Higher is sooner. */
   readonly priority?: number;
 }

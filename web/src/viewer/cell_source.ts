@@ -4,7 +4,7 @@ import { send } from "../api/client";
 import { cellAt, type CellLevel } from "../geometry/cells";
 import type { Point } from "../geometry/affine";
 import { NOT_CLASSIFIED } from "../colour/lut";
-import { reasonsOf, type CellsInfo } from "./results";
+import { reasonsOf, type CellsInfo, type NumberName } from "./results";
 
 /** A block of cells of one level, row by row. */
 export interface CellTile {
@@ -21,6 +21,8 @@ export interface CellTile {
   readonly tissue: Uint8Array | null;
   /** Bits of what quality control found; null in answers that have none. */
   readonly quality: Uint8Array | null;
+  /** Steps of each of the result's numbers, in their order. */
+  readonly numbers: readonly Uint16Array[];
   /**
    * Where the class shown is the label of the cell: 1 there, 0 where another one is,
    * `NOT_CLASSIFIED` where there is none. Null unless labels were asked for beside probabilities.
@@ -40,6 +42,8 @@ export interface CellFacts {
   readonly tissue: number | null;
   /** What quality control found, in words; empty: nothing. */
   readonly quality: readonly string[];
+  /** Other numbers of the place, as far as they are known. */
+  readonly numbers: Readonly<Partial<Record<NumberName, number>>>;
 }
 
 /** Tiles kept, of about 1.3 MB each with their picture. */
@@ -61,6 +65,11 @@ export function decodeTile(
     coverage: new Uint8Array(bytes, cells * 2, cells),
     tissue: bytes.byteLength >= cells * 4 ? new Uint8Array(bytes, cells * 3, cells) : null,
     quality: bytes.byteLength >= cells * 5 ? new Uint8Array(bytes, cells * 4, cells) : null,
+    // Copied: they may begin at an odd byte.
+    numbers: Array.from({ length: Math.max(0, Math.floor((bytes.byteLength / cells - 5) / 2)) }, (_, index) => {
+      const start = cells * (5 + 2 * index);
+      return new Uint16Array(bytes.slice(start, start + cells * 2));
+    }),
     own: null,
   };
 }
@@ -162,7 +171,16 @@ export class CellSource {
       coverage: names.find(([, value]) => value === number)?.[0] ?? "unknown",
       tissue: tissue === this.info.tissueUnknown ? null : tissue / this.info.tissueSteps,
       quality: reasonsOf(this.info, tile.quality?.[index] ?? this.info.qualityUnknown).map((one) => one.text),
+      numbers: this.#numbers(tile, index),
     };
+  }
+
+  #numbers(tile: CellTile, index: number): CellFacts["numbers"] {
+    const { numbers, numberUnknown } = this.info;
+    const steps = numbers.map(({ name, step }, plane) => [name, step, tile.numbers[plane]?.[index] ?? numberUnknown] as const);
+    return Object.fromEntries(
+      steps.filter(([, , value]) => value !== numberUnknown).map(([name, step, value]) => [name, step * value]),
+    );
   }
 
   /**

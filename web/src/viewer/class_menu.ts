@@ -4,7 +4,8 @@ import type { LayerSettings } from "../state/viewer_state";
 import { fill, h } from "../ui/dom";
 import type { ClassLabel } from "../api/jobs";
 import { swatch } from "../ui/swatch";
-import { planesOf, shownOf, type CellsInfo } from "./results";
+import type { CellsInfo } from "./results";
+import { planesOf, shownOf } from "./shown";
 
 export class ClassMenu {
   /** Empty and hidden for results of one class. */

@@ -8,7 +8,7 @@ import { toast } from "../ui/toast";
 import type { Controls } from "./controls";
 import type { Command } from "./keys";
 import type { Verdict } from "./notes";
-import { shownOf } from "./results";
+import { shownOf } from "./shown";
 import { takesNotes } from "./session";
 
 /** Share of the pane one press of an arrow moves. */

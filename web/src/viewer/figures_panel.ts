@@ -9,12 +9,14 @@ import { message } from "../ui/message";
 import { Histogram } from "./histogram";
 import { swatch } from "../ui/swatch";
 import { faultsOf, type Findings } from "./results";
+import { attends } from "./shown";
 import type { Loaded, Session } from "./session";
 
 export class FiguresPanel {
   readonly element = h("div", { class: "panel-body figures" });
   readonly #session: Session;
   readonly #histogram = new Histogram();
+  readonly #probabilities = h("section", {}, h("h3", {}, "Probabilities"), this.#histogram.element);
   readonly #area = h("dd", { class: "numbers" });
   readonly #share = h("dd", { class: "numbers" });
   readonly #areaName = h("dt");
@@ -38,20 +40,23 @@ export class FiguresPanel {
   /** What follows the threshold. */
   #live(findings: Findings, result: Loaded): void {
     const settings = this.#session.activeSettings;
-    const threshold = settings?.threshold ?? findings.threshold;
     const layer = result.layer;
+    const attention = layer !== null && settings !== null && attends(layer.info, settings);
+    const threshold = layer?.threshold ?? settings?.threshold ?? findings.threshold;
     const positive = layer === null || layer.of.name === findings.positive;
     const bins = positive ? findings.histogram : histogramOf(layer.counts, findings.histogram.length);
-    this.#histogram.element.hidden = bins === null;
+    // Of ranks there is as much of each.
+    this.#probabilities.hidden = bins === null || attention;
     if (bins !== null) this.#histogram.update(bins, threshold, settings?.palette ?? "reef");
     // Of classes that exclude one another the most likely one counts until a threshold is chosen.
     const own =
-      findings.task === "multiclass" ? (settings?.threshold ?? null) === null : threshold === findings.threshold;
+      !attention && (findings.task === "multiclass" ? (settings?.threshold ?? null) === null : threshold === findings.threshold);
     const ownArea = positive ? findings.tumour_area_mm2 : (findings.class_areas_mm2[layer.of.name] ?? null);
     const mm2 = own ? ownArea : this.#areaAt(result, threshold);
     const named = `${capital(layer?.of.name ?? findings.positive)} area`;
-    setText(this.#areaName, own ? named : `${named} at ${probability(threshold)}`);
-    const regions = positive ? findings.regions : (result.regions?.length ?? null);
+    const from = attention ? `Attention of rank ${probability(threshold)} or more` : `${named} at ${probability(threshold)}`;
+    setText(this.#areaName, own ? named : from);
+    const regions = attention ? null : positive ? findings.regions : (result.regions?.length ?? null);
     setText(this.#regions, regions === null ? "–" : count(regions));
     setText(this.#area, mm2 === null ? "–" : area(mm2));
     const share = mm2 === null || findings.tissue_area_mm2 === 0 ? null : (100 * mm2) / findings.tissue_area_mm2;
@@ -83,7 +88,7 @@ export class FiguresPanel {
         h("div", {}, h("dt", {}, "Regions"), this.#regions),
       ),
       slideAnswer(findings.slide_answer),
-      h("section", {}, h("h3", {}, "Probabilities"), this.#histogram.element),
+      this.#probabilities,
       classAreas(findings),
       h("section", {}, h("h3", {}, "Cells"), coverage(findings)),
       quality(findings, result),

@@ -46,6 +46,9 @@ function diagonal(
 function upright(context: CanvasRenderingContext2D, side: number, width: number, colour: string): void {
   context.fillStyle = `${colour}26`;
   context.fillRect(0, 0, side, side);
+  // Beside each line a light one: a mark is often of the colour of what it marks, as ink is.
+  context.fillStyle = "rgb(255 255 255 / 0.8)";
+  context.fillRect(width, 0, width, side);
   context.fillStyle = colour;
   context.fillRect(0, 0, width, side);
 }

@@ -4,11 +4,12 @@ import type { Point } from "../geometry/affine";
 import { colourCells, colourLabels, colourTable, labelColours, NOT_CLASSIFIED, stepOf, STEPS } from "../colour/lut";
 import type { PaletteName } from "../colour/palette";
 import type { LayerSettings } from "../state/viewer_state";
-import { CellSource, type CellTile, type Plane } from "./cell_source";
+import { CellSource, type CellFacts, type CellTile, type Plane } from "./cell_source";
 import { marked, markName, type Mark } from "./marks";
 import { outline, pathOf, type Range } from "./outline";
 import type { ClassLabel } from "../api/jobs";
-import { ATTENTION, shownOf, type CellsInfo } from "./results";
+import type { CellsInfo } from "./results";
+import { ATTENTION, attends, chosenOf, ownThreshold } from "./shown";
 
 /** What a result says of a place. */
 export interface PlaceFacts {
@@ -24,6 +25,7 @@ export interface PlaceFacts {
   readonly tissue: number | null;
   /** What quality control found, in words. */
   readonly quality: readonly string[];
+  readonly numbers: CellFacts["numbers"];
 }
 
 interface Picture {
@@ -44,8 +46,9 @@ interface Line {
 }
 
 /** Whether a class is shown where it is the most likely one: until somebody chooses a threshold. */
-export function isLikely({ task }: Pick<CellsInfo, "task">, { threshold, labels, of }: LayerSettings): boolean {
-  return task === "multiclass" && threshold === null && !labels && of !== ATTENTION.name;
+export function isLikely(info: Pick<CellsInfo, "task" | "classes" | "attention" | "positive">, settings: LayerSettings): boolean {
+  const { threshold, labels } = settings;
+  return info.task === "multiclass" && threshold === null && !labels && !attends(info, settings);
 }
 
 export class Layer {
@@ -85,12 +88,9 @@ export class Layer {
 
   /** The class that is shown. */
   get of(): ClassLabel {
-    const shown = shownOf(this.info);
-    const named = shown.find((one) => one.name === this.#settings.of);
-    // An encoder has no class: what its networks look at is all there is.
-    const positive = named ?? shown.find((one) => one.name === this.info.positive) ?? shown[0];
-    if (positive === undefined) throw new Error("the result has nothing to show: no class with probabilities, no attention");
-    return positive;
+    const chosen = chosenOf(this.info, this.#settings.of);
+    if (chosen === undefined) throw new Error("the result has nothing to show: no class with probabilities, no attention");
+    return chosen;
   }
 
   /** Cells of the grid at or above each step; null until they are here, or for huge grids. */
@@ -130,7 +130,7 @@ export class Layer {
 
   /** Probability from which a cell is shown as of the class, unless that is a matter of `likely`. */
   get threshold(): number {
-    return this.#settings.threshold ?? this.info.threshold;
+    return this.#settings.threshold ?? ownThreshold(this.info, this.#settings);
   }
 
   /** Whether cells are shown as of the class where it is the most likely one. */
@@ -158,7 +158,8 @@ export class Layer {
       picture.palette = palette;
       picture.step = this.step;
       if (this.#labels === null) {
-        const [deciding, least] = picture.step === null ? [tile.own ?? tile.steps, 1] : [tile.steps, picture.step];
+        const above = attends(this.info, this.#settings) ? 0 : picture.step;
+        const [deciding, least] = above === null ? [tile.own ?? tile.steps, 1] : [tile.steps, above];
         colourCells(tile.steps, least, colourTable(palette), picture.px, deciding);
       }
       else colourLabels(tile.steps, labelColours(this.info.classes, palette), picture.px);

@@ -1,11 +1,12 @@
 /** The settings of one layer: threshold, opacity, palette, what is marked. */
 
 import { isPaletteName, palette, PALETTE_NAMES, paletteLabel, type PaletteName } from "../colour/palette";
-import type { Job } from "../api/jobs";
+import { askedOf, type Job } from "../api/jobs";
 import { ClassMenu } from "./class_menu";
 import { range, setNumber } from "./inputs";
 import { isLikely } from "./layer";
-import { ATTENTION, type CellsInfo } from "./results";
+import type { CellsInfo } from "./results";
+import { attends, ownThreshold } from "./shown";
 import type { LayerSettings } from "../state/viewer_state";
 import { h, setText } from "../ui/dom";
 import { icon } from "../ui/icons";
@@ -26,6 +27,9 @@ export interface CardFacts {
   readonly alone: boolean;
   readonly problem: string | null;
 }
+
+const ATTENTION_RULE =
+  "Each tile has the colour of its rank among the tiles of this slide: those with 1 the model looked at most. It says where the model looked, not that there is something.";
 
 let made = 0;
 
@@ -48,14 +52,15 @@ export class LayerCard {
   readonly #qualityLabel: HTMLElement;
   readonly #badge = h("span", { class: "badge warning notice" });
   readonly #classes: ClassMenu;
+  readonly #thresholdName = h("span");
+  readonly #measure = h("span");
   /** What a probability is shown with. */
-  readonly #measure = h("span", {});
   readonly #ofProbability: readonly HTMLElement[];
   readonly #problem = h("p", { class: "layer-problem", role: "alert", hidden: true });
   readonly #remove: HTMLButtonElement;
   readonly #choose: HTMLButtonElement;
   #ownThreshold: number | null = null;
-  /** Whether the classes exclude one another: the most likely one counts, not a threshold. */
+  /** Whether what is shown is the most likely class: it counts, not a threshold. */
   #excluding = false;
   #shownPalette: PaletteName | null = null;
 
@@ -104,7 +109,7 @@ export class LayerCard {
       h(
         "div",
         { class: "slider" },
-        h("div", { class: "slider-head" }, h("label", { for: `${id}-threshold` }, "Threshold"), this.#own, this.#thresholdText),
+        h("div", { class: "slider-head" }, h("label", { for: `${id}-threshold` }, this.#thresholdName), this.#own, this.#thresholdText),
         this.#threshold,
         h("div", { class: "palette-scale" }, this.#bar, this.#mark),
         h("div", { class: "palette-ends quiet numbers", "aria-hidden": "true" }, h("span", {}, "0"), this.#measure, h("span", {}, "1")),
@@ -118,7 +123,7 @@ export class LayerCard {
       ),
     ];
     const [thresholdRow, paletteRow] = this.#ofProbability;
-    const settings = settingsText(job);
+    const settings = askedOf(job).join(" · ");
     this.element = h(
       "section",
       { class: "layer", "aria-label": `Layer ${job.model}`, "data-job": job.id },
@@ -153,19 +158,22 @@ export class LayerCard {
   update(settings: LayerSettings, facts: CardFacts): void {
     this.#classes.update(settings, facts.info);
     for (const row of this.#ofProbability) row.hidden = settings.labels;
-    const ranks = facts.info?.attention === true && (settings.of ?? facts.info.positive) === ATTENTION.name;
-    setText(this.#measure, ranks ? "rank of attention" : "probability");
-    this.#ownThreshold = facts.info?.threshold ?? null;
+    const { info } = facts;
+    const attention = info !== null && attends(info, settings);
+    this.#ownThreshold = info === null ? null : ownThreshold(info, settings);
     const threshold = settings.threshold ?? this.#ownThreshold;
     this.#threshold.disabled = threshold === null;
     setNumber(this.#threshold, threshold ?? 0.5);
-    this.#excluding = facts.info?.task === "multiclass";
-    const likely = facts.info !== null && isLikely(facts.info, settings);
+    this.#excluding = info?.task === "multiclass" && !attention;
+    const likely = info !== null && isLikely(info, settings);
+    setText(this.#thresholdName, attention ? "Outline from" : "Threshold");
+    setText(this.#measure, attention ? "rank in the slide" : "probability");
     setText(this.#thresholdText, threshold === null ? "…" : likely ? "not in use" : probability(threshold));
-    setText(this.#own, this.#excluding ? "Show the most likely class" : "Use the model's threshold");
+    const back = attention ? "Use the most looked-at tenth" : "Use the model's threshold";
+    setText(this.#own, this.#excluding ? "Show the most likely class" : back);
     this.#own.hidden = threshold === null || (this.#excluding ? likely : threshold === this.#ownThreshold);
-    this.#rule.hidden = !this.#excluding;
-    setText(this.#rule, facts.info === null ? "" : ruleText(facts.info, settings));
+    this.#rule.hidden = !this.#excluding && !attention;
+    setText(this.#rule, info === null ? "" : attention ? ATTENTION_RULE : ruleText(info, settings));
     this.#mark.hidden = likely;
     this.#mark.style.left = `${(threshold ?? 0.5) * 100}%`;
     setNumber(this.#opacity, Math.round(settings.opacity * 100));
@@ -207,22 +215,6 @@ function ruleText(info: CellsInfo, settings: LayerSettings): string {
   }
   const at = probability(settings.threshold ?? info.threshold);
   return `Coloured and outlined: where the probability of ${name} is ${at} or more. Regions and exports stay where it is the most likely class.`;
-}
-
-/** What differs from the usual, in a few words. */
-export function settingsText(job: Job): string {
-  const told: string[] = [];
-  const { config } = job;
-  const shown = (key: string, text: (value: string) => string) => {
-    const value = config[key];
-    if (typeof value === "number" || typeof value === "string") told.push(text(String(value)));
-  };
-  shown("mpp", (value) => `${value} µm/px`);
-  shown("level", (value) => `level ${value}`);
-  shown("stride", (value) => `stride ${value}`);
-  shown("tissue", (value) => `tissue ${value}`);
-  if (config["qc"] !== "flag") shown("qc", (value) => `quality control: ${value}`);
-  return told.join(" · ");
 }
 
 function check(name: string, changed: (on: boolean) => void): HTMLInputElement {

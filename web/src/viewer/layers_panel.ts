@@ -1,12 +1,12 @@
 /** The layers of the slide, how they lie, which results could be added, and what marks mean. */
 
-import type { Job } from "../api/jobs";
+import { askedOf, type Job } from "../api/jobs";
 import { fill, h } from "../ui/dom";
 import { icon } from "../ui/icons";
 import { capital, plural, when } from "../ui/format";
 import { message } from "../ui/message";
 import { hatchTile } from "./hatch";
-import { LayerCard, settingsText } from "./layer_card";
+import { LayerCard } from "./layer_card";
 import { LookCard } from "./look_card";
 import { faultsOf, type Fault } from "./results";
 import type { Session } from "./session";
@@ -126,13 +126,13 @@ export class LayersPanel {
     this.#moreShape = shape;
     this.#more.hidden = others.length === 0;
     const add = (job: Job) => {
-      const about = [settingsText(job), job.finished_at === null ? "" : when(job.finished_at)];
+      const about = [...askedOf(job), ...(job.finished_at === null ? [] : [when(job.finished_at)])];
       return h(
         "button",
         { class: "layer-add", type: "button", on: { click: () => { this.#session.add(job.id); } } },
         icon("plus", 16),
         h("span", { class: "cut" }, job.model),
-        h("span", { class: "quiet cut" }, about.filter((text) => text !== "").join(" · ")),
+        h("span", { class: "quiet cut" }, about.join(" · ")),
       );
     };
     fill(this.#more, h("h3", {}, "Other results of this slide"), ...others.map(add));

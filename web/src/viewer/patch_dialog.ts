@@ -8,7 +8,7 @@ import type { Box } from "../geometry/view";
 import { openDialog } from "../ui/dialog";
 import { fill, h } from "../ui/dom";
 import { percent, probability } from "../ui/format";
-import { measureOf, planesOf, shownOf } from "./results";
+import { measureOf, planesOf, shownOf } from "./shown";
 import { tileUrl, type Pyramid } from "./pyramid";
 import type { Loaded } from "./session";
 import { coverageText, placeText } from "./readout";

@@ -4,7 +4,9 @@ import type { Point } from "../geometry/affine";
 import type { Mpp } from "../geometry/scale";
 import { h, setText } from "../ui/dom";
 import { percent, probability } from "../ui/format";
-import { shownOf } from "./results";
+import type { CellFacts } from "./cell_source";
+import type { CellsInfo, NumberName } from "./results";
+import { shownOf } from "./shown";
 import type { Session } from "./session";
 
 const COVERAGE: Record<string, string> = {
@@ -19,6 +21,27 @@ export function coverageText(name: string): string {
   return COVERAGE[name] ?? "–";
 }
 
+/** How far the answers for eight orientations are apart; empty where there was one. */
+export function spreadText({ spread }: CellFacts["numbers"]): string {
+  return spread === undefined ? "" : `spread ${spread.toFixed(3)}`;
+}
+
+/** How unlike the training data a tile is, beside what is usual; empty where it is not known. */
+export function trainingText({ distance, nearest }: CellFacts["numbers"], { numbers }: Pick<CellsInfo, "numbers">): string {
+  const heldOut = (name: NumberName) => numbers.find((one) => one.name === name)?.heldOut ?? null;
+  const told: string[] = [];
+  if (distance !== undefined) {
+    const limit = heldOut("distance");
+    const like = limit === null ? "Distance from training" : distance > limit ? "Unlike training: distance" : "Like training: distance";
+    told.push(`${like} ${distance.toFixed(2)}${limit === null ? "" : `, limit ${limit.toFixed(2)}`}`);
+  }
+  if (nearest !== undefined) {
+    const usual = heldOut("nearest");
+    told.push(`nearest training tile ${nearest.toFixed(2)}${usual === null ? "" : `, usually ${usual.toFixed(2)}`}`);
+  }
+  return told.join(" · ");
+}
+
 /** A level-0 place in µm from the slide's corner, or in px where nothing says how long a px is. */
 export function placeText(place: Point, mpp: Mpp | null): string {
   if (mpp === null) return `${place.x.toFixed(0)}, ${place.y.toFixed(0)} px`;
@@ -30,17 +53,30 @@ export class Readout {
   readonly #probability = h("span", { class: "readout-probability numbers" });
   readonly #about = h("span", { class: "quiet cut" });
   readonly #place = h("span", { class: "readout-place numbers quiet" });
-  readonly element = h("div", { class: "readout" }, this.#probability, this.#about, this.#place);
+  /** How unlike the training the tile is; there wherever a result on the slide says it, so that nothing moves. */
+  readonly #training = h("div", { class: "readout-training numbers quiet cut", hidden: true });
+  readonly element = h("div", { class: "readout" }, h("div", {}, this.#probability, this.#about, this.#place), this.#training);
   readonly #session: Session;
+
+  #shown: { readonly place: Point | null; readonly job: string | null } = { place: null, job: null };
 
   constructor(session: Session) {
     this.#session = session;
-    this.show(null, null);
+    this.update();
   }
 
   /** Say what is at a level-0 place, by the result of a job or else the active one. */
   show(place: Point | null, job: string | null): void {
+    this.#shown = { place, job };
+    this.update();
+  }
+
+  /** The same place, by what is known now. */
+  update(): void {
+    const { place, job } = this.#shown;
     const { width, height } = this.#session.pyramid.dimensions;
+    this.#training.hidden = !this.#session.layers.some((layer) => layer.info.numbers.some(({ name }) => name === "distance"));
+    setText(this.#training, "");
     const inside = place !== null && place.x >= 0 && place.y >= 0 && place.x < width && place.y < height;
     if (!inside) {
       setText(this.#probability, "");
@@ -59,8 +95,11 @@ export class Readout {
     const share = facts?.tissue ?? null;
     const tissue = share === null ? "" : `tissue ${percent(100 * share)}`;
     const name = facts === null ? "" : known === null ? coverageText(facts.coverage) : tissue;
-    const faults = facts?.quality.join(", ") ?? "";
-    setText(this.#about, [name, faults].filter((text) => text !== "").join(" · "));
+    const found = facts?.quality.join(", ") ?? "";
+    const faults = found === "" ? "" : `quality: ${found}`;
+    const spread = facts === null ? "" : spreadText(facts.numbers);
+    setText(this.#about, [name, faults, spread].filter((text) => text !== "").join(" · "));
+    if (facts !== null && layer !== null) setText(this.#training, trainingText(facts.numbers, layer.info));
   }
 }
 

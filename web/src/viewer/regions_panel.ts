@@ -7,7 +7,8 @@ import { message } from "../ui/message";
 import { toast } from "../ui/toast";
 import { problemText } from "../api/problem";
 import type { Verdict } from "./notes";
-import { planesOf, type Region } from "./results";
+import type { Region } from "./results";
+import { attends, planesOf } from "./shown";
 import { takesNotes, type Loaded, type Session } from "./session";
 
 /** Rows made at a time: thousands of them would make the page slow. */
@@ -125,6 +126,13 @@ export class RegionsPanel {
 
   #empty(result: Loaded | null, regions: readonly Region[] | null): HTMLElement {
     const layer = result?.layer ?? null;
+    if (layer !== null && attends(layer.info, layer.settings)) {
+      return message({
+        icon: "info",
+        title: "Attention has no regions",
+        text: "Regions are of classes: choose one of them in Layers.",
+      });
+    }
     if (regions !== null && layer !== null && planesOf(layer.info).length > 1) {
       return message({
         icon: "check",

@@ -74,6 +74,17 @@ export interface QualityReason {
   readonly colour: string;
 }
 
+/** Numbers that a result may keep of its tiles beside probability and tissue. */
+export type NumberName = "distance" | "nearest" | "spread";
+
+export interface TileNumber {
+  readonly name: NumberName;
+  /** What a step of the cells stands for. */
+  readonly step: number;
+  /** Of tiles held out in training: the distance 99 % of them are within, the median of the nearest; null: not kept. */
+  readonly heldOut: number | null;
+}
+
 export interface CellsInfo {
   readonly tileCells: number;
   /** The result's own threshold, and the least step of a cell at or above it. */
@@ -88,6 +99,10 @@ export interface CellsInfo {
   readonly quality: readonly QualityReason[];
   /** What stands for a cell that quality control did not look at. */
   readonly qualityUnknown: number;
+  /** In the order of their planes. */
+  readonly numbers: readonly TileNumber[];
+  /** What stands for a number that is not known. */
+  readonly numberUnknown: number;
   /** Finest first. */
   readonly levels: readonly CellLevel[];
   readonly task: Task;
@@ -96,20 +111,6 @@ export interface CellsInfo {
   readonly positive: string;
   /** Whether the result has where the networks of the slide's answer look. */
   readonly attention: boolean;
-}
-
-/** What is shown in place of a class: the rank of each cell, of where the networks look. */
-export const ATTENTION: ClassLabel = { label: -1, name: "attention", colour: "#6d5bd0" };
-
-/** All that can be shown: the classes that have probabilities, and the attention. */
-export function shownOf(info: Pick<CellsInfo, "classes" | "attention">): readonly ClassLabel[] {
-  return info.attention ? [...planesOf(info), ATTENTION] : planesOf(info);
-}
-
-/** What the numbers shown of a class are called. */
-export function measureOf({ name }: ClassLabel, alone: boolean): string {
-  if (name === ATTENTION.name) return "Attention, rank within the slide";
-  return alone ? "Probability" : `Probability of ${name}`;
 }
 
 /** The reasons that a number of a cell holds. */
@@ -130,11 +131,6 @@ export function faultsOf(result: { readonly layer: { readonly info: CellsInfo } 
     .map((reason) => ({ reason, tiles: counts[reason.key] ?? 0 }))
     .filter(({ tiles }) => tiles > 0)
     .sort((one, other) => other.tiles - one.tiles);
-}
-
-/** The classes that have probabilities. */
-export function planesOf(info: Pick<CellsInfo, "classes">): readonly ClassLabel[] {
-  return info.classes.filter((one) => one.colour !== null);
 }
 
 /** A region of a class, as the result decides by itself. */
@@ -170,6 +166,8 @@ interface CellsJson {
   readonly tissue_unknown: number;
   readonly quality: readonly QualityReason[];
   readonly quality_unknown: number;
+  readonly numbers: readonly { name: NumberName; step: number; held_out: number | null }[];
+  readonly number_unknown: number;
   readonly task: Task;
   readonly classes: readonly ClassLabel[];
   readonly positive: string;
@@ -188,6 +186,8 @@ export async function cellsOf(job: string, signal: AbortSignal): Promise<CellsIn
     tissueUnknown: told.tissue_unknown,
     quality: told.quality,
     qualityUnknown: told.quality_unknown,
+    numbers: told.numbers.map(({ held_out: heldOut, ...rest }) => ({ ...rest, heldOut })),
+    numberUnknown: told.number_unknown,
     task: told.task,
     classes: told.classes,
     positive: told.positive,

@@ -1,13 +1,13 @@
 /** The panes: one, or one per layer side by side, all looking at the same place. */
 
+import { askedOf } from "../api/jobs";
 import type { Point } from "../geometry/affine";
 import type { View } from "../geometry/view";
 import { fill, h } from "../ui/dom";
-import { settingsText } from "./layer_card";
 import { LookFilter } from "./look_filter";
 import type { Painter } from "./overlay";
 import { Pane } from "./pane";
-import { shownOf } from "./results";
+import { shownOf } from "./shown";
 import type { Session } from "./session";
 
 export interface StageEvents {
@@ -119,10 +119,9 @@ export class Stage {
     const shown = `${job.id} ${notice} ${of}`;
     if (title.dataset["shown"] === shown) return;
     title.dataset["shown"] = shown;
-    const settings = settingsText(job);
     fill(
       title,
-      h("span", { class: "cut" }, [job.model, of, settings].filter((text) => text !== "").join(" · ")),
+      h("span", { class: "cut" }, [job.model, of, ...askedOf(job)].filter((text) => text !== "").join(" · ")),
       notice !== "" && h("span", { class: "badge warning notice" }, notice),
     );
   }

@@ -165,6 +165,7 @@ export class Workspace {
   }
 
   #update(): void {
+    this.#readout.update();
     this.#area.classList.toggle("drawing", this.#desk.draws);
     this.#stage.update();
     this.#overview.update();

@@ -1,6 +1,6 @@
 /** The cells of the table: what a slide and its analysis look like. */
 
-import { fittedAnswer, type Job, type JobFindings } from "../api/jobs";
+import { askedOf, fittedAnswer, type Job, type JobFindings } from "../api/jobs";
 import type { Slide } from "../api/slides";
 import { mppText } from "../geometry/scale";
 import { h, type Child } from "../ui/dom";
@@ -72,19 +72,9 @@ export function analysisCell(job: Job | null, slideId: string, first: boolean, n
 
 /** Settings that are not the model's own, in a few words. */
 function settingsOf(job: Job): string {
-  const { config } = job;
-  const told: string[] = [];
-  const add = (name: string, text: (value: string) => string): void => {
-    const value = config[name];
-    if (typeof value === "number" || typeof value === "string") told.push(text(String(value)));
-  };
-  add("mpp", (value) => `${value} µm/px`);
-  add("slide_mpp", (value) => `slide of ${value} µm/px`);
-  add("level", (value) => `level ${value}`);
-  add("slide_mpp", (value) => `slide at ${value} µm/px`);
-  add("stride", (value) => `stride ${value}`);
-  add("threshold", (value) => `threshold ${value}`);
-  add("tissue", (value) => `tissue ${value}`);
+  const told = askedOf(job);
+  const threshold = job.config["threshold"];
+  if (typeof threshold === "number") told.push(`threshold ${threshold}`);
   if (job.priority !== 0) told.push(`priority ${job.priority > 0 ? "+" : ""}${job.priority}`);
   return told.join(" · ");
 }

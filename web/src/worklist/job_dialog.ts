@@ -15,6 +15,8 @@ const PRIORITIES = [
   ["0", "Normal"],
   ["-10", "Low: after all others"],
 ] as const;
+const ORIENTATIONS =
+  "Turned and mirrored. The result is the mean of the eight answers, and says how far they differ. It takes eight times as long.";
 const LAST_MODEL = "wsi.model";
 
 /** Ask how slides are to be analysed and queue them; `onQueued` gets the new jobs. */
@@ -37,6 +39,7 @@ export function openJobDialog(
   const stride = number("stride", { min: 1, max: 4096, step: 1 });
   const threshold = number("threshold", { min: 0.001, max: 0.999, step: "any" });
   const slideMpp = number("slide-mpp", { min: 0.05, max: 250, step: "any" });
+  const orientations = h("input", { type: "checkbox", id: "job-orientations", name: "orientations", "aria-describedby": "job-orientations-hint" });
   const unknown = slides.filter(lacksSpacing).length;
   const priority = h(
     "select",
@@ -91,6 +94,7 @@ export function openJobDialog(
       threshold: thresholdField.hidden ? "" : threshold.value,
       slideMpp: slideMpp.value,
       slideMppNeeded: unknown > 0,
+      orientations: orientations.checked,
       priority: priority.value,
     };
   }
@@ -137,6 +141,12 @@ export function openJobDialog(
     levelField,
     slideMppField,
     h("div", { class: "fields" }, strideField, thresholdField),
+    h(
+      "div",
+      { class: "field" },
+      h("label", { class: "tick" }, orientations, "Look at each tile in eight orientations"),
+      h("p", { class: "hint", id: "job-orientations-hint" }, ORIENTATIONS),
+    ),
     h("div", { class: "field" }, h("label", { for: "job-priority" }, "Priority"), priority),
     wrong,
   );

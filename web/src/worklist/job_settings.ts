@@ -16,6 +16,8 @@ export interface RawSettings {
   readonly slideMpp: string;
   /** Whether some slide's file states none. */
   readonly slideMppNeeded: boolean;
+  /** Whether each tile is looked at in eight orientations. */
+  readonly orientations: boolean;
   readonly priority: string;
 }
 
@@ -100,6 +102,7 @@ export function readSettings(raw: RawSettings): Settings {
     if (mpp >= LEAST_SLIDE_MPP && mpp <= MOST_SLIDE_MPP) order.slide_mpp = mpp;
     else problems.slideMpp = `A number from ${LEAST_SLIDE_MPP} to ${MOST_SLIDE_MPP}.`;
   }
+  if (raw.orientations) order.tta = true;
   const priority = Number(raw.priority);
   if (priority !== 0) order.priority = priority;
   return { order: Object.keys(problems).length === 0 ? order : null, problems };

@@ -17,6 +17,11 @@ const INFO: CellsInfo = {
     { bit: 2, key: "pen", text: "pen", colour: "#1565c0" },
   ],
   qualityUnknown: 255,
+  numbers: [
+    { name: "distance", step: 0.5, heldOut: 1.5 },
+    { name: "spread", step: 0.001, heldOut: null },
+  ],
+  numberUnknown: 65535,
   task: "binary",
   classes: [
     { label: 0, name: "normal", colour: null },
@@ -30,20 +35,21 @@ const INFO: CellsInfo = {
   ],
 };
 
-/** As the service sends them: probabilities, coverage, tissue, quality. */
-function bytes(steps: number[], coverage: number[], tissue: number[], quality: number[]): ArrayBuffer {
-  const buffer = new ArrayBuffer(steps.length * 5);
+/** As the service sends them: probabilities, coverage, tissue, quality, distance and spread. */
+function bytes(steps: number[], coverage: number[], tissue: number[], quality: number[], ...numbers: number[][]): ArrayBuffer {
+  const buffer = new ArrayBuffer(steps.length * (5 + 2 * numbers.length));
   const view = new DataView(buffer);
   steps.forEach((step, i) => { view.setUint16(2 * i, step, true); });
   coverage.forEach((value, i) => { view.setUint8(2 * steps.length + i, value); });
   tissue.forEach((value, i) => { view.setUint8(3 * steps.length + i, value); });
   quality.forEach((value, i) => { view.setUint8(4 * steps.length + i, value); });
+  numbers.flat().forEach((value, i) => { view.setUint16(5 * steps.length + 2 * i, value, true); });
   return buffer;
 }
 
 const TILES: Record<string, ArrayBuffer> = {
-  "0/0_0": bytes([0, STEPS, 100, NOT_CLASSIFIED], [1, 1, 1, 2], [127, 254, 0, 255], [0, 3, 2, 255]),
-  "0/1_0": bytes([40_000, NOT_CLASSIFIED], [1, 3], [254, 255], [0, 255]),
+  "0/0_0": bytes([0, STEPS, 100, NOT_CLASSIFIED], [1, 1, 1, 2], [127, 254, 0, 255], [0, 3, 2, 255], [1, 4, 2, 65535], [0, 125, 9, 65535]),
+  "0/1_0": bytes([40_000, NOT_CLASSIFIED], [1, 3], [254, 255], [0, 255], [2, 65535], [9, 65535]),
 };
 
 function serve(): string[] {
@@ -83,12 +89,13 @@ describe("the plane asked for", () => {
 describe("a tile of cells", () => {
   const place = { level: 0, firstColumn: 0, firstRow: 0, columns: 2, rows: 2 };
 
-  it("is four planes", () => {
+  it("is some planes", () => {
     const tile = decodeTile(TILES["0/0_0"] ?? new ArrayBuffer(0), place);
     expect([...tile.steps]).toEqual([0, STEPS, 100, NOT_CLASSIFIED]);
     expect([...tile.coverage]).toEqual([1, 1, 1, 2]);
     expect([...(tile.tissue ?? [])]).toEqual([127, 254, 0, 255]);
     expect([...(tile.quality ?? [])]).toEqual([0, 3, 2, 255]);
+    expect(tile.numbers.map((plane) => [...plane])).toEqual([[1, 4, 2, 65535], [0, 125, 9, 65535]]);
   });
 
   it("is marked where quality control found a reason, not where it did not look", () => {
@@ -127,8 +134,9 @@ describe("a source of cells", () => {
       coverage: "classified",
       tissue: 1,
       quality: ["blurred patch", "pen"],
+      numbers: { distance: 2, spread: 0.125 },
     });
-    expect(source.at({ x: 150, y: 150 })).toMatchObject({ value: null, coverage: "glass", tissue: null });
+    expect(source.at({ x: 150, y: 150 })).toMatchObject({ value: null, coverage: "glass", tissue: null, numbers: {} });
     expect(source.at({ x: 250, y: 150 })).toMatchObject({ column: 2, row: 1, coverage: "unreadable" });
     expect(source.at({ x: 300, y: 0 })).toBeNull();
   });

@@ -19,6 +19,7 @@ function tile(rows: readonly (readonly number[])[], firstColumn = 0, firstRow = 
     coverage: new Uint8Array(columns * rows.length).fill(1),
     tissue: null,
     quality: null,
+    numbers: [],
     own: null,
   };
 }

@@ -31,6 +31,7 @@ const EMPTY: RawSettings = {
   threshold: "",
   slideMpp: "",
   slideMppNeeded: false,
+  orientations: false,
   priority: "0",
 };
 
@@ -53,9 +54,9 @@ describe("the job dialog", () => {
   });
 
   it("takes what was filled in", () => {
-    const raw = { ...EMPTY, resolution: "mpp", mpp: "0.5", stride: "128", threshold: "0.7", slideMpp: "0.25", priority: "-10" };
+    const raw = { ...EMPTY, resolution: "mpp", mpp: "0.5", stride: "128", threshold: "0.7", slideMpp: "0.25", orientations: true, priority: "-10" };
     expect(readSettings(raw).order).toEqual({
-      model: "demo", mpp: 0.5, stride: 128, threshold: 0.7, slide_mpp: 0.25, priority: -10,
+      model: "demo", mpp: 0.5, stride: 128, threshold: 0.7, slide_mpp: 0.25, tta: true, priority: -10,
     });
   });
 

@@ -1,4 +1,4 @@
-"""The share of tissue of a cell is that of the patches over it."""
+"""The numbers of a cell are those of the patches over it."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from wsi_pipeline.export.decision import grid_of
-from wsi_pipeline.export.tissue_cells import STEPS, UNKNOWN, coarser, tissue_cells
+from wsi_pipeline.export.tile_means import (
+    NUMBER_UNKNOWN,
+    STEPS,
+    UNKNOWN,
+    coarser,
+    number_cells,
+    tile_numbers,
+    tissue_cells,
+)
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.tiles.plan import Coverage
@@ -65,3 +73,30 @@ def test_nobody_alters_what_is_kept(make_result: MakeResult) -> None:
     with pytest.raises(ValueError, match="read-only"):
         cells[0, 0] = 1
     assert tissue_cells(make_result(name="another", size=Size(100, 100))).shape == (1, 1)
+
+
+def test_other_numbers_of_tiles_come_in_steps_of_their_own(make_result: MakeResult) -> None:
+    """Patches of two cells a side; one of them could not be read."""
+    distance = np.array([[1, 3, 5], [2, 4, np.nan]], np.float32)
+    result = make_result(
+        np.full((2, 3), 0.5, np.float32), size=Size(300, 200), patch=200, stride=100,
+        extras={"distance": distance, "spread": np.zeros((2, 3), np.float32)},
+    )  # fmt: skip
+    found = {one.name: one for one in tile_numbers(result)}
+    assert list(found) == ["distance", "spread"]
+    cells = number_cells(result, "distance")
+    expected = [[1, 2, 4], [1.5, 2.5, 4]]
+    assert cells * found["distance"].step == pytest.approx(np.array(expected), abs=1e-3)
+    assert (number_cells(result, "spread") == 0).all()
+    # Nobody said what is usual, as in results from before it was kept.
+    assert found["distance"].held_out is None
+
+
+def test_a_number_is_not_known_where_no_patch_lies(make_result: MakeResult) -> None:
+    coverage = np.array([[Coverage.CLASSIFIED, Coverage.GLASS]], np.uint8)
+    result = make_result(
+        np.full((1, 2), 0.5, np.float32), size=Size(200, 100), coverage=coverage,
+        extras={"nearest": np.full((1, 2), 0.7, np.float32)},
+    )  # fmt: skip
+    assert number_cells(result, "nearest").tolist() == [[65534, NUMBER_UNKNOWN]]
+    assert not tile_numbers(make_result(name="without"))
