@@ -31,8 +31,9 @@ def verify_package(
     Exit codes: 0 sound, 2 altered, incomplete or not reproduced here.
     """
     # Imported here: this needs OpenVINO, looking at packages does not.
+    from wsi_pipeline.model.admission import load_predictor  # noqa: PLC0415
     from wsi_pipeline.model.reference_check import answer_reference, least_cosine  # noqa: PLC0415
-    from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor  # noqa: PLC0415
+    from wsi_pipeline.model.runtime import RuntimeRequest  # noqa: PLC0415
 
     with console.status("loading the model") as status:
         found = find_or_build(package, Settings(), status.update)

@@ -10,9 +10,10 @@ from wsi_pipeline.lymph_node.head_file import load_head, load_metrics, save_fitt
 from wsi_pipeline.lymph_node.package import build_lymph_node_package
 from wsi_pipeline.lymph_node.patches import read_pcam
 from wsi_pipeline.metrics.ranking import roc_auc
+from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import predict_all
-from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.provided import PROVIDED
 
 PATCHES = Path(__file__).parents[4] / "shared" / "data" / "patches"

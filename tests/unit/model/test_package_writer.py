@@ -16,10 +16,11 @@ from PIL import Image
 from torchvision import transforms
 
 from wsi_pipeline.errors import PackageError
+from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.package_writer import pack
 from wsi_pipeline.model.predictor import predict_all
-from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.testing.models import colour_patches
 
 Change = Callable[[dict[str, Any]], None]
