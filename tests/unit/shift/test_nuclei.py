@@ -10,7 +10,8 @@ from wsi_pipeline.synth import CLASSES, labelled_patches
 @pytest.fixture(scope="module")
 def patches() -> np.ndarray:
     found, kinds = labelled_patches(6, seed=41, patch_px=256, mpp=0.25, slide_px=4096)
-    return found[kinds == CLASSES.index("normal")]
+    normal: np.ndarray = found[kinds == CLASSES.index("normal")]
+    return normal
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
