@@ -12,6 +12,11 @@ WEB_SOURCES := $(shell find web/src) web/index.html web/tsconfig.json web/vite.c
 # pytest-xdist workers; two cores by default, more where there are more.
 JOBS ?= $(shell $(PYTHON) -c "import os; print(max(2, len(os.sched_getaffinity(0))))")
 
+# What Python compiles is kept beside the libraries, also where the caller's environment says not to:
+# the tests start hundreds of processes, and each would compile torch and all others anew.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
+
 # Real patches, in pcam/ and lymph-node/; the demonstration shows some where they are there.
 PATCHES ?= ../shared/data/patches
 

@@ -198,8 +198,9 @@ def _bare(images: Path, package_folder: Path, _: Path) -> dict[str, float]:
     from wsi_pipeline.images.classification import intake_of  # noqa: PLC0415
     from wsi_pipeline.images.collection import read_collection  # noqa: PLC0415
     from wsi_pipeline.images.reading import read_one  # noqa: PLC0415
+    from wsi_pipeline.model.admission import load_predictor  # noqa: PLC0415
     from wsi_pipeline.model.predictor import predict_all  # noqa: PLC0415
-    from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor  # noqa: PLC0415
+    from wsi_pipeline.model.runtime import RuntimeRequest  # noqa: PLC0415
 
     package = load_package(package_folder)
     about = package.description

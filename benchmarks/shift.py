@@ -25,8 +25,9 @@ from wsi_pipeline.images.classification import Answer, classify
 from wsi_pipeline.images.collection import read_collection
 from wsi_pipeline.images.familiarity import Familiarity
 from wsi_pipeline.metrics.ranking import roc_auc
+from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.package import ModelPackage, load_package
-from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.scheduler import connect

@@ -19,8 +19,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.predictor import predict_all
-from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.settings import Settings
 from wsi_pipeline.stain.appearance import METHODS

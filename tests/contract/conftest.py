@@ -11,19 +11,22 @@ from wsi_pipeline.service import schema
 from wsi_pipeline.service.database import Database
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     with postgres_server() as server:
         yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of an empty database."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'service.db'}"
+        yield f"sqlite:///{tmp_path / 'service.db'}"
+        return
     server: PostgresServer = request.getfixturevalue("postgres")
-    return server.database()
+    made = server.database()
+    yield made
+    server.drop(made)
 
 
 @pytest.fixture

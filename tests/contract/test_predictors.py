@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from wsi_pipeline.analysis_settings import PrecisionChoice, RuntimeChoice
 from wsi_pipeline.classes import TUMOUR_OR_NORMAL
 from wsi_pipeline.errors import UsageError
+from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.cascade import CascadePredictor, Stage
 from wsi_pipeline.model.description import Precision
 from wsi_pipeline.model.linear_probe import as_pixels, pooled
@@ -24,7 +25,7 @@ from wsi_pipeline.model.orientations import ORIENTATIONS, oriented
 from wsi_pipeline.model.package import ModelPackage, write_description
 from wsi_pipeline.model.predictor import predict_all
 from wsi_pipeline.model.reference_check import FEATURE_TOLERANCE, least_cosine
-from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.model.torch_runtime import TorchCpuPredictor, TorchCudaPredictor
 from wsi_pipeline.testing import FakePredictor, check_predictor, red_share
 from wsi_pipeline.testing.maps import make_map_package

@@ -25,13 +25,14 @@ from wsi_pipeline.images.conformal import scores_of, write_conformal
 from wsi_pipeline.images.data_map import project
 from wsi_pipeline.images.run import ImageSettings, run_images
 from wsi_pipeline.images.seen import write_seen
+from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.linear_probe import as_pixels, pooled
 from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.network import load_classifier
 from wsi_pipeline.model.orientations import ORIENTATIONS, oriented
 from wsi_pipeline.model.package import ModelPackage, write_description
 from wsi_pipeline.model.predictor import predict_all
-from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.stain.fit import fit_stain
 from wsi_pipeline.stain.normalisation import StainTarget
 from wsi_pipeline.synth import CLASSES, labelled_patches

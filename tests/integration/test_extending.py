@@ -14,11 +14,12 @@ from wsi_pipeline.errors import PackageError, UsageError
 from wsi_pipeline.export.formats import FORMATS, ExportFormat
 from wsi_pipeline.export.options import ExportOptions
 from wsi_pipeline.model import network, runtime
+from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.architecture import Architecture
 from wsi_pipeline.model.description import Precision
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.predictor import Predictor, predict_all
-from wsi_pipeline.model.runtime import Runtime, RuntimeRequest, load_predictor
+from wsi_pipeline.model.runtime import Runtime, RuntimeRequest
 from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.scheduler import connect

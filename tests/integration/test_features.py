@@ -23,9 +23,10 @@ from wsi_pipeline.errors import PackageError, StoppedError, UsageError
 from wsi_pipeline.export.formats import FORMATS
 from wsi_pipeline.export.options import ExportOptions
 from wsi_pipeline.model import memory
+from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.reference_check import least_cosine
-from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run import regions
 from wsi_pipeline.run.observer import SilentObserver

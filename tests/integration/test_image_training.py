@@ -10,10 +10,11 @@ from wsi_pipeline.cli.training_report import print_report
 from wsi_pipeline.images.collection import read_collection
 from wsi_pipeline.images.conformal import conformal_of
 from wsi_pipeline.images.seen import Seen, seen_of
+from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.conversion import convert_here
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.predictor import predict_all
-from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.training.command import train_images
 from wsi_pipeline.training.recipe import load_recipe
 from wsi_pipeline.training.request import Order

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.predictor import predict_all
-from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
 from wsi_pipeline.training.command import train_images
 from wsi_pipeline.training.recipe import load_recipe

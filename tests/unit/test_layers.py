@@ -178,9 +178,8 @@ ONLY_IN = {
     "anndata": {"features/annotated.py"},
     "pandas": {"features/annotated.py"},
     "zarr": {
-        "stitch/feature_array.py",
-        "stitch/writer.py",
-        "stitch/result.py",
+        *(f"stitch/{name}.py" for name in ("feature_array", "grid_images", "mask_image")),
+        *(f"stitch/{name}.py" for name in ("result", "small_array", "writer")),
         "export/archive.py",
     },
     "pydicom": {"slide/dicom.py"},

@@ -23,10 +23,9 @@ from wsi_pipeline.page.markup import (
     tag,
     text,
 )
+from wsi_pipeline.page.report import footer, header, method_section
 
 Json = dict[str, Any]
-
-_NOTICE = "Research software, not a medical device"
 _WORDS = {"WBC": "white cells", "RBC": "red cells", "Platelets": "platelets"}
 
 
@@ -52,7 +51,7 @@ def report_page(
         _agreement(summary["truth"]),
         _fields(fields, previews),
         _method(summary),
-        tag("footer", text(f"{_NOTICE}. {summary['program']}.")),
+        footer(summary["program"]),
     ]
     return document("Cells of smear fields", "".join(body))
 
@@ -67,12 +66,7 @@ def _header(summary: Json, fields: Sequence[FieldRecord]) -> str:
         )
     else:
         facts.append("no model: cells are found and not classified")
-    return tag(
-        "header",
-        tag("p", text(_NOTICE), cls="notice")
-        + tag("h1", "Cells of smear fields")
-        + "".join(tag("p", text(fact), cls="facts") for fact in facts),
-    )
+    return header("Cells of smear fields", facts)
 
 
 def _warnings(summary: Json) -> list[str]:
@@ -182,10 +176,5 @@ def _method(summary: Json) -> str:
         "bootstrap over fields.",
         "Measurements": "are shapes that were measured (cells.csv), not reasons of a decision.",
     }
-    listing = "".join(tag("dt", text(key)) + tag("dd", text(words)) for key, words in items.items())
-    return section(
-        "method",
-        "How this was made",
-        "Every cell is in cells.csv, every number of this page in summary.json.",
-        tag("dl", listing),
-    )
+    lead = "Every cell is in cells.csv, every number of this page in summary.json."
+    return method_section(items, lead, "How this was made")

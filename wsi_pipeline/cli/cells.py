@@ -2,7 +2,6 @@
 
 import json as json_format
 import sys
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,11 +12,11 @@ from wsi_pipeline.analysis_settings import PrecisionChoice
 from wsi_pipeline.cli import EXIT_BAD, EXIT_OK
 from wsi_pipeline.cli.analysis_options import DeviceOption, RuntimeOption
 from wsi_pipeline.cli.console import console
+from wsi_pipeline.cli.model_search import find_model
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
-from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.settings import Settings
 
 _HOW, _FINDER = "Computing", "Finding cells"
@@ -115,10 +114,7 @@ def cells(
     package = None
     if model is not None:
         settings = Settings()
-        with nullcontext() if quiet else console.status("loading the model") as status:
-            package = find_or_build(
-                model, settings, lambda what: status.update(what) if status else None
-            )
+        package = find_model(model, settings, quiet=quiet)
         request = RuntimeRequest(device, precision, settings.cache_dir, runtime=runtime)
     from wsi_pipeline.cells.analysis import Analysis  # noqa: PLC0415 - see above
     from wsi_pipeline.cells.classical import ClassicalFinder, ClassicalSettings  # noqa: PLC0415

@@ -1,6 +1,5 @@
 """``wsi classify``: single images, one or thousands, resumable, with one table at the end."""
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -8,12 +7,11 @@ import typer
 
 from wsi_pipeline.analysis_settings import PrecisionChoice
 from wsi_pipeline.cli.analysis_options import DeviceOption, RuntimeOption, TtaOption
-from wsi_pipeline.cli.console import console
+from wsi_pipeline.cli.model_search import find_model
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.model.catalogue import ModelCatalogue
 from wsi_pipeline.model.loaded import model_loading
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
-from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.settings import Settings
 
 _HOW, _MORE = "Computing", "More about the answers"
@@ -122,10 +120,7 @@ def classify(
     if model is None:
         raise UsageError(f"say which model: --model PACKAGE. {_choice(settings)}")
     resolve_device(device)  # a wrong name is told before anything is loaded
-    with nullcontext() if quiet else console.status("loading the model") as status:
-        package = find_or_build(
-            model, settings, lambda what: status.update(what) if status else None
-        )
+    package = find_model(model, settings, quiet=quiet)
     request = RuntimeRequest(
         device, precision, settings.cache_dir, runtime=runtime, head=package.run_head, tta=tta
     )

@@ -27,10 +27,10 @@ from wsi_pipeline.cli.analysis_options import (
     check_stride,
 )
 from wsi_pipeline.cli.console import console
+from wsi_pipeline.cli.model_search import find_model
 from wsi_pipeline.errors import ResultError, UsageError
 from wsi_pipeline.model.loaded import model_loading
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
-from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.settings import Settings
 
 
@@ -121,12 +121,7 @@ def features(
     )
     settings = Settings()
     resolve_device(device)  # a wrong name is told before anything is loaded
-    with nullcontext() if quiet else console.status("loading the model") as status:
-        package = find_or_build(
-            encoder,
-            settings,
-            lambda what: status.update(what) if status else None,
-        )
+    package = find_model(encoder, settings, quiet=quiet)
     if package.description.map is not None:
         raise UsageError(
             f"{package.name} answers with maps and has no features of a tile; choose an encoder, "

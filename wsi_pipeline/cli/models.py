@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wsi_pipeline.cli.console import console
+from wsi_pipeline.cli.model_search import find_model
 from wsi_pipeline.cli.models_export import export_package
 from wsi_pipeline.cli.models_familiarise import familiarise_package
 from wsi_pipeline.cli.models_import import import_package
@@ -20,7 +21,7 @@ from wsi_pipeline.export.destination import draft
 from wsi_pipeline.model.card import card as card_page
 from wsi_pipeline.model.description import REFERENCE, WEIGHTS
 from wsi_pipeline.model.package import CALIBRATION, DESCRIPTION, ModelPackage, load_package
-from wsi_pipeline.provided import PROVIDED, find_or_build
+from wsi_pipeline.provided import PROVIDED
 from wsi_pipeline.settings import Settings
 
 app = typer.Typer(
@@ -133,7 +134,7 @@ def show(package: _Package, json: _Json = False) -> None:
 
         wsi models show demo
     """
-    found = _find(package)
+    found = find_model(package, Settings())
     description = found.description
     if json:
         facts = {**description.model_dump(mode="json"), "sha256": found.sha256}
@@ -194,7 +195,7 @@ def convert(package: _Package, json: _Json = False) -> None:
     # Imported here: this needs OpenVINO, looking at packages does not.
     from wsi_pipeline.model.conversion import carry_graph  # noqa: PLC0415
 
-    found = _find(package)
+    found = find_model(package, Settings())
     with console.status("converting"):
         folder = carry_graph(found, Settings().cache_dir)
     if json:
@@ -217,7 +218,7 @@ def card(
         wsi models card demo -o card.html
     """
     with draft(output, overwrite=overwrite) as new:
-        new.write_text(card_page(_find(package)), encoding="utf-8")
+        new.write_text(card_page(find_model(package, Settings())), encoding="utf-8")
     Console().print(f"[green]✓[/] {output}", highlight=False, soft_wrap=True)
 
 
@@ -296,8 +297,3 @@ app.command("import")(import_package)
 app.command("verify")(verify_package)
 app.command("export")(export_package)
 app.command("familiarise")(familiarise_package)
-
-
-def _find(package: str) -> ModelPackage:
-    with console.status("loading the model") as status:
-        return find_or_build(package, Settings(), status.update)

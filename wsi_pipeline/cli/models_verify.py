@@ -9,7 +9,7 @@ from rich.console import Console
 
 from wsi_pipeline.analysis_settings import PrecisionChoice, RuntimeChoice
 from wsi_pipeline.cli.console import console
-from wsi_pipeline.provided import find_or_build
+from wsi_pipeline.cli.model_search import find_model
 from wsi_pipeline.settings import Settings
 
 
@@ -31,11 +31,11 @@ def verify_package(
     Exit codes: 0 sound, 2 altered, incomplete or not reproduced here.
     """
     # Imported here: this needs OpenVINO, looking at packages does not.
+    from wsi_pipeline.model.admission import load_predictor  # noqa: PLC0415
     from wsi_pipeline.model.reference_check import answer_reference, least_cosine  # noqa: PLC0415
-    from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor  # noqa: PLC0415
+    from wsi_pipeline.model.runtime import RuntimeRequest  # noqa: PLC0415
 
-    with console.status("loading the model") as status:
-        found = find_or_build(package, Settings(), status.update)
+    found = find_model(package, Settings())
     head = found.description.own_head
     request = RuntimeRequest(device, precision, Settings().cache_dir, runtime=runtime, head=head)
     with console.status("computing the reference"):

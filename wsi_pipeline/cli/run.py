@@ -32,10 +32,9 @@ from wsi_pipeline.cli.analysis_options import (
     check_classes,
     check_stride,
 )
-from wsi_pipeline.cli.console import console
+from wsi_pipeline.cli.model_search import find_model
 from wsi_pipeline.model.loaded import model_loading
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
-from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.settings import Settings
 
 
@@ -143,12 +142,7 @@ def run(
     )
     settings = Settings()
     resolve_device(device)  # a wrong name is told before anything is loaded
-    with nullcontext() if quiet else console.status("loading the model") as status:
-        package = find_or_build(
-            model,
-            settings,
-            lambda what: status.update(what) if status else None,
-        )
+    package = find_model(model, settings, quiet=quiet)
     check_classes(package)
     check_stride(stride, package.description.tile_px, package.description.cell_px)
     request = RuntimeRequest(

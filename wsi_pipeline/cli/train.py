@@ -3,10 +3,6 @@
 import json as json_format
 import os
 import sys
-from pathlib import Path
-from typing import Annotated, Literal
-
-import typer
 
 from wsi_pipeline.cli.slide_level_options import (
     AlphaOption,
@@ -18,6 +14,38 @@ from wsi_pipeline.cli.slide_level_options import (
     NegativeOption,
     PackageOption,
 )
+from wsi_pipeline.cli.train_options import (
+    CohortArgument,
+    DeviceOption,
+    EncoderOption,
+    FeaturesOption,
+    FoldsOption,
+    GroupFromOption,
+    ImagesOption,
+    InitOption,
+    JsonOption,
+    LabelsOption,
+    LevelOption,
+    LicenceOption,
+    ListOption,
+    MppOption,
+    NameOption,
+    OutOption,
+    OverwriteOption,
+    PositiveOption,
+    PrecisionOption,
+    QuietOption,
+    RecipeOption,
+    RestartOption,
+    SearchOption,
+    SeedOption,
+    SetOption,
+    SkipBadOption,
+    TestSourceOption,
+    ThreadsOption,
+    ThresholdByOption,
+    VersionOption,
+)
 from wsi_pipeline.cli.train_slides import train_slide_labels
 from wsi_pipeline.cli.training_progress import TrainingDisplay
 from wsi_pipeline.cli.training_report import print_report
@@ -28,128 +56,29 @@ from wsi_pipeline.training.recipe_file import read_facts, shipped
 from wsi_pipeline.training.request import Order, package_name
 from wsi_pipeline.training.slides.recipe import is_for_slide_labels
 
-_WHAT = "Patches"
-_HOW = "Training"
-_IMAGES = "Images instead of slides"
-_SLIDES = "Slide labels only (abmil, clam-sb, transmil, mean-pool)"
 #: Threads torch uses unless told: more change the order of sums, and help little beyond.
 _MOST_THREADS = 8
 
 
 def train(
-    cohort: Annotated[
-        Path | None,
-        typer.Argument(
-            help="The cohort table: slides, labels, patients, splits, annotations. With "
-            "--slide-level a folder of results, or of slides.",
-        ),
-    ] = None,
+    cohort: CohortArgument = None,
     *,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--out",
-            help="Folder for the package. Report, checkpoints and logs are beside it.",
-        ),
-    ] = None,
-    recipe: Annotated[
-        str, typer.Option(help="A shipped recipe, or a YAML file. See --list.")
-    ] = "linear-probe",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            help="Change the recipe: epochs=3, labels.rule=any, sampling.patches=2000. May be "
-            "repeated.",
-            metavar="KEY=VALUE",
-        ),
-    ] = None,
-    list_: Annotated[
-        bool, typer.Option("--list", help="Print the shipped recipes and exit.")
-    ] = False,
-    mpp: Annotated[
-        float | None,
-        typer.Option(help="µm per px of the patches.", rich_help_panel=_WHAT),
-    ] = None,
-    level: Annotated[
-        str | None,
-        typer.Option(
-            help="Pyramid level of the patches; several are merged: 3,4,5.", rich_help_panel=_WHAT
-        ),
-    ] = None,
-    init: Annotated[
-        str | None,
-        typer.Option(
-            help="imagenet, efficientnet-lite0 (installed), random, a weights file or a model "
-            "package.",
-            metavar="imagenet|efficientnet-lite0|random|PATH",
-            rich_help_panel=_HOW,
-        ),
-    ] = None,
-    threshold_by: Annotated[
-        str | None,
-        typer.Option(
-            help="recall=0.95, youden or fpr=0.05, on the validation patches.",
-            metavar="RULE",
-            rich_help_panel=_HOW,
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Random seed.", min=0, rich_help_panel=_HOW)] = 1,
-    folds: Annotated[
-        int,
-        typer.Option(
-            help="Cross-validate: divide the patients into this many parts and train a package "
-            "for each, in OUT/fold-1 and so on.",
-            min=0,
-            rich_help_panel=_HOW,
-        ),
-    ] = 0,
-    search: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Train with every combination, keep the best: learning_rate=1e-3,1e-4, "
-            "weight_decay=0,1e-4, decay=1,0.9, batch=16,32. May be repeated.",
-            metavar="KEY=A,B",
-            rich_help_panel=_HOW,
-        ),
-    ] = None,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu or cuda:N.", rich_help_panel=_HOW)
-    ] = "auto",
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16"],
-        typer.Option(
-            help="fp32, or bf16 (weights stay fp32); auto: bf16 on GPUs.", rich_help_panel=_HOW
-        ),
-    ] = "auto",
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            help="CPU threads of the network; with the same number, results are identical. "
-            "[dim]\\[default: one per core, at most 8][/]",
-            min=1,
-            rich_help_panel=_HOW,
-        ),
-    ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option(
-            help="A folder with one folder of images per class, or a table (CSV, Parquet) with "
-            "the columns path, label and, if known, group and source; in place of a cohort.",
-            metavar="DIR|TABLE",
-            rich_help_panel=_IMAGES,
-        ),
-    ] = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            help="A table with path, label, group, source of the images in the folder; with "
-            "--slide-level one of slides: slide, label, patient, split.",
-            metavar="TABLE",
-            rich_help_panel=_IMAGES,
-        ),
-    ] = None,
+    out: OutOption = None,
+    recipe: RecipeOption = "linear-probe",
+    set_: SetOption = None,
+    list_: ListOption = False,
+    mpp: MppOption = None,
+    level: LevelOption = None,
+    init: InitOption = None,
+    threshold_by: ThresholdByOption = None,
+    seed: SeedOption = 1,
+    folds: FoldsOption = 0,
+    search: SearchOption = None,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    threads: ThreadsOption = None,
+    images: ImagesOption = None,
+    labels: LabelsOption = None,
     slide_level: PackageOption = None,
     kind: KindOption = "regions-logistic",
     alpha: AlphaOption = 0.05,
@@ -158,72 +87,19 @@ def train(
     hold_out: HoldOutOption = 0.0,
     grouping: GroupingOption = None,
     negative: NegativeOption = None,
-    test_source: Annotated[
-        str | None,
-        typer.Option(
-            help="Keep all images of this source for the test: a laboratory never trained on.",
-            metavar="NAME",
-            rich_help_panel=_IMAGES,
-        ),
-    ] = None,
-    positive: Annotated[
-        str | None,
-        typer.Option(
-            help="The class of interest. [dim]\\[default: of two classes the one that is not "
-            "called normal, healthy or the like; of several the first such][/]",
-            rich_help_panel=_IMAGES,
-        ),
-    ] = None,
-    group_from: Annotated[
-        str | None,
-        typer.Option(
-            help="A regular expression that finds whose an image is in its name, where no table "
-            "says it; such images stay together.",
-            metavar="REGEX",
-            rich_help_panel=_IMAGES,
-        ),
-    ] = None,
-    features: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with the features of each slide's tiles: SLIDE.zarr, as wsi features "
-            "writes it, or SLIDE.h5, as CLAM and TRIDENT do. [dim]\\[default: beside the table][/]",
-            metavar="DIR",
-            rich_help_panel=_SLIDES,
-        ),
-    ] = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option(
-            help="The package that made the features: the new package computes them with it. "
-            "Without it only the networks are written.",
-            metavar="PACKAGE",
-            rich_help_panel=_SLIDES,
-        ),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the package. [dim]\\[default: its folder's][/]")
-    ] = None,
-    version: Annotated[
-        str | None, typer.Option(help="Of the package. [dim]\\[default: 1][/]")
-    ] = None,
-    licence: Annotated[str, typer.Option(help="Of the weights.")] = "not stated",
-    skip_bad: Annotated[
-        bool,
-        typer.Option(
-            "--skip-bad", help="Leave out and report slides and images that cannot be used."
-        ),
-    ] = False,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Delete an unfinished training of this package.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing package.")
-    ] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print the report as JSON on standard output.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    test_source: TestSourceOption = None,
+    positive: PositiveOption = None,
+    group_from: GroupFromOption = None,
+    features: FeaturesOption = None,
+    encoder: EncoderOption = None,
+    name: NameOption = None,
+    version: VersionOption = None,
+    licence: LicenceOption = "not stated",
+    skip_bad: SkipBadOption = False,
+    restart: RestartOption = False,
+    overwrite: OverwriteOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Train a model package that wsi run uses as it is.
 

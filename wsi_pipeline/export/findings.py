@@ -10,7 +10,8 @@ from wsi_pipeline.classes import Task
 from wsi_pipeline.export.decision import Decision, decide
 from wsi_pipeline.export.regions import Regions, find_regions
 from wsi_pipeline.geometry import Mpp
-from wsi_pipeline.stitch.record import Alarm, to_plain
+from wsi_pipeline.stitch.alarm import Alarm
+from wsi_pipeline.stitch.record import to_plain
 from wsi_pipeline.stitch.result import Result
 
 #: Regions described one by one, the largest ones.

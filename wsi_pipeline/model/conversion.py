@@ -3,7 +3,7 @@
 Conversion and quantisation need torch and NNCF, whose imports alone take longer than a small
 slide; that is why their products are kept. Torch is not needed for a package that carries its graph
 (:mod:`wsi_pipeline.model.graph`). A cached model is trusted no more than a fresh one:
-every load has to reproduce the package's reference (:mod:`wsi_pipeline.model.runtime`).
+every load has to reproduce the package's reference (:mod:`wsi_pipeline.model.admission`).
 """
 
 import contextlib

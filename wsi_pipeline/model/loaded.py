@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.predictor import Predictor, RuntimeInfo
-from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.model.runtime import RuntimeRequest
 
 
 class LoadedModels:

@@ -121,3 +121,10 @@ def unit_ticks(step: float = 0.2) -> list[tuple[float, str]]:
     """Ticks from 0 to 1."""
     count = round(1 / step)
     return [(index / count, f"{index / count:g}") for index in range(count + 1)]
+
+
+def unit_chart(*, x_label: str, y_label: str, label: str) -> Chart:
+    """A chart from 0 to 1 both ways, with the diagonal; arguments as of :class:`Chart`."""
+    chart = Chart(unit_ticks(), unit_ticks(), x_label=x_label, y_label=y_label, label=label)
+    chart.line([(0, 0), (1, 1)], "chance")
+    return chart

@@ -17,7 +17,8 @@ from wsi_pipeline.run.shift_alarms import (
     unlike_training,
 )
 from wsi_pipeline.slide.resolution import USUAL_MPP
-from wsi_pipeline.stitch.record import Alarm, Record
+from wsi_pipeline.stitch.alarm import Alarm
+from wsi_pipeline.stitch.record import Record
 
 Cells = NDArray[np.float32]
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.model.package import CALIBRATION, ModelPackage, load_package
-from wsi_pipeline.stitch.record import ColoursRecord, TrainingColoursRecord
+from wsi_pipeline.stitch.colours_record import ColoursRecord, TrainingColoursRecord
 from wsi_pipeline.tissue.colours import Colours, patch_colours, summarise
 
 

@@ -21,18 +21,17 @@ from wsi_pipeline.slide.openslide_reader import library_version
 from wsi_pipeline.slide_level.answer import slide_answer, with_answer
 from wsi_pipeline.stitch.cells import Cells
 from wsi_pipeline.stitch.features_record import FeaturesRecord
+from wsi_pipeline.stitch.grid_record import GridRecord
+from wsi_pipeline.stitch.model_record import ModelRecord
 from wsi_pipeline.stitch.record import (
     ControlsRecord,
     CountsRecord,
-    GridRecord,
-    LevelRecord,
-    ModelRecord,
     Record,
     RuntimeRecord,
-    SlideRecord,
     TimingsRecord,
     TissueRecord,
 )
+from wsi_pipeline.stitch.slide_record import LevelRecord, SlideRecord
 from wsi_pipeline.stitch.stain_record import StainRecord
 from wsi_pipeline.tiles.plan import Coverage, Plan
 

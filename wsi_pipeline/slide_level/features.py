@@ -15,7 +15,8 @@ from scipy.spatial import ConvexHull
 
 from wsi_pipeline.classes import Classes, logit
 from wsi_pipeline.geometry import PerAxis
-from wsi_pipeline.stitch.record import GridRecord, SlideRecord
+from wsi_pipeline.stitch.grid_record import GridRecord
+from wsi_pipeline.stitch.slide_record import SlideRecord
 
 Values = NDArray[np.float64]
 

@@ -1,7 +1,7 @@
 """What a result says of itself, as typed values: the run makes them, readers get them checked.
 
 The JSON in a store has these fields' names, in this order. A field that came later has a default,
-which is what older results give. Lengths in px are of level 0 where the name ends in ``_0``.
+which is what older results give.
 """
 
 import json
@@ -14,153 +14,19 @@ from pydantic import TypeAdapter, ValidationError
 
 from wsi_pipeline.classes import TUMOUR_OR_NORMAL, Classes
 from wsi_pipeline.errors import ResultError
-from wsi_pipeline.geometry import NO_STRETCH, GridKind, Mpp, PerAxis, Size
-from wsi_pipeline.notice import notice_of
+from wsi_pipeline.stitch.alarm import Alarm
+from wsi_pipeline.stitch.colours_record import ColoursRecord
 from wsi_pipeline.stitch.features_record import FeaturesRecord
+from wsi_pipeline.stitch.grid_record import GridRecord
+from wsi_pipeline.stitch.model_record import ModelRecord
 from wsi_pipeline.stitch.quality_record import QualityRecord
 from wsi_pipeline.stitch.shift_record import ShiftRecord
 from wsi_pipeline.stitch.slide_answer_record import SlideAnswerRecord
+from wsi_pipeline.stitch.slide_record import SlideRecord
 from wsi_pipeline.stitch.spread_record import SpreadRecord
 from wsi_pipeline.stitch.stain_record import StainRecord
 
 _Value = TypeVar("_Value")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LevelRecord:
-    """A level of the slide: its size in px, and level-0 px per px of it."""
-
-    width: int
-    height: int
-    downsample: float
-
-    @property
-    def size(self) -> Size:
-        """Of the level, px of the level."""
-        return Size(self.width, self.height)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlideRecord:
-    """The slide.
-
-    Attributes:
-        name: Its file's name without suffix.
-        sha256: Of its files.
-        vendor: As OpenSlide calls it.
-        width: Of level 0, px.
-        height: Of level 0, px.
-        mpp: µm per level-0 px that the analysis used.
-        mpp_source: ``file``, or ``override`` where it was given by hand.
-        mpp_file: What the file states; None if nothing.
-        levels: The finest first.
-        level: Which of them was analysed.
-        colours_corrected: Why px were decoded otherwise than the file says; empty where they were
-            not, and in results older than this.
-    """
-
-    name: str
-    sha256: str
-    vendor: str = ""
-    width: int
-    height: int
-    mpp: Mpp
-    mpp_source: str = "file"
-    mpp_file: Mpp | None = None
-    levels: tuple[LevelRecord, ...]
-    level: int
-    colours_corrected: str = ""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.level < len(self.levels):
-            raise ValueError(f"there is no level {self.level} of {len(self.levels)}")
-
-    @property
-    def size(self) -> Size:
-        """Of level 0, px."""
-        return Size(self.width, self.height)
-
-    @property
-    def analysed(self) -> LevelRecord:
-        """The level that was analysed."""
-        return self.levels[self.level]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelRecord:
-    """The model package: what it is, what it was made for, and whether of drawn tissue.
-
-    Attributes:
-        mpp: µm per px it was made for; None where it states a level.
-        level: Pyramid level it was made for; None where it states a resolution.
-        notice: Shown wherever the result is shown; empty where there is none.
-    """
-
-    name: str
-    version: str
-    sha256: str
-    mpp: float | None = None
-    level: int | None = None
-    synthetic: bool
-    intended_use: str = ""
-    notice: str = ""
-
-    def __post_init__(self) -> None:
-        notice = notice_of(self.notice, synthetic=self.synthetic)
-        object.__setattr__(self, "notice", notice)  # frozen, but not yet anybody's
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GridRecord:
-    """The analysis grid.
-
-    Attributes:
-        columns: Cells across.
-        rows: Cells down.
-        patch_px: Side in analysis px of what the model answers for at once.
-        stride_px: Between two patches, analysis px.
-        map_px: Side of a cell in analysis px where the model answers with a map; None where cells
-            are the stride wide.
-        margin_px: Analysis px around each patch that the model was given with it.
-        scale: Level px per analysis px, but for the stretch.
-        stretch: Level px along x and y that make a square px.
-        cell_px_0: Width of a cell in level-0 px.
-        cell_height_px_0: Its height; None in results older than it: the same.
-        patch_px_0: Width of a patch in level-0 px.
-        patch_height_px_0: Its height; None in results older than it: the same.
-        mpp: µm per analysis px.
-        kind: Whose tiles: ``cover`` or ``wsinfer``.
-    """
-
-    columns: int
-    rows: int
-    patch_px: int
-    stride_px: int
-    map_px: int | None = None
-    margin_px: int = 0
-    scale: float
-    stretch: PerAxis = NO_STRETCH
-    cell_px_0: float
-    cell_height_px_0: float | None = None
-    patch_px_0: float
-    patch_height_px_0: float | None = None
-    mpp: Mpp
-    kind: GridKind = "cover"
-
-    @property
-    def cells_in_tile(self) -> int:
-        """How many cells a tile has: several where the model answers with maps."""
-        return 1 if self.map_px is None else (self.stride_px // self.map_px) ** 2
-
-    @property
-    def cell_0(self) -> PerAxis:
-        """Width and height of a cell in level-0 px."""
-        return PerAxis(self.cell_px_0, self.cell_height_px_0 or self.cell_px_0)
-
-    @property
-    def patch_0(self) -> PerAxis:
-        """Width and height of a patch in level-0 px."""
-        return PerAxis(self.patch_px_0, self.patch_height_px_0 or self.patch_px_0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,34 +67,6 @@ class ControlsRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingColoursRecord:
-    """Optical densities (red, green, blue) of the patches the model was trained on."""
-
-    patches: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColoursRecord:
-    """Optical densities (red, green, blue) of the tissue, and how far from the training they are.
-
-    Attributes:
-        tiles: How many were measured.
-        mean: Of their optical densities; None where there were too few.
-        std: The same.
-        training: Of the training patches; None where nothing is known.
-        distance: Mahalanobis distance between both; None where either is missing.
-    """
-
-    tiles: int
-    mean: tuple[float, ...] | None
-    std: tuple[float, ...] | None
-    training: TrainingColoursRecord | None
-    distance: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TimingsRecord:
     """Seconds of the run that ended the analysis, and tiles that an earlier one had finished."""
 
@@ -236,23 +74,6 @@ class TimingsRecord:
     read_thread_seconds: float
     model_wait_seconds: float
     resumed_tiles: int
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """Something a person has to look at before a result is believed.
-
-    Attributes:
-        code: Which, for programs; stays the same.
-        message: A sentence for people.
-    """
-
-    code: str
-    message: str
-
-    def to_json(self) -> dict[str, str]:
-        """Plain values for JSON."""
-        return {"code": self.code, "message": self.message}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

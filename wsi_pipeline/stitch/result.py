@@ -15,17 +15,12 @@ from wsi_pipeline.classes import Classes
 from wsi_pipeline.errors import ResultError
 from wsi_pipeline.geometry import Mpp, PerAxis
 from wsi_pipeline.stitch import layout
+from wsi_pipeline.stitch.alarm import Alarm
 from wsi_pipeline.stitch.checksums import is_unaltered
-from wsi_pipeline.stitch.record import (
-    Alarm,
-    ModelRecord,
-    Record,
-    Seal,
-    SlideRecord,
-    read_record,
-    read_seal,
-)
+from wsi_pipeline.stitch.model_record import ModelRecord
+from wsi_pipeline.stitch.record import Record, Seal, read_record, read_seal
 from wsi_pipeline.stitch.slide_answer_record import SlideAnswerRecord
+from wsi_pipeline.stitch.slide_record import SlideRecord
 from wsi_pipeline.stitch.writer import metadata_hashes
 
 #: px hashed at a time when verifying.

@@ -7,17 +7,16 @@ import numpy as np
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.slide.info import Level
 from wsi_pipeline.stitch.cells import Cells
+from wsi_pipeline.stitch.grid_record import GridRecord
+from wsi_pipeline.stitch.model_record import ModelRecord
 from wsi_pipeline.stitch.record import (
     CountsRecord,
-    GridRecord,
-    LevelRecord,
-    ModelRecord,
     Record,
     RuntimeRecord,
-    SlideRecord,
     TimingsRecord,
     TissueRecord,
 )
+from wsi_pipeline.stitch.slide_record import LevelRecord, SlideRecord
 from wsi_pipeline.tiles.plan import Coverage
 
 

@@ -17,10 +17,10 @@ from wsi_pipeline.page.markup import (
     tag,
     text,
 )
+from wsi_pipeline.page.report import footer, header, method_section
 
 Json = dict[str, Any]
 
-_NOTICE = "Research software, not a medical device"
 _INTRODUCED = {
     "train": "trained on",
     "validation": "epoch, temperature, threshold and prediction sets chosen on",
@@ -44,7 +44,7 @@ def training_page(report: Json) -> str:
     body.append(
         sources_section({**told, "all": report["test"], "sources": _parts(report)}, classes)
     )
-    body += [_course(report), _method(report), tag("footer", text(f"{_NOTICE}."))]
+    body += [_course(report), _method(report), footer()]
     return document(f"Training of {report['package']}", "".join(body))
 
 
@@ -69,12 +69,7 @@ def _header(report: Json) -> str:
         f"network {recipe['architecture']['name']}, head {recipe['head']['kind']}, start "
         f"{recipe['init']}, {recipe['patch_px']} px, seed {report['seed']}",
     ]
-    return tag(
-        "header",
-        tag("p", text(_NOTICE), cls="notice")
-        + tag("h1", text(f"Training of {report['package']}"))
-        + "".join(tag("p", text(fact), cls="facts") for fact in facts),
-    )
+    return header(f"Training of {report['package']}", facts)
 
 
 def _warnings(report: Json) -> str:
@@ -148,6 +143,4 @@ def _method(report: Json) -> str:
         "Wasserman 2019); of another laboratory's images nothing is promised.",
         **METHOD,
     }
-    listing = "".join(tag("dt", text(key)) + tag("dd", text(words)) for key, words in items.items())
-    lead = "Every number of this page is in the JSON file beside it."
-    return section("method", "How the figures are computed", lead, tag("dl", listing))
+    return method_section(items, "Every number of this page is in the JSON file beside it.")

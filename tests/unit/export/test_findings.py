@@ -17,7 +17,7 @@ from wsi_pipeline.export.geojson import write_geojson
 from wsi_pipeline.export.outlines import tumour_regions
 from wsi_pipeline.export.regions import find_regions
 from wsi_pipeline.geometry import Mpp, Size
-from wsi_pipeline.stitch.record import Alarm
+from wsi_pipeline.stitch.alarm import Alarm
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.tiles.plan import Coverage
 

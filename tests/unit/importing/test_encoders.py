@@ -13,10 +13,11 @@ from timm.layers.mlp import SwiGLUPacked
 
 from wsi_pipeline.importing.importer import import_model
 from wsi_pipeline.importing.source import ImportRefusedError, ImportRequest
+from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import predict_all
 from wsi_pipeline.model.reference_check import least_cosine
-from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.testing.models import colour_patches
 
 SIDE = 32

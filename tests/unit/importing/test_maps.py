@@ -11,9 +11,10 @@ import torch
 from wsi_pipeline.importing import importer
 from wsi_pipeline.importing.importer import Imported, import_model
 from wsi_pipeline.importing.source import ImportRefusedError, ImportRequest
+from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.model.predictor import predict_all
-from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.testing.maps import MAP_MARGIN, answer_map, make_map_network
 from wsi_pipeline.testing.models import colour_patches
 

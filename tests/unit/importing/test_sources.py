@@ -16,9 +16,10 @@ from torchvision import transforms
 
 from wsi_pipeline.importing.importer import Imported, import_model
 from wsi_pipeline.importing.source import ImportRequest
+from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import predict_all
-from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.testing.models import colour_patches
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")

@@ -7,20 +7,15 @@ import torch
 from wsi_pipeline.analysis_settings import DEFAULT_MODEL
 from wsi_pipeline.lymph_node import LYMPH_NODE
 from wsi_pipeline.lymph_node.head_file import load_head, load_metrics, save_fitted
-from wsi_pipeline.lymph_node.package import build_lymph_node_package
 from wsi_pipeline.lymph_node.patches import read_pcam
 from wsi_pipeline.metrics.ranking import roc_auc
+from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import predict_all
-from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.provided import PROVIDED
 
 PATCHES = Path(__file__).parents[4] / "shared" / "data" / "patches"
-
-
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> ModelPackage:
-    return build_lymph_node_package(tmp_path_factory.mktemp("models") / LYMPH_NODE, version="1")
 
 
 def test_it_is_the_usual_model() -> None:
@@ -28,8 +23,8 @@ def test_it_is_the_usual_model() -> None:
     assert LYMPH_NODE in PROVIDED
 
 
-def test_it_says_what_it_is_worth(package: ModelPackage) -> None:
-    about, metrics = package.description, load_metrics()
+def test_it_says_what_it_is_worth(lymph_node_package: ModelPackage) -> None:
+    about, metrics = lymph_node_package.description, load_metrics()
     assert about.notice == "Research preview, fitted on 3,700 patches"
     assert not about.training.synthetic
     auc = metrics["held_out"]["pcam"]["auc"]
@@ -53,13 +48,15 @@ def test_the_fitted_head_is_small_and_kept_exactly(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not PATCHES.exists(), reason="the real patches are not here")
-def test_it_tells_real_tumour_from_normal_tissue(package: ModelPackage, tmp_path: Path) -> None:
+def test_it_tells_real_tumour_from_normal_tissue(
+    lymph_node_package: ModelPackage, tmp_path: Path
+) -> None:
     """Some patches that it was fitted on, through the runtime: that the parts fit together."""
     found = read_pcam(PATCHES / "pcam", limit=60)
-    margin = (package.description.patch_px - found.pixels.shape[1]) // 2
+    margin = (lymph_node_package.description.patch_px - found.pixels.shape[1]) // 2
     border = ((0, 0), (margin, margin), (margin, margin), (0, 0))
     pixels = np.pad(found.pixels, border, mode="symmetric")
     request = RuntimeRequest("cpu", "fp32", tmp_path, runtime="openvino")
-    answers = predict_all(load_predictor(package, request, threshold=0.5), pixels)
+    answers = predict_all(load_predictor(lymph_node_package, request, threshold=0.5), pixels)
     assert answers.shape == (len(pixels), 3, 3)
     assert roc_auc(found.tumour, answers[:, 1, 1]) > 0.9

@@ -13,6 +13,7 @@ import timm
 import torch
 
 from wsi_pipeline.errors import PackageError
+from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.conversion import Conversion, carry_graph, converted_model
 from wsi_pipeline.model.description import GRAPH, REFERENCE
 from wsi_pipeline.model.network import load_classifier
@@ -20,7 +21,7 @@ from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.model.openvino_runtime import BATCH_SIZE
 from wsi_pipeline.model.package import ModelPackage, load_package, write_description, write_npz
 from wsi_pipeline.model.predictor import predict_all
-from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.testing import make_package
 from wsi_pipeline.testing.models import colour_patches, model_fields
 

@@ -16,19 +16,24 @@ from PIL import Image
 from torchvision import transforms
 
 from wsi_pipeline.errors import PackageError
+from wsi_pipeline.model.admission import load_predictor
+from wsi_pipeline.model.conversion import convert_here
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.package_writer import pack
 from wsi_pipeline.model.predictor import predict_all
-from wsi_pipeline.model.runtime import RuntimeRequest, load_predictor
+from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.testing.models import colour_patches
 
 Change = Callable[[dict[str, Any]], None]
 
 
 @pytest.fixture
-def parts(package: ModelPackage, tmp_path: Path) -> Path:
+def parts(kinds_package: ModelPackage, tmp_path: Path) -> Path:
     """What somebody has: a description without hashes, weights, patches."""
-    folder = tmp_path / "parts"
+    return taken_apart(kinds_package, tmp_path / "parts")
+
+
+def taken_apart(package: ModelPackage, folder: Path) -> Path:
     folder.mkdir()
     stated = yaml.safe_load((package.folder / "model.yaml").read_text())
     del stated["files"], stated["tolerance"]
@@ -45,12 +50,12 @@ def packed(parts: Path, out: Path, **options: Any) -> ModelPackage:
 
 
 def test_the_parts_become_the_package_they_came_from(
-    parts: Path, package: ModelPackage, tmp_path: Path
+    parts: Path, kinds_package: ModelPackage, tmp_path: Path
 ) -> None:
     made = packed(parts, tmp_path / "out", calibration=parts / "reference.npz")
     assert load_package(tmp_path / "out") == made
     patches, probabilities = made.reference()
-    expected, stated = package.reference()
+    expected, stated = kinds_package.reference()
     np.testing.assert_array_equal(patches, expected)
     np.testing.assert_allclose(probabilities, stated, atol=1e-5)
     assert set(made.description.files) == {
@@ -62,9 +67,8 @@ def test_the_parts_become_the_package_they_came_from(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "parts"]
 
 
-def test_a_state_dict_and_a_folder_of_images_will_do(
-    parts: Path, package: ModelPackage, tmp_path: Path
-) -> None:
+def test_a_state_dict_and_a_folder_of_images_will_do(package: ModelPackage, tmp_path: Path) -> None:
+    parts = taken_apart(package, tmp_path / "parts")
     tensors = safetensors.torch.load_file(parts / "weights.safetensors")
     wrapped = {f"module.{name}": tensor for name, tensor in tensors.items()}
     auxiliary = {"module.AuxLogits.fc.weight": torch.zeros(1, 768)}
@@ -97,11 +101,11 @@ def _add(tensors: dict[str, Any]) -> None:
 
 
 def _bend(tensors: dict[str, Any]) -> None:
-    tensors["fc.weight"] = torch.zeros(2, 2048)
+    tensors["fc.weight"] = torch.zeros(2, 64)
 
 
 def _spoil(tensors: dict[str, Any]) -> None:
-    tensors["fc.bias"] = torch.tensor([float("nan")])
+    tensors["fc.bias"] = torch.full((4,), float("nan"))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,7 @@ def _spoil(tensors: dict[str, Any]) -> None:
     [
         (_drop, r"lacks fc\.weight; are the weights of this architecture"),
         (_add, "also has more"),
-        (_bend, r"fc\.weight is \(2, 2048\), not \(1, 2048\)"),
+        (_bend, r"fc\.weight is \(2, 64\), not \(4, 64\)"),
         (_spoil, r"fc\.bias holds values that are not finite"),
     ],
 )
@@ -137,9 +141,9 @@ def test_probabilities_that_the_weights_do_not_give_are_refused(
 @pytest.mark.parametrize(
     ("patches", "said"),
     [
-        (colour_patches(4, 96), "holds 4 patches"),
-        (colour_patches(16, 64), "not uint8 of 96"),
-        (colour_patches(16, 96).astype(np.float32), "not uint8 of 96"),
+        (colour_patches(4, 64), "holds 4 patches"),
+        (colour_patches(16, 96), "not uint8 of 64"),
+        (colour_patches(16, 64).astype(np.float32), "not uint8 of 64"),
     ],
 )
 def test_patches_that_do_not_fit_are_refused(
@@ -258,6 +262,7 @@ def test_a_network_of_timms_with_classes_and_preprocessing(
         answers = network(torch.stack([theirs(Image.fromarray(one)) for one in patches]))
         expected = (torch.softmax(answers, 1) if head == "softmax" else answers).numpy()
     np.testing.assert_allclose(made.reference()[1], expected, atol=1e-4)
+    convert_here(made, model_cache)  # torch is loaded: a child would load it again
     request = RuntimeRequest("cpu", "fp32", model_cache, threads=2)
     predictor = load_predictor(made, request, threshold=0.5)
     np.testing.assert_allclose(predict_all(predictor, patches), expected, atol=1e-4)

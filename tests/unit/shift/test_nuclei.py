@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from wsi_pipeline.shift.nuclei import nuclei_diameter
-from wsi_pipeline.synth import render_patches
+from wsi_pipeline.synth import CLASSES, labelled_patches
 
 
 @pytest.fixture(scope="module")
 def patches() -> np.ndarray:
-    return render_patches("normal", 6, seed=41, patch_px=256, mpp=0.25)
+    found, kinds = labelled_patches(6, seed=41, patch_px=256, mpp=0.25, slide_px=4096)
+    normal: np.ndarray = found[kinds == CLASSES.index("normal")]
+    return normal
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])

@@ -96,5 +96,8 @@ def test_each_plane_has_its_features_and_nothing_classified_has_none() -> None:
 def test_any_map_gives_finite_numbers(seed: int, rows: int, columns: int) -> None:
     rng = np.random.default_rng(seed)
     probability = rng.choice([0, 0.5, 1, np.nan], (rows, columns)).astype(np.float32)
-    if not np.isnan(probability).all():
-        named(probability)
+    found = features_of(TUMOUR_OR_NORMAL, probability, CELL)
+    assert (found is None) == np.isnan(probability).all()
+    if found is not None:
+        assert found.shape == (len(NAMES),)
+        assert np.isfinite(found).all()

@@ -14,8 +14,9 @@ from wsi_pipeline.geometry import Mpp, Size
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.notice import SYNTHETIC
 from wsi_pipeline.slide.info import Level
+from wsi_pipeline.stitch.alarm import Alarm
 from wsi_pipeline.stitch.cells import Cells
-from wsi_pipeline.stitch.record import Alarm, ControlsRecord, Record, read_record, read_seal
+from wsi_pipeline.stitch.record import ControlsRecord, Record, read_record, read_seal
 from wsi_pipeline.testing.records import make_record
 from wsi_pipeline.tiles.plan import Coverage
 

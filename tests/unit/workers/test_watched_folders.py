@@ -470,4 +470,10 @@ def test_logs_hold_no_names(watched: Watched, caplog: pytest.LogCaptureFixture) 
 
 def test_without_folders_there_is_nothing_to_run(database: Database, tmp_path: Path) -> None:
     settings = ServiceSettings(data_dir=tmp_path)
-    FolderWatch(settings, database, open_storage(str(tmp_path))).run(threading.Event())
+    watch, stop = FolderWatch(settings, database, open_storage(str(tmp_path))), threading.Event()
+    thread = threading.Thread(target=watch.run, args=(stop,))
+    thread.start()
+    thread.join(30)
+    ended = not thread.is_alive()
+    stop.set()
+    assert ended, "it waits for folders that there are none of"

@@ -1,6 +1,6 @@
 """The page of a comparison of two models."""
 
-from wsi_pipeline.page.chart import Chart, unit_ticks
+from wsi_pipeline.page.chart import unit_chart
 from wsi_pipeline.page.document import document
 from wsi_pipeline.page.markup import (
     NOTHING,
@@ -16,6 +16,9 @@ from wsi_pipeline.page.markup import (
     tag,
     text,
 )
+from wsi_pipeline.page.report import footer, header
+
+_TITLE = "Two models on the same slides"
 
 
 def comparison_page(comparison: Json) -> str:
@@ -25,8 +28,8 @@ def comparison_page(comparison: Json) -> str:
         comparison: As :func:`~wsi_pipeline.evaluation.comparison.compare` gives it.
     """
     body = [_header(comparison), _figures(comparison), _scores(comparison)]
-    body.append(tag("footer", text(f"{comparison['notice']}.")))
-    return document("Two models on the same slides", "".join(body))
+    body.append(footer(notice=comparison["notice"]))
+    return document(_TITLE, "".join(body))
 
 
 def _header(comparison: Json) -> str:
@@ -49,13 +52,7 @@ def _header(comparison: Json) -> str:
         ]
     if comparison["only"]["neither"]:
         warnings.append(f"In neither: {', '.join(comparison['only']['neither'])}.")
-    return tag(
-        "header",
-        tag("p", text(comparison["notice"]), cls="notice")
-        + tag("h1", text("Two models on the same slides"))
-        + "".join(tag("p", text(fact), cls="facts") for fact in facts)
-        + "".join(tag("p", text(line), cls="warning") for line in warnings),
-    )
+    return header(_TITLE, facts, warnings=warnings, notice=comparison["notice"])
 
 
 def _figures(comparison: Json) -> str:
@@ -86,14 +83,11 @@ def _figures(comparison: Json) -> str:
 
 
 def _scores(comparison: Json) -> str:
-    chart = Chart(
-        unit_ticks(),
-        unit_ticks(),
+    chart = unit_chart(
         x_label="score by A",
         y_label="score by B",
         label="Scores of each slide by both models",
     )
-    chart.line([(0, 0), (1, 1)], "chance")
     for one in comparison["scores"]:
         if one["a"] is None or one["b"] is None:
             continue

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wsi_pipeline.page.chart import Chart, unit_ticks
+from wsi_pipeline.page.chart import Chart, unit_chart, unit_ticks
 from wsi_pipeline.page.markup import (
     Json,
     chips,
@@ -25,14 +25,11 @@ Named = Sequence[tuple[str, Json]]
 
 def roc_panel(title: str, whole: Json, centres: Named, note: str = "") -> str:
     """A ROC curve with its band, and those of centres."""
-    chart = Chart(
-        unit_ticks(),
-        unit_ticks(),
+    chart = unit_chart(
         x_label="false positive rate",
         y_label="true positive rate",
         label=f"ROC curve: {title}",
     )
-    chart.line([(0, 0), (1, 1)], "chance")
     _band(chart, whole["roc"]["band"], "s1")
     entries = []
     shown = [(name, one) for name, one in centres if one["auc"]["value"] is not None]

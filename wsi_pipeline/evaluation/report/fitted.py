@@ -1,6 +1,6 @@
 """What the report says of fitted answers for whole slides."""
 
-from wsi_pipeline.page.chart import Chart, unit_ticks
+from wsi_pipeline.page.chart import unit_chart
 from wsi_pipeline.page.markup import (
     NOTHING,
     Json,
@@ -54,14 +54,11 @@ def _beside(fitted: Json) -> str:
 
 
 def _diagram(bins: Json) -> str:
-    chart = Chart(
-        unit_ticks(),
-        unit_ticks(),
+    chart = unit_chart(
         x_label="probability",
         y_label="share of positive slides",
         label="Reliability diagram of slides",
     )
-    chart.line([(0, 0), (1, 1)], "chance")
     for x, y, count in zip(bins["probability"], bins["frequency"], bins["slides"], strict=True):
         chart.point(x, y, "s1", f"{count} slides: probability {x:.2f}, {y:.2f} positive")
     return chart.svg()

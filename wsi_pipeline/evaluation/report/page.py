@@ -9,7 +9,8 @@ from wsi_pipeline.evaluation.report import classes, overview, pictures, sections
 from wsi_pipeline.evaluation.settings import OFFICIAL_MPP, EvaluationSettings
 from wsi_pipeline.evaluation.slide_names import listed
 from wsi_pipeline.page.document import document
-from wsi_pipeline.page.markup import Json, counted, section, tag, text
+from wsi_pipeline.page.markup import Json, counted, tag, text
+from wsi_pipeline.page.report import footer, header, method_section
 
 _Item = TypeVar("_Item")
 _Picture = TypeVar("_Picture")
@@ -59,7 +60,7 @@ def report_page(
         sections.stages_section(metrics),
         overview.table_section(metrics),
         _method(metrics, settings),
-        tag("footer", text(f"{NOTICE}. {metrics['program']}.")),
+        footer(metrics["program"], notice=NOTICE),
     ]
     return document(_title(metrics), "".join(body))
 
@@ -112,13 +113,7 @@ def _header(metrics: Json) -> str:
         + ("" if model["threshold"] is None else f", threshold {model['threshold']:.3g}")
         for model in metrics["models"]
     ]
-    lines = [text(" · ".join(facts)), *map(text, models)]
-    return tag(
-        "header",
-        tag("p", text(NOTICE), cls="notice")
-        + tag("h1", text(_title(metrics)))
-        + "".join(tag("p", line, cls="facts") for line in lines),
-    )
+    return header(_title(metrics), [" · ".join(facts), *models], notice=NOTICE)
 
 
 def _warnings(metrics: Json) -> str:
@@ -200,10 +195,4 @@ def _method(metrics: Json, settings: EvaluationSettings) -> str:
             "CAMELYON17's: macro in up to three positive nodes pN1, in more pN2; else micro "
             "pN1mi; else isolated cells pN0(i+). Isolated cells are no positive node."
         )
-    listing = "".join(tag("dt", text(key)) + tag("dd", text(words)) for key, words in items.items())
-    return section(
-        "method",
-        "How the figures are computed",
-        "Every number of this page is in metrics.json.",
-        tag("dl", listing),
-    )
+    return method_section(items, "Every number of this page is in metrics.json.")

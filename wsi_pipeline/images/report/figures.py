@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wsi_pipeline.classes import Classes
-from wsi_pipeline.page.chart import Chart, unit_ticks
+from wsi_pipeline.page.chart import unit_chart
 from wsi_pipeline.page.markup import (
     NOTHING,
     chips,
@@ -182,10 +182,7 @@ def _reliability(calibration: Json, evaluation: Json) -> str:
         "multiclass": "share of right answers",
         "multilabel": "share that is of the class",
     }[evaluation["task"]]
-    chart = Chart(
-        unit_ticks(), unit_ticks(), x_label="probability given", y_label=what, label="Reliability"
-    )
-    chart.line([(0, 0), (1, 1)], "chance")
+    chart = unit_chart(x_label="probability given", y_label=what, label="Reliability")
     points = [(one["probability"], one["frequency"]) for one in calibration["bins"]]
     for one, point in zip(calibration["bins"], points, strict=True):
         chart.point(*point, "s1", f"{counted(one['images'], 'image')}: {point[1]:.3f} {what}")

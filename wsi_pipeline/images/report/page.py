@@ -9,10 +9,10 @@ from wsi_pipeline.images.report.galleries import errors_section, review_section
 from wsi_pipeline.images.table import Row
 from wsi_pipeline.page.document import document
 from wsi_pipeline.page.markup import counted, number_cell, row, section, table, tag, text
+from wsi_pipeline.page.report import footer, header, method_section
 
 Json = dict[str, Any]
 
-_NOTICE = "Research software, not a medical device"
 #: Errors that are named on the page.
 _NAMED = 10
 
@@ -34,7 +34,7 @@ def report_page(summary: Json, rows: Sequence[Row], classes: Classes, *more: str
         body += [figures_section(evaluation, classes), sources_section(evaluation, classes)]
         body.append(errors_section(rows, classes))
     body += [review_section(rows), *more, _method(summary)]
-    body.append(tag("footer", text(f"{_NOTICE}. {summary['program']}.")))
+    body.append(footer(summary["program"]))
     return document(title, "".join(body))
 
 
@@ -45,12 +45,7 @@ def _header(title: str, summary: Json) -> str:
         f"classes: {', '.join(model['classes'])}; class of interest: {model['positive']}",
         f"{runtime['runtime']} in {runtime['precision']} on {runtime['device']}",
     ]
-    return tag(
-        "header",
-        tag("p", text(_NOTICE), cls="notice")
-        + tag("h1", text(title))
-        + "".join(tag("p", text(fact), cls="facts") for fact in facts),
-    )
+    return header(title, facts)
 
 
 def _warnings(summary: Json) -> str:
@@ -131,10 +126,5 @@ def _method(summary: Json) -> str:
     }
     if summary["least_probability_in_set"] is not None:
         items["Review"] += f" Here the limit is {summary['least_probability_in_set']:.4f}."
-    listing = "".join(tag("dt", text(key)) + tag("dd", text(words)) for key, words in items.items())
-    return section(
-        "method",
-        "How the figures are computed",
-        "Every number of this page is in summary.json, every image in images.csv.",
-        tag("dl", listing),
-    )
+    lead = "Every number of this page is in summary.json, every image in images.csv."
+    return method_section(items, lead)

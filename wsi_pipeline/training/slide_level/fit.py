@@ -18,15 +18,7 @@ from wsi_pipeline.model.slide_level_section import (
     SlideRule,
 )
 from wsi_pipeline.slide_level.calibration import DRAWS
-from wsi_pipeline.slide_level.conformal import (
-    ALPHA,
-    DELTA,
-    FALSE_ALARMS,
-    clear_limit,
-    least_slides,
-    one_of_each,
-    suspicious_limit,
-)
+from wsi_pipeline.slide_level.conformal import ALPHA, DELTA, FALSE_ALARMS, one_of_each
 from wsi_pipeline.slide_level.features import cell_mm, features_of
 from wsi_pipeline.slide_level.splits import random_splits
 from wsi_pipeline.stitch.record import Record
@@ -36,6 +28,7 @@ from wsi_pipeline.training.slide_level.fitting import LEAST, Fitted, Slides, fit
 from wsi_pipeline.training.slide_level.folds import grouped_folds
 from wsi_pipeline.training.slide_level.package import write_with_fit
 from wsi_pipeline.training.slide_level.table import LabelledSlide, LabelledSlides
+from wsi_pipeline.training.slide_rule import slide_rule
 
 Json = dict[str, Any]
 Values = NDArray[np.float64]
@@ -265,27 +258,13 @@ def _rule(probability: Values, positive: NDArray[np.bool_], order: SlideOrder) -
     No slide is called clear that is more probable than one taken at random, and none suspicious
     that is less probable: what holds on average of all clear slides may be no comfort for one.
     """
-    share = float(positive.mean())
-    clear = clear_limit(probability, positive, order.alpha, order.delta, highest=share)
-    suspicious = suspicious_limit(
+    return slide_rule(
         probability,
         positive,
-        order.false_alarms,
-        order.delta,
-        not_below=max(share, clear.value or 0.0),
-    )
-    return SlideRule(
         alpha=order.alpha,
         delta=order.delta,
         false_alarms=order.false_alarms,
-        slides=len(probability),
-        positives=int(positive.sum()),
-        clear_below=clear.value,
-        suspicious_from=suspicious.value,
-        clear=clear.slides,
-        missed=clear.wrong,
-        bound=clear.bound,
-        needed=least_slides(order.alpha, order.delta),
+        parting=float(positive.mean()),
         scores="held-out" if order.hold_out else "out-of-fold",
     )
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from wsi_pipeline.page.chart import Chart, unit_ticks
+from wsi_pipeline.page.chart import Chart, unit_chart
 from wsi_pipeline.page.document import document
 from wsi_pipeline.page.markup import (
     chips,
@@ -18,9 +18,9 @@ from wsi_pipeline.page.markup import (
     tag,
     text,
 )
+from wsi_pipeline.page.report import footer, header
 
 Json = dict[str, Any]
-_NOTICE = "Research software, not a medical device"
 _FIGURES = {
     "auc": "AUC of the fitted probability",
     "auc_max": "AUC of the largest probability of a cell",
@@ -38,7 +38,7 @@ def slide_level_page(report: Json) -> str:
         report: As it is written beside the package.
     """
     body = [_header(report), _figures(report), _rule(report), _splits(report), _slides(report)]
-    body.append(tag("footer", text(f"{_NOTICE}.")))
+    body.append(footer())
     return document(f"Slide level of {report['package']}", "".join(body))
 
 
@@ -53,16 +53,9 @@ def _header(report: Json) -> str:
     ]
     if report["left_out"]:
         facts.append(f"left out, since nothing was classified: {', '.join(report['left_out'])}")
-    warning = ""
-    if report["synthetic"]:
-        warning = tag("p", "Synthetic tissue: this says nothing about real slides.", cls="warning")
-    return tag(
-        "header",
-        tag("p", text(_NOTICE), cls="notice")
-        + tag("h1", text(f"Slide level of {report['package']}"))
-        + "".join(tag("p", text(fact), cls="facts") for fact in facts)
-        + warning,
-    )
+    synthetic = "Synthetic tissue: this says nothing about real slides."
+    warnings = [synthetic] if report["synthetic"] else []
+    return header(f"Slide level of {report['package']}", facts, warnings=warnings)
 
 
 def _figures(report: Json) -> str:
@@ -71,26 +64,20 @@ def _figures(report: Json) -> str:
         row(tag("th", text(words), scope="row"), estimate_cell(figures[name]))
         for name, words in _FIGURES.items()
     ]
-    roc = Chart(
-        unit_ticks(),
-        unit_ticks(),
+    roc = unit_chart(
         x_label="false positive rate",
         y_label="true positive rate",
         label="ROC curves of both scores",
     )
-    roc.line([(0, 0), (1, 1)], "chance")
     for name, style in (("max", "s2"), ("fit", "s1")):
         curve = figures["roc"][name]
         points = zip(curve["false_positive_rate"], curve["true_positive_rate"], strict=True)
         roc.line(list(points), style)
-    diagram = Chart(
-        unit_ticks(),
-        unit_ticks(),
+    diagram = unit_chart(
         x_label="probability",
         y_label="share of positive slides",
         label="Reliability diagram",
     )
-    diagram.line([(0, 0), (1, 1)], "chance")
     bins = figures["reliability"]
     for x, y, count in zip(bins["probability"], bins["frequency"], bins["slides"], strict=True):
         diagram.point(x, y, "s1", f"{count} slides: probability {x:.2f}, {y:.2f} positive")

@@ -12,15 +12,8 @@ from wsi_pipeline.metrics.ranking import roc_auc
 from wsi_pipeline.model.slide_level_section import SlideRule
 from wsi_pipeline.slide_level.attention.answer import ask
 from wsi_pipeline.slide_level.calibration import SlideCalibration, fit_calibration
-from wsi_pipeline.slide_level.conformal import (
-    ALPHA,
-    DELTA,
-    FALSE_ALARMS,
-    clear_limit,
-    least_slides,
-    one_of_each,
-    suspicious_limit,
-)
+from wsi_pipeline.slide_level.conformal import one_of_each
+from wsi_pipeline.training.slide_rule import slide_rule
 from wsi_pipeline.training.slides.cross_validation import CrossValidated, SlideJob
 from wsi_pipeline.training.slides.figures import class_figures, spread, survival_figures
 
@@ -97,23 +90,7 @@ def rule_of(
         groups: Whose slide it is, ``(n,)``; one of each group counts.
     """
     chosen = one_of_each(groups)
-    scores, labels = probabilities[chosen], positive[chosen]
-    clear = clear_limit(scores, labels, ALPHA, DELTA)
-    suspicious = suspicious_limit(scores, labels, FALSE_ALARMS, DELTA, not_below=clear.value)
-    return SlideRule(
-        alpha=ALPHA,
-        delta=DELTA,
-        false_alarms=FALSE_ALARMS,
-        slides=len(chosen),
-        positives=int(labels.sum()),
-        clear_below=clear.value,
-        suspicious_from=suspicious.value,
-        clear=clear.slides,
-        missed=clear.wrong,
-        bound=clear.bound,
-        needed=least_slides(ALPHA, DELTA),
-        scores="out-of-fold",
-    )
+    return slide_rule(probabilities[chosen], positive[chosen])
 
 
 def fitted_on(slides: int) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from wsi_pipeline.page.chart import Chart, unit_ticks
+from wsi_pipeline.page.chart import Chart, unit_chart
 from wsi_pipeline.page.document import document
 from wsi_pipeline.page.markup import (
     estimate_cell,
@@ -16,9 +16,9 @@ from wsi_pipeline.page.markup import (
     text,
 )
 from wsi_pipeline.page.matrix import matrix_panel
+from wsi_pipeline.page.report import footer, header
 
 Json = dict[str, Any]
-_NOTICE = "Research software, not a medical device"
 _PARTS = {
     "held_out": "held out: each slide by networks that never saw its group",
     "test": "test: slides that no network saw, by all networks together",
@@ -34,7 +34,7 @@ def slides_page(report: Json) -> str:
     body = [_header(report), _figures(report), _folds(report)]
     if "classes" in report:
         body += [_calibration(report), _confusion(report)]
-    body += [_course(report), tag("footer", text(f"{_NOTICE}."))]
+    body += [_course(report), footer()]
     return document(f"Training of {report['package']}", "".join(body))
 
 
@@ -53,12 +53,7 @@ def _header(report: Json) -> str:
         facts.append(
             "The table names no groups or patients: every slide was taken for one of its own."
         )
-    return tag(
-        "header",
-        tag("p", text(_NOTICE), cls="notice")
-        + tag("h1", text(f"Training of {report['package']}"))
-        + "".join(tag("p", text(fact), cls="facts") for fact in facts),
-    )
+    return header(f"Training of {report['package']}", facts)
 
 
 def _figures(report: Json) -> str:
@@ -101,14 +96,11 @@ def _folds(report: Json) -> str:
 def _calibration(report: Json) -> str:
     diagram = report["held_out"]["calibration"]
     label = "Probability against share"
-    chart = Chart(
-        unit_ticks(),
-        unit_ticks(),
+    chart = unit_chart(
         x_label="probability",
         y_label=f"share of {report['positive']}",
         label=label,
     )
-    chart.line([(0, 0), (1, 1)], "chance")
     for x, y, count in zip(
         diagram["probability"], diagram["frequency"], diagram["count"], strict=True
     ):
