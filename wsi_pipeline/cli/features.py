@@ -26,7 +26,6 @@ from wsi_pipeline.cli.analysis_options import (
     analysis_settings,
     check_stride,
 )
-from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.model_search import find_model
 from wsi_pipeline.errors import ResultError, UsageError
 from wsi_pipeline.model.loaded import model_loading

@@ -114,19 +114,18 @@ def find_pen(view: CoarseView, limits: PenLimits = LIMITS) -> Mask:
     """Where ink is, ``(height, width)`` of the view."""
     red, green, blue = view.density
     # Nuclei and the gaps between them: what lies over both is told from their mean.
-    coarse = [local_mean(plane, view.px(limits.solid_um) | 1) for plane in view.density]
+    side = view.px(limits.solid_um) | 1
+    mean_red, mean_green, mean_blue = (local_mean(plane, side) for plane in view.density)
     excess = _excess(red, green, blue, view.seen, limits)
+    mean_excess = local_mean(excess, side)
     found = np.zeros(red.shape, np.bool_)
     for (seeds, weak), least_um in (
         (_cold(red, green, view.seen, limits), limits.solid_um),
-        (_bluish(coarse[0], coarse[1], view.seen, limits), limits.stroke_um),
+        (_bluish(mean_red, mean_green, view.seen, limits), limits.stroke_um),
         (_neutral(red, green, blue, excess, limits), limits.stroke_um),
         (_warm(red, green, blue, limits), limits.solid_um),
         (_yellow(red, green, blue, limits), limits.solid_um),
-        (
-            _foreign(*coarse, local_mean(excess, view.px(limits.solid_um) | 1), limits),
-            limits.stroke_um,
-        ),
+        (_foreign(mean_red, mean_green, mean_blue, mean_excess, limits), limits.stroke_um),
     ):
         side = view.px(least_um) | 1
         sure = large(solid(seeds & view.seen, side) & view.seen, view.area_px(limits.least_mm2))
