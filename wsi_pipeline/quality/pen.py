@@ -110,91 +110,106 @@ _RED_SHARE = -0.17
 _RATIOS, _RATIO_BINS, _USUAL_RATIO = (0.3, 0.78), 96, 0.65
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one rule says of each px, ``(height, width)``.
+
+    Attributes:
+        seeds: Where ink is sure.
+        weak: Where it may be beside sure ink.
+        side_um: Side of the square that seeds have to fill almost wholly.
+    """
+
+    seeds: Mask
+    weak: Mask
+    side_um: float
+
+
 def find_pen(view: CoarseView, limits: PenLimits = LIMITS) -> Mask:
     """Where ink is, ``(height, width)`` of the view."""
     red, green, blue = view.density
     # Nuclei and the gaps between them: what lies over both is told from their mean.
     side = view.px(limits.solid_um) | 1
-    mean_red, mean_green, mean_blue = (local_mean(plane, side) for plane in view.density)
+    means = [local_mean(plane, side) for plane in view.density]
     excess = _excess(red, green, blue, view.seen, limits)
-    mean_excess = local_mean(excess, side)
     found = np.zeros(red.shape, np.bool_)
-    for (seeds, weak), least_um in (
-        (_cold(red, green, view.seen, limits), limits.solid_um),
-        (_bluish(mean_red, mean_green, view.seen, limits), limits.stroke_um),
-        (_neutral(red, green, blue, excess, limits), limits.stroke_um),
-        (_warm(red, green, blue, limits), limits.solid_um),
-        (_yellow(red, green, blue, limits), limits.solid_um),
-        (_foreign(mean_red, mean_green, mean_blue, mean_excess, limits), limits.stroke_um),
+    for rule in (
+        *_cold(red, green, means, view.seen, limits),
+        _neutral(red, green, blue, excess, limits),
+        _warm(red, green, blue, limits),
+        _yellow(red, green, blue, limits),
+        _foreign(red, green, blue, excess, means, local_mean(excess, side), limits),
     ):
-        side = view.px(least_um) | 1
-        sure = large(solid(seeds & view.seen, side) & view.seen, view.area_px(limits.least_mm2))
+        filled = solid(rule.seeds & view.seen, view.px(rule.side_um) | 1)
+        sure = large(filled & view.seen, view.area_px(limits.least_mm2))
         if sure.any():
-            found |= reached(solid(weak & view.seen, 3, 0.5), sure)
+            found |= reached(solid(rule.weak & view.seen, 3, 0.5), sure)
     # Nuclei, gaps and folds under a stroke are part of it.
     return (found | solid(found, view.px(100.0) | 1, 0.55)) & view.seen
 
 
-def _cold(red: Plane, green: Plane, seen: Mask, limits: PenLimits) -> tuple[Mask, Mask]:
-    """Blue, green and what lies between."""
-    strong = red > limits.cold_density
-    seeds = strong & (red > limits.cold * green)
-    seeds |= (red > limits.cold_weak * green) & (red > limits.cold_deep)
-    if not seeds.any():
-        return seeds, seeds
-    low = float(
-        np.clip(_usual_hue(red, green, seen, limits) + limits.cold_beyond, *limits.cold_span)
-    )
-    return np.asarray(seeds), np.asarray(strong & (red > low * green))
+def _cold(
+    red: Plane, green: Plane, means: list[Plane], seen: Mask, limits: PenLimits
+) -> tuple[_Found, _Found]:
+    """Blue, green and what lies between; then thin blue ink over tissue.
 
-
-def _bluish(red: Plane, green: Plane, seen: Mask, limits: PenLimits) -> tuple[Mask, Mask]:
-    """Thin blue ink over tissue, from local means: it shifts the hue of all that lies under it."""
-    usual = _usual_hue(red, green, seen, limits)
-    strong = red > limits.over_density
-    seeds = strong & (red > max(limits.over, usual + limits.over_beyond) * green)
-    low = float(np.clip(usual + limits.cold_beyond, *limits.cold_span))
-    return np.asarray(seeds), np.asarray(strong & (red > low * green))
-
-
-def _usual_hue(red: Plane, green: Plane, seen: Mask, limits: PenLimits) -> float:
-    """Red over green density that three quarters of the slide's tissue do not reach."""
+    That only shifts the hue: the slide's own tissue says from where on.
+    """
     step = max(1, int((red.size / 1_000_000) ** 0.5))
     tissue = (seen & (green > 0.12) & (red < limits.cold_weak * green))[::step, ::step]
     hue = (red[::step, ::step] / (green[::step, ::step] + 1e-6))[tissue]
-    return float(np.percentile(hue, 75)) if hue.size else limits.cold_weak
+    usual = float(np.percentile(hue, 75)) if hue.size else limits.cold_weak
+    low = float(np.clip(usual + limits.cold_beyond, *limits.cold_span))
+    strong = red > limits.cold_density
+    weak = strong & (red > low * green)
+    seeds = strong & (red > limits.cold * green)
+    seeds |= (red > limits.cold_weak * green) & (red > limits.cold_deep)
+    over = means[0] > limits.over_density
+    over &= means[0] > max(limits.over, usual + limits.over_beyond) * means[1]
+    return _Found(seeds, weak, limits.solid_um), _Found(over, weak, limits.stroke_um)
 
 
-def _neutral(
-    red: Plane, green: Plane, blue: Plane, excess: Plane, limits: PenLimits
-) -> tuple[Mask, Mask]:
+def _neutral(red: Plane, green: Plane, blue: Plane, excess: Plane, limits: PenLimits) -> _Found:
     """Black and grey."""
     least = np.minimum(np.minimum(red, green), blue)
     most = np.maximum(np.maximum(red, green), blue)
     weak = (least > limits.neutral_weak * most) & (least > limits.neutral_density * 0.7)
     seeds = weak & (least > limits.neutral * most) & (least > limits.neutral_density)
     # Dense bluish tissue absorbs nearly as evenly, but not more blue than its stains do.
-    return np.asarray(seeds), np.asarray(weak & (seeds | (excess > limits.excess_weak)))
+    return _Found(seeds, weak & (seeds | (excess > limits.excess_weak)), limits.stroke_um)
 
 
-def _warm(red: Plane, green: Plane, blue: Plane, limits: PenLimits) -> tuple[Mask, Mask]:
+def _warm(red: Plane, green: Plane, blue: Plane, limits: PenLimits) -> _Found:
     """Red."""
     bare = (blue > limits.warm * green) & (red < limits.warm_red * green)
     over = (blue > limits.warm_weak * green) & (red < limits.warm_red_weak * green)
     seeds = (bare & (green > limits.warm_density)) | (over & (green > limits.warm_deep))
     weak = bare & (green > 0.7 * limits.warm_density)
     weak |= over & (green > 0.7 * limits.warm_deep)
-    return np.asarray(seeds), np.asarray(weak)
+    return _Found(seeds, weak, limits.solid_um)
 
 
 def _foreign(
-    red: Plane, green: Plane, blue: Plane, excess: Plane, limits: PenLimits
-) -> tuple[Mask, Mask]:
+    red: Plane,
+    green: Plane,
+    blue: Plane,
+    excess: Plane,
+    means: list[Plane],
+    mean_excess: Plane,
+    limits: PenLimits,
+) -> _Found:
     """Any ink but blue and brown, over tissue."""
-    fits = (green > limits.excess_density) & (red > limits.excess_red * green)
-    fits &= (blue < limits.brown * green) | (red < limits.brown_red * blue)
-    seeds, weak = fits & (excess > limits.excess), fits & (excess > limits.excess_weak)
-    return np.asarray(seeds), np.asarray(weak)
+    mean_red, mean_green, mean_blue = means
+    no_blood = mean_red > limits.excess_red * mean_green
+    seeds = no_blood & _not_brown(mean_red, mean_green, mean_blue, limits)
+    seeds &= (mean_green > limits.excess_density) & (mean_excess > limits.excess)
+    weak = no_blood & _not_brown(red, green, blue, limits)
+    weak &= (green > limits.excess_density) & (excess > limits.excess_weak)
+    return _Found(seeds, weak, limits.stroke_um)
+
+
+def _not_brown(red: Plane, green: Plane, blue: Plane, limits: PenLimits) -> Mask:
+    return np.asarray((blue < limits.brown * green) | (red < limits.brown_red * blue))
 
 
 def _excess(red: Plane, green: Plane, blue: Plane, seen: Mask, limits: PenLimits) -> Plane:
@@ -210,9 +225,9 @@ def _excess(red: Plane, green: Plane, blue: Plane, seen: Mask, limits: PenLimits
     return np.asarray(stained - np.float32(ratio) * green)
 
 
-def _yellow(red: Plane, green: Plane, blue: Plane, limits: PenLimits) -> tuple[Mask, Mask]:
+def _yellow(red: Plane, green: Plane, blue: Plane, limits: PenLimits) -> _Found:
     """Yellow and orange."""
     strong = blue > limits.yellow_density
     seeds = strong & (blue > limits.yellow * green) & (red < limits.yellow_red * blue)
     weak = strong & (blue > 0.9 * limits.yellow * green) & (red < 1.35 * limits.yellow_red * blue)
-    return np.asarray(seeds), np.asarray(seeds | weak)
+    return _Found(seeds, seeds | weak, limits.solid_um)

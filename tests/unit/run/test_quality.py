@@ -15,10 +15,12 @@ from wsi_pipeline.run.summary import outcome_of
 from wsi_pipeline.stitch.result import Result, verify
 from wsi_pipeline.synth.inks import PEN_COLOURS
 from wsi_pipeline.testing import FakePredictor, write_pyramid
-from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
+from wsi_pipeline.testing.models import NORMAL_COLOUR
 from wsi_pipeline.tiles.plan import Coverage
 
 MakeWork = Callable[..., Work]
+#: Redder than blue, as the fake model wants it, and of the same two stains as the other tissue.
+TUMOUR_COLOUR = (170, 80, 165)
 #: Columns of tiles under ink, of six.
 INKED = (0, 2)
 
