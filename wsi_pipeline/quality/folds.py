@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.quality.morphology import Mask, large, local_mean, opened, reached, solid
+from wsi_pipeline.quality.morphology import Mask, large, opened, reached, solid
 from wsi_pipeline.quality.view import CoarseView
 
 Plane = NDArray[np.float32]
@@ -51,7 +51,7 @@ _DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 def find_folds(view: CoarseView, ink: Mask, limits: FoldLimits = LIMITS) -> Mask:
     """Where folds are, ``(height, width)`` of the view; there are none under ``ink``."""
-    planes = [local_mean(plane, view.px(24.0) | 1) for plane in view.density]
+    planes = view.smooth
     total = (planes[0] + planes[1] + planes[2]) / 3
     tissue = (total > _TISSUE) & view.seen & ~ink
     found = np.zeros(total.shape, np.bool_)
@@ -72,7 +72,7 @@ def find_folds(view: CoarseView, ink: Mask, limits: FoldLimits = LIMITS) -> Mask
 
 
 def _banded(
-    planes: list[Plane],
+    planes: tuple[Plane, Plane, Plane],
     tissue: Mask,
     dark: Mask,
     ratio: float,

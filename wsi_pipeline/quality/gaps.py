@@ -45,9 +45,11 @@ _BESIDE = 0.4
 
 def find_gaps(view: CoarseView, limits: GapLimits = LIMITS) -> Mask:
     """Where gaps are, ``(height, width)`` of the view."""
-    nothing = (view.rgb <= limits.black).all(axis=-1) | ~view.scanned
+    red, green, blue = (view.rgb[..., channel] for channel in range(3))
+    nothing = (red <= limits.black) & (green <= limits.black) & (blue <= limits.black)
+    nothing |= ~view.scanned
     if min(view.glass) < limits.glass:
-        nothing |= (view.rgb >= limits.white).all(axis=-1)
+        nothing |= (red >= limits.white) & (green >= limits.white) & (blue >= limits.white)
     found = np.zeros(nothing.shape, np.bool_)
     if not nothing.any():
         return found

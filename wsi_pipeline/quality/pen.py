@@ -22,10 +22,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.quality.morphology import Mask, large, local_mean, reached, solid
+from wsi_pipeline.quality.morphology import Mask, large, reached, solid
 from wsi_pipeline.quality.view import CoarseView
 
 Plane = NDArray[np.float32]
+Planes = tuple[Plane, Plane, Plane]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,7 @@ class PenLimits:
         warm_deep: Green density from which ``warm_weak`` is sure: erythrocytes reach 0.75.
         warm_red: Greatest red over green of red ink; erythrocytes have 0.17 and more.
         warm_red_weak: The same beside sure ink; what is as dense in tissue, nuclei, has more.
-        excess: Least excess of blue density of ink over tissue; of 2.5 million coarse px of lymph
-            node and colon, squares of ``solid_um`` have 0.02.
+        excess: Least excess of blue density of ink over tissue, of local means.
         excess_weak: The same beside sure ink.
         excess_density: Least green density there: on glass, the other rules decide.
         excess_red: Least red over green density there; erythrocytes have less.
@@ -129,16 +129,16 @@ def find_pen(view: CoarseView, limits: PenLimits = LIMITS) -> Mask:
     """Where ink is, ``(height, width)`` of the view."""
     red, green, blue = view.density
     # Nuclei and the gaps between them: what lies over both is told from their mean.
-    side = view.px(limits.solid_um) | 1
-    means = [local_mean(plane, side) for plane in view.density]
-    excess = _excess(red, green, blue, view.seen, limits)
+    means = view.smooth
+    ratio = _blue_share(red, green, blue, view.seen, limits)
+    excess = _excess(red, green, blue, ratio)
     found = np.zeros(red.shape, np.bool_)
     for rule in (
         *_cold(red, green, means, view.seen, limits),
         _neutral(red, green, blue, excess, limits),
         _warm(red, green, blue, limits),
         _yellow(red, green, blue, limits),
-        _foreign(red, green, blue, excess, means, local_mean(excess, side), limits),
+        _foreign(red, green, blue, excess, means, _excess(*means, ratio), limits),
     ):
         filled = solid(rule.seeds & view.seen, view.px(rule.side_um) | 1)
         sure = large(filled & view.seen, view.area_px(limits.least_mm2))
@@ -149,13 +149,13 @@ def find_pen(view: CoarseView, limits: PenLimits = LIMITS) -> Mask:
 
 
 def _cold(
-    red: Plane, green: Plane, means: list[Plane], seen: Mask, limits: PenLimits
+    red: Plane, green: Plane, means: Planes, seen: Mask, limits: PenLimits
 ) -> tuple[_Found, _Found]:
     """Blue, green and what lies between; then thin blue ink over tissue.
 
     That only shifts the hue: the slide's own tissue says from where on.
     """
-    step = max(1, int((red.size / 1_000_000) ** 0.5))
+    step = max(1, int((red.size / 250_000) ** 0.5))
     tissue = (seen & (green > 0.12) & (red < limits.cold_weak * green))[::step, ::step]
     hue = (red[::step, ::step] / (green[::step, ::step] + 1e-6))[tissue]
     usual = float(np.percentile(hue, 75)) if hue.size else limits.cold_weak
@@ -194,7 +194,7 @@ def _foreign(
     green: Plane,
     blue: Plane,
     excess: Plane,
-    means: list[Plane],
+    means: Planes,
     mean_excess: Plane,
     limits: PenLimits,
 ) -> _Found:
@@ -212,17 +212,26 @@ def _not_brown(red: Plane, green: Plane, blue: Plane, limits: PenLimits) -> Mask
     return np.asarray((blue < limits.brown * green) | (red < limits.brown_red * blue))
 
 
-def _excess(red: Plane, green: Plane, blue: Plane, seen: Mask, limits: PenLimits) -> Plane:
-    """Blue density beyond what both stains of this slide have."""
-    step = max(1, int((red.size / 1_000_000) ** 0.5))
-    tissue = (seen & (green > 0.12) & (red < limits.cold_weak * green))[::step, ::step]
-    stained = blue - np.float32(_RED_SHARE) * red
-    ratios = stained[::step, ::step][tissue] / green[::step, ::step][tissue]
+def _blue_share(red: Plane, green: Plane, blue: Plane, seen: Mask, limits: PenLimits) -> float:
+    """Blue density of this slide's stains as a share of their green one, see ``_RED_SHARE``."""
+    step = max(1, int((red.size / 250_000) ** 0.5))
+    red, green, blue = (plane[::step, ::step] for plane in (red, green, blue))
+    tissue = seen[::step, ::step] & (green > 0.12) & (red < limits.cold_weak * green)
+    ratios = (blue[tissue] - _RED_SHARE * red[tissue]) / green[tissue]
     # The mode, as ink may cover much of the tissue.
     counts, edges = np.histogram(ratios, _RATIO_BINS, _RATIOS)
+    if not counts.any():
+        return _USUAL_RATIO
     usual = int(np.argmax(np.convolve(counts, np.ones(5), "same")))
-    ratio = (edges[usual] + edges[usual + 1]) / 2 if counts.any() else _USUAL_RATIO
-    return np.asarray(stained - np.float32(ratio) * green)
+    return float((edges[usual] + edges[usual + 1]) / 2)
+
+
+def _excess(red: Plane, green: Plane, blue: Plane, ratio: float) -> Plane:
+    """Blue density beyond what two stains have."""
+    excess = np.float32(-_RED_SHARE) * red
+    excess += blue
+    excess -= np.float32(ratio) * green
+    return excess
 
 
 def _yellow(red: Plane, green: Plane, blue: Plane, limits: PenLimits) -> _Found:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.geometry import Mpp, PerAxis, Region
+from wsi_pipeline.quality.morphology import local_mean
 from wsi_pipeline.slide.info import SlideInfo
 from wsi_pipeline.slide.reader import SlideReader
 from wsi_pipeline.tissue.rule import is_black
@@ -21,6 +22,8 @@ _MOST_DECODED = 800_000_000
 _MOST_PX = 6_000_000
 #: Px read at a time.
 _BAND_PX = 4_000_000
+#: µm along a side of the squares that densities are averaged over.
+_SMOOTH_UM = 24.0
 #: Brightest grey that may be glass, and the least.
 _GLASS_RANGE = (200, 255)
 
@@ -97,7 +100,7 @@ class CoarseView:
         """Colour of clear glass, 0-255: the median of the palest scanned px of this slide."""
         every = max(1, int((self.scanned.size / 250_000) ** 0.5))
         rgb = self.rgb[::every, ::every][self.scanned[::every, ::every]]
-        grey = rgb.min(axis=1) if len(rgb) else np.empty(0, np.uint8)
+        grey = np.minimum(np.minimum(rgb[:, 0], rgb[:, 1]), rgb[:, 2])
         bright = rgb[grey >= _GLASS_RANGE[0]]
         if len(bright) < 50:
             return 240, 240, 240
@@ -114,6 +117,13 @@ class CoarseView:
             ]
             for channel, glass in enumerate(self.glass)
         )
+        return red, green, blue
+
+    @cached_property
+    def smooth(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Means of :attr:`density` of squares of 24 µm: of nuclei and what lies between them."""
+        side = self.px(_SMOOTH_UM) | 1
+        red, green, blue = (local_mean(plane, side) for plane in self.density)
         return red, green, blue
 
     @cached_property

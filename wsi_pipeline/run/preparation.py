@@ -1,18 +1,20 @@
 """Everything that is settled about an analysis before its first tile is classified."""
 
+import functools
 import math
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.errors import SlideMetadataError, UsageError
 from wsi_pipeline.geometry import Mpp
 from wsi_pipeline.grid import MAX_CELLS, Grid, make_grid
 from wsi_pipeline.model.package import ModelPackage
-from wsi_pipeline.run.quality import Marks, control_quality
+from wsi_pipeline.run.quality import Marks, mark, without_rejected
 from wsi_pipeline.slide import SlideInfo, SlideReader, open_slide
 from wsi_pipeline.slide.files import slide_files, slide_sha256
 from wsi_pipeline.slide.probe import Probe, probe
@@ -27,6 +29,7 @@ from wsi_pipeline.tiles.plan import Plan, make_plan
 from wsi_pipeline.tiles.stain import fit_tissue
 from wsi_pipeline.tissue.overview import check_brightfield
 
+Done = TypeVar("Done")
 _NOTHING = "no tile holds enough tissue: nothing was classified"
 #: Of maps, whose tiles may be as large as the tissue.
 _LARGE_TILES = "the model's tiles are large, a lower --min-tissue (`min_tissue`) lets more through"
@@ -62,7 +65,8 @@ class Preparation:
         warnings: What a person should know of the slide.
         name: What results call it.
         stain: How its px are made like those the model was trained on; None of most models.
-        marks: What quality control found; None where it is off.
+        marking: What quality control finds; a future, because looking for marks overlaps with
+            classifying where no tile is left out for them. None where it is off.
     """
 
     path: Path
@@ -73,7 +77,16 @@ class Preparation:
     warnings: tuple[str, ...]
     name: str
     stain: StainNormalisation | None = None
-    marks: Marks | None = None
+    marking: "Future[Marks] | None" = None
+
+    @property
+    def marks(self) -> Marks | None:
+        """What quality control found, once it has; None where it is off.
+
+        Raises:
+            SlideError: the slide cannot be read.
+        """
+        return None if self.marking is None else self.marking.result()
 
     @property
     def info(self) -> SlideInfo:
@@ -220,13 +233,18 @@ def prepare(
     checked = check_slide(path, package, analysis, prober=prober)
     assert checked.chosen is not None  # there is a model
     resolution, grid = checked.chosen
-    hashing = _in_background(path)
+    hashing = _in_background("hash", lambda: slide_sha256(slide_files(path)))
     threads = threads or len(os.sched_getaffinity(0))
     plan = plan_tiles(checked.reader, grid, analysis, threads=threads)
     warnings = checked.warnings
     if len(plan) == 0:
         warnings += (_NOTHING if grid.cell is None else f"{_NOTHING}; {_LARGE_TILES}",)
-    plan, marks = control_quality(checked.reader, plan, analysis, threads=threads)
+    marking = None
+    if analysis.qc != "off":
+        look = functools.partial(mark, checked.reader, plan, analysis, threads=threads)
+        marking = _in_background("quality", look)
+        if analysis.qc == "reject":
+            plan = without_rejected(plan, marking.result())
     return Preparation(
         path,
         checked.reader,
@@ -236,7 +254,7 @@ def prepare(
         warnings,
         slide_name(path) if name is None else name,
         fit_slide_stain(checked.reader, plan, package),
-        marks,
+        marking,
     )
 
 
@@ -261,8 +279,8 @@ def fit_slide_stain(
     return None if target is None else target.of(fit_tissue(reader, plan, target.method))
 
 
-def _in_background(path: Path) -> "Future[str]":
-    with_one = ThreadPoolExecutor(1, thread_name_prefix="hash")
-    future = with_one.submit(lambda: slide_sha256(slide_files(path)))
+def _in_background(name: str, work: Callable[[], Done]) -> "Future[Done]":
+    with_one = ThreadPoolExecutor(1, thread_name_prefix=name)
+    future = with_one.submit(work)
     with_one.shutdown(wait=False)
     return future

@@ -27,10 +27,8 @@ class Marks:
     record: QualityRecord
 
 
-def control_quality(
-    reader: SlideReader, plan: Plan, analysis: AnalysisSettings, *, threads: int
-) -> tuple[Plan, Marks | None]:
-    """Look at a plan's tiles; returns the plan, without the rejected ones, and the marks.
+def mark(reader: SlideReader, plan: Plan, analysis: AnalysisSettings, *, threads: int) -> Marks:
+    """Look at every tile of a plan, and settle what is left out.
 
     Args:
         reader: The slide.
@@ -38,13 +36,10 @@ def control_quality(
         analysis: Says whether tiles are marked or rejected, and up to which share.
         threads: Threads that read.
     """
-    if analysis.qc == "off":
-        return plan, None
     found = assess(reader, plan, threads=threads)
     marked = is_marked(found.reasons)
     rejecting = analysis.qc == "reject" and bool(marked.any())
     withheld = rejecting and found.share > analysis.qc_limit
-    kept = plan.without(marked) if rejecting and not withheld else plan
     grid = np.full(plan.coverage.shape, NOT_LOOKED_AT, np.uint8)
     grid[plan.cells[:, 1], plan.cells[:, 0]] = found.reasons
     record = QualityRecord(
@@ -54,10 +49,17 @@ def control_quality(
         tiles=len(plan),
         marked=int(marked.sum()),
         reasons=found.counts,
-        rejected=len(plan) - len(kept),
+        rejected=int(marked.sum()) if rejecting and not withheld else 0,
         withheld=withheld,
         focus=found.focus,
         notes=found.notes,
         thresholds=thresholds(),
     )
-    return kept, Marks(grid, record)
+    return Marks(grid, record)
+
+
+def without_rejected(plan: Plan, marks: Marks) -> Plan:
+    """The plan without the tiles that are left out."""
+    if not marks.record.rejected:
+        return plan
+    return plan.without(is_marked(marks.grid[plan.cells[:, 1], plan.cells[:, 0]]))
