@@ -42,7 +42,7 @@ def test_list_and_viewer_show_the_answer_and_the_attention(analysed: Site, page:
     expect(row.get_by_text("Suspicious", exact=True)).to_be_visible()
     page.get_by_role("link", name="drawn.tiff").click()
     layer = page.locator("section.layer")
-    expect(layer.get_by_text("rank of attention")).to_be_visible()
+    expect(layer.get_by_text("rank in the slide", exact=True)).to_be_visible()
     page.get_by_role("tab", name="Regions").click()
     # A tenth of the cells is outlined.
     expect(page.get_by_role("tab", name="Regions")).to_have_text(re.compile(r"Regions\s*[1-9]"))
@@ -50,4 +50,4 @@ def test_list_and_viewer_show_the_answer_and_the_attention(analysed: Site, page:
     panel = page.locator(".figures")
     expect(panel.get_by_text("Slide probability")).to_be_visible()
     expect(panel.get_by_text("60 validation slides, 30 positive")).to_be_visible()
-    expect(panel.get_by_text("Attention area")).to_be_visible()
+    expect(panel.get_by_text("Attention of rank 0.900 or more")).to_be_visible()

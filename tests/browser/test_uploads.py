@@ -119,7 +119,7 @@ def test_a_picture_is_analysed_at_a_spacing_that_is_asked_for(page: Page, tmp_pa
     expect(dialog.get_by_text("A number from 0.05 to 250.")).to_be_visible()
     dialog.get_by_label("µm per px of the slide").fill("0.5")
     dialog.get_by_role("button", name="Queue analysis").click()
-    expect(group.get_by_text("slide of 0.5 µm/px")).to_be_visible()
+    expect(group.get_by_text("slide at 0.5 µm/px")).to_be_visible()
     expect(group.get_by_text("mm²")).to_be_visible(timeout=PATIENT)
 
 
