@@ -11,6 +11,7 @@ far worse, for it takes away what all classes have in common, and laboratories d
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ _PROTOTYPES = 256
 _LEAST = 1e-12
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Density:
     """Where the features of the training patches lie.
 
@@ -61,14 +62,13 @@ class Density:
         Returns:
             float32 ``(n,)``.
         """
-        basis = self.basis.astype(np.float32)
-        centre = self.means.mean(axis=0)
-        away = features - centre
-        along, square = away @ basis.T, np.einsum("ij,ij->i", away, away)
+        away = features - self._centre
+        projected = _products(away, self._directions)
+        along, square = projected[:, : len(self.basis)], np.einsum("ij,ij->i", away, away)
         nearest = np.full(len(features), np.inf, np.float32)
-        for mean in self.means - centre:
-            inner = along - basis @ mean
-            whole = square - 2 * (away @ mean) + mean @ mean
+        for index, (mean, place) in enumerate(self._class_means):
+            inner = along - place
+            whole = square - 2 * projected[:, len(self.basis) + index] + mean @ mean
             rest = np.maximum(whole - np.einsum("ij,ij->i", inner, inner), 0)
             scaled = inner / self.deviations
             found = np.einsum("ij,ij->i", scaled, scaled) + rest / self.residual**2
@@ -88,12 +88,11 @@ class Density:
         Returns:
             float32 ``(n,)``.
         """
-        places = self.places(features)
-        kept = self.prototypes.astype(np.float32)
+        places, kept = self.places(features), self._kept
         squares = (
             np.einsum("ij,ij->i", places, places)[:, None]
             + np.einsum("ij,ij->i", kept, kept)[None]
-            - 2 * places @ kept.T
+            - 2 * _products(places, kept)
         )
         least = np.maximum(squares.min(axis=1), 0)
         found: Features = np.sqrt(least / (2 * len(self.deviations))).astype(np.float32)
@@ -101,9 +100,40 @@ class Density:
 
     def places(self, features: Features) -> Features:
         """Where patches lie along the components, in standard deviations, ``(n, r)``."""
-        away = features - self.means.mean(axis=0)
-        places: Features = away @ self.basis.astype(np.float32).T / self.deviations
+        away = features - self._centre
+        places: Features = _products(away, self._directions[: len(self.basis)]) / self.deviations
         return places
+
+    # Asked for with every batch: what does not change is computed once.
+
+    @cached_property
+    def _centre(self) -> Features:
+        centre: Features = self.means.mean(axis=0)
+        return centre
+
+    @cached_property
+    def _directions(self) -> Features:
+        """The components, then the class means from the centre, ``(r + classes, d)``."""
+        return np.concatenate([self.basis.astype(np.float32), self.means - self._centre])
+
+    @cached_property
+    def _class_means(self) -> list[tuple[Features, Features]]:
+        """From the centre, ``(d,)``, and along the components, ``(r,)``."""
+        basis = self.basis.astype(np.float32)
+        return [(mean, basis @ mean) for mean in self.means - self._centre]
+
+    @cached_property
+    def _kept(self) -> Features:
+        return self.prototypes.astype(np.float32)
+
+
+def _products(rows: Features, others: Features) -> Features:
+    """Every row times every other, ``(n, m)``.
+
+    Not with BLAS: its threads would wait actively beside the model's for so little.
+    """
+    products: Features = np.einsum("ij,kj->ik", rows, others)
+    return products
 
 
 def fit_density(features: Features, labels: NDArray[np.int64], *, seed: int = 0) -> Density:
