@@ -4,7 +4,8 @@ Bautista and Yagi (2009) and Kothari et al. (2013) threshold saturation minus in
 high in folds, but also in epithelium and lymphoid tissue beside pale stroma. Two things tell those
 apart: a fold is a *band with the same, paler tissue on both sides*, and it has *their hue* (light
 passes the same tissue twice, so that densities double), while nuclei have more haematoxylin than
-what surrounds them. Folds at the very edge of the tissue have glass on one side and are not found.
+what surrounds them. A fold is followed to the edge of the tissue, where glass lies on one side; one
+that has glass beside it all along is not found.
 """
 
 from dataclasses import dataclass
@@ -24,8 +25,10 @@ class FoldLimits:
 
     Attributes:
         ratio: Density over that of either side; 2 where the section lies double.
+        ratio_weak: The same beside what is surely a fold.
         density: Least mean optical density; twice that of the palest tissue.
-        dark: Density over the slide's usual dark tissue (the 80 % quantile).
+        dark: Density over the median of the slide's tissue.
+        dark_weak: The same beside what is surely a fold.
         hue: Greatest distance of the shares of R, G and B in the density from either side's.
         sides_um: How far aside is looked; the widest fold is a little narrower than the last.
         least_um: Least width of a fold.
