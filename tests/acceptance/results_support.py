@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from playwright.sync_api import Page, expect
 
+from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
 from wsi_pipeline.testing.slides import write_pyramid
 
@@ -97,6 +98,13 @@ class Api:
         told = self._wait(f"/v1/jobs/{job_id}", "queued", "running")
         assert told["state"] == "succeeded", told["problem"]
         return job_id
+
+    def result(self, job_id: str, folder: Path) -> Result:
+        """Fetch the result of a job into a folder."""
+        store = self._client.get(f"/v1/jobs/{job_id}/mask.zarr.zip", timeout=60).raise_for_status()
+        path = folder / "mask.zarr.zip"
+        path.write_bytes(store.content)
+        return Result(path)
 
     def tumour(self, job_id: str) -> NDArray[np.bool_]:
         """Cells at and above the result's threshold, ``(rows, columns)``."""

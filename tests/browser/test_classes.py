@@ -76,13 +76,7 @@ def planted(service: Site, tmp_path_factory: pytest.TempPathFactory) -> Planted:
     with api(service.url, TOKEN) as asked:
         slide_id = asked.upload(slide)
         job_id = asked.analyse(slide_id)
-    store = httpx.get(
-        f"{service.url}/v1/jobs/{job_id}/mask.zarr.zip",
-        headers={"Authorization": f"Bearer {TOKEN}"},
-        timeout=60,
-    ).raise_for_status()
-    (folder / "mask.zarr.zip").write_bytes(store.content)
-    result = Result(folder / "mask.zarr.zip")
+        result = asked.result(job_id, folder)
     # Without all of them there is nothing to compare.
     assert set(range(len(CLASSES))) <= set(np.unique(result.mask(0)[...]))
     return Planted(slide_id, job_id, result, slide)

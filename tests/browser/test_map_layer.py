@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import httpx
 import numpy as np
 import pytest
 from class_layer_support import check_colours, mask_on_screen, open_alone
@@ -51,13 +50,7 @@ def planted(service: Site, tmp_path_factory: pytest.TempPathFactory) -> Planted:
     with api(service.url, TOKEN) as asked:
         slide_id = asked.upload(folder / "rings.tiff")
         job_id = asked.analyse(slide_id)
-    store = httpx.get(
-        f"{service.url}/v1/jobs/{job_id}/mask.zarr.zip",
-        headers={"Authorization": f"Bearer {TOKEN}"},
-        timeout=60,
-    ).raise_for_status()
-    (folder / "mask.zarr.zip").write_bytes(store.content)
-    result = Result(folder / "mask.zarr.zip")
+        result = asked.result(job_id, folder)
     counts = [np.count_nonzero(result.mask(0)[...] == value) for value in (0, 1, 2, NOT_ANALYSED)]
     # Without several labels there is nothing to compare.
     assert sum(count > 10_000 for count in counts) >= 3, counts

@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from attending_support import CELL_PX, COLUMNS, Tissue, attending_package
@@ -70,14 +69,8 @@ def marked(service: Site, tissue: Tissue, tmp_path_factory: pytest.TempPathFacto
             slide_id = asked.upload(folder / name)
             # Its tiles have a spread too.
             made[name] = slide_id, asked.analyse(slide_id, tta=inked)
-    slide_id, job_id = made["much.tiff"]
-    store = httpx.get(
-        f"{service.url}/v1/jobs/{job_id}/mask.zarr.zip",
-        headers={"Authorization": f"Bearer {TOKEN}"},
-        timeout=60,
-    ).raise_for_status()
-    (folder / "mask.zarr.zip").write_bytes(store.content)
-    return Marked(slide_id, job_id, Result(folder / "mask.zarr.zip"))
+        slide_id, job_id = made["much.tiff"]
+        return Marked(slide_id, job_id, asked.result(job_id, folder))
 
 
 def address(service: Site, marked: Marked, zoom: float, layer: str = "") -> str:
