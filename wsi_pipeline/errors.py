@@ -83,6 +83,10 @@ class RuntimeRejectedError(PackageError):
     """A runtime did not reproduce the package's reference probabilities within its tolerance."""
 
 
+class UnsteadyRuntimeError(RuntimeRejectedError):
+    """A loaded model gave different answers for the same patches."""
+
+
 class ImageError(WsiError):
     """A single image cannot be read or used.
 

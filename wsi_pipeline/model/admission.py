@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from wsi_pipeline.model.memory import check_memory
 from wsi_pipeline.model.orientations import OrientedPredictor
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import Predictor
-from wsi_pipeline.model.reference_check import admit
+from wsi_pipeline.model.reference_check import admit, admitted
 from wsi_pipeline.model.runtime import Runtime, RuntimeRequest, choose_runtime, resolve_device
 
 log = logging.getLogger(__name__)
@@ -72,8 +73,10 @@ def load_predictor(
         )
     if request.precision == "auto":
         return _cascade(package, runtime, request, device, threshold)
-    predictor = _load(package, runtime, request, device, request.precision)
-    admit(package, predictor, request.cache, request.head)
+    predictor, _ = admitted(
+        partial(_load, package, runtime, request, device, request.precision),
+        lambda loaded: admit(package, loaded, request.cache, request.head),
+    )
     return _as_wanted(package, request, predictor)
 
 
@@ -103,22 +106,23 @@ def _cascade(
     """
     stages: list[Stage] = []
 
-    def load(precision: Precision) -> Predictor:
+    def load(precision: Precision) -> tuple[Predictor, NDArray[np.float32]]:
         batch = runtime.refine_batch if stages else None
-        return _load(package, runtime, request, device, precision, batch)
+        return admitted(
+            partial(_load, package, runtime, request, device, precision, batch),
+            lambda loaded: admit(package, loaded, request.cache, request.head),
+        )
 
     tried = _tried(package, runtime, "auto") if package.description.map is None else ("fp32",)
     for precision in tried[:-1]:
-        predictor = load(precision)
         try:
-            values = admit(package, predictor, request.cache, request.head)
+            predictor, values = load(precision)
         except RuntimeRejectedError as error:
             log.warning("%s; continuing without it", error)
             continue
         band = _band(package, precision, values, threshold)
         stages.append(Stage(_as_wanted(package, request, predictor), band))
-    predictor = load("fp32")
-    admit(package, predictor, request.cache, request.head)
+    predictor, _ = load("fp32")
     predictor = _as_wanted(package, request, predictor)
     if not stages:
         return predictor

@@ -84,6 +84,10 @@ class CascadePredictor:
         self._ask(0, patches, done)
         return done
 
+    def each(self, patches: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """See :meth:`Predictor.each`: its parts answer as one."""
+        return [self.submit(patches).result()]
+
     def close(self) -> None:
         """Close every stage."""
         for stage in self._stages:

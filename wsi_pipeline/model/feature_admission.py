@@ -7,6 +7,7 @@ import io
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from wsi_pipeline.errors import RuntimeRejectedError
 from wsi_pipeline.model.description import Precision
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import Head, Predictor, predict_all
-from wsi_pipeline.model.reference_check import admit, admit_features
+from wsi_pipeline.model.reference_check import admit, admit_features, admitted
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +41,11 @@ def load_for_features(
     """
     expected = _reference_features(package, load, cache)
     for precision in precisions:
-        predictor = load(precision, "features")
         try:
-            admit_features(package, predictor, expected, cache)
+            predictor, _ = admitted(
+                partial(load, precision, "features"),
+                lambda loaded: admit_features(package, loaded, expected, cache),
+            )
         except RuntimeRejectedError as error:
             if precision == precisions[-1]:
                 raise
@@ -65,8 +68,9 @@ def _reference_features(package: ModelPackage, load: Load, cache: Path) -> NDArr
         features: NDArray[np.float32] = np.load(kept, allow_pickle=False)
         if features.ndim == 2 and len(features) == len(patches):
             return features
-    predictor = load("fp32", "both")
-    admit(package, predictor, cache, "both")
+    predictor, _ = admitted(
+        partial(load, "fp32", "both"), lambda loaded: admit(package, loaded, cache, "both")
+    )
     features = predict_all(predictor, patches)[:, -predictor.feature_count :]
     predictor.close()
     # A cache that cannot be written costs time at the next start, nothing else.

@@ -32,12 +32,12 @@ class InferencePool(Generic[Slot]):
         batch_size: int,
         prepare: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = lambda patches: patches,
     ) -> None:
-        self._free = list(slots)
+        self._free, self._slots = list(slots), len(slots)
         self._prepare = prepare
         self._run = run
         self._batch_size = batch_size
         self._vacancy = threading.Semaphore(len(slots))
-        self._lock = threading.Lock()
+        self._lock, self._taking_all = threading.Lock(), threading.Lock()
         self._threads = ThreadPoolExecutor(len(slots), thread_name_prefix="predict")
 
     def submit(self, patches: NDArray[np.uint8]) -> "Future[NDArray[np.float32]]":
@@ -51,15 +51,31 @@ class InferencePool(Generic[Slot]):
             self._vacancy.release()
             raise
 
+    def each(self, patches: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """See :meth:`Predictor.each`: on every slot, each on a thread of its own."""
+        # None leaves before all have a slot: so each has another.
+        together = threading.Barrier(self._slots)
+        with self._taking_all:
+            for _ in range(self._slots):
+                self._vacancy.acquire()
+            futures = [
+                self._threads.submit(self._compute, patches, together.wait)
+                for _ in range(self._slots)
+            ]
+        return [future.result() for future in futures]
+
     def close(self) -> None:
         """Wait for what runs and drop the slots."""
         self._threads.shutdown(wait=True)
         self._free.clear()
 
-    def _compute(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _compute(
+        self, patches: NDArray[np.uint8], begin: Callable[[], object] = lambda: None
+    ) -> NDArray[np.float32]:
         with self._lock:
             slot = self._free.pop()
         try:
+            begin()
             count = len(patches)
             patches = self._prepare(patches)
             if count < self._batch_size:
@@ -99,6 +115,10 @@ class SlotPredictor(PredictorBase, Generic[Slot]):
     def submit(self, patches: NDArray[np.uint8]) -> "Future[NDArray[np.float32]]":
         """See :meth:`Predictor.submit`."""
         return self._pool.submit(patches)
+
+    def each(self, patches: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """See :meth:`Predictor.each`."""
+        return self._pool.each(patches)
 
     def close(self) -> None:
         """Wait for what runs and free the model."""

@@ -98,6 +98,10 @@ class OrientedPredictor:
             answer.add_done_callback(functools.partial(taken, orientation))
         return done
 
+    def each(self, patches: NDArray[np.uint8]) -> list[_Answers]:
+        """See :meth:`Predictor.each`: its parts answer as one."""
+        return [self.submit(patches).result()]
+
     def close(self) -> None:
         """See :meth:`Predictor.close`."""
         self._predictor.close()

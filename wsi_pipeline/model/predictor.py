@@ -83,6 +83,17 @@ class Predictor(Protocol):
         """
         ...
 
+    def each(self, patches: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """One batch, answered by every part that computes on its own: requests, streams, slots.
+
+        Args:
+            patches: As :meth:`submit` takes them.
+
+        Returns:
+            The answer of each part, as :meth:`submit` gives it.
+        """
+        ...
+
     def close(self) -> None:
         """Free the model. No other call may be running or follow."""
         ...

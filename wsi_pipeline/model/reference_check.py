@@ -1,34 +1,67 @@
 """Holding a runtime to its package's reference: none is trusted without it.
 
 The whole reference is computed the first time a package meets a runtime, precision, batch size
-and processor; what came out is kept. Loaded again, the model must repeat the first of it.
+and processor; what came out is kept. Loaded again, the model must repeat the first of it. Every
+part of a model that computes on its own is asked each time: once, of a model loaded on a busy
+machine, one of two streams had wrong weights, and half of a slide's features were wrong.
 """
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline import durable
 from wsi_pipeline.classes import class_columns
-from wsi_pipeline.errors import RuntimeRejectedError
+from wsi_pipeline.errors import RuntimeRejectedError, UnsteadyRuntimeError
 from wsi_pipeline.model.description import Precision
 from wsi_pipeline.model.package import ModelPackage, thinned
 from wsi_pipeline.model.predictor import Head, Predictor, predict_all
 
-#: Patches computed again when a model that was admitted before is loaded; of maps one.
-_REPEATED = 2
+log = logging.getLogger(__name__)
+
 #: How far the repetition may be from what was kept: the same machine gives the same values, but
 #: another number of threads may round differently.
 _REPEATABLE = 1e-4
+#: How far the parts of one loaded model may differ, relative to the value: they run the same code.
+_ALIKE = 1e-3
 #: By how much the cosine between features of a precision and those of fp32 may fall short of 1,
 #: of every reference patch. Of fp32 rounding; an int8 network's weights have 8 bits, which moves
 #: directions by about a hundred times as much.
 FEATURE_TOLERANCE: dict[Precision, float] = {"fp32": 1e-4, "bf16": 1e-3, "fp16": 1e-3, "int8": 1e-2}
+
+
+Held = TypeVar("Held")
+
+
+def admitted(
+    load: Callable[[], Predictor], hold: Callable[[Predictor], Held]
+) -> tuple[Predictor, Held]:
+    """Load a predictor and hold it to its reference; once more if its parts disagree.
+
+    Args:
+        load: Loads it.
+        hold: :func:`admit` or :func:`admit_features`.
+
+    Returns:
+        The predictor, and what ``hold`` gave.
+
+    Raises:
+        RuntimeRejectedError: it does not reproduce the reference, or its parts disagree again.
+    """
+    try:
+        predictor = load()
+        return predictor, hold(predictor)
+    except UnsteadyRuntimeError as error:
+        log.warning("%s; loading it once more", error)
+    predictor = load()
+    return predictor, hold(predictor)
 
 
 def admit(
@@ -47,6 +80,7 @@ def admit(
 
     Raises:
         RuntimeRejectedError: the runtime does not reproduce the reference.
+        UnsteadyRuntimeError: its parts give different answers for the same patches.
     """
     _, expected = package.reference()
     answers, classes = _Answers(package, predictor, cache, head), package.classes.shape
@@ -80,6 +114,7 @@ def admit_features(
     Raises:
         RuntimeRejectedError: the features of a patch deviate by more than the tolerance: the
             package's of an encoder, else :data:`FEATURE_TOLERANCE`.
+        UnsteadyRuntimeError: its parts give different answers for the same patches.
     """
     answers = _Answers(package, predictor, cache, "features")
     values = answers.repeated(expected.shape, lambda given: given)
@@ -125,14 +160,26 @@ class _Answers:
             shape: That is expected.
             taken: Takes of answers what is looked at.
         """
-        package, predictor = self._package, self._predictor
-        values = _kept(self._record, shape)
+        again, values = taken(self._agreed()), _kept(self._record, shape)
         if values is not None:
-            least = _REPEATED if package.description.map is None else 1
-            again = answer_reference(package, predictor, max(least, predictor.batch_size))
-            if not np.allclose(taken(again), values[: len(again)], rtol=0, atol=_REPEATABLE):
-                values = None
-        return taken(answer_reference(package, predictor)) if values is None else values
+            first = values[: len(again)]
+            if again.shape == first.shape and np.allclose(again, first, rtol=0, atol=_REPEATABLE):
+                return values
+        return taken(answer_reference(self._package, self._predictor))
+
+    def _agreed(self) -> NDArray[np.float32]:
+        """The answer of every part of the predictor for the first of the reference."""
+        package, predictor = self._package, self._predictor
+        first = package.reference()[0][: predictor.batch_size]
+        parts = [thinned(part, package.description) for part in predictor.each(first)]
+        if all(np.allclose(part, parts[0], rtol=_ALIKE, atol=_REPEATABLE) for part in parts):
+            return parts[0]
+        predictor.close()
+        raise UnsteadyRuntimeError(
+            package.name,
+            f"{predictor.info.runtime} in {predictor.info.precision} gives different answers for "
+            "the same patches. Run again; choose another --runtime or --precision if this stays",
+        )
 
     def judge(
         self,
@@ -175,9 +222,7 @@ class _Answers:
         _keep(self._record, values)
 
 
-def answer_reference(
-    package: ModelPackage, predictor: Predictor, first: int | None = None
-) -> NDArray[np.float32]:
+def answer_reference(package: ModelPackage, predictor: Predictor) -> NDArray[np.float32]:
     """What a predictor answers for a package's reference patches, as its reference has it.
 
     Memory: of maps those of one batch.
@@ -185,9 +230,8 @@ def answer_reference(
     Args:
         package: The model.
         predictor: Loaded from it.
-        first: How many patches, from the first; None: all.
     """
-    patches = package.reference()[0][:first]
+    patches = package.reference()[0]
     step = len(patches) if package.description.map is None else predictor.batch_size
     parts = [
         thinned(predict_all(predictor, patches[i : i + step]), package.description)

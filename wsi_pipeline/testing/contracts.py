@@ -131,6 +131,8 @@ def check_predictor(
     largest = float(np.abs(values - expected).max())
     assert largest <= tolerance, f"probabilities differ by {largest:.3g}"
     assert np.array_equal(patches, before), "it changed its input"
+    for part in predictor.each(patches[:batch]):
+        assert np.array_equal(part, values[:batch]), "a part of it answers differently"
     for index in range(count):
         alone = predictor.submit(patches[index : index + 1]).result()
         assert alone.shape == (1, *expected.shape[1:]), f"one patch gave {alone.shape}"

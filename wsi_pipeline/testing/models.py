@@ -1,7 +1,7 @@
 """Models for tests: a fake predictor, a package it stands for, and a small real package."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class FakePredictor(PredictorBase):
         patch_px: Side of a patch.
         precision: What it says it computes in.
         features: How many features it says its answers have.
+        parts: More functions, for parts that :meth:`each` asks beside the first.
 
     Attributes:
         batches: Sizes of the batches submitted so far.
@@ -51,10 +52,11 @@ class FakePredictor(PredictorBase):
         patch_px: int = 299,
         precision: str = "fp32",
         features: int = 0,
+        parts: Sequence[Callable[[Patches], NDArray[np.float32]]] = (),
     ) -> None:
         info = RuntimeInfo("fake 1", "cpu fake", precision, features)
         super().__init__(batch_size, patch_px, info)
-        self._function = function
+        self._function, self._parts = function, (function, *parts)
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="fake-predict")
         self._lock = threading.Lock()
         self.batches: list[int] = []
@@ -69,6 +71,10 @@ class FakePredictor(PredictorBase):
         with self._lock:
             self.batches.append(len(patches))
         return self._threads.submit(self._function, patches)
+
+    def each(self, patches: Patches) -> list[NDArray[np.float32]]:
+        """See :meth:`Predictor.each`."""
+        return [part(patches) for part in self._parts]
 
     def close(self) -> None:
         """Wait for what runs."""

@@ -28,6 +28,9 @@ class Reds(PredictorBase):
         future.set_result(middle / middle.sum(axis=1, keepdims=True))
         return future
 
+    def each(self, patches: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        return [self.submit(patches).result()]
+
     def close(self) -> None:
         """Nothing is held."""
 

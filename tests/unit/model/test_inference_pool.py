@@ -103,3 +103,23 @@ def test_results_are_not_overwritten_by_later_batches() -> None:
     pool.submit(batch(7, 8)).result()
     assert one.tolist() == [1, 2]
     pool.close()
+
+
+def test_each_slot_answers_on_a_thread_of_its_own() -> None:
+    """Also while other batches wait, and where two callers ask at once."""
+    seen: set[tuple[int, int]] = set()
+
+    def run(slot: int, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+        seen.add((slot, threading.get_ident()))
+        return first(slot, patches) + 100 * slot
+
+    pool = InferencePool([0, 1, 2], run, 4)
+    with ThreadPoolExecutor(4) as callers:
+        asked = [callers.submit(pool.each, batch(7, 8)) for _ in range(2)]
+        others = [callers.submit(lambda: pool.submit(batch(9)).result(10)) for _ in range(20)]
+        answers = [[part.tolist() for part in one.result(10)] for one in asked]
+        assert all(other.result(10)[0] % 100 == 9 for other in others)
+    assert [sorted(one) for one in answers] == [[[7, 8], [107, 108], [207, 208]]] * 2
+    assert {slot for slot, _ in seen} == {0, 1, 2}
+    assert len({thread for _, thread in seen}) == 3
+    pool.close()

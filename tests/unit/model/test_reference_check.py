@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from wsi_pipeline.errors import RuntimeRejectedError
+from wsi_pipeline.errors import RuntimeRejectedError, UnsteadyRuntimeError
 from wsi_pipeline.model.package import ModelPackage
-from wsi_pipeline.model.reference_check import admit
+from wsi_pipeline.model.reference_check import admit, admitted
 from wsi_pipeline.testing import FakePredictor, red_share
 
 
@@ -37,9 +37,9 @@ def test_the_second_time_only_the_first_patches_are_computed(
 ) -> None:
     everything = len(stub_package.reference()[0])
     first = admit(stub_package, counting.predictor(), tmp_path)
-    assert counting.asked == everything
+    assert counting.asked == 4 + everything
     second = admit(stub_package, counting.predictor(), tmp_path)
-    assert counting.asked == everything + 4
+    assert counting.asked == 4 + everything + 4
     assert np.array_equal(first, second)
 
 
@@ -49,7 +49,7 @@ def test_another_batch_size_is_another_admission(
     everything = len(stub_package.reference()[0])
     admit(stub_package, counting.predictor(), tmp_path)
     admit(stub_package, counting.predictor(batch_size=1), tmp_path)
-    assert counting.asked == 2 * everything
+    assert counting.asked == 4 + 1 + 2 * everything
 
 
 def test_a_model_that_changed_is_computed_anew_and_rejected(
@@ -80,7 +80,7 @@ def test_a_damaged_record_costs_time_only(
     [record] = tmp_path.rglob("*.json")
     record.write_text(rubbish)
     admit(stub_package, counting.predictor(), tmp_path)
-    assert counting.asked == 2 * len(stub_package.reference()[0])
+    assert counting.asked == 2 * (4 + len(stub_package.reference()[0]))
 
 
 def test_a_cache_that_cannot_be_written_is_no_failure(
@@ -88,4 +88,48 @@ def test_a_cache_that_cannot_be_written_is_no_failure(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     admit(stub_package, counting.predictor(), tmp_path / "file")
-    assert counting.asked == len(stub_package.reference()[0]), "the check itself was made"
+    assert counting.asked == 4 + len(stub_package.reference()[0]), "the check itself was made"
+
+
+class Loading:
+    """Loads fake models of two parts, some of which disagree.
+
+    Args:
+        package: The model's.
+        unsteady: How many of the first models loaded.
+    """
+
+    def __init__(self, package: ModelPackage, unsteady: int) -> None:
+        self._side, self._unsteady = package.description.patch_px, unsteady
+        self.loaded: list[FakePredictor] = []
+
+    def __call__(self) -> FakePredictor:
+        def other(patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+            return 1 - red_share(patches)
+
+        part = other if len(self.loaded) < self._unsteady else red_share
+        self.loaded.append(FakePredictor(batch_size=4, patch_px=self._side, parts=[part]))
+        return self.loaded[-1]
+
+
+@pytest.mark.parametrize("admitted_before", [False, True])
+def test_a_model_whose_parts_disagree_is_loaded_once_more(
+    stub_package: ModelPackage, tmp_path: Path, admitted_before: bool
+) -> None:
+    if admitted_before:
+        admit(stub_package, Loading(stub_package, 0)(), tmp_path)
+    load = Loading(stub_package, unsteady=1)
+    predictor, values = admitted(load, lambda loaded: admit(stub_package, loaded, tmp_path))
+    assert [one.closed for one in load.loaded] == [True, False]
+    assert predictor is load.loaded[1]
+    assert np.array_equal(values, stub_package.reference()[1])
+
+
+def test_a_model_whose_parts_disagree_again_is_refused(
+    stub_package: ModelPackage, tmp_path: Path
+) -> None:
+    load = Loading(stub_package, unsteady=2)
+    with pytest.raises(UnsteadyRuntimeError, match="different answers for the same patches"):
+        admitted(load, lambda loaded: admit(stub_package, loaded, tmp_path))
+    assert all(one.closed for one in load.loaded)
+    assert not list(tmp_path.rglob("*.json"))
