@@ -103,9 +103,13 @@ def _load_openvino(
     precision: Precision,
     batch_size: int | None,
 ) -> Predictor:
-    extra = {} if batch_size is None else {"batch_size": batch_size}
     return OpenVinoPredictor(
-        package, precision, request.cache, threads=request.threads, head=request.head, **extra
+        package,
+        precision,
+        request.cache,
+        threads=request.threads,
+        batch_size=batch_size,
+        head=request.head,
     )
 
 

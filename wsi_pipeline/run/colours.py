@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_pipeline.model.description import REFERENCE
 from wsi_pipeline.model.package import CALIBRATION, ModelPackage, load_package
 from wsi_pipeline.stitch.colours_record import ColoursRecord, TrainingColoursRecord
 from wsi_pipeline.tissue.colours import Colours, patch_colours, summarise
@@ -45,7 +46,7 @@ def training_colours(package: ModelPackage) -> Colours | None:
 @functools.lru_cache(maxsize=8)
 def _shown(folder: Path, sha256: str) -> Colours | None:
     """Colours of the reference and calibration patches; reading those takes a moment."""
-    package = load_package(folder, expect=sha256)
+    package = load_package(folder, expect=sha256, only=(REFERENCE, CALIBRATION))
     patches = [package.reference()[0]]
     if CALIBRATION in package.description.files:
         patches.append(package.calibration())

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.model.package import ModelPackage, load_package
+from wsi_pipeline.model.package import TRAINING_FEATURES, ModelPackage, load_package
 from wsi_pipeline.run.colours import training_colours
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.run.tile_values import TileExtra
@@ -153,4 +153,4 @@ def _rounded(value: float | None) -> float | None:
 @functools.lru_cache(maxsize=4)
 def _statistics(folder: Path, sha256: str) -> TrainingStatistics | None:
     """Of a package, kept: a worker asks for it with every batch."""
-    return read_statistics(load_package(folder, expect=sha256))
+    return read_statistics(load_package(folder, expect=sha256, only=(TRAINING_FEATURES,)))

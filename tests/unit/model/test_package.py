@@ -1,5 +1,6 @@
 """A package is loaded only if every part of it is what it says it is."""
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from wsi_pipeline.errors import PackageError
+from wsi_pipeline.model.description import REFERENCE, WEIGHTS
 from wsi_pipeline.model.package import (
     MIN_REFERENCE_PATCHES,
     ModelPackage,
@@ -167,3 +169,13 @@ def test_scores_for_prediction_sets_are_pinned_and_checked(folder: Path) -> None
     (folder / "conformal.npz").write_bytes(b"PK\x03\x04nothing")
     with pytest.raises(PackageError, match=r"conformal\.npz cannot be read"):
         write_description(folder, facts)
+
+
+def test_of_files_that_are_not_used_none_is_read(folder: Path) -> None:
+    (folder / WEIGHTS).write_bytes(b"altered")
+    expected = hashlib.sha256((folder / "model.yaml").read_bytes()).hexdigest()
+    assert len(load_package(folder, expect=expected, only=(REFERENCE,)).reference()[0])
+    with pytest.raises(PackageError, match="was altered"):
+        load_package(folder, expect=expected, only=(WEIGHTS,))
+    with pytest.raises(PackageError, match="another package"):
+        load_package(folder, expect="0" * 64, only=(REFERENCE,))
