@@ -109,7 +109,7 @@ def _train(
         precision = order.precision
         if precision == "auto":
             precision = "bf16" if device.type == "cuda" else "fp32"
-        with Loader(order.readers) as loader:
+        with Loader(order.readers, pinned=device.type == "cuda") as loader:
             place = Place(order.seed, device, team, order.threads, loader, told, precision)
             reports = []
             for number, job in enumerate(jobs, start=1):

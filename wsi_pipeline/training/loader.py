@@ -38,10 +38,12 @@ class Loader:
 
     Args:
         threads: How many.
+        pinned: Whether batches lie in memory that a GPU copies from by itself; needs one.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, *, pinned: bool = False) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="patches")
+        self._pinned = pinned
 
     def __enter__(self) -> Self:
         return self
@@ -84,11 +86,20 @@ class Loader:
     ) -> tuple[Batch, list[Future[None]]]:
         """A batch whose px are still to come, and what to wait for."""
         side = source.patch_px
-        batch = Batch(places, np.empty((len(places), side, side, 3), np.uint8))
+        batch = Batch(places, self._room((len(places), side, side, 3)))
         return batch, [
             self._pool.submit(_read, source, epoch, int(place), batch.patches[row])
             for row, place in enumerate(places)
         ]
+
+    def _room(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        if not self._pinned:
+            return np.empty(shape, np.uint8)
+        import torch  # noqa: PLC0415 - readers without a GPU need none of it
+
+        # Torch gives the memory to the next batch only after the GPU has copied this one.
+        room: NDArray[np.uint8] = torch.empty(shape, dtype=torch.uint8, pin_memory=True).numpy()
+        return room
 
 
 def _read(source: PatchSource, epoch: Epoch, place: int, out: NDArray[np.uint8]) -> None:
