@@ -175,7 +175,7 @@ def lower(classifier: Classifier, dtype: torch.dtype) -> None:
     """
     network = classifier.network
     last = getattr(classifier, "last", None)  # encoders may have none
-    kept = [one for one in network.modules() if isinstance(one, _BatchNorm)]
+    kept: list[nn.Module] = [one for one in network.modules() if isinstance(one, _BatchNorm)]
     kept += [last] if isinstance(last, nn.Module) else []
     numbers = [one.state_dict() for one in kept]
     network.to(dtype=dtype)

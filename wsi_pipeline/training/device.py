@@ -116,7 +116,7 @@ def repeatable(threads: int) -> Iterator[None]:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
-    # Nothing here reads memory before it is written; to fill each result first costs time.
+    # Nothing here reads memory before it is written, and on a GPU each filling is a kernel.
     filling.fill_uninitialized_memory = False
     try:
         yield
