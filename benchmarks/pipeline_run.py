@@ -10,9 +10,6 @@ import argparse
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 BORN = time.time()
@@ -23,43 +20,7 @@ from wsi_pipeline.model.package import (  # noqa: E402
     ModelPackage,
     load_package,
 )
-from wsi_pipeline.model.predictor import RuntimeInfo  # noqa: E402
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device  # noqa: E402
-
-
-@dataclass(frozen=True, slots=True)
-class Analysed:
-    """When the parts of an analysis began and ended, on the clock of ``time.perf_counter``.
-
-    Attributes:
-        began: With the slide's path, the model loaded.
-        planned: Its tissue is found.
-        classifying: The first region is handed out.
-        writing: The last probability is there.
-        ended: The result is in its place.
-        tiles: How many the model looked at.
-        read_thread_seconds: Thread time of reading and decoding.
-    """
-
-    began: float
-    planned: float
-    classifying: float
-    writing: float
-    ended: float
-    tiles: int
-    read_thread_seconds: float
-
-    @property
-    def figures(self) -> dict[str, float]:
-        """Seconds of the whole and of its parts, and tiles."""
-        return {
-            "seconds": self.ended - self.began,
-            "check_and_tissue_seconds": self.planned - self.began,
-            "classify_seconds": self.writing - self.classifying,
-            "write_seconds": self.ended - self.writing,
-            "read_thread_seconds": self.read_thread_seconds,
-            "tiles": self.tiles,
-        }
 
 
 def main() -> None:
@@ -125,57 +86,6 @@ def _bare(
     return {"rate": rate, "decode_cpu_seconds": decode}
 
 
-@contextmanager
-def analyser(
-    package: ModelPackage, analysis: AnalysisSettings, request: RuntimeRequest
-) -> Iterator[tuple[RuntimeInfo, Callable[[Path, Path], Analysed]]]:
-    """Load a model; what computes it, and what analyses a slide into a place with it.
-
-    Args:
-        package: The model.
-        analysis: The settings.
-        request: What to compute with.
-    """
-    from wsi_pipeline.pipeline import Work, analyse_slide  # noqa: PLC0415 - while the model loads
-    from wsi_pipeline.run.observer import SilentObserver  # noqa: PLC0415
-    from wsi_pipeline.run.preparation import prepare  # noqa: PLC0415
-    from wsi_pipeline.run.scheduler import connect, default_workers  # noqa: PLC0415
-    from wsi_pipeline.slide.probe import Prober  # noqa: PLC0415
-
-    class Stages(SilentObserver):
-        def __init__(self) -> None:
-            self.began: dict[str, float] = {}
-
-        def stage(self, name: str) -> None:
-            self.began[name] = time.perf_counter()
-
-    with (
-        Prober() as prober,
-        connect(None, default_workers(resolve_device(request.device))) as scheduler,
-    ):
-        work = Work(package, analysis, request, scheduler)
-        runtime = scheduler.describe(package, work.request, work.threshold)
-
-        def analyse(slide: Path, out: Path) -> Analysed:
-            stages = Stages()
-            shutil.rmtree(out, ignore_errors=True)
-            began = time.perf_counter()
-            prepared = prepare(slide, package, analysis, prober=prober)
-            planned = time.perf_counter()
-            result = analyse_slide(prepared, out, work, observer=stages)
-            return Analysed(
-                began,
-                planned,
-                stages.began["classifying"],
-                stages.began["writing"],
-                time.perf_counter(),
-                result.tiles,
-                result.record.timings.read_thread_seconds,
-            )
-
-        yield runtime, analyse
-
-
 def _analyse(
     arguments: argparse.Namespace,
     package: ModelPackage,
@@ -185,17 +95,41 @@ def _analyse(
     import psutil  # noqa: PLC0415 - while the model loads
 
     from benchmarks.memory import PeakMemory  # noqa: PLC0415
+    from wsi_pipeline.pipeline import Work, analyse_slide  # noqa: PLC0415
+    from wsi_pipeline.run.observer import SilentObserver  # noqa: PLC0415
+    from wsi_pipeline.run.preparation import prepare  # noqa: PLC0415
+    from wsi_pipeline.run.scheduler import connect, default_workers  # noqa: PLC0415
+    from wsi_pipeline.slide.probe import Prober  # noqa: PLC0415
+
+    began_stage: dict[str, float] = {}
+
+    class Stages(SilentObserver):
+        def stage(self, name: str) -> None:
+            began_stage[name] = time.perf_counter()
 
     with (
         PeakMemory(psutil.Process()) as memory,
-        analyser(package, analysis, request) as (runtime, analyse),
+        Prober() as prober,
+        connect(None, default_workers(resolve_device(arguments.device))) as scheduler,
     ):
+        work = Work(package, analysis, request, scheduler)
+        runtime = scheduler.describe(package, request, work.threshold)
         start_up = time.time() - BORN
-        done = analyse(arguments.slide, arguments.out)
+        shutil.rmtree(arguments.out, ignore_errors=True)
+        began = time.perf_counter()
+        prepared = prepare(arguments.slide, package, analysis, prober=prober)
+        planned = time.perf_counter()
+        result = analyse_slide(prepared, arguments.out, work, observer=Stages())
+        ended = time.perf_counter()
     return {
-        **done.figures,
+        "seconds": ended - began,
+        "check_and_tissue_seconds": planned - began,
+        "classify_seconds": began_stage["writing"] - began_stage["classifying"],
+        "write_seconds": ended - began_stage["writing"],
+        "read_thread_seconds": result.record.timings.read_thread_seconds,
         "start_up_seconds": start_up,
         "rss_mb": memory.peak_mb,
+        "tiles": result.tiles,
         "runtime": runtime.to_json(),
     }
 

@@ -25,7 +25,7 @@ import torch
 from wsi_pipeline.cohort import Cohort, CohortSlide
 from wsi_pipeline.synth import SynthSpec, parse_size, truth_paths, write_slide
 from wsi_pipeline.training.check import check_slides
-from wsi_pipeline.training.device import Team, choose_device, repeatable
+from wsi_pipeline.training.device import Team, choose_device, repeatable, room_on
 from wsi_pipeline.training.initial_weights import (
     first_weights,
     new_classifier,
@@ -129,10 +129,9 @@ def measure(
         for turn in range(repeats):
             bare.append(_bare(loaded, where, precision, steps, warm_up))
             clock = _Clock()
-            pinned = where.type == "cuda"
             with (
                 tempfile.TemporaryDirectory() as work,
-                Loader(max(2, cores), pinned=pinned) as loader,
+                Loader(max(2, cores), room_on(where)) as loader,
             ):
                 run = Run(
                     recipe=loaded,

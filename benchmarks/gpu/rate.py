@@ -38,7 +38,7 @@ def measure(setting: Setting, rows: Rows) -> None:
             rows.keep(name, NOT_MEASURED)
     rows.keep("int8", _INT8)
     there = importlib.util.find_spec("tensorrt") is not None
-    rows.keep("TensorRT", "not used, see docs/decisions/0037" if there else NOT_INSTALLED)
+    rows.keep("TensorRT", "not used, see docs/decisions/0038" if there else NOT_INSTALLED)
 
 
 def _of(setting: Setting, name: str, patches: NDArray[np.uint8]) -> Callable[[], dict[str, Any]]:

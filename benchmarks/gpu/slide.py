@@ -13,10 +13,10 @@ from typing import Any
 import psutil
 
 from benchmarks.gpu.activity import DriverUtilisation, GraphActivity
+from benchmarks.gpu.analysis import Analysed, analyser
 from benchmarks.gpu.rows import NOT_MEASURED, Rows
 from benchmarks.gpu.setting import Setting
 from benchmarks.memory import PeakMemory
-from benchmarks.pipeline_run import Analysed, analyser
 from wsi_pipeline.analysis_settings import PrecisionChoice
 
 #: Timed turns on a GPU.
@@ -47,7 +47,8 @@ def warm(setting: Setting, slide: Path, precision: PrecisionChoice) -> dict[str,
     """
     out = setting.out / "results" / f"{slide.stem}-{precision}.zarr"
     analysis = setting.analysis.model_copy(update={"precision": precision})
-    request = setting.request(precision)
+    # On a CPU what a run takes there; torch is slow and only a reference.
+    request = setting.request(precision, "torch" if setting.on_gpu else "openvino")
     done: list[dict[str, Any]] = []
     with (
         PeakMemory(psutil.Process()) as memory,

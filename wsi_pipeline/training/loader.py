@@ -1,7 +1,7 @@
 """Reads batches ahead on threads, in order."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from wsi_pipeline.model.orientations import oriented
 from wsi_pipeline.training.patch_source import PatchSource
 from wsi_pipeline.training.sampling import Epoch
+
+Room = Callable[[tuple[int, ...]], NDArray[np.uint8]]
+"""Memory for a shape, not written yet."""
 
 #: Batches read ahead of the one that is computed.
 _AHEAD = 3
@@ -38,12 +41,13 @@ class Loader:
 
     Args:
         threads: How many.
-        pinned: Whether batches lie in memory that a GPU copies from by itself; needs one.
+        room: Gives the memory of a batch of a shape; see
+            :func:`~wsi_pipeline.training.device.room_on`.
     """
 
-    def __init__(self, threads: int, *, pinned: bool = False) -> None:
+    def __init__(self, threads: int, room: Room | None = None) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="patches")
-        self._pinned = pinned
+        self._room = room or (lambda shape: np.empty(shape, np.uint8))
 
     def __enter__(self) -> Self:
         return self
@@ -91,15 +95,6 @@ class Loader:
             self._pool.submit(_read, source, epoch, int(place), batch.patches[row])
             for row, place in enumerate(places)
         ]
-
-    def _room(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        if not self._pinned:
-            return np.empty(shape, np.uint8)
-        import torch  # noqa: PLC0415 - readers without a GPU need none of it
-
-        # Torch gives the memory to the next batch only after the GPU has copied this one.
-        room: NDArray[np.uint8] = torch.empty(shape, dtype=torch.uint8, pin_memory=True).numpy()
-        return room
 
 
 def _read(source: PatchSource, epoch: Epoch, place: int, out: NDArray[np.uint8]) -> None:
