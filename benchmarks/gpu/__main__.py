@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--training-size", default="8000x7000")
     parser.add_argument("--training-steps", type=int, default=40)
-    parser.add_argument("--seconds", type=float, default=480, help="limit of everything together")
+    parser.add_argument("--seconds", type=float, default=470, help="limit of everything together")
     parser.add_argument("--only", action="append", default=[], metavar="STEP")
     parser.add_argument("--step", help=argparse.SUPPRESS)
     return parser

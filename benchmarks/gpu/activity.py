@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any, Self
 
+#: In the place of a share that cannot be told.
+UNSEEN = "not measured: no CUDA graph was seen"
 Interval = tuple[float, float]
 """Begin and end in seconds."""
 
@@ -72,9 +74,12 @@ class GraphActivity:
             for both in self._events
         ]
 
-    def share(self, begin: float, end: float) -> float:
-        """The share of a time in which the GPU had work; both on ``time.perf_counter``'s clock."""
-        return covered(self.intervals, begin, end) / (end - begin)
+    def share(self, begin: float, end: float) -> float | str:
+        """The share of a time in which the GPU had work; both on ``time.perf_counter``'s clock.
+
+        :data:`UNSEEN` if no graph was seen at all: that is no measurement.
+        """
+        return UNSEEN if not self.intervals else covered(self.intervals, begin, end) / (end - begin)
 
     def _recorded(self) -> Any:
         event = self._torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch types it not

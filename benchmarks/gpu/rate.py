@@ -22,6 +22,7 @@ from benchmarks.gpu.setting import Setting
 from wsi_pipeline.model.cascade import CascadePredictor
 from wsi_pipeline.model.predictor import Predictor
 
+_Answer = Future[NDArray[np.float32]]
 #: Seconds that are timed, at least, on a GPU; on a CPU one pass.
 _SECONDS = 3.0
 _INT8 = "not supported: torch has no int8 convolutions on GPUs, and no other runtime is used there"
@@ -58,12 +59,16 @@ def _timed(setting: Setting, predictor: Predictor, patches: NDArray[np.uint8]) -
     step = predictor.batch_size
     whole = max(step, len(patches) // step * step)
     batches = [patches[i : i + step] for i in range(0, min(whole, len(patches)), step)]
-    _passed(predictor, batches[:3])  # buffers are touched, clocks are up
+    _answered(_asked(predictor, batches[:3]))  # buffers are touched, clocks are up
     with ExitStack() as stack:
         active = stack.enter_context(GraphActivity(setting.device)) if setting.on_gpu else None
         began, tiles = time.perf_counter(), 0
-        while tiles == 0 or (setting.on_gpu and time.perf_counter() - began < _SECONDS):
-            tiles += _passed(predictor, batches)
+        ahead = _asked(predictor, batches)
+        while setting.on_gpu and time.perf_counter() - began < _SECONDS:
+            # The next pass is asked for before the last one is awaited: nothing runs dry.
+            last, ahead = ahead, _asked(predictor, batches)
+            tiles += _answered(last)
+        tiles += _answered(ahead)
         ended = time.perf_counter()
     figures: dict[str, Any] = {
         "tiles": tiles,
@@ -78,17 +83,21 @@ def _timed(setting: Setting, predictor: Predictor, patches: NDArray[np.uint8]) -
     if active is not None:
         share = active.share(began, ended)
         figures["busy_share"] = share
-        figures["device_tiles_per_second"] = figures["tiles_per_second"] / share
+        if isinstance(share, float):
+            figures["device_tiles_per_second"] = figures["tiles_per_second"] / share
         figures["gpu_memory_gib"] = _reserved(setting.device)
     if isinstance(predictor, CascadePredictor):
         figures["asked_again"] = list(predictor.asked_again)
     return figures
 
 
-def _passed(predictor: Predictor, batches: list[NDArray[np.uint8]]) -> int:
-    """Ask for all batches, one pass; how many tiles that were."""
-    asked: list[Future[NDArray[np.float32]]] = [predictor.submit(batch) for batch in batches]
-    return sum(len(future.result()) for future in asked)
+def _asked(predictor: Predictor, batches: list[NDArray[np.uint8]]) -> list[_Answer]:
+    return [predictor.submit(batch) for batch in batches]
+
+
+def _answered(futures: list[_Answer]) -> int:
+    """Wait for answers; of how many tiles they are."""
+    return sum(len(future.result()) for future in futures)
 
 
 def _reserved(device: str) -> float:

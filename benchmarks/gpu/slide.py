@@ -94,6 +94,6 @@ def _medians(turns: list[dict[str, Any]]) -> dict[str, Any]:
     """Of the shares, where there are any."""
     medians: dict[str, Any] = {}
     for name in _SHARES:
-        known = [turn[name] for turn in turns if turn[name] != NOT_MEASURED]
-        medians[name] = statistics.median(known) if known else NOT_MEASURED
+        known = [turn[name] for turn in turns if isinstance(turn[name], float)]
+        medians[name] = statistics.median(known) if known else turns[0][name]
     return medians

@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from torch.cuda import graphs
 
-from benchmarks.gpu.activity import covered
+from benchmarks.gpu.activity import UNSEEN, GraphActivity, covered
 from benchmarks.gpu.decoding import whole_jpeg
 from benchmarks.gpu.rows import Rows, read_json
 from wsi_pipeline.geometry import Size
@@ -145,6 +145,13 @@ def test_no_time_is_no_figure(kinds_package: ModelPackage, tmp_path: Path) -> No
 )
 def test_the_time_covered(intervals: list[tuple[float, float]], seconds: float) -> None:
     assert covered(intervals, 0.0, 10.0) == pytest.approx(seconds)
+
+
+def test_no_graph_is_no_busy_share() -> None:
+    active = GraphActivity("cuda:0")
+    assert active.share(0.0, 1.0) == UNSEEN
+    active.intervals = [(0.25, 0.75)]
+    assert active.share(0.0, 1.0) == 0.5
 
 
 def test_torch_tells_when_graphs_are_replayed() -> None:
