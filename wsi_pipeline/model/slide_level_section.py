@@ -1,7 +1,7 @@
 """What ``model.yaml`` says of a fitted answer for whole slides; its numbers are in other files."""
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,13 @@ from wsi_pipeline.model.input_description import Frozen
 
 #: The numbers of a fit on regions of the probability map, beside ``model.yaml``.
 SLIDE_LEVEL = "slide-level.npz"
+
+#: Networks behind the features of all tiles. ``abmil``: gated attention (Ilse et al. 2018).
+#: ``clam-sb``: the same with instance clustering in training (Lu et al. 2021). ``transmil``: two
+#: layers of self-attention (Shao et al. 2021). ``mean-pool``: the mean over the tiles, what
+#: attention has to beat.
+TileNetwork = Literal["abmil", "clam-sb", "transmil", "mean-pool"]
+TILE_NETWORKS: tuple[TileNetwork, ...] = get_args(TileNetwork)
 
 
 class SlideFigure(Frozen):
@@ -74,8 +81,8 @@ class SlideLevelSection(Frozen):
     """The section ``slide_level``.
 
     Attributes:
-        kind: What computes the score: ``regions-logistic``, ``regions-forest``; attention models
-            have names of their own.
+        kind: What computes the score: ``regions-logistic``, ``regions-forest``, or one of
+            :data:`TILE_NETWORKS`.
         classes: Of slides.
         negative: The class of slides in which there is nothing to find; a slide's probability is
             that of not being of it.
@@ -106,6 +113,11 @@ class SlideLevelSection(Frozen):
         if set(self.slides) != set(self.classes):
             raise ValueError("slides states a number for each class")
         return self
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether it is computed from the features of all tiles."""
+        return self.kind in TILE_NETWORKS
 
     @property
     def negative_index(self) -> int:
