@@ -18,13 +18,15 @@ export class Exports {
   readonly #session: Session;
   readonly #stage: () => Stage;
   readonly #files: HTMLAnchorElement[];
+  readonly #outlines: HTMLAnchorElement;
   readonly #zarr: HTMLButtonElement;
 
   constructor(session: Session, stage: () => Stage) {
     this.#session = session;
     this.#stage = stage;
+    this.#outlines = link("regions.geojson?notes=true", "GeoJSON", "Outlines and notes for QuPath");
     this.#files = [
-      link("regions.geojson?notes=true", "GeoJSON", "Outlines and notes for QuPath"),
+      this.#outlines,
       link("tiles.csv", "CSV", "One row per classified tile"),
     ];
     this.#zarr = action("link", "Zarr URL", "Copy the address of the OME-Zarr mask, for vizarr, QuPath or zarr-python", () => this.#copyZarr());
@@ -39,14 +41,16 @@ export class Exports {
   }
 
   update(): void {
-    const job = this.#session.active?.job.id ?? null;
+    const active = this.#session.active;
+    const job = active?.job.id ?? null;
     // That panel has files of its own.
     const beside = this.#session.state.value.panel !== "drawings";
     this.#zarr.hidden = !beside;
     for (const file of this.#files) {
       if (job === null) file.removeAttribute("href");
       else file.href = `/v1/jobs/${job}/${file.dataset["file"] ?? ""}`;
-      file.hidden = !beside;
+      // Without anything that is shown there are no outlines.
+      file.hidden = !beside || (file === this.#outlines && (active?.nothing ?? false));
       file.setAttribute("aria-disabled", String(job === null));
     }
     this.#zarr.disabled = job === null;
