@@ -1,4 +1,4 @@
-"""A package that is an encoder whose answer weighs all tiles alike: nothing to show on the slide."""
+"""An encoder whose answer for slides weighs all tiles alike: nothing to show on the slide."""
 
 import pytest
 from networks_support import with_networks

@@ -77,6 +77,18 @@ class SlideRule(Frozen):
         return self
 
 
+class TrainedTiles(Frozen):
+    """How tiles are cut whose features networks were trained on.
+
+    Attributes:
+        patch_px: Side in px; None: the files of the features do not say.
+        mpp: µm per px, the median over the slides; None likewise.
+    """
+
+    patch_px: int | None = Field(default=None, ge=1)
+    mpp: float | None = Field(default=None, gt=0)
+
+
 class SlideLevelSection(Frozen):
     """The section ``slide_level``.
 
@@ -91,6 +103,8 @@ class SlideLevelSection(Frozen):
         patients: Whose slides they are.
         calibration: Of the probabilities.
         rule: Of the three states.
+        tiles: What networks need as features; None of fits on regions, and of packages older than
+            it.
         metrics: Figures of slides no fit had seen, by name; ``auc`` and ``auc_max`` among them.
     """
 
@@ -102,6 +116,7 @@ class SlideLevelSection(Frozen):
     patients: int = Field(ge=1)
     calibration: SlideCalibrationNote
     rule: SlideRule
+    tiles: TrainedTiles | None = None
     metrics: Mapping[str, SlideFigure] = Field(default_factory=dict)
 
     @model_validator(mode="after")
