@@ -11,7 +11,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from wsi_pipeline.features.tiles import facts, feature_tiles
+from wsi_pipeline.features.origin import ORIGIN, facts
+from wsi_pipeline.features.tiles import feature_tiles
 from wsi_pipeline.stitch.result import Result
 
 #: µm per px of an objective of power 1, as the objectives of scanners are called: 0.25 is 40.
@@ -55,4 +56,4 @@ def write_hdf5(result: Result, path: Path) -> None:
                 **about,
             }
         )
-        file.attrs["wsi_pipeline"] = facts(result)
+        file.attrs[ORIGIN] = facts(result)

@@ -17,6 +17,7 @@ import numpy as np
 from wsi_pipeline.errors import TrainingError
 from wsi_pipeline.features.bag import EncoderMark, FeatureBag, TileMark, readable, unusable
 from wsi_pipeline.features.hdf5 import MPP_OF_ONE
+from wsi_pipeline.features.origin import ORIGIN
 
 _AT_ONCE = 2**20
 
@@ -79,7 +80,7 @@ def _cut(own: Mapping[str, Any], coords: Mapping[str, Any]) -> TileMark:
     them the spacing alone counts. CLAM states none.
     """
     with suppress(KeyError, TypeError, ValueError):
-        grid = json.loads(_text(own["wsi_pipeline"]))["grid"]
+        grid = json.loads(_text(own[ORIGIN]))["grid"]
         return TileMark(int(grid["patch_px"]), float(max(grid["mpp"].values())))
     with suppress(KeyError, TypeError, ValueError):
         power = float(np.asarray(coords["target_magnification"]).item())
