@@ -159,6 +159,8 @@ class Append:
 
     def _commit(self) -> None:
         position = self._open.position
+        if self.upload.state is UploadState.COMPLETE:
+            return  # the last bytes counted before the body ended
         if position == self.upload.offset and position < self.upload.length:
             return
         self._open.sync()

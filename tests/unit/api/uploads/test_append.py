@@ -195,6 +195,23 @@ def test_the_offset_is_the_truth(services: Services, service: Service, lab: Acce
     )
 
 
+def test_the_last_bytes_may_count_before_the_body_ends(
+    services: Services, service: Service, lab: Access
+) -> None:
+    """As of a slow line, whose end comes a moment after the bytes."""
+    append = Append(services, lab, services.uploads.create(lab, "a", 100))
+    append.begin(0)
+    append.write(bytes(100))
+    append.count()
+    assert append.upload.state is UploadState.COMPLETE
+    append.finish()
+    append.keep()
+    with pytest.raises(TooLargeError):
+        append.write(b"x")
+    append.close()
+    assert service.count(slides) == 1
+
+
 def test_room_is_asked_for_as_bytes_come(tmp_path: Path) -> None:
     with (
         prepared(tmp_path, max_upload_bytes=10_000, quota_bytes=9_000) as service,
