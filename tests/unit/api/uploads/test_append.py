@@ -25,8 +25,8 @@ from wsi_pipeline.service.access import Access
 from wsi_pipeline.service.jobs.requests import ConflictError
 from wsi_pipeline.service.quota import TooLargeError
 from wsi_pipeline.service.tables import slides
+from wsi_pipeline.service.upload import GoneError, UploadState
 from wsi_pipeline.service.upload_files import LockedError
-from wsi_pipeline.service.uploads import GoneError, UploadState
 
 _LENGTH = 5_000
 
