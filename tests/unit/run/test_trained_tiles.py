@@ -33,7 +33,7 @@ def trained_on(package: ModelPackage, folder: Path, tiles: dict[str, Any] | None
 
 
 @pytest.mark.parametrize(
-    "tiles", [None, {}, {"patch_px": 64}, {"mpp": 0.5}, {"patch_px": 64, "mpp": 0.45}]
+    "tiles", [None, {}, {"patch_px": 64}, {"mpp": 0.5}, {"patch_px": 64, "mpp": 0.46}]
 )
 def test_tiles_like_those_it_was_trained_on_are_taken(
     stub_package: ModelPackage, slide: Path, tmp_path: Path, tiles: dict[str, Any] | None
