@@ -49,4 +49,4 @@ def test_the_viewer_says_that_there_is_nothing_to_show_and_has_the_answer(
     expect(panel.get_by_text("Slide probability")).to_be_visible()
     expect(panel.get_by_text("60 validation slides, 30 positive")).to_be_visible()
     expect(panel.get_by_text("Tissue classified")).to_be_visible()
-    expect(panel.get_by_text("of the tissue")).to_have_count(0)
+    expect(panel.get_by_text("of the tissue", exact=True)).to_have_count(0)
