@@ -43,7 +43,8 @@ def test_the_viewer_says_that_there_is_nothing_to_show_and_has_the_answer(
     expect(layer.get_by_role("slider")).to_have_count(0)
     page.get_by_role("tab", name="Regions").click()
     expect(page.get_by_text("Regions are of classes, and this model has none.")).to_be_visible()
-    expect(page.get_by_role("link", name="GeoJSON")).to_be_hidden()
+    for name in ("GeoJSON", "CSV"):
+        expect(page.get_by_role("link", name=name)).to_be_hidden()
     page.get_by_role("tab", name="Figures").click()
     panel = page.locator(".figures")
     expect(panel.get_by_text("Slide probability")).to_be_visible()

@@ -18,15 +18,13 @@ export class Exports {
   readonly #session: Session;
   readonly #stage: () => Stage;
   readonly #files: HTMLAnchorElement[];
-  readonly #outlines: HTMLAnchorElement;
   readonly #zarr: HTMLButtonElement;
 
   constructor(session: Session, stage: () => Stage) {
     this.#session = session;
     this.#stage = stage;
-    this.#outlines = link("regions.geojson?notes=true", "GeoJSON", "Outlines and notes for QuPath");
     this.#files = [
-      this.#outlines,
+      link("regions.geojson?notes=true", "GeoJSON", "Outlines and notes for QuPath"),
       link("tiles.csv", "CSV", "One row per classified tile"),
     ];
     this.#zarr = action("link", "Zarr URL", "Copy the address of the OME-Zarr mask, for vizarr, QuPath or zarr-python", () => this.#copyZarr());
@@ -49,8 +47,8 @@ export class Exports {
     for (const file of this.#files) {
       if (job === null) file.removeAttribute("href");
       else file.href = `/v1/jobs/${job}/${file.dataset["file"] ?? ""}`;
-      // Without anything that is shown there are no outlines.
-      file.hidden = !beside || (file === this.#outlines && (active?.nothing ?? false));
+      // Of a result without anything to show there is neither.
+      file.hidden = !beside || (active?.nothing ?? false);
       file.setAttribute("aria-disabled", String(job === null));
     }
     this.#zarr.disabled = job === null;
