@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -52,11 +53,12 @@ def run_batch(
     *,
     overwrite: bool = False,
     prober: Callable[[Path], Probe] = probe,
-    finish: Callable[[Path], None] = lambda _: None,
+    finish: Callable[[Path], str] = lambda _: "",
 ) -> Iterator[Outcome]:
     """Analyse slides into ``out``; yields what became of each.
 
-    ``finish`` is called with each result that is there; where it fails, so has the slide.
+    ``finish`` is called with each result that is there and says what files it wrote beside it;
+    where it fails, so has the slide.
 
     Slides without a result come first, so that a run started again gets to its work at once;
     then what is there is verified.
@@ -85,8 +87,9 @@ def run_batch(
                     if isinstance(prepared, Result)
                     else _analyse(prepared, entry, out, work, overwrite, watching)
                 )
-                finish(result.path)
-                outcome = outcome_of(entry.path, result, out, status, time.perf_counter() - began)
+                files = finish(result.path)
+                seconds = time.perf_counter() - began
+                outcome = replace(outcome_of(entry.path, result, out, status, seconds), files=files)
             except (PackageError, UsageError):
                 raise
             except Exception as error:  # one bad slide never stops the others
