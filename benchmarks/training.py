@@ -15,6 +15,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import torch
 from wsi_pipeline.cohort import Cohort, CohortSlide
 from wsi_pipeline.synth import SynthSpec, parse_size, truth_paths, write_slide
 from wsi_pipeline.training.check import check_slides
-from wsi_pipeline.training.device import Team, choose_device, repeatable
+from wsi_pipeline.training.device import Team, choose_device, repeatable, room_on
 from wsi_pipeline.training.initial_weights import (
     first_weights,
     new_classifier,
@@ -71,40 +72,74 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("build/bench-training.json"))
     arguments = parser.parse_args()
-    device = choose_device(arguments.device, Team())
-    folder = arguments.out.parent / "bench-training"
-    recipe = load_recipe(arguments.recipe, [*arguments.set, "init=random", "epochs=1"])
-    steps = arguments.steps + arguments.warm_up
-    recipe = load_recipe(
-        arguments.recipe,
-        [
-            *arguments.set,
-            "init=random",
-            "epochs=1",
-            f"sampling.patches={steps * recipe.batch}",
-            "sampling.validation_patches=16",
-            f"checkpoint_steps={steps}",
-        ],
+    figures = measure(
+        arguments.out.parent / "bench-training",
+        recipe=arguments.recipe,
+        changes=arguments.set,
+        device=arguments.device,
+        slides=arguments.slides,
+        size=arguments.size,
+        steps=arguments.steps,
+        warm_up=arguments.warm_up,
+        repeats=arguments.repeats,
     )
+    arguments.out.write_text(json.dumps(figures, indent=1) + "\n")
+    print(json.dumps(figures, indent=1))
+
+
+def measure(
+    folder: Path,
+    *,
+    recipe: str,
+    changes: Sequence[str],
+    device: str,
+    slides: int,
+    size: str,
+    steps: int,
+    warm_up: int,
+    repeats: int,
+) -> dict[str, Any]:
+    """Figures of one recipe on one device.
+
+    Args:
+        folder: For the slides.
+        recipe: Its name or file.
+        changes: Of it, ``KEY=VALUE``.
+        device: ``auto``, ``cpu`` or ``cuda:N``.
+        slides: How many are trained on.
+        size: Of each, as ``12000x10000``.
+        steps: How many are timed.
+        warm_up: How many before are not; a multiple of ten on a GPU.
+        repeats: Rounds.
+    """
+    where = choose_device(device, Team())
+    once = [*changes, "init=random", "epochs=1"]
+    batch = load_recipe(recipe, once).batch
+    every = steps + warm_up
+    once += [f"sampling.patches={every * batch}", "sampling.validation_patches=16"]
+    loaded = load_recipe(recipe, [*once, f"checkpoint_steps={every}"])
     cores = len(os.sched_getaffinity(0))
-    precision = "bf16" if device.type == "cuda" else "fp32"
-    slides = _slides(folder, arguments.slides, arguments.size)
-    surveyed = check_slides(Cohort(slides), recipe, threads=cores, observer=Silence())
+    precision = "bf16" if where.type == "cuda" else "fp32"
+    drawn = _slides(folder, slides, size)
+    surveyed = check_slides(Cohort(drawn), loaded, threads=cores, observer=Silence())
     tiles = [one.tiles for one in surveyed]
     bare: list[float] = []
     training: list[float] = []
     with repeatable(min(8, cores)):
-        for turn in range(arguments.repeats):
-            bare.append(_bare(recipe, device, precision, arguments.steps, arguments.warm_up))
+        for turn in range(repeats):
+            bare.append(_bare(loaded, where, precision, steps, warm_up))
             clock = _Clock()
-            with tempfile.TemporaryDirectory() as work, Loader(max(2, cores)) as loader:
+            with (
+                tempfile.TemporaryDirectory() as work,
+                Loader(max(2, cores), room_on(where)) as loader,
+            ):
                 run = Run(
-                    recipe=recipe,
+                    recipe=loaded,
                     train=SlideSource(tiles),  # a cache of its own: tiles are decoded anew
                     validation=SlideSource(tiles),
                     seed=turn,
                     folder=Path(work),
-                    device=device,
+                    device=where,
                     team=Team(),
                     threads=min(8, cores),
                     loader=loader,
@@ -112,22 +147,21 @@ def main() -> None:
                     precision=precision,
                 )
                 Training(run).train()
-            took = clock.ends[-1] - clock.ends[arguments.warm_up - 1]
-            training.append(arguments.steps * recipe.batch / took)
+            # Every tenth step and the last look at the loss, for which the device is waited for.
+            took = clock.ends[-1] - clock.ends[warm_up - 1]
+            training.append(steps * batch / took)
             print(f"turn {turn + 1}: bare {bare[-1]:.1f}, training {training[-1]:.1f} images/s")
-    figures: dict[str, Any] = {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+    return {
+        "device": torch.cuda.get_device_name(where) if where.type == "cuda" else "cpu",
         "cores": cores,
-        "recipe": arguments.recipe,
-        "batch": recipe.batch,
+        "recipe": recipe,
+        "batch": batch,
         "precision": precision,
-        "steps": arguments.steps,
+        "steps": steps,
         "bare_images_per_second": statistics.median(bare),
         "training_images_per_second": statistics.median(training),
         "share": statistics.median(training) / statistics.median(bare),
     }
-    arguments.out.write_text(json.dumps(figures, indent=1) + "\n")
-    print(json.dumps(figures, indent=1))
 
 
 def _slides(folder: Path, count: int, size: str) -> tuple[CohortSlide, ...]:

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from wsi_pipeline.stain.density import RUIFROK
 from wsi_pipeline.stain.perturbation import density_change
+from wsi_pipeline.training.device import on_device
 from wsi_pipeline.training.sampling import (
     BRIGHTNESS,
     CONTRAST,
@@ -36,7 +37,7 @@ def recolour(pixels: Tensor, colours: Tensor, stains: NDArray[np.float64] = RUIF
     # Asked on the CPU: to ask a GPU would be to wait for it.
     stained = bool((colours[:, STAIN_SCALE] != 1).any() or (colours[:, STAIN_SHIFT] != 0).any())
     coloured = bool((colours[:, HUE] != 0).any() or (colours[:, SATURATION] != 1).any())
-    colours = colours.to(pixels.device, non_blocking=True)
+    colours = on_device(colours, pixels.device)
     if stained:
         pixels = _restain(pixels, colours[:, STAIN_SCALE], colours[:, STAIN_SHIFT], stains)
     value = pixels / 255
@@ -59,7 +60,7 @@ def placed(pixels: Tensor, matrices: Tensor) -> Tensor:
         As ``pixels``, interpolated bilinearly.
     """
     still = matrices.new_zeros((len(matrices), 2, 1))
-    affine = torch.cat([matrices, still], dim=2).to(pixels.device, non_blocking=True)
+    affine = on_device(torch.cat([matrices, still], dim=2), pixels.device)
     grid = functional.affine_grid(affine, list(pixels.shape), align_corners=False)
     return functional.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
 
@@ -69,7 +70,7 @@ def _restain(
 ) -> Tensor:
     """Amounts of three stains scaled and shifted, ``(n, 3)`` each."""
     stains, unmix = (
-        torch.tensor(matrix, dtype=torch.float32, device=pixels.device)
+        on_device(torch.tensor(matrix, dtype=torch.float32), pixels.device)
         for matrix in (directions, np.linalg.inv(directions))
     )
     matrix, moved = density_change(scale, shift, stains, unmix)

@@ -13,7 +13,7 @@ from wsi_pipeline.errors import UsageError
 from wsi_pipeline.images.collection import read_collection
 from wsi_pipeline.training.assemble import job_of_images, jobs_of_cohort
 from wsi_pipeline.training.checkpoint import write_whole
-from wsi_pipeline.training.device import choose_device, joined, repeatable
+from wsi_pipeline.training.device import choose_device, joined, repeatable, room_on
 from wsi_pipeline.training.folders import check_free, discard, report_path
 from wsi_pipeline.training.images import find_examples
 from wsi_pipeline.training.initial_weights import check_start
@@ -109,7 +109,7 @@ def _train(
         precision = order.precision
         if precision == "auto":
             precision = "bf16" if device.type == "cuda" else "fp32"
-        with Loader(order.readers) as loader:
+        with Loader(order.readers, room_on(device)) as loader:
             place = Place(order.seed, device, team, order.threads, loader, told, precision)
             reports = []
             for number, job in enumerate(jobs, start=1):

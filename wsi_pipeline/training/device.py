@@ -1,13 +1,15 @@
 """The device, its arithmetic held to one order, and the processes that share the work."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wsi_pipeline.errors import UsageError
@@ -86,6 +88,34 @@ def choose_device(name: str, team: Team) -> torch.device:
     return device
 
 
+def on_device(values: Tensor, device: torch.device) -> Tensor:
+    """Values on a device that is not waited for.
+
+    From memory that is not pinned, a copy first waits for all that the GPU has to do.
+
+    Args:
+        values: On the CPU.
+        device: Where to.
+    """
+    if device.type == "cpu":
+        return values
+    return values.pin_memory().to(device, non_blocking=True)
+
+
+def room_on(device: torch.device) -> Callable[[tuple[int, ...]], NDArray[np.uint8]]:
+    """What gives a batch's memory, uint8: for a GPU pinned, so that it copies by itself.
+
+    Torch gives pinned memory to the next batch only after the GPU has copied this one.
+    """
+
+    def room(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        pinned = device.type == "cuda"
+        given: NDArray[np.uint8] = torch.empty(shape, dtype=torch.uint8, pin_memory=pinned).numpy()
+        return given
+
+    return room
+
+
 @contextmanager
 def repeatable(threads: int) -> Iterator[None]:
     """Arithmetic that gives the same bits every time on one device, while the block lasts.
@@ -95,17 +125,22 @@ def repeatable(threads: int) -> Iterator[None]:
     """
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     benchmark = torch.backends.cudnn.benchmark
+    filling: Any = torch.utils.deterministic  # whose attribute torch does not type
+    filled = filling.fill_uninitialized_memory
     # cuBLAS reads it when it starts; torch refuses its products without it.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
+    # Nothing here reads memory before it is written, and on a GPU each filling is a kernel.
+    filling.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.set_num_threads(before[0])
         torch.use_deterministic_algorithms(before[1])
         torch.backends.cudnn.benchmark = benchmark
+        filling.fill_uninitialized_memory = filled
 
 
 class GlobalMaximum(nn.Module):

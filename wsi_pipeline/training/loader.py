@@ -1,7 +1,7 @@
 """Reads batches ahead on threads, in order."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from wsi_pipeline.model.orientations import oriented
 from wsi_pipeline.training.patch_source import PatchSource
 from wsi_pipeline.training.sampling import Epoch
+
+Room = Callable[[tuple[int, ...]], NDArray[np.uint8]]
+"""Memory for a shape, not written yet."""
 
 #: Batches read ahead of the one that is computed.
 _AHEAD = 3
@@ -38,10 +41,13 @@ class Loader:
 
     Args:
         threads: How many.
+        room: Gives the memory of a batch of a shape; see
+            :func:`~wsi_pipeline.training.device.room_on`.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, room: Room | None = None) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="patches")
+        self._room = room or (lambda shape: np.empty(shape, np.uint8))
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +90,7 @@ class Loader:
     ) -> tuple[Batch, list[Future[None]]]:
         """A batch whose px are still to come, and what to wait for."""
         side = source.patch_px
-        batch = Batch(places, np.empty((len(places), side, side, 3), np.uint8))
+        batch = Batch(places, self._room((len(places), side, side, 3)))
         return batch, [
             self._pool.submit(_read, source, epoch, int(place), batch.patches[row])
             for row, place in enumerate(places)

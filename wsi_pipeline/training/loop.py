@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from wsi_pipeline.errors import StoppedError, TrainingError, UsageError
 from wsi_pipeline.model.network import Classifier
 from wsi_pipeline.training.checkpoint import BEST, CHECKPOINT, State, load, save
+from wsi_pipeline.training.device import on_device
 from wsi_pipeline.training.freezing import freeze
 from wsi_pipeline.training.initial_weights import (
     first_weights,
@@ -221,8 +222,8 @@ class Training:
                 logits = self._model(pixels)
             loss = mean_loss(
                 logits,
-                labels[batch.places].to(run.device),
-                weights[batch.places].to(run.device),
+                on_device(labels[batch.places], run.device),
+                on_device(weights[batch.places], run.device),
                 recipe.label_smoothing,
             )
             self._optimiser.zero_grad(set_to_none=True)

@@ -19,7 +19,7 @@ from wsi_pipeline.model.network import Classifier
 from wsi_pipeline.stain.perturbation import three_stains
 from wsi_pipeline.training.augment import placed, recolour
 from wsi_pipeline.training.checkpoint import CHECKPOINT, State, load
-from wsi_pipeline.training.device import Team
+from wsi_pipeline.training.device import Team, on_device
 from wsi_pipeline.training.head_recipe import two_stage
 from wsi_pipeline.training.initial_weights import new_classifier
 from wsi_pipeline.training.loader import Batch, Loader
@@ -140,9 +140,9 @@ class Run:
 
     def pixels(self, batch: Batch, epoch: Epoch) -> torch.Tensor:
         """A batch on the device, recoloured and placed: float ``(n, 3, patch, patch)``, 0-255."""
-        pixels = torch.from_numpy(batch.patches)
         if self.device.type == "cuda":
-            pixels = pixels.pin_memory().to(self.device, non_blocking=True)
+            # The loader has pinned them, so that nothing is copied here.
+            pixels = on_device(torch.from_numpy(batch.patches), self.device)
             pixels = pixels.permute(0, 3, 1, 2).float()
         else:
             pixels = as_pixels(batch.patches)
