@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from wsi_pipeline.cli.optional_value import OptionalValueCommand
 from wsi_pipeline.errors import CohortError, PackageError, UsageError, WsiError
 
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE, EXIT_BAD, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
@@ -70,7 +71,7 @@ class _LazyGroup(TyperGroup):
             group.name = cmd_name
             return group
         single = typer.Typer(rich_markup_mode="rich", add_completion=False)
-        single.command(cmd_name)(target)
+        single.command(cmd_name, cls=OptionalValueCommand)(target)
         return typer.main.get_command(single)
 
 

@@ -7,6 +7,7 @@ both can happen at once.
 import json as json_format
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import typer
@@ -22,6 +23,7 @@ from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
 from wsi_pipeline.pipeline import Work
 from wsi_pipeline.run.inputs import expand
+from wsi_pipeline.run.profile import NOT_PROFILED, Recorder
 from wsi_pipeline.run.scheduler import connect, default_workers
 from wsi_pipeline.run.summary import Outcome, summary_json, write_summary
 from wsi_pipeline.slide.probe import Prober
@@ -40,36 +42,41 @@ def run_slides(
     json: bool,
     quiet: bool,
     finish: Callable[[Path], None] = lambda _: None,
+    profile: Recorder = NOT_PROFILED,
 ) -> None:
     """Analyse ``slides`` into ``out``, keep the table there and exit with the command's code.
 
     ``finish`` is called with each result that is there; where it fails, the slide counts as failed.
+    ``profile`` is told what was done when.
 
     Raises:
         UsageError: a name matches nothing, or no scheduler answers.
         PackageError: the model cannot be used here.
     """
-    with Prober() as prober:
-        inputs = expand(slides)
-        out.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        with profile.span("start-up", "find the slides"):
+            prober = stack.enter_context(Prober())
+            inputs = expand(slides)
+            out.mkdir(parents=True, exist_ok=True)
         outcomes = [Outcome(str(path), "failed", f"{path}: {why}") for path, why in inputs.problems]
-        with (
-            RunDisplay(len(inputs.slides), quiet=quiet) as display,
-            connect(scheduler, workers or default_workers(resolve_device(request.device))) as dask,
+        display = stack.enter_context(RunDisplay(len(inputs.slides), quiet=quiet))
+        with profile.span("start-up", "start Dask"):
+            regions = workers or default_workers(resolve_device(request.device))
+            dask = stack.enter_context(connect(scheduler, regions))
+        for outcome in outcomes:
+            display.ended(outcome)
+        work = Work(package, analysis, request, dask, profile)
+        for outcome in run_batch(
+            inputs.slides,
+            out,
+            work,
+            display,
+            overwrite=overwrite,
+            prober=prober,
+            finish=finish,
         ):
-            for outcome in outcomes:
-                display.ended(outcome)
-            work = Work(package, analysis, request, dask)
-            for outcome in run_batch(
-                inputs.slides,
-                out,
-                work,
-                display,
-                overwrite=overwrite,
-                prober=prober,
-                finish=finish,
-            ):
-                outcomes.append(outcome)
+            outcomes.append(outcome)
+            with profile.span("write", "write the table"):
                 write_summary(out, outcomes, inputs.ignored)
     write_summary(out, outcomes, inputs.ignored)
     _conclude(outcomes, inputs.ignored, out, package, json=json, quiet=quiet)

@@ -14,6 +14,7 @@ from wsi_pipeline.errors import SlideMetadataError, UsageError
 from wsi_pipeline.geometry import Mpp
 from wsi_pipeline.grid import MAX_CELLS, Grid, make_grid
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.run.profile import NOT_PROFILED, Recorder
 from wsi_pipeline.run.quality import Marks, mark, without_rejected
 from wsi_pipeline.slide import SlideInfo, SlideReader, open_slide
 from wsi_pipeline.slide.files import slide_files, slide_sha256
@@ -214,6 +215,7 @@ def prepare(
     prober: Callable[[Path], Probe] = probe,
     threads: int | None = None,
     name: str | None = None,
+    profile: Recorder = NOT_PROFILED,
 ) -> Preparation:
     """Check a slide, choose its level and find its tissue.
 
@@ -226,34 +228,42 @@ def prepare(
         threads: Threads that read patches whose tissue the coarse level leaves open; None for
             one per core.
         name: What results call the slide; None for its file's name.
+        profile: Told what was done when.
 
     Raises:
         SlideError: something is wrong with the slide, or it does not allow what is asked.
     """
-    checked = check_slide(path, package, analysis, prober=prober)
+    name = slide_name(path) if name is None else name
+
+    def timed(what: str, work: Callable[[], Done]) -> Done:
+        with profile.span("tissue", what, name):
+            return work()
+
+    checked = timed("check", lambda: check_slide(path, package, analysis, prober=prober))
     assert checked.chosen is not None  # there is a model
-    resolution, grid = checked.chosen
-    hashing = _in_background("hash", lambda: slide_sha256(slide_files(path)))
+    reader, (resolution, grid) = checked.reader, checked.chosen
+    sha256 = functools.partial(timed, "hash the slide", lambda: slide_sha256(slide_files(path)))
+    hashing = _in_background("hash", sha256)
     threads = threads or len(os.sched_getaffinity(0))
-    plan = plan_tiles(checked.reader, grid, analysis, threads=threads)
+    plan = timed("find tissue", lambda: plan_tiles(reader, grid, analysis, threads=threads))
     warnings = checked.warnings
     if len(plan) == 0:
         warnings += (_NOTHING if grid.cell is None else f"{_NOTHING}; {_LARGE_TILES}",)
     marking = None
     if analysis.qc != "off":
-        look = functools.partial(mark, checked.reader, plan, analysis, threads=threads)
-        marking = _in_background("quality", look)
+        look = functools.partial(mark, reader, plan, analysis, threads=threads)
+        marking = _in_background("quality", functools.partial(timed, "quality control", look))
         if analysis.qc == "reject":
             plan = without_rejected(plan, marking.result())
     return Preparation(
         path,
-        checked.reader,
+        reader,
         hashing,
         resolution,
         plan,
         warnings,
-        slide_name(path) if name is None else name,
-        fit_slide_stain(checked.reader, plan, package),
+        name,
+        timed("measure the stain", lambda: fit_slide_stain(reader, plan, package)),
         marking,
     )
 
