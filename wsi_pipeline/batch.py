@@ -22,20 +22,18 @@ from wsi_pipeline.errors import (
     ResultError,
     ResultExistsError,
     SlideError,
-    StoppedError,
     UsageError,
     WsiError,
 )
 from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run.checkpoint import partial_folder
 from wsi_pipeline.run.inputs import Entry
-from wsi_pipeline.run.observer import Observer
+from wsi_pipeline.run.observer import Observer, Stoppable
 from wsi_pipeline.run.preparation import Preparation, prepare
 from wsi_pipeline.run.summary import Outcome, Status, outcome_of
 from wsi_pipeline.slide.files import slide_files, slide_sha256
 from wsi_pipeline.slide.probe import Probe, probe
 from wsi_pipeline.stitch.result import Result, verify
-from wsi_pipeline.tiles.plan import Plan
 
 log = logging.getLogger(__name__)
 
@@ -154,11 +152,12 @@ class _Run:
 class _Flight:
     """A slide on its way through the run, on a thread of its own.
 
-    Is its :class:`~wsi_pipeline.run.turn.Turn` and its observer.
+    Is its :class:`~wsi_pipeline.run.turn.Turn`.
     """
 
     def __init__(self, entry: Entry, run: _Run, watching: Observer) -> None:
-        self._entry, self._run, self._watching = entry, run, watching
+        self._entry, self._run = entry, run
+        self._watching = Stoppable(watching, run.stop)
         self._handed_over = self._classified = False
         self.outcome: Future[Outcome]
 
@@ -195,30 +194,11 @@ class _Flight:
         with self._run.writing:
             yield
 
-    def stage(self, name: str) -> None:
-        """See :meth:`Observer.stage`."""
-        self._go_on()
-        self._watching.stage(name)
-
-    def planned(self, plan: Plan, resumed_tiles: int) -> None:
-        """See :meth:`Observer.planned`."""
-        self._go_on()
-        self._watching.planned(plan, resumed_tiles)
-
-    def advanced(self, tiles: int, bytes_read: int) -> None:
-        """See :meth:`Observer.advanced`."""
-        self._go_on()
-        self._watching.advanced(tiles, bytes_read)
-
-    def _go_on(self) -> None:
-        if self._run.stop.is_set():
-            raise StoppedError("stopped; what was finished is kept")
-
     def _through(self, preparing: "Future[Preparation | Result]") -> Outcome:
         entry, run = self._entry, self._run
         began = time.perf_counter()
         try:
-            self.stage("checking")
+            self._watching.stage("checking")
             prepared = preparing.result()
             result, status = (
                 (prepared, _SKIPPED)
@@ -241,7 +221,7 @@ class _Flight:
         work, overwrite = self._run.work, self._run.overwrite
         try:
             result = analyse_slide(
-                prepared, final, work, overwrite=overwrite, observer=self, turn=self
+                prepared, final, work, overwrite=overwrite, observer=self._watching, turn=self
             )
         except ResultExistsError:
             # Another run was faster.
@@ -254,8 +234,10 @@ class _Flight:
 
 def _may_begin(flying: Sequence[_Flight]) -> bool:
     """Whether the next slide may join those on their way."""
-    computed = sum(not flight.is_classified for flight in flying)
-    return not any(flight.asks for flight in flying) and computed < 2 and len(flying) - computed < 2
+    under_way = [flight for flight in flying if not flight.done]
+    computed = sum(not flight.is_classified for flight in under_way)
+    written = len(under_way) - computed
+    return not any(flight.asks for flight in under_way) and computed < 2 and written < 2
 
 
 def _finished(entry: Entry, final: Path, work: Work) -> Result | None:

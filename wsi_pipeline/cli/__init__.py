@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from wsi_pipeline.cli.optional_value import OptionalValueCommand
+from wsi_pipeline.cli.quick_imports import quick_imports
 from wsi_pipeline.errors import CohortError, PackageError, UsageError, WsiError
 
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE, EXIT_BAD, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
@@ -65,7 +66,8 @@ class _LazyGroup(TyperGroup):
 
     def _load(self, cmd_name: str) -> Any:
         module, attribute, _ = _VERBS[cmd_name]
-        target: Any = getattr(importlib.import_module(f"wsi_pipeline.cli.{module}"), attribute)
+        with quick_imports():
+            target: Any = getattr(importlib.import_module(f"wsi_pipeline.cli.{module}"), attribute)
         if isinstance(target, typer.Typer):
             group = typer.main.get_command(target)
             group.name = cmd_name

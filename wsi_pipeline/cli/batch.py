@@ -6,8 +6,8 @@ both can happen at once.
 
 import json as json_format
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import typer
@@ -18,13 +18,14 @@ from wsi_pipeline.batch import run_batch
 from wsi_pipeline.cli import EXIT_BAD, EXIT_OK
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.progress import RunDisplay
+from wsi_pipeline.cli.quick_imports import quick_imports
 from wsi_pipeline.model.description import ModelDescription
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
 from wsi_pipeline.pipeline import Work
 from wsi_pipeline.run.inputs import expand
 from wsi_pipeline.run.profile import NOT_PROFILED, Recorder
-from wsi_pipeline.run.scheduler import connect, default_workers
+from wsi_pipeline.run.scheduler import connect, default_workers, starting
 from wsi_pipeline.run.summary import Outcome, summary_json, write_summary
 from wsi_pipeline.slide.probe import Prober
 
@@ -43,11 +44,12 @@ def run_slides(
     quiet: bool,
     finish: Callable[[Path], None] = lambda _: None,
     profile: Recorder = NOT_PROFILED,
+    prober: Prober | None = None,
 ) -> None:
     """Analyse ``slides`` into ``out``, keep the table there and exit with the command's code.
 
     ``finish`` is called with each result that is there; where it fails, the slide counts as failed.
-    ``profile`` is told what was done when.
+    ``profile`` is told what was done when; ``prober`` looks at unknown files, if one was started.
 
     Raises:
         UsageError: a name matches nothing, or no scheduler answers.
@@ -55,14 +57,18 @@ def run_slides(
     """
     with ExitStack() as stack:
         with profile.span("start-up", "find the slides"):
-            prober = stack.enter_context(Prober())
+            prober = prober or stack.enter_context(Prober())
             inputs = expand(slides)
             out.mkdir(parents=True, exist_ok=True)
         outcomes = [Outcome(str(path), "failed", f"{path}: {why}") for path, why in inputs.problems]
         display = stack.enter_context(RunDisplay(len(inputs.slides), quiet=quiet))
-        with profile.span("start-up", "start Dask"):
-            regions = workers or default_workers(resolve_device(request.device))
-            dask = stack.enter_context(connect(scheduler, regions))
+        regions = workers or default_workers(resolve_device(request.device))
+        # The first slide is checked meanwhile. Of another process it is told first if it is there.
+        dask = stack.enter_context(
+            starting(regions, _starting_dask(profile))
+            if scheduler is None
+            else connect(scheduler, regions)
+        )
         for outcome in outcomes:
             display.ended(outcome)
         work = Work(package, analysis, request, dask, profile)
@@ -80,6 +86,13 @@ def run_slides(
                 write_summary(out, outcomes, inputs.ignored)
     write_summary(out, outcomes, inputs.ignored)
     _conclude(outcomes, inputs.ignored, out, package, json=json, quiet=quiet)
+
+
+@contextmanager
+def _starting_dask(profile: Recorder) -> Iterator[None]:
+    """Most of it is imports."""
+    with profile.span("start-up", "start Dask"), quick_imports():
+        yield
 
 
 def _conclude(

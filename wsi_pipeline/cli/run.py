@@ -35,6 +35,7 @@ from wsi_pipeline.cli.analysis_options import (
 )
 from wsi_pipeline.cli.model_search import find_model
 from wsi_pipeline.cli.profile_table import profiled
+from wsi_pipeline.cli.quick_imports import quick_imports
 from wsi_pipeline.model.loaded import model_loading
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
 from wsi_pipeline.settings import Settings
@@ -162,19 +163,23 @@ def run(
         local = nullcontext() if scheduler else model_loading(package, request, threshold, loading)
         with local:
             # Imported while the model loads: each takes most of a second, and so does the model.
-            with recorder.span("start-up", "import the pipeline"):
-                from wsi_pipeline.cli.batch import run_slides  # noqa: PLC0415
-
-            run_slides(
-                slides,
-                out,
-                package,
-                analysis,
-                request,
-                scheduler=scheduler,
-                workers=workers,
-                overwrite=overwrite,
-                json=json,
-                quiet=quiet,
-                profile=recorder,
-            )
+            with recorder.span("start-up", "import what reads slides"), quick_imports():
+                from wsi_pipeline.slide.probe import Prober  # noqa: PLC0415
+            # It is a process, which has its own imports to do.
+            with Prober() as prober:
+                with recorder.span("start-up", "import the pipeline"), quick_imports():
+                    from wsi_pipeline.cli.batch import run_slides  # noqa: PLC0415
+                run_slides(
+                    slides,
+                    out,
+                    package,
+                    analysis,
+                    request,
+                    scheduler=scheduler,
+                    workers=workers,
+                    overwrite=overwrite,
+                    json=json,
+                    quiet=quiet,
+                    profile=recorder,
+                    prober=prober,
+                )

@@ -4,7 +4,9 @@ import contextlib
 import itertools
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 from wsi_pipeline.errors import UsageError
@@ -118,6 +120,56 @@ def default_workers(device: str) -> int:
     GPU wants every core to read.
     """
     return 2 if device == "cpu" else max(2, len(os.sched_getaffinity(0)))
+
+
+class _SchedulerToCome(Scheduler):
+    """A scheduler of this process that is being started: who gives it work waits for it."""
+
+    def __init__(self, starting: "Future[Scheduler]") -> None:
+        super().__init__(None, 0, remote=False)
+        self._starting = starting
+
+    def run(
+        self,
+        tasks: Iterable[RegionTask],
+        run: Callable[[RegionTask], RegionResult] = run_region,
+    ) -> Iterator[RegionResult]:
+        return self._starting.result().run(tasks, run)
+
+    def cancel(self) -> None:
+        with contextlib.suppress(Exception):  # where it cannot be started there is no work either
+            self._starting.result().cancel()
+
+
+@contextlib.contextmanager
+def starting(
+    workers: int, around: contextlib.AbstractContextManager[object] | None = None
+) -> Iterator[Scheduler]:
+    """As :func:`connect` without an address, but at once: Dask starts on a thread meanwhile.
+
+    Args:
+        workers: Threads.
+        around: Entered on the thread until Dask is there.
+    """
+    started: Future[Scheduler] = Future()
+    over = threading.Event()
+
+    def hold() -> None:
+        with contextlib.ExitStack() as stack:
+            try:
+                with around or contextlib.nullcontext():
+                    started.set_result(stack.enter_context(connect(None, workers)))
+            except BaseException as error:  # whoever waits must learn of it
+                started.set_exception(error)
+            over.wait()
+
+    thread = threading.Thread(target=hold, name="dask")
+    thread.start()
+    try:
+        yield _SchedulerToCome(started)
+    finally:
+        over.set()
+        thread.join()
 
 
 @contextlib.contextmanager
