@@ -249,6 +249,7 @@ def _classify(
             )
         handed_over()
 
+    RESOURCES.lend(stop, prepared.kept)
     try:
         for done in work.scheduler.run(tasks()):
             if done.runtime_kind != runtime.kind:

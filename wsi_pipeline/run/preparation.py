@@ -26,6 +26,7 @@ from wsi_pipeline.slide.resolution import (
     whole_px_resolution,
 )
 from wsi_pipeline.stain.normalisation import StainNormalisation
+from wsi_pipeline.tiles.kept_patches import KeptPatches
 from wsi_pipeline.tiles.plan import Plan, make_plan
 from wsi_pipeline.tiles.stain import fit_tissue
 from wsi_pipeline.tissue.overview import check_brightfield
@@ -68,6 +69,7 @@ class Preparation:
         stain: How its px are made like those the model was trained on; None of most models.
         marking: What quality control finds; a future, because looking for marks overlaps with
             classifying where no tile is left out for them. None where it is off.
+        kept: Patches that were read when looking for tissue.
     """
 
     path: Path
@@ -79,6 +81,7 @@ class Preparation:
     name: str
     stain: StainNormalisation | None = None
     marking: "Future[Marks] | None" = None
+    kept: KeptPatches | None = None
 
     @property
     def marks(self) -> Marks | None:
@@ -245,7 +248,10 @@ def prepare(
     sha256 = functools.partial(timed, "hash the slide", lambda: slide_sha256(slide_files(path)))
     hashing = _in_background("hash", sha256)
     threads = threads or len(os.sched_getaffinity(0))
-    plan = timed("find tissue", lambda: plan_tiles(reader, grid, analysis, threads=threads))
+    kept = KeptPatches()
+    plan = timed(
+        "find tissue", lambda: plan_tiles(reader, grid, analysis, threads=threads, kept=kept)
+    )
     warnings = checked.warnings
     if len(plan) == 0:
         warnings += (_NOTHING if grid.cell is None else f"{_NOTHING}; {_LARGE_TILES}",)
@@ -265,19 +271,26 @@ def prepare(
         name,
         timed("measure the stain", lambda: fit_slide_stain(reader, plan, package)),
         marking,
+        kept,
     )
 
 
 def plan_tiles(
-    reader: SlideReader, grid: Grid, analysis: AnalysisSettings, *, threads: int | None = None
+    reader: SlideReader,
+    grid: Grid,
+    analysis: AnalysisSettings,
+    *,
+    threads: int | None = None,
+    kept: KeptPatches | None = None,
 ) -> Plan:
-    """Find the tissue; arguments as for :func:`prepare`."""
+    """Find the tissue; arguments as for :func:`prepare`, ``kept`` as for :func:`make_plan`."""
     return make_plan(
         reader,
         grid,
         min_tissue=analysis.min_tissue,
         exact=analysis.tissue == "exact",
         threads=threads or len(os.sched_getaffinity(0)),
+        kept=kept,
     )
 
 

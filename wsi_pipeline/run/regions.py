@@ -27,6 +27,7 @@ from wsi_pipeline.run.tile_values import RegionValues, TileValues
 from wsi_pipeline.shift.sampling import NUCLEI_EVERY, SAMPLE_VALUES, sample_patch
 from wsi_pipeline.slide import SlideReader, open_slide
 from wsi_pipeline.stain.normalisation import Recolouring, StainNormalisation
+from wsi_pipeline.tiles.kept_patches import KeptPatches
 from wsi_pipeline.tiles.patches import read_input
 from wsi_pipeline.tiles.plan import Plan, spread
 
@@ -186,6 +187,7 @@ def classify_region(
     stain: StainNormalisation | None = None,
     stopped: Callable[[], bool] = lambda: False,
     clock: RegionClock | None = None,
+    at_hand: KeptPatches | None = None,
 ) -> RegionResult:
     """Read and classify the tiles of a region.
 
@@ -202,6 +204,7 @@ def classify_region(
         stain: How px are normalised; None: not at all.
         stopped: Asked before each batch.
         clock: Times it; None: one that keeps sums alone.
+        at_hand: Patches that were read before; None: there are none.
 
     Raises:
         StoppedError: ``stopped`` became true.
@@ -226,7 +229,10 @@ def classify_region(
             batch = np.empty((len(part), grid.read_px, grid.read_px, 3), np.uint8)
             for i, (column, row) in enumerate(part):
                 try:
-                    batch[i] = recolour(read_input(reader, grid, int(column), int(row)))
+                    patch = None if at_hand is None else at_hand.take(int(column), int(row))
+                    if patch is None:
+                        patch = read_input(reader, grid, int(column), int(row))
+                    batch[i] = recolour(patch)
                 except DamagedSlideError as error:
                     batch[i] = 255
                     lost.append(start + i)
@@ -279,11 +285,15 @@ def run_region(task: RegionTask) -> RegionResult:
         stain=task.stain,
         stopped=lambda: RESOURCES.is_stopped(task.stop),
         clock=RegionClock(spans=task.profiled),
+        at_hand=RESOURCES.lent(task.stop),
     )
 
 
 class Resources:
-    """What a worker process keeps between regions beside the model: the last few slides."""
+    """What a worker process keeps between regions beside the model: the last few slides.
+
+    Also patches that this process has read before, where it is the one that plans.
+    """
 
     _SLIDES = 4
 
@@ -291,6 +301,7 @@ class Resources:
         self._lock = threading.Lock()
         self._readers: dict[Path, SlideReader] = {}
         self._stopped: set[str] = set()
+        self._lent: dict[str, KeptPatches] = {}
 
     def reader(self, path: Path) -> SlideReader:
         """The open slide at ``path``."""
@@ -307,9 +318,19 @@ class Resources:
         with self._lock:
             self._readers.pop(path, None)
 
+    def lend(self, key: str, patches: KeptPatches | None) -> None:
+        """Give patches to the regions of ``key`` in this process, until they are stopped."""
+        if patches is not None:
+            self._lent[key] = patches
+
+    def lent(self, key: str) -> KeptPatches | None:
+        """What was lent to the regions of ``key``; None in any other process."""
+        return self._lent.get(key)
+
     def stop(self, key: str) -> None:
         """Make the regions of ``key`` in this process stop at their next batch."""
         self._stopped.add(key)
+        self._lent.pop(key, None)
 
     def is_stopped(self, key: str) -> bool:
         """Whether :meth:`stop` was called for ``key``."""

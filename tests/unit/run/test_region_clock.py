@@ -31,7 +31,6 @@ def test_the_sums_of_a_region_are_those_of_its_spans() -> None:
         done.read_seconds
     )
     assert sum(span.seconds for span in by_stage["wait"]) == pytest.approx(done.wait_seconds)
-    assert {span.thread.rsplit("_", 1)[0] for span in by_stage["model"]} == {"fake-predict"}
     assert len({span.thread for span in (*by_stage["decode"], *by_stage["wait"])}) == 1
 
 
