@@ -32,8 +32,8 @@ from wsi_pipeline.errors import (
 )
 from wsi_pipeline.service.jobs.requests import ConflictError, KeyReusedError, NotThereError
 from wsi_pipeline.service.quota import TooLargeError
+from wsi_pipeline.service.upload import GoneError
 from wsi_pipeline.service.upload_files import LockedError
-from wsi_pipeline.service.uploads import GoneError
 
 log = logging.getLogger(__name__)
 

@@ -117,7 +117,7 @@ class Analyst:
         with (
             local
             if work.scheduler.remote
-            else model_loading(work.package, work.runtime, work.threshold)
+            else model_loading(work.package, work.request, work.threshold)
         ):
             prepared = self._prepare(order, work)
             # Waited for at the end of this block: over a minute where it was never used before.

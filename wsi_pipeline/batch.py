@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Protocol
@@ -66,11 +66,12 @@ def run_batch(
     *,
     overwrite: bool = False,
     prober: Callable[[Path], Probe] = probe,
-    finish: Callable[[Path], None] = lambda _: None,
+    finish: Callable[[Path], str] = lambda _: "",
 ) -> Iterator[Outcome]:
     """Analyse slides into ``out``; yields what became of each, in order.
 
-    ``finish`` is called with each result that is there; where it fails, so has the slide.
+    ``finish`` is called with each result that is there and says what files it wrote beside it;
+    where it fails, so has the slide.
 
     Slides without a result come first, so that a run started again gets to its work at once;
     then what is there is verified.
@@ -122,7 +123,7 @@ class _Run:
         work: Model, settings and scheduler.
         overwrite: Replace results that are there.
         prober: Looks at an unknown file first.
-        finish: Called with each result.
+        finish: Called with each result; says what files it wrote beside it.
         happened: Gets an item whenever the run may go on.
         stop: Set when it is over before its end.
         writing: Held by the slide that is being written.
@@ -132,7 +133,7 @@ class _Run:
     work: Work
     overwrite: bool
     prober: Callable[[Path], Probe]
-    finish: Callable[[Path], None]
+    finish: Callable[[Path], str]
     happened: "SimpleQueue[None]" = field(default_factory=SimpleQueue)
     stop: threading.Event = field(default_factory=threading.Event)
     writing: threading.Lock = field(default_factory=threading.Lock)
@@ -205,8 +206,9 @@ class _Flight:
                 if isinstance(prepared, Result)
                 else self._analyse(prepared, entry.result(run.out))
             )
-            run.finish(result.path)
-            return outcome_of(entry.path, result, run.out, status, time.perf_counter() - began)
+            files = run.finish(result.path)
+            seconds = time.perf_counter() - began
+            return replace(outcome_of(entry.path, result, run.out, status, seconds), files=files)
         except (PackageError, UsageError):
             raise
         except Exception as error:  # one bad slide never stops the others

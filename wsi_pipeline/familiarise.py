@@ -8,7 +8,7 @@ what others are compared with, the other half says how far such slides or images
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def familiarise(
         package: The model.
         samples: Of slides, or of images.
         unit: ``slide`` or ``image``.
-        request: What to compute with.
+        request: What to compute with; the model answers with features whatever it says of them.
 
     Raises:
         UsageError: they are too few, or show no tissue.
@@ -168,8 +168,10 @@ def _with_features(package: ModelPackage, request: RuntimeRequest) -> Predictor 
     """The model, answering with features; None where it has none: then looks alone are kept."""
     if package.description.map is not None:
         return None
+    # Both, or what is taken for features would be empty, or classes.
+    both = replace(request, head="both")
     try:
-        return load_predictor(package, request, threshold=package.description.threshold.value)
+        return load_predictor(package, both, threshold=package.description.threshold.value)
     except WsiError:
         return None
 

@@ -21,7 +21,7 @@ from wsi_pipeline.run.provenance import describe
 from wsi_pipeline.run.regions import RESOURCES, Region, RegionResult, RegionTask, cut_regions
 from wsi_pipeline.run.scheduler import Scheduler
 from wsi_pipeline.run.shift import extras_of
-from wsi_pipeline.run.slide_attention import attends, look
+from wsi_pipeline.run.slide_attention import look
 from wsi_pipeline.run.spread import spread_extras
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.run.tile_values import TileValues
@@ -57,7 +57,7 @@ class Work:
     @property
     def keeps_features(self) -> bool:
         """Whether features are kept until all tiles have theirs."""
-        return self.analysis.features != "off" or attends(self.package)
+        return self.analysis.features != "off" or self.package.needs_features
 
     @property
     def request(self) -> RuntimeRequest:
@@ -197,7 +197,7 @@ def _write(
             timings,
         )
         attention = None
-        if attends(work.package):
+        if work.package.needs_features:
             looked = look(work.package, finished.features(), record)
             record, attention = looked.record, looked.attention
     with work.profile.span("write", "hash and write", prepared.name):

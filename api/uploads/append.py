@@ -8,8 +8,8 @@ from api.uploads.tus import Checksum
 from wsi_pipeline.service.access import Access
 from wsi_pipeline.service.jobs.requests import ConflictError
 from wsi_pipeline.service.quota import TooLargeError
+from wsi_pipeline.service.upload import GoneError, Upload, UploadState
 from wsi_pipeline.service.upload_files import GrowingFile
-from wsi_pipeline.service.uploads import GoneError, Upload, UploadState
 
 #: How often an upload that is written but not yet counted is kept from expiring, seconds.
 _EXTEND_SECONDS = 30.0
@@ -159,6 +159,8 @@ class Append:
 
     def _commit(self) -> None:
         position = self._open.position
+        if self.upload.state is UploadState.COMPLETE:
+            return  # the last bytes counted before the body ended
         if position == self.upload.offset and position < self.upload.length:
             return
         self._open.sync()

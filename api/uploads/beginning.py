@@ -5,7 +5,7 @@ from api.problems import NO_SPACE, ApiError
 from wsi_pipeline.errors import WsiError
 from wsi_pipeline.service.access import Access
 from wsi_pipeline.service.jobs.requests import ConflictError
-from wsi_pipeline.service.uploads import Upload
+from wsi_pipeline.service.upload import Upload
 
 #: Left free on the disk for everything else.
 _SPARE_BYTES = 64 * 2**20

@@ -54,7 +54,7 @@ from api.uploads.tus_route import (
 from wsi_pipeline.errors import WsiError
 from wsi_pipeline.service.jobs.requests import ConflictError
 from wsi_pipeline.service.quota import TooLargeError
-from wsi_pipeline.service.uploads import Upload, UploadState
+from wsi_pipeline.service.upload import Upload, UploadState
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"], route_class=TusRoute)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from api.problems import BAD_REQUEST, INVALID, PRECONDITION_FAILED, ApiError
 from wsi_pipeline.service.text import check_slide_name
-from wsi_pipeline.service.uploads import Upload, UploadState
+from wsi_pipeline.service.upload import Upload, UploadState
 
 if TYPE_CHECKING:
     from hashlib import _Hash

@@ -109,7 +109,7 @@ def attending_package(
         Sample(np.where(of[:, None, None, None], tissue.tumour[one], tissue.normal[one]), None)
         for of, one in zip(kinds, chosen, strict=True)
     )
-    request = RuntimeRequest("cpu", "fp32", cache, runtime="torch", head="both")
+    request = RuntimeRequest("cpu", "fp32", cache, runtime="torch")
     add_statistics(package, familiarise(package, samples, "slide", request), folder / "familiar")
     last = linear_layer(load_classifier(package).network)
     weight, bias = (one.detach().numpy() for one in (last.weight, last.bias))

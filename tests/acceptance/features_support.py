@@ -23,7 +23,14 @@ LOST = [3, 300]
 
 
 def feature_result(
-    path: Path, *, size: int = 4, seed: int = 1, encoder: str = "small", shift: float = 0
+    path: Path,
+    *,
+    size: int = 4,
+    seed: int = 1,
+    encoder: str = "small",
+    shift: float = 0,
+    mpp: float = 0.25,
+    patch: int = 32,
 ) -> Result:
     """A store of 352 tiles, of which two could not be read, in two chunks of features.
 
@@ -33,10 +40,12 @@ def feature_result(
         seed: Of the numbers.
         encoder: Name of the model.
         shift: Added to all of them.
+        mpp: µm per px of the slide, and of the tiles.
+        patch: Side of a tile in px.
     """
-    slide = ArraySlide([np.full((352, 512, 3), NORMAL_COLOUR, np.uint8)], mpp=0.25)
+    slide = ArraySlide([np.full((352, 512, 3), NORMAL_COLOUR, np.uint8)], mpp=mpp)
     resolution = choose_resolution(slide.info, mpp=None, level=0)
-    grid = make_grid(slide.info, resolution, patch=32, stride=16)
+    grid = make_grid(slide.info, resolution, patch=patch, stride=16)
     plan = make_plan(slide, grid, min_tissue=0.3, exact=False)
     readable = np.ones(len(plan), np.bool_)
     readable[LOST] = False

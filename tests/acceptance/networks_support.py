@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from wsi_pipeline.model.package import ModelPackage
-from wsi_pipeline.slide_level.attention.design import HeadDesign, Kind
+from wsi_pipeline.model.slide_level_section import TileNetwork
+from wsi_pipeline.slide_level.attention.design import HeadDesign
 from wsi_pipeline.slide_level.attention.head_file import HEADS, Heads, save_heads, shapes
 from wsi_pipeline.slide_level.calibration import SlideCalibration
 from wsi_pipeline.testing.copies import copy_package
@@ -23,7 +24,7 @@ _SECTION = {
 
 
 def with_networks(
-    package: ModelPackage, folder: Path, kind: Kind = "abmil", features: int = 64
+    package: ModelPackage, folder: Path, kind: TileNetwork = "abmil", features: int = 64
 ) -> tuple[ModelPackage, Heads]:
     """A copy of a package with three networks of random weights."""
     design = HeadDesign(kind=kind, features=features, outputs=2, hidden=16, attention=8)

@@ -10,6 +10,7 @@ from features_support import LOST, feature_result
 
 from wsi_pipeline.errors import TrainingError
 from wsi_pipeline.export.archive import write_zip
+from wsi_pipeline.features.bag import TileMark
 from wsi_pipeline.features.bag_files import open_bag
 from wsi_pipeline.features.hdf5 import write_hdf5
 from wsi_pipeline.stitch.result import Result
@@ -46,6 +47,7 @@ def test_it_gives_what_could_be_read(write: Write, tmp_path: Path) -> None:
     file = open_bag(write(result))
     assert file.features == 4
     assert (file.encoder.name, file.encoder.sha256) == ("small", result.model.sha256)
+    assert file.tiles == TileMark(32, 0.25)
     bag = file.read()
     known = np.delete(np.arange(len(stored)), LOST)
     assert bag.features.dtype == np.float32
@@ -96,6 +98,22 @@ def test_files_of_trident_have_one_axis_more_and_no_hash(tmp_path: Path) -> None
         file["features"] = values
         file["features"].attrs["encoder"] = np.bytes_("uni_v1")
         file["coords"] = np.arange(6).reshape(1, 3, 2)
+        file["coords"].attrs.update({"patch_size": 256, "target_magnification": 20})
     file = open_bag(path)
     assert (file.encoder.name, file.encoder.sha256) == ("uni_v1", "")
+    # The encoder is given patches of another size than those that are cut.
+    assert file.tiles == TileMark(None, 0.5)
     assert np.array_equal(file.read().features, values[0])
+
+
+@pytest.mark.parametrize("told", [{}, {"target_magnification": "?"}, {"target_magnification": 0}])
+def test_a_file_need_not_say_how_its_tiles_were_cut(
+    tmp_path: Path, told: dict[str, object]
+) -> None:
+    path = tmp_path / "s.h5"
+    with h5py.File(path, "w") as file:
+        file["features"] = np.zeros((3, 4), np.float32)
+        file["coords"] = np.zeros((3, 2), np.int64)
+        file["coords"].attrs.update(told)
+        file.attrs["wsi_pipeline"] = "no JSON"
+    assert open_bag(path).tiles == TileMark()

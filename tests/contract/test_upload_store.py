@@ -16,7 +16,8 @@ from wsi_pipeline.service.quota import TooLargeError
 from wsi_pipeline.service.schema import migrate
 from wsi_pipeline.service.slides import SlideState, SlideStore
 from wsi_pipeline.service.tables import slides, uploads
-from wsi_pipeline.service.uploads import GoneError, UploadState, UploadStore
+from wsi_pipeline.service.upload import GoneError, UploadState
+from wsi_pipeline.service.uploads import UploadStore
 
 
 @pytest.fixture

@@ -221,8 +221,15 @@ def test_the_verb_writes_what_others_read(
     assert np.array_equal(annotated.obsm["spatial"][:, 0], table["x"] + 32)
     assert np.allclose(annotated.obs["tissue"], table["tissue"])
     assert annotated.uns["spatial"]["s"]["scalefactors"]["spot_diameter_fullres"] == 64
-    again = CliRunner().invoke(app, [*command, "--stride", "32", "--json"])
-    assert json.loads(again.stdout)["slides"][0]["status"] == "skipped"
+    assert summary["slides"][0]["files"] == "s.h5 written, s.h5ad written"
+    kept = {name: (tmp_path / name).stat() for name in ("s.h5", "s.h5ad")}
+    (tmp_path / "s.h5ad").unlink()
+    again = CliRunner().invoke(app, [*command, "--h5", "--h5ad", "--stride", "32", "--json"])
+    (row,) = json.loads(again.stdout)["slides"]
+    assert (row["status"], row["files"]) == ("skipped", "s.h5 is up to date, s.h5ad written")
+    assert "a valid result exists; s.h5 is up to date, s.h5ad written" in again.stderr
+    assert (tmp_path / "s.h5").stat() == kept["s.h5"]
+    assert (tmp_path / "s.h5ad").exists()
     with pytest.raises(UsageError, match=r"no classes, .* as csv; choose h5 or h5ad or zip"):
         FORMATS["csv"].write(result, tmp_path / "x.csv", ExportOptions())
 

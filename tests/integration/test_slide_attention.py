@@ -6,16 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from networks_support import with_networks
+from typer.testing import CliRunner
 
 from wsi_pipeline.analysis_settings import AnalysisSettings
+from wsi_pipeline.cli import app
 from wsi_pipeline.errors import PackageError, StoppedError, UsageError
 from wsi_pipeline.export.cell_tiles import NOT_CLASSIFIED, STEPS, encode_tile
 from wsi_pipeline.export.decision import decide
 from wsi_pipeline.export.heatmap import write_heatmap
 from wsi_pipeline.geometry import Size
+from wsi_pipeline.model import loaded
+from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.linear_probe import as_pixels, pooled
 from wsi_pipeline.model.network import load_classifier
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.predictor import Predictor
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run import regions
@@ -110,6 +115,25 @@ def exports_show_it(result: Result, folder: Path) -> None:
     known = ~np.isnan(image)
     assert np.abs(steps[known] / STEPS - image[known]).max() <= 1 / STEPS
     assert encode_tile(result, 0, 1, 0, "attention") is None
+
+
+def test_a_run_loads_the_model_once(
+    kinds_package: ModelPackage, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, _ = with_networks(kinds_package, tmp_path / "package")
+    heads: list[str] = []
+
+    def load(package: ModelPackage, request: RuntimeRequest, *, threshold: float) -> Predictor:
+        heads.append(request.head)
+        return load_predictor(package, request, threshold=threshold)
+
+    monkeypatch.setenv("WSI_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(loaded, "load_predictor", load)
+    given = ["run", str(slide), "-o", str(tmp_path / "out"), "--model", str(package.folder)]
+    done = CliRunner().invoke(app, [*given, "--device", "cpu", "--runtime", "torch", "-q"])
+    assert done.exit_code == 0, done.output
+    assert heads == ["both"]
+    assert Result(tmp_path / "out" / "slide.zarr").has_attention
 
 
 def test_a_run_that_was_stopped_ends_as_if_it_were_not(

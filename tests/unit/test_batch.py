@@ -141,15 +141,17 @@ def test_what_cannot_be_finished_has_failed_and_keeps_its_result(
     folder, out = make_slide("a.tiff").parent, tmp_path / "out"
     make_slide("b.tiff")
 
-    def finish(path: Path) -> None:
+    def finish(path: Path) -> str:
         if path.stem == "a":
             raise ResultError(path, "is complete, but a.h5 cannot be written")
+        return f"{path.stem}.h5 written"
 
     entries, watching = expand([str(folder)]).slides, Watching()
     for status in ("done", "skipped"):
         outcomes = list(run_batch(entries, out, make_work(), watching, finish=finish))
         assert [one.status for one in outcomes] == ["failed", status]
         assert "a.zarr: is complete, but a.h5" in outcomes[0].reason
+        assert [one.files for one in outcomes] == ["", "b.h5 written"]
         verify(out / "a.zarr")
     ended = [told for told in watching.told if not told.startswith("begins")]
     assert ended == ["failed a", "done b", "failed a", "skipped b"]

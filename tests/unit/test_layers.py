@@ -174,7 +174,7 @@ ONLY_IN = {
     "torchvision": {"importing/torchvision_source.py", "training/initial_weights.py"},
     "distributed": {"run/scheduler.py"},
     "dask": {"notebook.py", "run/scheduler.py"},
-    "h5py": {"features/hdf5.py", "features/hdf5_bag.py"},
+    "h5py": {"features/hdf5.py", "features/hdf5_bag.py", "features/origin.py"},
     "anndata": {"features/annotated.py"},
     "pandas": {"features/annotated.py"},
     "zarr": {

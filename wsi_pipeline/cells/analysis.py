@@ -81,13 +81,13 @@ class Analysis:
         ]
         whites = [index for index, one in enumerate(cells) if one.kind == "WBC"]
         if self._classifier is not None:
-            verdicts = self._classifier(pixels, [cells[index].box for index in whites])
-            for index, verdict in zip(whites, verdicts, strict=True):
+            answers = self._classifier(pixels, [cells[index].box for index in whites])
+            for index, answer in zip(whites, answers, strict=True):
                 cells[index] = replace(
                     cells[index],
-                    label=verdict.label,
-                    probabilities=verdict.probabilities,
-                    members=verdict.members,
+                    label=answer.verdict.called[0],
+                    probabilities=answer.probabilities,
+                    members=answer.verdict.members,
                 )
         drawn = {}
         if self.measured and whites:

@@ -10,28 +10,25 @@ from wsi_pipeline.cells.finder import Box
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.images.classification import check_answers_classes, intake_of
 from wsi_pipeline.images.conformal import of_all_classes
+from wsi_pipeline.images.verdict import Verdict
 from wsi_pipeline.model.description import ModelDescription
 from wsi_pipeline.model.predictor import Predictor, predict_all
 
 #: Share of the longer side of a cell's box that is added on each side of the cut-out.
 MARGIN = 0.1
-#: Prediction sets: which classes each row of probabilities ``(n, classes)`` may well be of.
-PredictionSets = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CellAnswer:
     """What a model says of one cell.
 
     Attributes:
-        label: The class it is called.
+        verdict: What a person is told: the class, the prediction set.
         probabilities: Of all classes in their order.
-        members: The prediction set; None where there is none.
     """
 
-    label: str
+    verdict: Verdict
     probabilities: tuple[float, ...]
-    members: tuple[str, ...] | None
 
 
 def check(description: ModelDescription) -> None:
@@ -55,7 +52,7 @@ class CellClassifier:
     Args:
         predictor: The loaded model.
         description: Of the model.
-        sets: Makes prediction sets; None where the package has none.
+        judge: Decides what is told of each cell, as of an image.
 
     Raises:
         PackageError: the model does not answer with one class for an image.
@@ -65,14 +62,14 @@ class CellClassifier:
         self,
         predictor: Predictor,
         description: ModelDescription,
-        sets: PredictionSets | None = None,
+        judge: Callable[[Sequence[float]], Verdict],
     ) -> None:
         check(description)
         self._predictor = predictor
         self._description = description
-        self._sets = sets
+        self._judge = judge
 
-    def __call__(self, pixels: NDArray[np.uint8], boxes: Sequence[Box]) -> list[Verdict]:
+    def __call__(self, pixels: NDArray[np.uint8], boxes: Sequence[Box]) -> list[CellAnswer]:
         """What the model says of each cell.
 
         Args:
@@ -87,21 +84,9 @@ class CellClassifier:
         patches = np.stack([intake(cut_out(pixels, box, fill), side).pixels for box in boxes])
         answers = predict_all(self._predictor, patches)
         wide = of_all_classes(classes, answers)
-        called = wide.argmax(axis=1)
-        if classes.task == "binary":
-            positive = classes.names.index(classes.positive)
-            reached = answers >= np.float32(self._description.threshold.value)
-            called = np.where(reached, positive, 1 - positive)
-        members = None if self._sets is None else self._sets(wide)
         return [
-            Verdict(
-                classes.names[called[index]],
-                tuple(round(float(value), 6) for value in row),
-                None
-                if members is None
-                else tuple(np.array(classes.names)[members[index]].tolist()),
-            )
-            for index, row in enumerate(wide)
+            CellAnswer(self._judge(row), tuple(round(float(value), 6) for value in row))
+            for row in wide.tolist()
         ]
 
 

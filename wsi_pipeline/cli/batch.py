@@ -42,14 +42,15 @@ def run_slides(
     overwrite: bool,
     json: bool,
     quiet: bool,
-    finish: Callable[[Path], None] = lambda _: None,
+    finish: Callable[[Path], str] = lambda _: "",
     profile: Recorder = NOT_PROFILED,
     prober: Prober | None = None,
 ) -> None:
     """Analyse ``slides`` into ``out``, keep the table there and exit with the command's code.
 
-    ``finish`` is called with each result that is there; where it fails, the slide counts as failed.
-    ``profile`` is told what was done when; ``prober`` looks at unknown files, if one was started.
+    ``finish`` is called with each result that is there and says what files it wrote beside it;
+    where it fails, the slide counts as failed. ``profile`` is told what was done when; ``prober``
+    looks at unknown files, if one was started.
 
     Raises:
         UsageError: a name matches nothing, or no scheduler answers.

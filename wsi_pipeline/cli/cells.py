@@ -2,7 +2,6 @@
 
 import json as json_format
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -144,7 +143,7 @@ def _classifying(
     """The analysis with a loaded model."""
     from wsi_pipeline.cells.analysis import Analysis  # noqa: PLC0415 - scipy takes a second
     from wsi_pipeline.cells.classification import CellClassifier, check  # noqa: PLC0415
-    from wsi_pipeline.images.conformal import conformal_of  # noqa: PLC0415
+    from wsi_pipeline.images.verdict import Judge  # noqa: PLC0415
 
     about = package.description
     check(about)
@@ -160,11 +159,10 @@ def _classifying(
         "made_for_images": about.images is not None,
         "runtime": predictor.info.kind,
     }
-    sets, conformal = None, conformal_of(package)
-    if conformal is not None:
-        sets = partial(conformal.sets, coverage=coverage)
+    judge = Judge(package, coverage)
+    if judge.limit is not None:
         model["coverage"] = coverage
-    return Analysis(finder, CellClassifier(predictor, about, sets), model, measured=measured)
+    return Analysis(finder, CellClassifier(predictor, about, judge), model, measured=measured)
 
 
 def _conclude(summary: dict[str, Any], out: Path, *, json: bool, quiet: bool) -> None:

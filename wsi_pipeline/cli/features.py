@@ -150,8 +150,11 @@ def features(
         )
 
 
-def _export(path: Path, formats: list[str]) -> None:
-    """Write what is wanted beside a result, in the place of earlier files.
+def _export(path: Path, formats: list[str]) -> str:
+    """Write what is wanted beside a result, in the place of files of earlier ones.
+
+    Returns:
+        What became of each file, in words.
 
     Raises:
         ResultError: a file cannot be written; the result is kept.
@@ -162,11 +165,16 @@ def _export(path: Path, formats: list[str]) -> None:
     from wsi_pipeline.export.options import ExportOptions  # noqa: PLC0415
     from wsi_pipeline.stitch.result import Result  # noqa: PLC0415
 
+    result, told = Result(path), []
     for name in formats:
         chosen = FORMATS[name]
         file = default_path(path, chosen.suffix)
+        if chosen.is_up_to_date(result, file):
+            told.append(f"{file.name} is up to date")
+            continue
         try:
-            chosen.write(Result(path), file, ExportOptions(overwrite=True))
+            chosen.write(result, file, ExportOptions(overwrite=True))
+            told.append(f"{file.name} written")
         # HDF5 tells of a full disk with one or the other, depending on when it meets it.
         except (OSError, RuntimeError, UsageError) as error:
             cause = error.strerror if isinstance(error, OSError) and error.strerror else error
@@ -175,3 +183,4 @@ def _export(path: Path, formats: list[str]) -> None:
                 f"is complete, but {file.name} cannot be written ({cause}); mend that and start "
                 "the same command again, or use wsi export",
             ) from error
+    return ", ".join(told)

@@ -64,7 +64,7 @@ def familiarise_package(
     settings = Settings()
     with console.status("loading the model") as status:
         found = find_or_build(package, settings, status.update)
-        request = RuntimeRequest(device, "fp32", settings.cache_dir, head="both")
+        request = RuntimeRequest(device, "fp32", settings.cache_dir)
 
         def told(path: Path) -> None:
             status.update(f"measuring {path.name}")

@@ -126,14 +126,16 @@ def _line(outcome: Outcome) -> Text:
         # The reason begins with the file's name.
         return line.append(outcome.reason)
     line.append(f"{outcome.slide}: {_found(outcome)}{outcome.tiles:,} tiles")
+    files = f"; {outcome.files}" if outcome.files else ""
     if outcome.status == "skipped":
-        line.append(" (a valid result exists)", style="dim")
+        line.append(f" (a valid result exists{files})", style="dim")
     else:
         line.append(
             f" in {outcome.seconds:.1f} s, {outcome.reads_saved:,} full-resolution reads saved"
         )
         if outcome.resumed_tiles:
             line.append(f", {outcome.resumed_tiles:,} tiles from an earlier run")
+        line.append(files)
     if outcome.warnings:
         line.append(f"\n  ! {outcome.warnings}", style="yellow")
     return line

@@ -7,7 +7,6 @@ import importlib.util
 import ipaddress
 import logging
 import os
-import secrets
 import socket
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import typer
 
 from wsi_pipeline.cli import EXIT_FAILURE, EXIT_OK
 from wsi_pipeline.cli.console import console
+from wsi_pipeline.cli.console_token import KEPT_TOKEN, token_in_force
 from wsi_pipeline.cli.extras import require
 from wsi_pipeline.cli.service import (
     DatabaseUrl,
@@ -37,16 +37,13 @@ from wsi_pipeline.errors import PackageError, UsageError
 from wsi_pipeline.provided import PROVIDED, is_built
 from wsi_pipeline.service import logs, schema
 from wsi_pipeline.service.database import Database
-from wsi_pipeline.service.keys import PREFIX, ApiKeys
+from wsi_pipeline.service.keys import ApiKeys
 from wsi_pipeline.service.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
 
 #: The HTTP server; the library itself knows none.
 _API = (sys.executable, "-m", "api")
-_LEAST_TOKEN = 16
-#: Name of the file in the data folder that holds the token in force, for this user only.
-_KEPT = "token"
 _COMPUTE = "Computing"
 _LISTEN = "Listening"
 
@@ -233,51 +230,9 @@ def _prepare(settings: ServiceSettings) -> str:
                 schema.migrate(database)
             else:
                 schema.check(database)
-        keys = ApiKeys(database)
-        kept = settings.data_dir / _KEPT
-        if settings.token is not None:
-            token = settings.token.get_secret_value()
-            if len(token) < _LEAST_TOKEN:
-                raise UsageError(f"the token has fewer than {_LEAST_TOKEN} characters")
-            if not token.isprintable():
-                raise UsageError("the token holds a character that cannot be printed")
-            keys.ensure_console(token)
-            _keep_token(kept, token)
-            return token
-        token = _kept_token(kept)
-        try:
-            keys.ensure_console(token)
-        except UsageError:  # revoked: who revokes the token wants another
-            kept.unlink()
-            token = _kept_token(kept)
-            keys.ensure_console(token)
-        return token
+        return token_in_force(ApiKeys(database), settings)
     finally:
         database.close()
-
-
-def _kept_token(path: Path) -> str:
-    """The token of earlier starts, or a new one, readable by this user only."""
-    if path.exists():
-        path.chmod(0o600)
-        text = path.read_text(encoding="utf-8").strip()
-        if len(text) >= _LEAST_TOKEN:
-            return text
-    token = PREFIX + secrets.token_urlsafe(32)
-    _keep_token(path, token)
-    return token
-
-
-def _keep_token(path: Path, token: str) -> None:
-    """Write the token where only this user reads it, from its first byte on."""
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    private = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(private, "w", encoding="utf-8") as file:
-        file.write(token + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path)
 
 
 def _ensure_provided(settings: ServiceSettings) -> None:
@@ -317,7 +272,7 @@ def _say_address(settings: ServiceSettings, port: int, token: str | None) -> Non
             host = "127.0.0.1"
         elif named.version == 6:
             host = f"[{host}]"
-    url, file = f"http://{host}:{port}/", settings.data_dir / _KEPT
+    url, file = f"http://{host}:{port}/", settings.data_dir / KEPT_TOKEN
     if token is not None:
         sys.stdout.write(f"{url}?token={quote(token)}\n")
     else:

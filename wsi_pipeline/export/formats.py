@@ -40,6 +40,14 @@ class ExportFormat:
         classes = bool(result.classes.members)
         return {"classes": classes, "layer": classes or result.has_attention, "": True}[self.needs]
 
+    def is_up_to_date(self, result: Result, path: Path) -> bool:
+        """Whether a file was written of this very result; False of formats that do not keep it."""
+        if self.needs != "features":
+            return False
+        from wsi_pipeline.features.origin import is_of
+
+        return is_of(path, result)
+
     def write(self, result: Result, path: Path, options: ExportOptions) -> None:
         """Write a result.
 

@@ -13,7 +13,8 @@ import anndata
 import numpy as np
 import pandas as pd
 
-from wsi_pipeline.features.tiles import facts, feature_tiles
+from wsi_pipeline.features.origin import ORIGIN, facts
+from wsi_pipeline.features.tiles import feature_tiles
 from wsi_pipeline.stitch.result import Result
 
 
@@ -58,6 +59,6 @@ def write_anndata(result: Result, path: Path) -> None:
         obs=obs,
         var=var,
         obsm={"spatial": middles},
-        uns={"spatial": {result.name: spatial}, "wsi_pipeline": facts(result)},
+        uns={"spatial": {result.name: spatial}, ORIGIN: facts(result)},
     )
     annotated.write_h5ad(path)

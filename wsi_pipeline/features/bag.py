@@ -56,6 +56,20 @@ class EncoderMark:
         return any(one and two and one != two for one, two in pairs)
 
 
+@dataclass(frozen=True, slots=True)
+class TileMark:
+    """How the tiles were cut that features are of.
+
+    Attributes:
+        patch_px: Side in px, as the encoder is given it; None: the file does not say.
+        mpp: µm per px; None likewise. Where a file states the power of an objective, the usual
+            spacing of that.
+    """
+
+    patch_px: int | None = None
+    mpp: float | None = None
+
+
 class BagFile(Protocol):
     """A file or store with the features of one slide; opened, but not yet read."""
 
@@ -72,6 +86,11 @@ class BagFile(Protocol):
     @property
     def encoder(self) -> EncoderMark:
         """What made them, as far as it says."""
+        ...
+
+    @property
+    def tiles(self) -> TileMark:
+        """How the tiles were cut, as far as it says."""
         ...
 
     def sha256(self) -> str:

@@ -11,11 +11,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from wsi_pipeline.features.tiles import facts, feature_tiles
+from wsi_pipeline.features.origin import ORIGIN, facts
+from wsi_pipeline.features.tiles import feature_tiles
 from wsi_pipeline.stitch.result import Result
 
 #: µm per px of an objective of power 1, as the objectives of scanners are called: 0.25 is 40.
-_MPP_OF_ONE = 10.0
+MPP_OF_ONE = 10.0
 
 
 def write_hdf5(result: Result, path: Path) -> None:
@@ -47,12 +48,12 @@ def write_hdf5(result: Result, path: Path) -> None:
             {
                 "patch_size": grid.patch_px,
                 "patch_size_level0": round(grid.patch_0.x),
-                "level0_magnification": round(_MPP_OF_ONE / record.slide.mpp.side),
-                "target_magnification": round(_MPP_OF_ONE / grid.mpp.side),
+                "level0_magnification": round(MPP_OF_ONE / record.slide.mpp.side),
+                "target_magnification": round(MPP_OF_ONE / grid.mpp.side),
                 "overlap": grid.patch_px - grid.stride_px,
                 "level0_width": record.slide.width,
                 "level0_height": record.slide.height,
                 **about,
             }
         )
-        file.attrs["wsi_pipeline"] = facts(result)
+        file.attrs[ORIGIN] = facts(result)

@@ -5,13 +5,19 @@ TRIDENT's first axis of length 1 is taken away.
 """
 
 import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from wsi_pipeline.errors import TrainingError
-from wsi_pipeline.features.bag import EncoderMark, FeatureBag, readable, unusable
+from wsi_pipeline.features.bag import EncoderMark, FeatureBag, TileMark, readable, unusable
+from wsi_pipeline.features.hdf5 import MPP_OF_ONE
+from wsi_pipeline.features.origin import ORIGIN
 
 _AT_ONCE = 2**20
 
@@ -36,12 +42,14 @@ class Hdf5Bag:
                     key: _text(file["features"].attrs.get(key, ""))
                     for key in ("encoder", "encoder_sha256")
                 }
+                cut = _cut(file.attrs, file["coords"].attrs)
         except (OSError, KeyError, ValueError) as error:
             raise unusable(path, error) from error
         if coords[-2:] != (tiles, 2) or not tiles or not features:
             raise unusable(path, f"{tiles:,} tiles, coordinates of {coords}")
         self.features = int(features)
         self.encoder = EncoderMark(told["encoder"], told["encoder_sha256"])
+        self.tiles = cut
 
     def sha256(self) -> str:
         """Of the file."""
@@ -63,6 +71,22 @@ class Hdf5Bag:
         except (OSError, KeyError, ValueError) as error:
             raise unusable(self.path, error) from error
         return readable(self.path, features.reshape(-1, self.features), coords.reshape(-1, 2))
+
+
+def _cut(own: Mapping[str, Any], coords: Mapping[str, Any]) -> TileMark:
+    """What this program's attribute says of the tiles, else what TRIDENT's do.
+
+    The patches of other programs are resized or cropped by the encoder, nobody says to what: of
+    them the spacing alone counts. CLAM states none.
+    """
+    with suppress(KeyError, TypeError, ValueError):
+        grid = json.loads(_text(own[ORIGIN]))["grid"]
+        return TileMark(int(grid["patch_px"]), float(max(grid["mpp"].values())))
+    with suppress(KeyError, TypeError, ValueError):
+        power = float(np.asarray(coords["target_magnification"]).item())
+        if 0 < power < np.inf:
+            return TileMark(mpp=MPP_OF_ONE / power)
+    return TileMark()
 
 
 def _text(value: object) -> str:

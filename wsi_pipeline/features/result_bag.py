@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from wsi_pipeline.errors import ResultError, TrainingError
-from wsi_pipeline.features.bag import EncoderMark, FeatureBag, readable
+from wsi_pipeline.features.bag import EncoderMark, FeatureBag, TileMark, readable
 from wsi_pipeline.stitch.checksums import is_unaltered
 from wsi_pipeline.stitch.layout import FEATURE_VALUES
 from wsi_pipeline.stitch.result import Result, decoded_sha256
@@ -26,11 +26,12 @@ class ResultBag:
         try:
             self._result = Result(path)
             self._stored = self._result.features()
-            model = self._result.model
+            model, grid = self._result.model, self._result.record.grid
         except ResultError as error:
             raise TrainingError(path, error.cause) from error
         self.features = int(self._stored.shape[1])
         self.encoder = EncoderMark(model.name, model.sha256)
+        self.tiles = TileMark(grid.patch_px, grid.mpp.side)
         if not self._stored.shape[0]:
             raise TrainingError(path, "holds no tile: no tissue was found; leave the slide out")
 

@@ -1,6 +1,5 @@
 """The tiles of a result that have features, with their places, some at a time."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.stitch.record import to_plain
 from wsi_pipeline.stitch.result import Result
 
 
@@ -69,17 +67,3 @@ def feature_tiles(result: Result) -> FeatureTiles:
     return FeatureTiles(
         rows, corners[rows], table["tissue"][rows], probabilities, stored.shape[1], stored
     )
-
-
-def facts(result: Result) -> str:
-    """What the features are of and what made them, as JSON."""
-    record = result.record
-    about = {
-        "slide": to_plain(record.slide),
-        "model": to_plain(record.model),
-        "grid": to_plain(record.grid),
-        "runtime": to_plain(record.runtime),
-        "features": to_plain(record.features),
-        "fingerprint": record.fingerprint,
-    }
-    return json.dumps(about, ensure_ascii=False)

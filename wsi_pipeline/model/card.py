@@ -157,6 +157,7 @@ def _slide_level(section: SlideLevelSection) -> str:
     )
     facts = {
         "fit": f"{section.kind}; {section.fitted}",
+        **_tiles(section),
         "slides": f"{counts}; of {section.patients} patients",
         "calibration": f"{section.calibration.method}; {section.calibration.fitted}",
         "clear": clear,
@@ -167,6 +168,16 @@ def _slide_level(section: SlideLevelSection) -> str:
         **{name.replace("_", " "): _figure(figure) for name, figure in section.metrics.items()},
     }
     return _section("Whole slides", _facts(facts))
+
+
+def _tiles(section: SlideLevelSection) -> dict[str, str]:
+    """How tiles have to be cut; nothing where that is not kept."""
+    tiles = section.tiles
+    if tiles is None or (tiles.patch_px is None and tiles.mpp is None):
+        return {}
+    parts = [f"{tiles.patch_px} px"] if tiles.patch_px is not None else []
+    parts += [f"{tiles.mpp:.4g} µm/px"] if tiles.mpp is not None else []
+    return {"tiles": f"{', '.join(parts)}: slides cut otherwise are refused"}
 
 
 def _figure(figure: SlideFigure) -> str:

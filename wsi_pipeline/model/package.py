@@ -71,12 +71,13 @@ class ModelPackage:
         """What a runtime is asked to answer with.
 
         Args:
-            features: Whether features are kept; where not, they may be wanted to tell how far
-                tiles are from the training patches.
+            features: Whether features are kept; where not, they may be wanted for the slide's
+                answer, or to tell how far tiles are from the training patches.
         """
         if self.description.output == "features":
             return "features"
-        return "both" if features or self.knows_features else "classes"
+        wanted = features or self.needs_features or self.knows_features
+        return "both" if wanted else "classes"
 
     @property
     def weights(self) -> Path:
@@ -165,6 +166,12 @@ class ModelPackage:
         """Whether it keeps what the pooled features of its training patches looked like."""
         kept = self.training_features()
         return kept is not None and "means" in kept
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether its answer for slides is computed from the features of all tiles."""
+        section = self.description.slide_level
+        return section is not None and section.needs_features
 
     @property
     def run_head(self) -> Head:

@@ -1,7 +1,7 @@
 """What ``model.yaml`` says of a fitted answer for whole slides; its numbers are in other files."""
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,13 @@ from wsi_pipeline.model.input_description import Frozen
 
 #: The numbers of a fit on regions of the probability map, beside ``model.yaml``.
 SLIDE_LEVEL = "slide-level.npz"
+
+#: Networks behind the features of all tiles. ``abmil``: gated attention (Ilse et al. 2018).
+#: ``clam-sb``: the same with instance clustering in training (Lu et al. 2021). ``transmil``: two
+#: layers of self-attention (Shao et al. 2021). ``mean-pool``: the mean over the tiles, what
+#: attention has to beat.
+TileNetwork = Literal["abmil", "clam-sb", "transmil", "mean-pool"]
+TILE_NETWORKS: tuple[TileNetwork, ...] = get_args(TileNetwork)
 
 
 class SlideFigure(Frozen):
@@ -70,12 +77,24 @@ class SlideRule(Frozen):
         return self
 
 
+class TrainedTiles(Frozen):
+    """How tiles are cut whose features networks were trained on.
+
+    Attributes:
+        patch_px: Side in px; None: the files of the features do not say.
+        mpp: µm per px, the median over the slides; None likewise.
+    """
+
+    patch_px: int | None = Field(default=None, ge=1)
+    mpp: float | None = Field(default=None, gt=0)
+
+
 class SlideLevelSection(Frozen):
     """The section ``slide_level``.
 
     Attributes:
-        kind: What computes the score: ``regions-logistic``, ``regions-forest``; attention models
-            have names of their own.
+        kind: What computes the score: ``regions-logistic``, ``regions-forest``, or one of
+            :data:`TILE_NETWORKS`.
         classes: Of slides.
         negative: The class of slides in which there is nothing to find; a slide's probability is
             that of not being of it.
@@ -84,6 +103,8 @@ class SlideLevelSection(Frozen):
         patients: Whose slides they are.
         calibration: Of the probabilities.
         rule: Of the three states.
+        tiles: What networks need as features; None of fits on regions, and of packages older than
+            it.
         metrics: Figures of slides no fit had seen, by name; ``auc`` and ``auc_max`` among them.
     """
 
@@ -95,6 +116,7 @@ class SlideLevelSection(Frozen):
     patients: int = Field(ge=1)
     calibration: SlideCalibrationNote
     rule: SlideRule
+    tiles: TrainedTiles | None = None
     metrics: Mapping[str, SlideFigure] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -106,6 +128,11 @@ class SlideLevelSection(Frozen):
         if set(self.slides) != set(self.classes):
             raise ValueError("slides states a number for each class")
         return self
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether it is computed from the features of all tiles."""
+        return self.kind in TILE_NETWORKS
 
     @property
     def negative_index(self) -> int:

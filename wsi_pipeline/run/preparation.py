@@ -16,6 +16,7 @@ from wsi_pipeline.grid import MAX_CELLS, Grid, make_grid
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.run.profile import NOT_PROFILED, Recorder
 from wsi_pipeline.run.quality import Marks, mark, without_rejected
+from wsi_pipeline.run.trained_tiles import check_tiles
 from wsi_pipeline.slide import SlideInfo, SlideReader, open_slide
 from wsi_pipeline.slide.files import slide_files, slide_sha256
 from wsi_pipeline.slide.probe import Probe, probe
@@ -193,6 +194,7 @@ def check_slide(
     chosen = None
     if package is not None:
         chosen = resolve_grid(info, package, analysis)
+        check_tiles(path, package, chosen)
         mpp_0, oddities = chosen[0].mpp_0, chosen[0].warnings
     elif analysis.mpp is not None or analysis.level is not None:
         resolution = choose_resolution(

@@ -8,11 +8,8 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.slide_level.answer import with_answer
-from wsi_pipeline.slide_level.attention.look import attends
 from wsi_pipeline.slide_level.attention.look import look as look_at_tiles
 from wsi_pipeline.stitch.record import Record
-
-__all__ = ["attends", "look"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ class Outcome:
         slide_low: Lower end of the 95 % interval of a fitted probability.
         slide_high: Upper end of it.
         slide_method: What gave the score: ``max``, or the kind of the package's fit.
+        files: What became of files that were wanted beside the result, in words.
     """
 
     slide: str
@@ -75,6 +76,7 @@ class Outcome:
     slide_low: float | None = None
     slide_high: float | None = None
     slide_method: str = ""
+    files: str = ""
 
 
 def outcome_of(slide: Path, result: Result, out: Path, status: Status, seconds: float) -> Outcome:

@@ -145,5 +145,8 @@ class GrowingFile:
     def close(self) -> None:
         """Give the right up."""
         if self._fd >= 0:
+            # Not by closing alone: a child process that is being started has the file open, too,
+            # until it runs its program, and would keep the lock as long.
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
             os.close(self._fd)
             self._fd = -1

@@ -6,13 +6,10 @@ bytes and the slide they make are one transaction: there is no upload that is co
 slide, and none that made two.
 """
 
-import enum
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import sqlalchemy as sa
 
-from wsi_pipeline.errors import WsiError
 from wsi_pipeline.service.access import Access
 from wsi_pipeline.service.audit import SYSTEM, note
 from wsi_pipeline.service.database import Database, now
@@ -20,58 +17,10 @@ from wsi_pipeline.service.jobs.requests import ConflictError, NotThereError
 from wsi_pipeline.service.quota import Quota, TooLargeError
 from wsi_pipeline.service.slides import Slide, SlideState, insert_slide
 from wsi_pipeline.service.tables import new_id, slides, uploads
+from wsi_pipeline.service.upload import GoneError, Upload, UploadState
 
 #: How long an upload that is over is remembered, seconds: later its address is unknown, not gone.
 _REMEMBERED_SECONDS = 30 * 86400.0
-
-
-class GoneError(WsiError):
-    """The upload expired or was given up; what was sent is no more."""
-
-
-class UploadState(enum.StrEnum):
-    """States of an upload: open → complete | expired | terminated."""
-
-    OPEN = "open"
-    #: All bytes are here and are a slide.
-    COMPLETE = "complete"
-    #: Nobody continued it in time.
-    EXPIRED = "expired"
-    #: Somebody gave it up.
-    TERMINATED = "terminated"
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """One upload.
-
-    Attributes:
-        id: Its id; its bytes are in the spool under this name until they are checked.
-        workspace_id: Whose it is.
-        name: What the user calls the slide.
-        length: Bytes in all.
-        offset: Bytes that are on disk for certain.
-        metadata: ``Upload-Metadata`` as it came.
-        state: See :class:`UploadState`.
-        expires_at: Removed then unless it is continued, s since 1970.
-        slide_id: The slide it became.
-    """
-
-    id: str
-    workspace_id: str
-    name: str
-    length: int
-    offset: int
-    metadata: str
-    state: UploadState
-    expires_at: float
-    slide_id: str | None
-
-    @classmethod
-    def of(cls, row: sa.RowMapping) -> Self:
-        """From a row of the table."""
-        facts = {name: row[name] for name in cls.__dataclass_fields__}
-        return cls(**{**facts, "state": UploadState(row["state"])})
 
 
 class UploadStore:

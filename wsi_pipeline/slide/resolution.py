@@ -40,6 +40,19 @@ class Resolution:
     warnings: tuple[str, ...] = ()
 
 
+def agree(one: float, other: float) -> bool:
+    """Whether two spacings can be of one that was asked for.
+
+    Both are within 5 % of it where levels were used as they are, so they may differ by more.
+
+    Args:
+        one: µm per px.
+        other: µm per px.
+    """
+    most = (1 + LEVEL_TOLERANCE) / (1 - LEVEL_TOLERANCE)
+    return max(one, other) <= min(one, other) * most
+
+
 def slide_mpp(info: SlideInfo, override: float | None = None) -> tuple[Mpp, tuple[str, ...]]:
     """µm per level-0 px, with warnings.
 

@@ -8,9 +8,10 @@ from shapely.geometry import Polygon
 
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.synth.anatomy import Anatomy
-from wsi_pipeline.synth.artefacts import Artefact, Blur, Box, Fold, Pen, curve, spot, stroke
+from wsi_pipeline.synth.artefacts import Artefact, Blur, Fold, Pen, spot
 from wsi_pipeline.synth.noise import fractal_noise
 from wsi_pipeline.synth.optics import Defocus, Edge, Gap, make_bubble
+from wsi_pipeline.synth.stencil import Box, curve, stroke
 from wsi_pipeline.synth.wanted import Wanted
 
 

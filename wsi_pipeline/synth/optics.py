@@ -7,7 +7,8 @@ import numpy.typing as npt
 from scipy import ndimage, signal
 from shapely.geometry import Polygon
 
-from wsi_pipeline.synth.artefacts import Below, Blur, Box, Rgb, Stencil, Stencilled
+from wsi_pipeline.synth.artefacts import Below, Blur, Rgb, Stencilled
+from wsi_pipeline.synth.stencil import Box, Stencil
 
 Plane = npt.NDArray[np.float32]
 #: Light that passes at the middle of a bubble's rim, or of a cover slip's edge.

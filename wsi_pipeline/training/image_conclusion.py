@@ -5,16 +5,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from wsi_pipeline.images.conformal import USUAL_COVERAGE, Conformal, scores_of
 from wsi_pipeline.images.figures import Cases, confusion_of, figures_of
 from wsi_pipeline.training.conclusion import Conclusion
 from wsi_pipeline.training.images import ImageSource
-from wsi_pipeline.training.operating_point import TEMPERATURES, choose_threshold
+from wsi_pipeline.training.operating_point import choose_threshold
 from wsi_pipeline.training.recipe import Recipe
 from wsi_pipeline.training.run import Trained
+from wsi_pipeline.training.temperature import fit_temperature
 
 Json = dict[str, Any]
 Values = NDArray[np.float64]
@@ -101,24 +101,6 @@ def conclude_images(
         report=report,
         conformal=conformal.scores,
     )
-
-
-def fit_temperature(labels: NDArray[np.int64], logits: Values) -> float:
-    """The temperature that makes the likelihood of the labels largest (Guo et al. 2017).
-
-    Args:
-        labels: Numbers of classes, ``(n,)``.
-        logits: ``(n, classes)``.
-    """
-
-    def loss(log_temperature: float) -> float:
-        logarithms = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return float(-logarithms[np.arange(len(labels)), labels].mean())
-
-    low, high = (float(np.log(bound)) for bound in TEMPERATURES)
-    found = minimize_scalar(loss, bounds=(low, high), method="bounded")
-    # Few digits: what is written to model.yaml is what every runtime computes with.
-    return round(float(np.exp(found.x)), 4)
 
 
 def _parts(

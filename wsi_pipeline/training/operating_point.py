@@ -9,15 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.metrics.calibration import Reliability, reliability
 from wsi_pipeline.metrics.ranking import roc_curve
+from wsi_pipeline.training.temperature import fit_temperature
 
-#: Temperatures that are considered; beyond, logits say nothing or everything.
-TEMPERATURES = (0.05, 20.0)
 #: A threshold is a probability that a decision can be below and above.
 _RANGE = (1e-6, 1 - 1e-6)
 
@@ -56,24 +54,6 @@ def parse_rule(text: str) -> ThresholdRule:
     raise UsageError(
         f"a threshold is chosen by recall=R, youden or fpr=F (shares 0-1), not by {text!r}"
     )
-
-
-def fit_temperature(labels: NDArray[np.bool_], logits: NDArray[np.float64]) -> float:
-    """The temperature that makes the logits' log-likelihood largest (Guo et al. 2017).
-
-    Args:
-        labels: True where tumour, ``(n,)``.
-        logits: Before any temperature, ``(n,)``.
-    """
-    sign = np.where(labels, 1.0, -1.0)
-
-    def loss(log_temperature: float) -> float:
-        return float(np.logaddexp(0, -sign * logits / np.exp(log_temperature)).mean())
-
-    low, high = (float(np.log(bound)) for bound in TEMPERATURES)
-    found = minimize_scalar(loss, bounds=(low, high), method="bounded")
-    # Few digits: what is written to model.yaml is what every runtime computes with.
-    return round(float(np.exp(found.x)), 4)
 
 
 def choose_threshold(

@@ -1,6 +1,8 @@
 """Cut-outs of cells, and what is made of a model's answers."""
 
 from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +10,12 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.cells.classification import CellClassifier, cut_out
 from wsi_pipeline.cells.finder import Box
-from wsi_pipeline.classes import ModelClass
 from wsi_pipeline.errors import PackageError
+from wsi_pipeline.images.verdict import Judge
+from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import PredictorBase, RuntimeInfo
+from wsi_pipeline.testing import make_stub_package
+from wsi_pipeline.testing.copies import copy_package
 from wsi_pipeline.testing.models import describe_model
 
 WHITE = (255, 255, 255)
@@ -58,24 +63,51 @@ def three_colours() -> tuple[NDArray[np.uint8], list[Box]]:
     return field, [Box(40 * i + 10, 10, 40 * i + 30, 30) for i in (2, 0, 1)]
 
 
-def test_every_cell_gets_its_class_and_set() -> None:
-    description = describe_model(
-        64,
+def of_three(folder: Path, **fields: Any) -> ModelPackage:
+    return make_stub_package(
+        folder,
+        function=lambda patches: np.full((len(patches), 3), 1 / 3, np.float32),
         task="multiclass",
-        classes=[ModelClass("r"), ModelClass("g"), ModelClass("b")],
+        classes=["r", "g", "b"],
         positive="g",
+        **fields,
     )
-    sets = lambda probabilities: probabilities > 0.5  # noqa: E731 - a rule of one line
+
+
+def test_every_cell_gets_its_class_and_set(tmp_path: Path) -> None:
+    plain = of_three(tmp_path / "plain")
+    # Of classes with a probability of at least 0.5.
+    package = copy_package(plain, tmp_path / "sets", conformal=np.linspace(0, 0.5, 9))
     field, boxes = three_colours()
-    verdicts = CellClassifier(Reds(), description, sets)(field, boxes)
-    assert [one.label for one in verdicts] == ["b", "r", "g"]
-    assert [one.members for one in verdicts] == [("b",), ("r",), ("g",)]
-    assert verdicts[0].probabilities == pytest.approx((10 / 220, 10 / 220, 200 / 220), abs=1e-5)
-    assert CellClassifier(Reds(), description)(field, boxes)[0].members is None
-    assert CellClassifier(Reds(), description)(field, []) == []
+    answers = CellClassifier(Reds(), package.description, Judge(package, 0.9))(field, boxes)
+    assert [one.verdict.called for one in answers] == [("b",), ("r",), ("g",)]
+    assert [one.verdict.members for one in answers] == [("b",), ("r",), ("g",)]
+    assert answers[0].probabilities == pytest.approx((10 / 220, 10 / 220, 200 / 220), abs=1e-5)
+    without = CellClassifier(Reds(), plain.description, Judge(plain, 0.9))
+    assert without(field, boxes)[0].verdict.members is None
+    assert without(field, []) == []
 
 
-def test_a_model_without_one_class_for_a_cell_is_refused() -> None:
+def test_one_of_two_classes_is_called_from_the_threshold_on(tmp_path: Path) -> None:
+    package = make_stub_package(tmp_path / "p", threshold={"value": 0.2, "chosen": "by hand"})
+
+    class Share(Reds):
+        def submit(self, patches: NDArray[np.uint8]) -> "Future[NDArray[np.float32]]":
+            future: Future[NDArray[np.float32]] = Future()
+            future.set_result(patches[:, 32, 32, 0].astype(np.float32) / np.float32(1000))
+            return future
+
+    field, boxes = three_colours()  # red is 10, 200 and 10 in them
+    classifier = CellClassifier(Share(), package.description, Judge(package, 0.9))
+    assert [one.verdict.called[0] for one in classifier(field, boxes)] == [
+        "normal",
+        "tumour",
+        "normal",
+    ]
+
+
+def test_a_model_without_one_class_for_a_cell_is_refused(tmp_path: Path) -> None:
+    package = of_three(tmp_path / "p")
     description = describe_model(64, task="multilabel")
     with pytest.raises(PackageError, match="no differential can be counted"):
-        CellClassifier(Reds(), description)
+        CellClassifier(Reds(), description, Judge(package, 0.9))

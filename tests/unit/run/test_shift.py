@@ -75,7 +75,7 @@ def package(slides: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Mod
     folder = tmp_path_factory.mktemp("models")
     training = {"data": "slides", "synthetic": False}
     plain = make_stub_package(folder / "plain", training=training)
-    request = RuntimeRequest("cpu", "fp32", folder / "cache", head="both")
+    request = RuntimeRequest("cpu", "fp32", folder / "cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "load_predictor", load)
         found = familiarise(plain, of_slides(slides, plain, lambda _: None), "slide", request)
@@ -217,7 +217,7 @@ def test_too_few_slides_or_images_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "load_predictor", load)
-    request = RuntimeRequest("cpu", "fp32", tmp_path, head="both")
+    request = RuntimeRequest("cpu", "fp32", tmp_path)
     some = of_slides(slides[:3], stub_package, lambda _: None)
     with pytest.raises(UsageError, match="3 slides with tissue are too few"):
         familiarise(stub_package, some, "slide", request)

@@ -55,6 +55,16 @@ def test_one_writer_at_a_time(spool: UploadFiles) -> None:
         pass
 
 
+def test_closing_lets_others_write_though_a_child_has_the_file_open(spool: UploadFiles) -> None:
+    """As every child that is being started has: what is shared with it is the open file."""
+    file = spool.open("a")
+    of_child = os.dup(file._fd)
+    file.close()
+    with spool.open("a"):
+        pass
+    os.close(of_child)
+
+
 def test_another_process_is_kept_out_until_this_one_is_through(spool: UploadFiles) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom wsi_pipeline.service.upload_files import *\n"

@@ -39,14 +39,16 @@ export class Exports {
   }
 
   update(): void {
-    const job = this.#session.active?.job.id ?? null;
+    const active = this.#session.active;
+    const job = active?.job.id ?? null;
     // That panel has files of its own.
     const beside = this.#session.state.value.panel !== "drawings";
     this.#zarr.hidden = !beside;
     for (const file of this.#files) {
       if (job === null) file.removeAttribute("href");
       else file.href = `/v1/jobs/${job}/${file.dataset["file"] ?? ""}`;
-      file.hidden = !beside;
+      // Of a result without anything to show there is neither.
+      file.hidden = !beside || (active?.nothing ?? false);
       file.setAttribute("aria-disabled", String(job === null));
     }
     this.#zarr.disabled = job === null;

@@ -74,6 +74,8 @@ export class FiguresPanel {
   #parts(findings: Findings, result: Loaded | null): Child[] {
     const { model } = findings.provenance;
     const installed = result === null ? null : this.#session.model(result.job);
+    // Else there is nothing that has an area.
+    const shows = !(result?.nothing ?? false);
     return [
       ...findings.alarms.map((alarm) =>
         h("p", { class: "alarm", "data-alarm": alarm.code }, icon("warning", 16), h("span", {}, sentence(alarm.message))),
@@ -82,13 +84,13 @@ export class FiguresPanel {
         "dl",
         { class: "tiles-of-figures" },
         slideFigure(findings),
-        h("div", {}, this.#areaName, this.#area),
-        h("div", {}, h("dt", {}, "of the tissue"), this.#share),
+        shows && h("div", {}, this.#areaName, this.#area),
+        shows && h("div", {}, h("dt", {}, "of the tissue"), this.#share),
         h("div", {}, h("dt", {}, "Tissue classified"), h("dd", { class: "numbers" }, area(findings.tissue_area_mm2))),
-        h("div", {}, h("dt", {}, "Regions"), this.#regions),
+        shows && h("div", {}, h("dt", {}, "Regions"), this.#regions),
       ),
       slideAnswer(findings.slide_answer),
-      this.#probabilities,
+      shows && this.#probabilities,
       classAreas(findings),
       h("section", {}, h("h3", {}, "Cells"), coverage(findings)),
       quality(findings, result),

@@ -89,7 +89,7 @@ export class Layer {
   /** The class that is shown. */
   get of(): ClassLabel {
     const chosen = chosenOf(this.info, this.#settings.of);
-    if (chosen === undefined) throw new Error("the result has nothing to show: no class with probabilities, no attention");
+    if (chosen === undefined) throw new Error("a result with nothing to show has no layer");
     return chosen;
   }
 

@@ -6,7 +6,7 @@ import { ClassMenu } from "./class_menu";
 import { range, setNumber } from "./inputs";
 import { isLikely } from "./layer";
 import type { CellsInfo } from "./results";
-import { attends, ownThreshold } from "./shown";
+import { attends, NOTHING_SHOWN, ownThreshold } from "./shown";
 import type { LayerSettings } from "../state/viewer_state";
 import { h, setText } from "../ui/dom";
 import { icon } from "../ui/icons";
@@ -25,6 +25,8 @@ export interface CardFacts {
   readonly notice: string;
   readonly active: boolean;
   readonly alone: boolean;
+  /** Whether the result has nothing to show on the slide. */
+  readonly nothing: boolean;
   readonly problem: string | null;
 }
 
@@ -57,6 +59,9 @@ export class LayerCard {
   /** What a probability is shown with. */
   readonly #ofProbability: readonly HTMLElement[];
   readonly #problem = h("p", { class: "layer-problem", role: "alert", hidden: true });
+  readonly #nothing = h("p", { class: "hint layer-rule", hidden: true }, NOTHING_SHOWN);
+  /** How what is shown looks, whatever it is. */
+  readonly #looks: readonly HTMLElement[];
   readonly #remove: HTMLButtonElement;
   readonly #choose: HTMLButtonElement;
   #ownThreshold: number | null = null;
@@ -123,6 +128,22 @@ export class LayerCard {
       ),
     ];
     const [thresholdRow, paletteRow] = this.#ofProbability;
+    this.#looks = [
+      h(
+        "div",
+        { class: "slider" },
+        h("div", { class: "slider-head" }, h("label", { for: `${id}-opacity` }, "Opacity"), this.#opacityText),
+        this.#opacity,
+      ),
+      h(
+        "div",
+        { class: "layer-checks" },
+        h("label", {}, this.#outline, "Outline"),
+        h("label", {}, this.#coverage, "Coverage"),
+        this.#qualityLabel,
+      ),
+    ];
+    const [opacityRow, checks] = this.#looks;
     const settings = askedOf(job).join(" · ");
     this.element = h(
       "section",
@@ -136,28 +157,21 @@ export class LayerCard {
       ),
       this.#badge,
       this.#problem,
+      this.#nothing,
       this.#classes.element,
       thresholdRow,
-      h(
-        "div",
-        { class: "slider" },
-        h("div", { class: "slider-head" }, h("label", { for: `${id}-opacity` }, "Opacity"), this.#opacityText),
-        this.#opacity,
-      ),
+      opacityRow,
       paletteRow,
-      h(
-        "div",
-        { class: "layer-checks" },
-        h("label", {}, this.#outline, "Outline"),
-        h("label", {}, this.#coverage, "Coverage"),
-        this.#qualityLabel,
-      ),
+      checks,
     );
   }
 
   update(settings: LayerSettings, facts: CardFacts): void {
     this.#classes.update(settings, facts.info);
-    for (const row of this.#ofProbability) row.hidden = settings.labels;
+    for (const row of this.#ofProbability) row.hidden = settings.labels || facts.nothing;
+    for (const row of this.#looks) row.hidden = facts.nothing;
+    this.#eye.hidden = facts.nothing;
+    this.#nothing.hidden = !facts.nothing;
     const { info } = facts;
     const attention = info !== null && attends(info, settings);
     this.#ownThreshold = info === null ? null : ownThreshold(info, settings);

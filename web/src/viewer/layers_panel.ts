@@ -54,6 +54,7 @@ export class LayersPanel {
         notice: job === undefined ? "" : this.#session.notice(job),
         active: index === active,
         alone: layers.length === 1,
+        nothing: result?.nothing ?? false,
         problem: result?.problem ?? null,
       });
     });

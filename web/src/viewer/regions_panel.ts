@@ -133,6 +133,13 @@ export class RegionsPanel {
         text: "Regions are of classes: choose one of them in Layers.",
       });
     }
+    if (result?.nothing) {
+      return message({
+        icon: "info",
+        title: "No regions",
+        text: "Regions are of classes, and this model has none. Its answer for the slide is in Figures.",
+      });
+    }
     if (regions !== null && layer !== null && planesOf(layer.info).length > 1) {
       return message({
         icon: "check",

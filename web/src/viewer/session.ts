@@ -11,11 +11,14 @@ import { Layer } from "./layer";
 import { Notes } from "./notes";
 import type { Pyramid } from "./pyramid";
 import { cellsOf, findingsOf, jobsOf, regionsOf, regionsWith, type Findings, type Region } from "./results";
+import { showsNothing } from "./shown";
 
 /** A result and what of it has arrived. */
 export interface Loaded {
   readonly job: Job;
   layer: Layer | null;
+  /** Whether it has nothing to show on the slide, and so neither a layer nor regions. */
+  nothing: boolean;
   findings: Findings | null;
   /** Of all classes. */
   all: readonly Region[] | null;
@@ -220,6 +223,7 @@ export class Session {
     const result: Loaded = {
       job,
       layer: null,
+      nothing: false,
       findings: null,
       all: null,
       regions: null,
@@ -232,12 +236,18 @@ export class Session {
       const cells = await cellsOf(id, this.signal);
       const settings = this.state.value.layers.find((one) => one.job === id);
       if (settings === undefined || this.signal.aborted) return;
-      result.layer = new Layer(id, cells, settings, () => {
-        this.#tell();
-      });
+      if (showsNothing(cells)) {
+        result.nothing = true;
+        result.all = result.regions = [];
+      } else {
+        result.layer = new Layer(id, cells, settings, () => {
+          this.#tell();
+        });
+      }
       this.#tell();
       result.findings = await findings;
       this.#tell();
+      if (result.nothing) return;
       result.all = await regionsOf(id, this.signal);
       choose(result);
       this.#tell();

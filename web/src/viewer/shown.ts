@@ -20,6 +20,15 @@ export function shownOf(info: Pick<CellsInfo, "classes" | "attention">): readonl
   return info.attention ? [...planesOf(info), ATTENTION] : planesOf(info);
 }
 
+/** Whether there is nothing: no class with probabilities, and the networks weigh all tiles alike. */
+export function showsNothing(info: Pick<CellsInfo, "classes" | "attention">): boolean {
+  return shownOf(info).length === 0;
+}
+
+/** What is said of such a result where others are set up. */
+export const NOTHING_SHOWN =
+  "Nothing to show on the slide: this model has no classes, and all tiles count alike. Its answer for the slide is in Figures.";
+
 /** Rank from which attention is outlined, as exports do: the tenth of the tissue that is looked at most. */
 const ATTENTION_FROM = 0.9;
 

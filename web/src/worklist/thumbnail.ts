@@ -103,6 +103,8 @@ async function overlay(inner: HTMLElement, jobId: string, width: number, height:
 /** The finest level that fits in one tile and is not finer than the picture. */
 async function fetchHeat(jobId: string): Promise<Heat | null> {
   const cells = await get<Cells>(`/v1/jobs/${jobId}/heatmap`);
+  // No class, and no attention in place of one: the result has nothing to show.
+  if (cells.positive === "") return null;
   const fits = cells.levels.findIndex(
     ({ columns, rows }) => Math.max(columns, rows) <= Math.min(ENOUGH_CELLS, cells.tile_cells),
   );

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { isLikely } from "../../src/viewer/layer";
-import { ATTENTION, attends, measureOf, ownThreshold, shownOf } from "../../src/viewer/shown";
+import { ATTENTION, attends, measureOf, ownThreshold, shownOf, showsNothing } from "../../src/viewer/shown";
 import type { LayerSettings } from "../../src/state/viewer_state";
 
 const TUMOUR = { label: 1, name: "tumour", colour: "#d50000" };
@@ -11,6 +11,12 @@ describe("what a layer can show", () => {
   it("is the classes that have probabilities, and the attention where there is one", () => {
     expect(shownOf(INFO)).toEqual([TUMOUR]);
     expect(shownOf({ ...INFO, attention: true })).toEqual([TUMOUR, ATTENTION]);
+  });
+
+  it("is nothing of an encoder whose networks weigh all tiles alike", () => {
+    expect(showsNothing({ classes: [], attention: false })).toBe(true);
+    expect(showsNothing({ classes: [], attention: true })).toBe(false);
+    expect(showsNothing(INFO)).toBe(false);
   });
 
   it("is named as what it is", () => {

@@ -1,14 +1,8 @@
 """Which network stands behind the features of the tiles: its kind and its sizes."""
 
-from typing import Literal, get_args
-
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-#: ``abmil``: gated attention (Ilse et al. 2018). ``clam-sb``: the same with instance clustering in
-#: training (Lu et al. 2021). ``transmil``: two layers of self-attention (Shao et al. 2021).
-#: ``mean-pool``: the mean over the tiles, what attention has to beat.
-Kind = Literal["abmil", "clam-sb", "transmil", "mean-pool"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+from wsi_pipeline.model.slide_level_section import TileNetwork
 
 
 class HeadDesign(BaseModel):
@@ -25,7 +19,7 @@ class HeadDesign(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Kind
+    kind: TileNetwork
     features: int = Field(ge=1, le=65_536)
     outputs: int = Field(ge=1, le=1000)
     hidden: int = Field(default=128, ge=8, le=2048)

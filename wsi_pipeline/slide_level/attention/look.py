@@ -12,7 +12,6 @@ from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.slide_level_section import SlideLevelSection
 from wsi_pipeline.slide_level.answer import answer_of
 from wsi_pipeline.slide_level.attention.answer import ask, ranked
-from wsi_pipeline.slide_level.attention.design import KINDS
 from wsi_pipeline.slide_level.attention.head_file import HEADS, Heads, load_heads
 from wsi_pipeline.slide_level.calibration import SlideCalibration
 from wsi_pipeline.stitch.slide_answer_record import SlideAnswerRecord
@@ -34,12 +33,6 @@ class Look:
     attention: NDArray[np.float32] | None
 
 
-def attends(package: ModelPackage) -> bool:
-    """Whether the package's answer for slides needs the features of all tiles."""
-    section = package.description.slide_level
-    return section is not None and section.kind in KINDS
-
-
 def look(
     package: ModelPackage, features: Iterable[NDArray[np.float32]], alarms: Collection[str]
 ) -> Look:
@@ -48,7 +41,7 @@ def look(
     Memory: the features of all tiles.
 
     Args:
-        package: One that :func:`attends`.
+        package: One whose answer :attr:`~wsi_pipeline.model.package.ModelPackage.needs_features`.
         features: Of the tiles in plan order, in parts, float32 ``(n, features)``; NaN =
             unreadable.
         alarms: Codes of the result's alarms.

@@ -6,14 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import TrainingError
-from wsi_pipeline.features.bag import BagFile, EncoderMark
+from wsi_pipeline.features.bag import BagFile, EncoderMark, TileMark
 from wsi_pipeline.features.bag_files import open_bag
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.slide.resolution import agree
 from wsi_pipeline.training.run import Observer
 from wsi_pipeline.training.slides.table import LabelledSlide
 
 #: Bytes of features that are kept, so that a later epoch reads no file.
 _KEPT_BYTES = 2**31
+#: Decimals of a spacing that are kept.
+_DIGITS = 6
 
 
 class Bags:
@@ -24,10 +27,16 @@ class Bags:
     Args:
         files: Of every slide; at least one, all with as many numbers of a tile.
         sha256: Of every file (hex).
+
+    Attributes:
+        features: Numbers of a tile.
+        sha256: Of every file (hex).
+        tiles: How tiles are cut, as far as files say; the median of their spacings.
     """
 
     def __init__(self, files: Sequence[BagFile], sha256: Sequence[str]) -> None:
         self.features, self.sha256 = files[0].features, tuple(sha256)
+        self.tiles = _tiles_of(files)
         self._files = tuple(files)
         self._kept: dict[int, NDArray[np.float32]] = {}
         self._bytes = 0
@@ -70,7 +79,7 @@ def open_bags(
         The features, and which slides they are of.
 
     Raises:
-        TrainingError: a slide cannot be used.
+        TrainingError: a slide cannot be used, or its tiles are cut otherwise than others.
     """
     observer.stage("checking features", len(slides))
     good: list[int] = []
@@ -81,6 +90,7 @@ def open_bags(
         try:
             file = _opened(slide)
             _check(file, files[0] if files else None, known)
+            _check_tiles(file, files, encoder)
             digests.append(file.sha256())
             files.append(file)
             good.append(index)
@@ -129,3 +139,39 @@ def _check(file: BagFile, first: BagFile | None, encoder: EncoderMark | None) ->
             f"was made by {file.encoder}, and --encoder is {encoder}; name the package that made "
             "the features, or make them again with wsi features",
         )
+
+
+def _check_tiles(file: BagFile, earlier: Sequence[BagFile], encoder: ModelPackage | None) -> None:
+    """Hold the tiles of features to those before them, and to what the encoder takes.
+
+    Raises:
+        TrainingError: they are of another size or spacing.
+    """
+    patch, mpp = file.tiles.patch_px, file.tiles.mpp
+    takes = None if encoder is None else encoder.description.tile_px
+    if encoder is not None and patch not in (None, takes):
+        raise TrainingError(
+            file.path,
+            f"has tiles of {patch} px, and --encoder {encoder.name} takes {takes} px; make the "
+            "features with wsi features and this encoder",
+        )
+    for one in earlier:
+        if None not in (patch, one.tiles.patch_px) and patch != one.tiles.patch_px:
+            raise TrainingError(
+                file.path,
+                f"has tiles of {patch} px, {one.path.name} of {one.tiles.patch_px} px; all need "
+                "tiles of one size",
+            )
+        if mpp is not None and one.tiles.mpp is not None and not agree(mpp, one.tiles.mpp):
+            raise TrainingError(
+                file.path,
+                f"has tiles of {mpp:.3g} µm/px, {one.path.name} of {one.tiles.mpp:.3g} µm/px; make "
+                "all with one --mpp",
+            )
+
+
+def _tiles_of(files: Sequence[BagFile]) -> TileMark:
+    sides = [one.tiles.patch_px for one in files if one.tiles.patch_px is not None]
+    spacings = [one.tiles.mpp for one in files if one.tiles.mpp is not None]
+    mpp = round(float(np.median(spacings)), _DIGITS) if spacings else None
+    return TileMark(sides[0] if sides else None, mpp)

@@ -1,11 +1,13 @@
 """Makes a package of an encoder and the networks behind its features, whole or not at all."""
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from wsi_pipeline import durable
 from wsi_pipeline.errors import TrainingError
+from wsi_pipeline.features.bag import TileMark
 from wsi_pipeline.model.package import DESCRIPTION, ModelPackage, write_description
 from wsi_pipeline.model.slide_level_section import SlideFigure
 from wsi_pipeline.slide_level.attention.head_file import HEADS, Heads, save_heads
@@ -23,6 +25,7 @@ def write_slide_package(
     conclusion: SlideConclusion,
     found: LabelledSlides,
     naming: dict[str, str],
+    tiles: TileMark,
 ) -> None:
     """Write encoder, networks and description, then move them into place.
 
@@ -36,6 +39,7 @@ def write_slide_package(
         conclusion: Calibration, rule and figures.
         found: The slides.
         naming: ``name``, ``version`` and, where stated, ``licence`` of the package.
+        tiles: How the tiles were cut that the features are of.
 
     Raises:
         TrainingError: it cannot be written; what was trained and an earlier package are kept.
@@ -49,7 +53,7 @@ def write_slide_package(
                 if name not in _NOT_HANDED_ON:
                     shutil.copyfile(encoder.folder / name, fresh / name)
             fields = encoder.description.model_dump(mode="json", exclude={"files"})
-            section = _section(heads, conclusion, found)
+            section = _section(heads, conclusion, found, tiles)
             write_description(fresh, {**fields, **naming, "slide_level": section})
     except OSError as error:
         raise TrainingError(
@@ -59,7 +63,9 @@ def write_slide_package(
         ) from error
 
 
-def _section(heads: Heads, conclusion: SlideConclusion, found: LabelledSlides) -> dict[str, Any]:
+def _section(
+    heads: Heads, conclusion: SlideConclusion, found: LabelledSlides, tiles: TileMark
+) -> dict[str, Any]:
     assert conclusion.rule is not None
     held_out = conclusion.report["held_out"]
     total = sum(held_out["slides"].values())
@@ -81,5 +87,6 @@ def _section(heads: Heads, conclusion: SlideConclusion, found: LabelledSlides) -
             "fitted": fitted_on(total),
         },
         "rule": conclusion.rule.model_dump(mode="json"),
+        "tiles": asdict(tiles),
         "metrics": metrics,
     }

@@ -8,7 +8,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from wsi_pipeline.model.input_description import Frozen
-from wsi_pipeline.slide_level.attention.design import HeadDesign, Kind
+from wsi_pipeline.model.slide_level_section import TileNetwork
+from wsi_pipeline.slide_level.attention.design import HeadDesign
 from wsi_pipeline.slide_level.attention.head_file import MOST_MEMBERS
 from wsi_pipeline.training.recipe_file import checked, read_facts
 from wsi_pipeline.training.slides.table import Target
@@ -68,7 +69,7 @@ class SlideRecipe(Frozen):
     name: str
     about: str = ""
     made_for: Literal["slide-labels"] = "slide-labels"
-    kind: Kind
+    kind: TileNetwork
     target: Target = "classes"
     components: int | None = Field(default=None, ge=2, le=4096)
     hidden: int = Field(default=128, ge=8, le=2048)

@@ -4,7 +4,7 @@ import json
 import platform
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.model.package import DESCRIPTION, ModelPackage
+from wsi_pipeline.slide.resolution import agree
 from wsi_pipeline.slide_level.attention.head_file import HEADS
 from wsi_pipeline.training.checkpoint import write_whole
 from wsi_pipeline.training.device import Team, choose_device, repeatable
@@ -82,6 +83,7 @@ def train_slides(found: LabelledSlides, order: SlideOrder, observer: Observer) -
             found.slides, observer, encoder=order.encoder, skip_bad=order.skip_bad
         )
         found = replace(found, slides=tuple(found.slides[index] for index in good))
+        _tell_of_spacing(bags.tiles.mpp, order.encoder, observer)
         job = SlideJob(
             recipe=order.recipe,
             found=found,
@@ -120,6 +122,7 @@ def train_slides(found: LabelledSlides, order: SlideOrder, observer: Observer) -
             "slides": len(found.slides),
             "grouped": found.grouped,
             "features": bags.features,
+            "tiles": asdict(bags.tiles),
         },
         **conclusion.report,
         "networks": [{"epochs": len(history), "history": history} for history in trained.histories],
@@ -136,12 +139,22 @@ def train_slides(found: LabelledSlides, order: SlideOrder, observer: Observer) -
     naming = {"name": order.name, "version": order.version}
     if order.licence:
         naming["licence"] = order.licence
-    write_slide_package(out, order.encoder, trained.heads, conclusion, found, naming)
+    write_slide_package(out, order.encoder, trained.heads, conclusion, found, naming, bags.tiles)
     text = json.dumps(report, indent=1, allow_nan=False) + "\n"
     write_whole(report_path(out), text.encode())
     write_whole(report_path(out).with_suffix(".html"), slides_page(report).encode())
     clear(work)
     return report
+
+
+def _tell_of_spacing(mpp: float | None, encoder: ModelPackage | None, observer: Observer) -> None:
+    """Say beforehand that the package will need an option."""
+    usual = None if encoder is None else encoder.description.mpp
+    if mpp is not None and usual is not None and not agree(mpp, usual):
+        observer.says(
+            f"the features are of tiles of {mpp:.3g} µm/px, the encoder is for {usual:.3g}: "
+            f"wsi run with this package will need --mpp {mpp:.3g}"
+        )
 
 
 def _finished(out: Path, identity: list[str]) -> dict[str, Any] | None:

@@ -25,8 +25,8 @@ from wsi_pipeline.service.access import Access
 from wsi_pipeline.service.jobs.requests import ConflictError
 from wsi_pipeline.service.quota import TooLargeError
 from wsi_pipeline.service.tables import slides
+from wsi_pipeline.service.upload import GoneError, UploadState
 from wsi_pipeline.service.upload_files import LockedError
-from wsi_pipeline.service.uploads import GoneError, UploadState
 
 _LENGTH = 5_000
 
@@ -193,6 +193,23 @@ def test_the_offset_is_the_truth(services: Services, service: Service, lab: Acce
         machine(services, service, lab),
         settings=settings(max_examples=40, stateful_step_count=15),
     )
+
+
+def test_the_last_bytes_may_count_before_the_body_ends(
+    services: Services, service: Service, lab: Access
+) -> None:
+    """As of a slow line, whose end comes a moment after the bytes."""
+    append = Append(services, lab, services.uploads.create(lab, "a", 100))
+    append.begin(0)
+    append.write(bytes(100))
+    append.count()
+    assert append.upload.state is UploadState.COMPLETE
+    append.finish()
+    append.keep()
+    with pytest.raises(TooLargeError):
+        append.write(b"x")
+    append.close()
+    assert service.count(slides) == 1
 
 
 def test_room_is_asked_for_as_bytes_come(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from api.uploads.tus import (
     upload_headers,
 )
 from wsi_pipeline.errors import UsageError
-from wsi_pipeline.service.uploads import Upload, UploadState
+from wsi_pipeline.service.upload import Upload, UploadState
 
 _KEYS = st.text(
     st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=","), min_size=1

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from wsi_pipeline.model.slide_level_section import TILE_NETWORKS, TileNetwork
 from wsi_pipeline.slide_level.attention import forward as module
-from wsi_pipeline.slide_level.attention.design import KINDS, HeadDesign, Kind
+from wsi_pipeline.slide_level.attention.design import HeadDesign
 from wsi_pipeline.slide_level.attention.forward import Weights, forward
 from wsi_pipeline.slide_level.attention.head_file import shapes
 from wsi_pipeline.slide_level.attention.networks import new_network
@@ -16,7 +17,7 @@ from wsi_pipeline.slide_level.attention.networks import new_network
 Array = NDArray[np.float32]
 
 
-def design_of(kind: Kind, outputs: int = 3) -> HeadDesign:
+def design_of(kind: TileNetwork, outputs: int = 3) -> HeadDesign:
     return HeadDesign(kind=kind, features=20, outputs=outputs, hidden=32, attention=8, heads=4)
 
 
@@ -34,10 +35,10 @@ def bag(tiles: int) -> Array:
     return np.random.default_rng(tiles).normal(0, 2, (tiles, 20)).astype(np.float32)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TILE_NETWORKS)
 @settings(max_examples=12)
 @given(tiles=st.integers(1, 120), outputs=st.integers(1, 4))
-def test_numpy_computes_what_torch_does(kind: Kind, tiles: int, outputs: int) -> None:
+def test_numpy_computes_what_torch_does(kind: TileNetwork, tiles: int, outputs: int) -> None:
     design = design_of(kind, outputs)
     network, weights = network_of(design)
     assert {name: weights[name].shape for name in weights} == shapes(design)
@@ -51,8 +52,8 @@ def test_numpy_computes_what_torch_does(kind: Kind, tiles: int, outputs: int) ->
     assert attention.sum() == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "transmil"])
-def test_the_order_of_the_tiles_means_nothing(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [kind for kind in TILE_NETWORKS if kind != "transmil"])
+def test_the_order_of_the_tiles_means_nothing(kind: TileNetwork) -> None:
     design, tiles = design_of(kind), bag(50)
     _, weights = network_of(design)
     order = np.random.default_rng(3).permutation(50)

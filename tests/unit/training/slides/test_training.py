@@ -1,9 +1,11 @@
 """All of a training with slide labels: it learns, resumes bit for bit, and makes a package."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -11,8 +13,11 @@ from features_support import feature_result
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import CohortError, StoppedError, TrainingError, UsageError
+from wsi_pipeline.features.bag import TileMark
 from wsi_pipeline.features.bag_files import open_bag
+from wsi_pipeline.features.hdf5 import write_hdf5
 from wsi_pipeline.model.package import ModelPackage, load_package
+from wsi_pipeline.model.slide_level_section import TrainedTiles
 from wsi_pipeline.slide_level.attention.answer import ask
 from wsi_pipeline.slide_level.attention.head_file import HEADS, load_heads
 from wsi_pipeline.training.device import repeatable
@@ -143,6 +148,8 @@ def test_a_package_is_made_and_found_again(
         ("normal", "tumour"),
         "normal",
     )
+    # The cohort's files are of another program and do not say.
+    assert section.tiles == TrainedTiles()
     assert package.description.files.keys() == kinds_package.description.files.keys() | {HEADS}
     assert len(weights_of(out / HEADS)) == 6
     assert report["held_out"]["slides"] == {"normal": 12, "tumour": 12}
@@ -246,3 +253,56 @@ def test_what_features_become_is_put_into_the_first_layer(
 def test_folds_need_groups_of_each_class(make_cohort: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(CohortError, match="cannot fill 8 folds"):
         cross_validate(job_of(make_cohort(14), recipe_of("abmil", "folds=8"), tmp_path / "work"))
+
+
+@pytest.mark.parametrize(
+    ("cut", "told"),
+    [
+        ({"mpp": 0.3}, r"s2\.zarr: has tiles of 0\.3 µm/px, s1\.zarr of 0\.25 µm/px; .*--mpp"),
+        ({"patch": 48}, r"s2\.zarr: has tiles of 48 px, s1\.zarr of 32 px"),
+    ],
+)
+def test_tiles_that_were_cut_otherwise_are_refused(
+    tmp_path: Path, cut: dict[str, float], told: str
+) -> None:
+    feature_result(tmp_path / "s1.zarr", size=8)
+    feature_result(tmp_path / "s2.zarr", size=8, **cut)  # type: ignore[arg-type]  # of the right kinds
+    table = tmp_path / "labels.csv"
+    table.write_text("slide,label\ns1,normal\ns2,tumour\n")
+    slides = read_labels(table, None, "classes").slides
+    with pytest.raises(TrainingError, match=told):
+        open_bags(slides, Silence())
+    said: list[str] = []
+
+    class Told(Silence):
+        def says(self, text: str) -> None:
+            said.append(text)
+
+    bags, good = open_bags(slides, Told(), skip_bad=True)
+    assert good == [0]
+    assert bags.tiles == TileMark(32, 0.25)
+    assert len(said) == 1
+
+
+def test_spacings_of_levels_near_the_one_asked_for_go_together(tmp_path: Path) -> None:
+    for number, mpp in enumerate((0.24, 0.25, 0.262), 1):
+        feature_result(tmp_path / f"s{number}.zarr", size=8, mpp=mpp)
+    table = tmp_path / "labels.csv"
+    table.write_text("slide,label\ns1,normal\ns2,tumour\ns3,tumour\n")
+    bags, _ = open_bags(read_labels(table, None, "classes").slides, Silence())
+    assert bags.tiles == TileMark(32, 0.25)
+
+
+def test_tiles_of_another_size_than_the_encoder_s_are_refused(
+    tmp_path: Path, kinds_package: ModelPackage
+) -> None:
+    path = tmp_path / "s1.zarr"
+    write_hdf5(feature_result(path, size=8), tmp_path / "s1.h5")
+    shutil.rmtree(path)
+    with h5py.File(tmp_path / "s1.h5", "a") as file:
+        file["features"].attrs["encoder_sha256"] = kinds_package.sha256
+    table = tmp_path / "labels.csv"
+    table.write_text("slide,label,features\ns1,normal,s1.h5\ns2,tumour,s1.h5\n")
+    slides = read_labels(table, None, "classes").slides
+    with pytest.raises(TrainingError, match=r"has tiles of 32 px, and --encoder kinds takes 64 px"):
+        open_bags(slides, Silence(), encoder=kinds_package)
