@@ -16,6 +16,9 @@ and a loop of its own, under ``lymph-node``, ``lymph-node loop``, ``resnet50``, 
 * ``decisions_changed``: share of the numbers whose decision at the threshold differs from the
   loop's fp32; ``max_abs_difference``: largest difference of a probability from it.
 
+Under ``profile`` are the stages of the process of an ``auto`` run, start-up included, medians of
+each; ``wsi run --profile`` prints the same.
+
 Under ``classify`` are the figures of single images, see :mod:`benchmarks.classify`; under
 ``features`` those of encoders, on a smaller slide, see :mod:`benchmarks.features`.
 """
@@ -92,6 +95,7 @@ def main() -> None:
     figures: dict[str, Any] = {}
     for each in measured:
         figures |= each.figures()
+    figures["profile"] = measured[0].profile("auto")
     figures["classify"] = images.figures()
     figures["features"] = {encoder.network: encoder.figures() for encoder in encoders}
     figures["slide"] = {
@@ -169,6 +173,18 @@ class Measured:
             for row, runs in self._runs.items()
         }
 
+    def profile(self, row: str) -> dict[str, dict[str, float | None]]:
+        """What each stage of a row took: medians of the rounds."""
+        runs = [run["profile"] for run in self._runs[row]]
+        return {
+            stage: {
+                key: None if value is None else statistics.median(run[stage][key] for run in runs)
+                for key, value in figures.items()
+                if key != "stage"
+            }
+            for stage, figures in runs[0].items()
+        }
+
     def _loop_figures(self, runs: Sequence[Mapping[str, Any]], loop: float) -> dict[str, Any]:
         seconds = _median(runs, "seconds")
         return {
@@ -244,6 +260,12 @@ def _show(figures: Mapping[str, Any]) -> None:
             f"{name:<16}{row['check_and_tissue_seconds']:>13.2f}{row['read_thread_seconds']:>12.2f}"
             f"{row['classify_seconds']:>10.2f}{row['write_seconds']:>7.2f}"
             f"{row['start_up_seconds']:>10.2f}{row['bare_rate']:>14.1f}"
+        )
+    print(f"\n{'auto, stages':<16}{'wall s':>9}{'thread s':>10}{'share':>7}{'model idle s':>14}")
+    for name, stage in figures["profile"].items():
+        print(
+            f"{name:<16}{stage['seconds']:>9.2f}{stage['thread_seconds']:>10.2f}"
+            f"{stage['share']:>7.0%}{stage['model_idle_seconds']:>14.2f}"
         )
 
 

@@ -1,26 +1,23 @@
 """One timed analysis by the pipeline in a process of its own; ``benchmarks.bench`` starts it.
 
 Prints one JSON object. The model is loaded before the clock starts, as it is for the reference
-loop; start-up, from the first line here to a model ready for its first tile, is measured apart
-and goes as in ``wsi run``: the model loads while the rest is imported. With ``--bare`` the model
-alone is timed on the same batches.
+loop; start-up, from the start of the process to a model ready for its first tile, is measured apart
+and goes as in ``wsi run``: the model loads while the rest is imported. ``profile`` has the stages
+of the whole process. With ``--bare`` the model alone is timed on the same batches.
 """
 
 import argparse
 import json
 import shutil
 import time
+from dataclasses import asdict
 from pathlib import Path
 
-BORN = time.time()
-
-from wsi_pipeline.analysis_settings import AnalysisSettings  # noqa: E402 - the clock above comes first
-from wsi_pipeline.model.loaded import LOADED, model_loading  # noqa: E402
-from wsi_pipeline.model.package import (  # noqa: E402
-    ModelPackage,
-    load_package,
-)
-from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device  # noqa: E402
+from wsi_pipeline.analysis_settings import AnalysisSettings
+from wsi_pipeline.model.loaded import LOADED, model_loading
+from wsi_pipeline.model.package import ModelPackage, load_package
+from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
+from wsi_pipeline.run.profile import Profile, stage_times
 
 
 def main() -> None:
@@ -44,11 +41,18 @@ def main() -> None:
         features=arguments.features,
         qc=arguments.qc,
     )
-    package = load_package(arguments.package)
+    profile = Profile()
+    profile.started()
+    with profile.span("start-up", "find the model"):
+        package = load_package(arguments.package)
     head = package.head(features=analysis.features != "off")
     request = RuntimeRequest(arguments.device, arguments.precision, arguments.cache, head=head)
-    with model_loading(package, request, package.description.threshold.value):
-        figures = (_bare if arguments.bare else _analyse)(arguments, package, analysis, request)
+    loading = profile.span("start-up", "load the model")
+    with model_loading(package, request, package.description.threshold.value, loading):
+        if arguments.bare:
+            figures: dict[str, object] = {**_bare(arguments, package, analysis, request)}
+        else:
+            figures = _analyse(arguments, package, analysis, request, profile)
     print(json.dumps(figures))
 
 
@@ -91,42 +95,41 @@ def _analyse(
     package: ModelPackage,
     analysis: AnalysisSettings,
     request: RuntimeRequest,
+    profile: Profile,
 ) -> dict[str, object]:
-    import psutil  # noqa: PLC0415 - while the model loads
+    with profile.span("start-up", "import the pipeline"):
+        import psutil  # noqa: PLC0415 - while the model loads
 
-    from benchmarks.memory import PeakMemory  # noqa: PLC0415
-    from wsi_pipeline.pipeline import Work, analyse_slide  # noqa: PLC0415
-    from wsi_pipeline.run.observer import SilentObserver  # noqa: PLC0415
-    from wsi_pipeline.run.preparation import prepare  # noqa: PLC0415
-    from wsi_pipeline.run.scheduler import connect, default_workers  # noqa: PLC0415
-    from wsi_pipeline.slide.probe import Prober  # noqa: PLC0415
-
-    began_stage: dict[str, float] = {}
-
-    class Stages(SilentObserver):
-        def stage(self, name: str) -> None:
-            began_stage[name] = time.perf_counter()
+        from benchmarks.memory import PeakMemory  # noqa: PLC0415
+        from wsi_pipeline.pipeline import Work, analyse_slide  # noqa: PLC0415
+        from wsi_pipeline.run.preparation import prepare  # noqa: PLC0415
+        from wsi_pipeline.run.scheduler import connect, default_workers  # noqa: PLC0415
+        from wsi_pipeline.slide.probe import Prober  # noqa: PLC0415
 
     with (
         PeakMemory(psutil.Process()) as memory,
         Prober() as prober,
         connect(None, default_workers(resolve_device(arguments.device))) as scheduler,
     ):
-        work = Work(package, analysis, request, scheduler)
+        work = Work(package, analysis, request, scheduler, profile)
         runtime = scheduler.describe(package, request, work.threshold)
-        start_up = time.time() - BORN
+        start_up = time.time() - profile.began
         shutil.rmtree(arguments.out, ignore_errors=True)
         began = time.perf_counter()
-        prepared = prepare(arguments.slide, package, analysis, prober=prober)
+        prepared = prepare(arguments.slide, package, analysis, prober=prober, profile=profile)
         planned = time.perf_counter()
-        result = analyse_slide(prepared, arguments.out, work, observer=Stages())
+        result = analyse_slide(prepared, arguments.out, work)
         ended = time.perf_counter()
+        whole = time.time() - profile.began
+    timings = result.record.timings
     return {
         "seconds": ended - began,
         "check_and_tissue_seconds": planned - began,
-        "classify_seconds": began_stage["writing"] - began_stage["classifying"],
-        "write_seconds": ended - began_stage["writing"],
-        "read_thread_seconds": result.record.timings.read_thread_seconds,
+        "classify_seconds": timings.classify_seconds,
+        "write_seconds": ended - planned - timings.classify_seconds,
+        "read_thread_seconds": timings.read_thread_seconds,
+        "model_wait_seconds": timings.model_wait_seconds,
+        "profile": {one.stage: asdict(one) for one in stage_times(profile.spans, whole)},
         "start_up_seconds": start_up,
         "rss_mb": memory.peak_mb,
         "tiles": result.tiles,

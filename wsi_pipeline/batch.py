@@ -1,12 +1,20 @@
-"""A directory of slides: one after the other, the next prepared meanwhile, none stops another."""
+"""A directory of slides in order, none stops another, and the model is never without work.
+
+While a slide is classified the next one is prepared and the one before is written. A slide's first
+regions follow the last ones of the slide before it at once.
+"""
 
 import logging
 import shutil
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Protocol
 
 from wsi_pipeline.errors import (
@@ -20,7 +28,7 @@ from wsi_pipeline.errors import (
 from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run.checkpoint import partial_folder
 from wsi_pipeline.run.inputs import Entry
-from wsi_pipeline.run.observer import Observer
+from wsi_pipeline.run.observer import Observer, Stoppable
 from wsi_pipeline.run.preparation import Preparation, prepare
 from wsi_pipeline.run.summary import Outcome, Status, outcome_of
 from wsi_pipeline.slide.files import slide_files, slide_sha256
@@ -30,18 +38,23 @@ from wsi_pipeline.stitch.result import Result, verify
 log = logging.getLogger(__name__)
 
 _SKIPPED: Status = "skipped"
+#: Slides on their way: one is being written, one has its last regions computed, one begins.
+_IN_FLIGHT = 3
 _CHOICE = "use another -o, or --overwrite to replace it"
 
 
 class BatchObserver(Protocol):
-    """Told of each slide of a run."""
+    """Told of each slide of a run, from the thread that drives the run."""
 
     def begins(self, entry: Entry) -> Observer:
-        """A slide's turn has come; the returned observer watches it."""
+        """A slide's turn has come, in order; the returned observer watches it from its thread.
+
+        The one before it may not be through yet.
+        """
         ...
 
     def ended(self, outcome: Outcome) -> None:
-        """A slide is through, one way or another."""
+        """A slide is through, one way or another; told in the order of the slides."""
         ...
 
 
@@ -55,7 +68,7 @@ def run_batch(
     prober: Callable[[Path], Probe] = probe,
     finish: Callable[[Path], str] = lambda _: "",
 ) -> Iterator[Outcome]:
-    """Analyse slides into ``out``; yields what became of each.
+    """Analyse slides into ``out``; yields what became of each, in order.
 
     ``finish`` is called with each result that is there and says what files it wrote beside it;
     where it fails, so has the slide.
@@ -63,78 +76,170 @@ def run_batch(
     Slides without a result come first, so that a run started again gets to its work at once;
     then what is there is verified.
 
+    Memory: of one slide that is classified, of the last regions of the one before, and of one that
+    is written.
+
     Raises:
         PackageError: the model cannot be used at all.
         UsageError: device, precision and runtime do not go together.
     """
     order = sorted(entries, key=lambda entry: not overwrite and entry.result(out).exists())
-    with ThreadPoolExecutor(1, thread_name_prefix="prepare") as ahead:
-        following: Future[Preparation | Result] | None = None
-        for position, entry in enumerate(order):
-            watching = observer.begins(entry)
-            began = time.perf_counter()
-            current = following or ahead.submit(_prepare, entry, out, work, overwrite, prober)
-            following = None
-            try:
-                watching.stage("checking")
-                prepared = current.result()
-                if position + 1 < len(order):
-                    following = ahead.submit(
-                        _prepare, order[position + 1], out, work, overwrite, prober
-                    )
-                result, status = (
-                    (prepared, _SKIPPED)
-                    if isinstance(prepared, Result)
-                    else _analyse(prepared, entry, out, work, overwrite, watching)
-                )
-                files = finish(result.path)
-                seconds = time.perf_counter() - began
-                outcome = replace(outcome_of(entry.path, result, out, status, seconds), files=files)
-            except (PackageError, UsageError):
-                raise
-            except Exception as error:  # one bad slide never stops the others
-                outcome = _failure(entry, error, time.perf_counter() - began)
-                if isinstance(error, SlideError):
-                    # The slide will not get better: what was begun is of no use.
-                    shutil.rmtree(partial_folder(entry.result(out)), ignore_errors=True)
-            observer.ended(outcome)
-            yield outcome
+    waiting, flying = deque(order), deque[_Flight]()
+    run = _Run(out, work, overwrite, prober, finish)
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="prepare") as ahead,
+        ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="slide") as threads,
+    ):
+        try:
+            following: Future[Preparation | Result] | None = None
+            while waiting or flying:
+                if flying and flying[0].done:
+                    outcome = flying.popleft().outcome.result()
+                    observer.ended(outcome)
+                    yield outcome
+                elif waiting and _may_begin(flying):
+                    entry = waiting.popleft()
+                    prepared = following or ahead.submit(run.prepare, entry)
+                    following = ahead.submit(run.prepare, waiting[0]) if waiting else None
+                    flight = _Flight(entry, run, observer.begins(entry))
+                    flight.starts(threads, prepared)
+                    flying.append(flight)
+                else:
+                    run.happened.get()
+        finally:
+            run.stop.set()
+            if flying:
+                # Left early: what was asked of the workers is of no use to anybody now.
+                work.scheduler.cancel()
+            ahead.shutdown(wait=False, cancel_futures=True)
 
 
-def _analyse(
-    prepared: Preparation,
-    entry: Entry,
-    out: Path,
-    work: Work,
-    overwrite: bool,  # noqa: FBT001 - passed on as it is
-    observer: Observer,
-) -> tuple[Result, Status]:
-    final = entry.result(out)
-    try:
-        result = analyse_slide(prepared, final, work, overwrite=overwrite, observer=observer)
-    except ResultExistsError:
-        # Another run was faster.
-        finished = _finished(entry, final, work)
-        if finished is None:
+@dataclass(frozen=True)
+class _Run:
+    """What the slides of a run share.
+
+    Attributes:
+        out: Folder for the results.
+        work: Model, settings and scheduler.
+        overwrite: Replace results that are there.
+        prober: Looks at an unknown file first.
+        finish: Called with each result; says what files it wrote beside it.
+        happened: Gets an item whenever the run may go on.
+        stop: Set when it is over before its end.
+        writing: Held by the slide that is being written.
+    """
+
+    out: Path
+    work: Work
+    overwrite: bool
+    prober: Callable[[Path], Probe]
+    finish: Callable[[Path], str]
+    happened: "SimpleQueue[None]" = field(default_factory=SimpleQueue)
+    stop: threading.Event = field(default_factory=threading.Event)
+    writing: threading.Lock = field(default_factory=threading.Lock)
+
+    def prepare(self, entry: Entry) -> Preparation | Result:
+        """The valid result that is there, or the slide ready to be classified."""
+        final, work = entry.result(self.out), self.work
+        if final.exists() and not self.overwrite:
+            finished = _finished(entry, final, work)
+            if finished is not None:
+                return finished
+        return prepare(
+            entry.path, work.package, work.analysis, prober=self.prober, profile=work.profile
+        )
+
+
+class _Flight:
+    """A slide on its way through the run, on a thread of its own.
+
+    Is its :class:`~wsi_pipeline.run.turn.Turn`.
+    """
+
+    def __init__(self, entry: Entry, run: _Run, watching: Observer) -> None:
+        self._entry, self._run = entry, run
+        self._watching = Stoppable(watching, run.stop)
+        self._handed_over = self._classified = False
+        self.outcome: Future[Outcome]
+
+    def starts(self, threads: ThreadPoolExecutor, prepared: "Future[Preparation | Result]") -> None:
+        """Begin, as soon as the slide is prepared."""
+        self.outcome = threads.submit(self._through, prepared)
+        self.outcome.add_done_callback(lambda _: self._run.happened.put(None))
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.outcome.done()
+
+    @property
+    def asks(self) -> bool:
+        """Whether regions of it have yet to be given to the workers."""
+        return not (self._handed_over or self.done)
+
+    @property
+    def is_classified(self) -> bool:
+        """Whether the model is through with it."""
+        return self._classified or self.done
+
+    def handed_over(self) -> None:
+        """See :meth:`Turn.handed_over`."""
+        self._handed_over = True
+        self._run.happened.put(None)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """See :meth:`Turn.writing`."""
+        self._classified = True
+        self._run.happened.put(None)
+        with self._run.writing:
+            yield
+
+    def _through(self, preparing: "Future[Preparation | Result]") -> Outcome:
+        entry, run = self._entry, self._run
+        began = time.perf_counter()
+        try:
+            self._watching.stage("checking")
+            prepared = preparing.result()
+            result, status = (
+                (prepared, _SKIPPED)
+                if isinstance(prepared, Result)
+                else self._analyse(prepared, entry.result(run.out))
+            )
+            files = run.finish(result.path)
+            seconds = time.perf_counter() - began
+            return replace(outcome_of(entry.path, result, run.out, status, seconds), files=files)
+        except (PackageError, UsageError):
             raise
-        return finished, _SKIPPED
-    return result, "done"
+        except Exception as error:  # one bad slide never stops the others
+            if run.stop.is_set():
+                raise
+            if isinstance(error, SlideError):
+                # The slide will not get better: what was begun is of no use.
+                shutil.rmtree(partial_folder(entry.result(run.out)), ignore_errors=True)
+            return _failure(entry, error, time.perf_counter() - began)
+
+    def _analyse(self, prepared: Preparation, final: Path) -> tuple[Result, Status]:
+        work, overwrite = self._run.work, self._run.overwrite
+        try:
+            result = analyse_slide(
+                prepared, final, work, overwrite=overwrite, observer=self._watching, turn=self
+            )
+        except ResultExistsError:
+            # Another run was faster.
+            finished = _finished(self._entry, final, work)
+            if finished is None:
+                raise
+            return finished, _SKIPPED
+        return result, "done"
 
 
-def _prepare(
-    entry: Entry,
-    out: Path,
-    work: Work,
-    overwrite: bool,  # noqa: FBT001 - passed on as submitted
-    prober: Callable[[Path], Probe],
-) -> Preparation | Result:
-    """The valid result that is there, or the slide ready to be classified."""
-    final = entry.result(out)
-    if final.exists() and not overwrite:
-        finished = _finished(entry, final, work)
-        if finished is not None:
-            return finished
-    return prepare(entry.path, work.package, work.analysis, prober=prober)
+def _may_begin(flying: Sequence[_Flight]) -> bool:
+    """Whether the next slide may join those on their way."""
+    under_way = [flight for flight in flying if not flight.done]
+    computed = sum(not flight.is_classified for flight in under_way)
+    written = len(under_way) - computed
+    return not any(flight.asks for flight in under_way) and computed < 2 and written < 2
 
 
 def _finished(entry: Entry, final: Path, work: Work) -> Result | None:

@@ -2,22 +2,21 @@
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from wsi_pipeline.analysis_settings import AnalysisSettings
-from wsi_pipeline.classes import Classes
-from wsi_pipeline.errors import DamagedSlideError, ResultExistsError, UsageError
+from wsi_pipeline.errors import ResultExistsError, UsageError
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import RuntimeInfo
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.run.checkpoint import Checkpoint
+from wsi_pipeline.run.finished import Finished
+from wsi_pipeline.run.losses import Losses
 from wsi_pipeline.run.observer import Observer, SilentObserver
 from wsi_pipeline.run.preparation import Preparation
+from wsi_pipeline.run.profile import NOT_PROFILED, Recorder
 from wsi_pipeline.run.provenance import describe
 from wsi_pipeline.run.regions import RESOURCES, Region, RegionResult, RegionTask, cut_regions
 from wsi_pipeline.run.scheduler import Scheduler
@@ -25,13 +24,12 @@ from wsi_pipeline.run.shift import extras_of
 from wsi_pipeline.run.slide_attention import look
 from wsi_pipeline.run.spread import spread_extras
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
-from wsi_pipeline.run.tile_values import RegionValues, TileValues
-from wsi_pipeline.stitch.cells import Answers, Cells, stitch_cells, stitch_tissue
+from wsi_pipeline.run.tile_values import TileValues
+from wsi_pipeline.run.turn import Alone, Turn
 from wsi_pipeline.stitch.feature_array import FeatureArray
 from wsi_pipeline.stitch.record import TimingsRecord
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.stitch.writer import publish, write_store
-from wsi_pipeline.tiles.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +41,14 @@ class Work:
         analysis: The settings.
         runtime: What to compute with.
         scheduler: Where regions run.
+        profile: Told what was done when.
     """
 
     package: ModelPackage
     analysis: AnalysisSettings
     runtime: RuntimeRequest
     scheduler: Scheduler
+    profile: Recorder = NOT_PROFILED
 
     def __post_init__(self) -> None:
         # The settings say what is computed; frozen, but not yet anybody's.
@@ -88,6 +88,7 @@ def analyse_slide(
     *,
     overwrite: bool = False,
     observer: Observer | None = None,
+    turn: Turn | None = None,
 ) -> Result:
     """Analyse a prepared slide and write a complete result, checksums verified, at ``final``.
 
@@ -99,6 +100,7 @@ def analyse_slide(
         work: Model, settings and scheduler.
         overwrite: Replace a result that is there.
         observer: Told of progress.
+        turn: Between other slides of the run; None: there are none.
 
     Raises:
         DamagedSlideError: more tissue is unreadable than the settings allow.
@@ -106,7 +108,7 @@ def analyse_slide(
         ResultBusyError: another process is making it.
         StoppedError: the analysis was asked to stop.
     """
-    observer = observer or SilentObserver()
+    observer, turn = observer or SilentObserver(), turn or Alone()
     final.parent.mkdir(parents=True, exist_ok=True)
     plan = prepared.plan
     began = time.perf_counter()
@@ -134,7 +136,7 @@ def analyse_slide(
         regions = cut_regions(plan, kept)
         answers = TileProbabilities(plan, kept, classes.shape)
         missing: dict[int, Region] = {}
-        losses = _Losses(prepared, work.analysis)
+        losses = Losses(prepared.path, plan, work.analysis)
         losses.add(len(plan.unreadable), "found when looking for tissue")
         resumed = 0
         for region in regions:
@@ -147,22 +149,43 @@ def analyse_slide(
         observer.planned(plan, resumed)
         observer.stage("classifying")
         read = wait = 0.0
-        for done in _classify(prepared, work, list(missing.values()), runtime, kept):
+        wanted = list(missing.values())
+        for done in _classify(prepared, work, wanted, runtime, kept, turn.handed_over):
             region = missing[done.index]
             losses.add(answers.take(region, done.values), done.unreadable)
-            checkpoint.save(done.index, done.values)
+            with work.profile.span("write", "keep a region", prepared.name):
+                checkpoint.save(done.index, done.values)
             read, wait = read + done.read_seconds, wait + done.wait_seconds
             observer.advanced(region.tiles, done.bytes_read)
         classified = time.perf_counter()
-        observer.stage("writing")
-        finished = _Finished(checkpoint, regions, kept)
-        cells = finished.stitched(plan, answers, classes)
-        timings = TimingsRecord(
-            classify_seconds=round(classified - began, 3),
-            read_thread_seconds=round(read, 3),
-            model_wait_seconds=round(wait, 3),
-            resumed_tiles=resumed,
-        )
+        with turn.writing():
+            observer.stage("writing")
+            timings = TimingsRecord(
+                classify_seconds=round(classified - began, 3),
+                read_thread_seconds=round(read, 3),
+                model_wait_seconds=round(wait, 3),
+                resumed_tiles=resumed,
+            )
+            finished = Finished(checkpoint, regions, kept)
+            _write(prepared, work, finished, answers, runtime, timings)
+            with work.profile.span("write", "publish", prepared.name):
+                publish(checkpoint.store, final, overwrite=overwrite)
+                checkpoint.discard()
+    return Result(final)
+
+
+def _write(
+    prepared: Preparation,
+    work: Work,
+    finished: Finished,
+    answers: TileProbabilities,
+    runtime: RuntimeInfo,
+    timings: TimingsRecord,
+) -> None:
+    """Write the store of a slide beside its final name."""
+    plan, kept, checkpoint = prepared.plan, finished.kept, finished.checkpoint
+    with work.profile.span("write", "stitch", prepared.name):
+        cells = finished.stitched(plan, answers, work.package.classes)
         record = describe(
             prepared,
             work.package,
@@ -177,6 +200,7 @@ def analyse_slide(
         if work.package.needs_features:
             looked = look(work.package, finished.features(), record)
             record, attention = looked.record, looked.attention
+    with work.profile.span("write", "hash and write", prepared.name):
         write_store(
             checkpoint.store,
             name=record.slide.name,
@@ -195,42 +219,6 @@ def analyse_slide(
             attributes=record.to_json(),
             quality=None if prepared.marks is None else prepared.marks.grid,
         )
-        publish(checkpoint.store, final, overwrite=overwrite)
-        checkpoint.discard()
-    return Result(final)
-
-
-@dataclass(frozen=True, slots=True)
-class _Finished:
-    """What regions yielded, read a region at a time: all of it may not fit into memory."""
-
-    checkpoint: Checkpoint
-    regions: list[Region]
-    kept: TileValues
-
-    def stitched(self, plan: Plan, answers: TileProbabilities, classes: Classes) -> Cells:
-        """Cells of the answers; of an encoder, which has no classes, where tiles were read."""
-        if not classes.members:
-            return stitch_tissue(plan, answers.readable)
-        maps = self.kept.answer != classes.shape
-        parts: Answers = self.maps() if maps else [(plan.cells, answers.probabilities)]
-        return stitch_cells(plan, parts, classes)
-
-    def maps(self) -> Answers:
-        """Tiles and their maps."""
-        for region, tiles in self._tiles():
-            yield region.cells, tiles.probabilities
-
-    def features(self) -> Iterator[NDArray[np.float32]]:
-        """In plan order."""
-        for _, tiles in self._tiles():
-            yield tiles.features
-
-    def _tiles(self) -> Iterator[tuple[Region, RegionValues]]:
-        for region in self.regions:
-            if region.start is not None:
-                kept = self.checkpoint.reload(region.index)
-                yield region, region.split(kept, self.kept)[0]
 
 
 def _classify(
@@ -239,59 +227,39 @@ def _classify(
     missing: list[Region],
     runtime: RuntimeInfo,
     kept: TileValues,
+    handed_over: Callable[[], None],
 ) -> Iterator[RegionResult]:
     """Run the missing regions; they arrive in any order."""
     slide, stop = prepared.path.resolve(), uuid.uuid4().hex
-    tasks = (
-        RegionTask(
-            region=region,
-            slide=slide,
-            grid=prepared.plan.grid,
-            package=work.package.folder.resolve(),
-            package_sha256=work.package.sha256,
-            runtime=work.request,
-            threshold=work.threshold,
-            stop=stop,
-            kept=kept,
-            stain=prepared.stain,
-        )
-        for region in missing
-    )
+
+    def tasks() -> Iterator[RegionTask]:
+        for region in missing:
+            yield RegionTask(
+                region=region,
+                slide=slide,
+                grid=prepared.plan.grid,
+                package=work.package.folder.resolve(),
+                package_sha256=work.package.sha256,
+                runtime=work.request,
+                threshold=work.threshold,
+                stop=stop,
+                kept=kept,
+                stain=prepared.stain,
+                profiled=work.profile.records,
+            )
+        handed_over()
+
+    RESOURCES.lend(stop, prepared.kept)
     try:
-        for done in work.scheduler.run(tasks):
+        for done in work.scheduler.run(tasks()):
             if done.runtime_kind != runtime.kind:
                 raise UsageError(
                     f"one worker computes with {done.runtime_kind}, another with {runtime.kind}; "
                     "choose one kind with --device and --precision"
                 )
+            work.profile.add(replace(span, slide=prepared.name) for span in done.spans)
             yield done
     finally:
         # Regions still running, if any, are of no use to anybody now.
         RESOURCES.stop(stop)
         RESOURCES.forget(slide)
-
-
-class _Losses:
-    """Counts tissue tiles that cannot be read, and gives up when they are too many."""
-
-    def __init__(self, prepared: Preparation, analysis: AnalysisSettings) -> None:
-        self._path = prepared.path
-        self._tissue = len(prepared.plan) + len(prepared.plan.unreadable)
-        self._allowed = analysis.allow_unreadable
-        self._lost = 0
-
-    def add(self, lost: int, reason: str) -> None:
-        """Count tiles.
-
-        Raises:
-            DamagedSlideError: more are lost than the settings allow.
-        """
-        self._lost += lost
-        if self._lost > self._allowed * self._tissue:
-            share = self._lost / self._tissue
-            raise DamagedSlideError(
-                self._path,
-                f"tissue cannot be read ({reason or 'undecodable tile'}); at least "
-                f"{self._lost:,} of {self._tissue:,} tissue tiles are lost, --allow-unreadable "
-                f"{share:.2g} or more would accept that",
-            )

@@ -153,7 +153,8 @@ def test_what_cannot_be_finished_has_failed_and_keeps_its_result(
         assert "a.zarr: is complete, but a.h5" in outcomes[0].reason
         assert [one.files for one in outcomes] == ["", "b.h5 written"]
         verify(out / "a.zarr")
-    assert watching.told[1::2] == ["failed a", "done b", "failed a", "skipped b"]
+    ended = [told for told in watching.told if not told.startswith("begins")]
+    assert ended == ["failed a", "done b", "failed a", "skipped b"]
 
 
 def test_new_slides_come_first(tmp_path: Path, make_slide: MakeSlide, make_work: MakeWork) -> None:
@@ -162,7 +163,9 @@ def test_new_slides_come_first(tmp_path: Path, make_slide: MakeSlide, make_work:
     make_slide("b.tiff")
     watching = Watching()
     list(run_batch(expand([str(first.parent)]).slides, out, work, watching))
-    assert watching.told == ["begins b", "done b", "begins a", "skipped a"]
+    begun = [told for told in watching.told if told.startswith("begins")]
+    assert begun == ["begins b", "begins a"]
+    assert [told for told in watching.told if told not in begun] == ["done b", "skipped a"]
 
 
 def test_an_interrupted_analysis_goes_on_where_it_was(

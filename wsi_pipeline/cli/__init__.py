@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from wsi_pipeline.cli.optional_value import OptionalValueCommand
+from wsi_pipeline.cli.quick_imports import quick_imports
 from wsi_pipeline.errors import CohortError, PackageError, UsageError, WsiError
 
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE, EXIT_BAD, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
@@ -64,13 +66,14 @@ class _LazyGroup(TyperGroup):
 
     def _load(self, cmd_name: str) -> Any:
         module, attribute, _ = _VERBS[cmd_name]
-        target: Any = getattr(importlib.import_module(f"wsi_pipeline.cli.{module}"), attribute)
+        with quick_imports():
+            target: Any = getattr(importlib.import_module(f"wsi_pipeline.cli.{module}"), attribute)
         if isinstance(target, typer.Typer):
             group = typer.main.get_command(target)
             group.name = cmd_name
             return group
         single = typer.Typer(rich_markup_mode="rich", add_completion=False)
-        single.command(cmd_name)(target)
+        single.command(cmd_name, cls=OptionalValueCommand)(target)
         return typer.main.get_command(single)
 
 

@@ -89,6 +89,14 @@ JsonOption = Annotated[
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print failed slides only, and no progress.")
 ]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[FILE.json]",
+        help="Print where the time went, and write a trace for chrome://tracing or Perfetto. "
+        "[dim]\\[file: OUT/profile.json][/]",
+    ),
+]
 #: The panel of the help quality control is in.
 QUALITY = "Quality control"
 QcOption = Annotated[

@@ -6,7 +6,8 @@ both can happen at once.
 
 import json as json_format
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import typer
@@ -17,12 +18,14 @@ from wsi_pipeline.batch import run_batch
 from wsi_pipeline.cli import EXIT_BAD, EXIT_OK
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.progress import RunDisplay
+from wsi_pipeline.cli.quick_imports import quick_imports
 from wsi_pipeline.model.description import ModelDescription
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
 from wsi_pipeline.pipeline import Work
 from wsi_pipeline.run.inputs import expand
-from wsi_pipeline.run.scheduler import connect, default_workers
+from wsi_pipeline.run.profile import NOT_PROFILED, Recorder
+from wsi_pipeline.run.scheduler import connect, default_workers, starting
 from wsi_pipeline.run.summary import Outcome, summary_json, write_summary
 from wsi_pipeline.slide.probe import Prober
 
@@ -40,40 +43,57 @@ def run_slides(
     json: bool,
     quiet: bool,
     finish: Callable[[Path], str] = lambda _: "",
+    profile: Recorder = NOT_PROFILED,
+    prober: Prober | None = None,
 ) -> None:
     """Analyse ``slides`` into ``out``, keep the table there and exit with the command's code.
 
     ``finish`` is called with each result that is there and says what files it wrote beside it;
-    where it fails, the slide counts as failed.
+    where it fails, the slide counts as failed. ``profile`` is told what was done when; ``prober``
+    looks at unknown files, if one was started.
 
     Raises:
         UsageError: a name matches nothing, or no scheduler answers.
         PackageError: the model cannot be used here.
     """
-    with Prober() as prober:
-        inputs = expand(slides)
-        out.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        with profile.span("start-up", "find the slides"):
+            prober = prober or stack.enter_context(Prober())
+            inputs = expand(slides)
+            out.mkdir(parents=True, exist_ok=True)
         outcomes = [Outcome(str(path), "failed", f"{path}: {why}") for path, why in inputs.problems]
-        with (
-            RunDisplay(len(inputs.slides), quiet=quiet) as display,
-            connect(scheduler, workers or default_workers(resolve_device(request.device))) as dask,
+        display = stack.enter_context(RunDisplay(len(inputs.slides), quiet=quiet))
+        regions = workers or default_workers(resolve_device(request.device))
+        # The first slide is checked meanwhile. Of another process it is told first if it is there.
+        dask = stack.enter_context(
+            starting(regions, _starting_dask(profile))
+            if scheduler is None
+            else connect(scheduler, regions)
+        )
+        for outcome in outcomes:
+            display.ended(outcome)
+        work = Work(package, analysis, request, dask, profile)
+        for outcome in run_batch(
+            inputs.slides,
+            out,
+            work,
+            display,
+            overwrite=overwrite,
+            prober=prober,
+            finish=finish,
         ):
-            for outcome in outcomes:
-                display.ended(outcome)
-            work = Work(package, analysis, request, dask)
-            for outcome in run_batch(
-                inputs.slides,
-                out,
-                work,
-                display,
-                overwrite=overwrite,
-                prober=prober,
-                finish=finish,
-            ):
-                outcomes.append(outcome)
+            outcomes.append(outcome)
+            with profile.span("write", "write the table"):
                 write_summary(out, outcomes, inputs.ignored)
     write_summary(out, outcomes, inputs.ignored)
     _conclude(outcomes, inputs.ignored, out, package, json=json, quiet=quiet)
+
+
+@contextmanager
+def _starting_dask(profile: Recorder) -> Iterator[None]:
+    """Most of it is imports."""
+    with profile.span("start-up", "start Dask"), quick_imports():
+        yield
 
 
 def _conclude(

@@ -9,6 +9,7 @@ from rich.progress import (
     ProgressColumn,
     SpinnerColumn,
     Task,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
@@ -55,16 +56,19 @@ class RunDisplay(Display):
             if slides > 1
             else None
         )
+        self._slides: dict[str, TaskID] = {}
 
     def begins(self, entry: Entry) -> "SlideDisplay":
         """A slide's turn has come."""
-        return SlideDisplay(self._progress, entry.name.name)
+        task = self._progress.add_task(entry.name.name, total=None, note="", read=0)
+        self._slides[str(entry.path)] = task
+        return SlideDisplay(self._progress, task)
 
     def ended(self, outcome: Outcome) -> None:
         """A slide is through: one line for it, and its bar goes."""
-        for task in self._progress.task_ids:
-            if task != self._run:
-                self._progress.remove_task(task)
+        task = self._slides.pop(outcome.slide, None)
+        if task is not None:
+            self._progress.remove_task(task)
         if self._run is not None:
             self._progress.advance(self._run)
         if not self._quiet or outcome.status == "failed":
@@ -74,9 +78,8 @@ class RunDisplay(Display):
 class SlideDisplay:
     """One slide's bar; is its :class:`~wsi_pipeline.run.observer.Observer`."""
 
-    def __init__(self, progress: Progress, name: str) -> None:
-        self._progress = progress
-        self._task = progress.add_task(name, total=None, note="", read=0)
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
         self._began = time.perf_counter()
         self._done = self._read = 0
         self._lock = threading.Lock()

@@ -18,6 +18,7 @@ from wsi_pipeline.cli.analysis_options import (
     MinTissueOption,
     MppOption,
     OverwriteOption,
+    ProfileOption,
     QcLimitOption,
     QcOption,
     QuietOption,
@@ -33,6 +34,8 @@ from wsi_pipeline.cli.analysis_options import (
     check_stride,
 )
 from wsi_pipeline.cli.model_search import find_model
+from wsi_pipeline.cli.profile_table import profiled
+from wsi_pipeline.cli.quick_imports import quick_imports
 from wsi_pipeline.model.loaded import model_loading
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
 from wsi_pipeline.settings import Settings
@@ -80,6 +83,7 @@ def run(
     overwrite: OverwriteOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
+    profile: ProfileOption = None,
 ) -> None:
     """Analyse slides: find tissue, classify its tiles, write a mask with checksums.
 
@@ -118,6 +122,10 @@ def run(
 
         wsi run /slides -o results --qc reject
 
+    Where the time goes, as a table and as a trace for Perfetto:
+
+        wsi run /slides -o results --profile
+
     In folders, files named NAME_mask.tiff are taken for masks, not slides, and PNG and JPEG files
     for pictures of slides: those are analysed where they are named or match a pattern.
 
@@ -142,27 +150,36 @@ def run(
     )
     settings = Settings()
     resolve_device(device)  # a wrong name is told before anything is loaded
-    package = find_model(model, settings, quiet=quiet)
-    check_classes(package)
-    check_stride(stride, package.description.tile_px, package.description.cell_px)
-    request = RuntimeRequest(
-        device, precision, settings.cache_dir, runtime=runtime, head=package.run_head, tta=tta
-    )
-    threshold = threshold or package.description.threshold.value
-    local = nullcontext() if scheduler else model_loading(package, request, threshold)
-    with local:
-        # Imported while the model loads: each takes most of a second, and so does the model.
-        from wsi_pipeline.cli.batch import run_slides  # noqa: PLC0415
-
-        run_slides(
-            slides,
-            out,
-            package,
-            analysis,
-            request,
-            scheduler=scheduler,
-            workers=workers,
-            overwrite=overwrite,
-            json=json,
-            quiet=quiet,
+    with profiled(profile, out, quiet=quiet) as recorder:
+        with recorder.span("start-up", "find the model"):
+            package = find_model(model, settings, quiet=quiet)
+        check_classes(package)
+        check_stride(stride, package.description.tile_px, package.description.cell_px)
+        request = RuntimeRequest(
+            device, precision, settings.cache_dir, runtime=runtime, head=package.run_head, tta=tta
         )
+        threshold = threshold or package.description.threshold.value
+        loading = recorder.span("start-up", "load the model")
+        local = nullcontext() if scheduler else model_loading(package, request, threshold, loading)
+        with local:
+            # Imported while the model loads: each takes most of a second, and so does the model.
+            with recorder.span("start-up", "import what reads slides"), quick_imports():
+                from wsi_pipeline.slide.probe import Prober  # noqa: PLC0415
+            # It is a process, which has its own imports to do.
+            with Prober() as prober:
+                with recorder.span("start-up", "import the pipeline"), quick_imports():
+                    from wsi_pipeline.cli.batch import run_slides  # noqa: PLC0415
+                run_slides(
+                    slides,
+                    out,
+                    package,
+                    analysis,
+                    request,
+                    scheduler=scheduler,
+                    workers=workers,
+                    overwrite=overwrite,
+                    json=json,
+                    quiet=quiet,
+                    profile=recorder,
+                    prober=prober,
+                )

@@ -46,6 +46,7 @@ def load_predictor(
         UsageError: the combination does not exist.
         PackageError: the device cannot be used.
     """
+    package = package.keeping_reference()  # every stage of a cascade is asked several times
     network, device = package.description.architecture.kind, resolve_device(request.device)
     if request.device == "auto" and network != "weights":
         device = "cpu"  # no GPU runtime computes the others

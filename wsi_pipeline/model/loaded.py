@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from wsi_pipeline.model.admission import load_predictor
@@ -19,12 +19,12 @@ class LoadedModels:
         self._predictors: dict[tuple[str, RuntimeRequest, float], Predictor] = {}
 
     def predictor(
-        self, package: Path, sha256: str, runtime: RuntimeRequest, threshold: float
+        self, package: Path | ModelPackage, sha256: str, runtime: RuntimeRequest, threshold: float
     ) -> Predictor:
         """The loaded, admitted model.
 
         Args:
-            package: Its folder.
+            package: Its folder, or the package, which was verified when it was loaded.
             sha256: What must be found there.
             runtime: What to compute with.
             threshold: The decision a cascade preserves.
@@ -37,9 +37,9 @@ class LoadedModels:
             if key not in self._predictors:
                 for old in list(self._predictors):
                     self._predictors.pop(old).close()
-                self._predictors[key] = load_predictor(
-                    load_package(package, expect=sha256), runtime, threshold=threshold
-                )
+                if not isinstance(package, ModelPackage):
+                    package = load_package(package, expect=sha256)
+                self._predictors[key] = load_predictor(package, runtime, threshold=threshold)
             return self._predictors[key]
 
 
@@ -60,17 +60,26 @@ def describe_runtime(
 
 @contextmanager
 def model_loading(
-    package: ModelPackage, runtime: RuntimeRequest, threshold: float
+    package: ModelPackage,
+    runtime: RuntimeRequest,
+    threshold: float,
+    around: AbstractContextManager[object] | None = None,
 ) -> Iterator[None]:
     """Load the model on a thread meanwhile: slow imports and the first slide need none of it.
 
     What fails there fails again, and is told, where the model is needed. The thread is waited
     for: native code must not run while the interpreter ends.
+
+    Args:
+        package: The model; its files are not hashed again.
+        runtime: What to compute with.
+        threshold: The decision a cascade preserves.
+        around: Entered on the thread while it loads.
     """
 
     def load() -> None:
-        with suppress(Exception):
-            describe_runtime(package.folder.resolve(), package.sha256, runtime, threshold)
+        with suppress(Exception), around or nullcontext():
+            LOADED.predictor(package, package.sha256, runtime, threshold)
 
     thread = threading.Thread(target=load, name="load")
     thread.start()

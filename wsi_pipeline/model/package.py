@@ -96,6 +96,10 @@ class ModelPackage:
         with np.load(self.folder / REFERENCE, allow_pickle=False) as data:
             return data["patches"], data[answers]
 
+    def keeping_reference(self) -> "ModelPackage":
+        """The same package, which reads its reference once: where it is asked for often."""
+        return _Referenced(self.folder, self.description, self.sha256)
+
     def documents(self) -> dict[str, str]:
         """Texts that came with the model: its maker's card, its licence; by name, shortened."""
         texts = {}
@@ -187,6 +191,18 @@ class ModelPackage:
                 return {one: data[one] for one in wanted or data.files}
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise PackageError(self.folder, f"{name} cannot be read: {error}") from error
+
+
+class _Referenced(ModelPackage):
+    """A package that keeps its reference in memory once it was read."""
+
+    @functools.cached_property
+    def _kept(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        return super().reference()
+
+    def reference(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """See :meth:`ModelPackage.reference`; the arrays must not be changed."""
+        return self._kept
 
 
 def thinned(answers: NDArray[np.float32], description: ModelDescription) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from wsi_pipeline.errors import SlideMetadataError, UsageError
 from wsi_pipeline.geometry import Mpp
 from wsi_pipeline.grid import MAX_CELLS, Grid, make_grid
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.run.profile import NOT_PROFILED, Recorder
 from wsi_pipeline.run.quality import Marks, mark, without_rejected
 from wsi_pipeline.run.trained_tiles import check_tiles
 from wsi_pipeline.slide import SlideInfo, SlideReader, open_slide
@@ -26,6 +27,7 @@ from wsi_pipeline.slide.resolution import (
     whole_px_resolution,
 )
 from wsi_pipeline.stain.normalisation import StainNormalisation
+from wsi_pipeline.tiles.kept_patches import KeptPatches
 from wsi_pipeline.tiles.plan import Plan, make_plan
 from wsi_pipeline.tiles.stain import fit_tissue
 from wsi_pipeline.tissue.overview import check_brightfield
@@ -68,6 +70,7 @@ class Preparation:
         stain: How its px are made like those the model was trained on; None of most models.
         marking: What quality control finds; a future, because looking for marks overlaps with
             classifying where no tile is left out for them. None where it is off.
+        kept: Patches that were read when looking for tissue.
     """
 
     path: Path
@@ -79,6 +82,7 @@ class Preparation:
     name: str
     stain: StainNormalisation | None = None
     marking: "Future[Marks] | None" = None
+    kept: KeptPatches | None = None
 
     @property
     def marks(self) -> Marks | None:
@@ -216,6 +220,7 @@ def prepare(
     prober: Callable[[Path], Probe] = probe,
     threads: int | None = None,
     name: str | None = None,
+    profile: Recorder = NOT_PROFILED,
 ) -> Preparation:
     """Check a slide, choose its level and find its tissue.
 
@@ -228,48 +233,66 @@ def prepare(
         threads: Threads that read patches whose tissue the coarse level leaves open; None for
             one per core.
         name: What results call the slide; None for its file's name.
+        profile: Told what was done when.
 
     Raises:
         SlideError: something is wrong with the slide, or it does not allow what is asked.
     """
-    checked = check_slide(path, package, analysis, prober=prober)
+    name = slide_name(path) if name is None else name
+
+    def timed(what: str, work: Callable[[], Done]) -> Done:
+        with profile.span("tissue", what, name):
+            return work()
+
+    checked = timed("check", lambda: check_slide(path, package, analysis, prober=prober))
     assert checked.chosen is not None  # there is a model
-    resolution, grid = checked.chosen
-    hashing = _in_background("hash", lambda: slide_sha256(slide_files(path)))
+    reader, (resolution, grid) = checked.reader, checked.chosen
+    sha256 = functools.partial(timed, "hash the slide", lambda: slide_sha256(slide_files(path)))
+    hashing = _in_background("hash", sha256)
     threads = threads or len(os.sched_getaffinity(0))
-    plan = plan_tiles(checked.reader, grid, analysis, threads=threads)
+    kept = KeptPatches()
+    plan = timed(
+        "find tissue", lambda: plan_tiles(reader, grid, analysis, threads=threads, kept=kept)
+    )
     warnings = checked.warnings
     if len(plan) == 0:
         warnings += (_NOTHING if grid.cell is None else f"{_NOTHING}; {_LARGE_TILES}",)
     marking = None
     if analysis.qc != "off":
-        look = functools.partial(mark, checked.reader, plan, analysis, threads=threads)
-        marking = _in_background("quality", look)
+        look = functools.partial(mark, reader, plan, analysis, threads=threads)
+        marking = _in_background("quality", functools.partial(timed, "quality control", look))
         if analysis.qc == "reject":
             plan = without_rejected(plan, marking.result())
     return Preparation(
         path,
-        checked.reader,
+        reader,
         hashing,
         resolution,
         plan,
         warnings,
-        slide_name(path) if name is None else name,
-        fit_slide_stain(checked.reader, plan, package),
+        name,
+        timed("measure the stain", lambda: fit_slide_stain(reader, plan, package)),
         marking,
+        kept,
     )
 
 
 def plan_tiles(
-    reader: SlideReader, grid: Grid, analysis: AnalysisSettings, *, threads: int | None = None
+    reader: SlideReader,
+    grid: Grid,
+    analysis: AnalysisSettings,
+    *,
+    threads: int | None = None,
+    kept: KeptPatches | None = None,
 ) -> Plan:
-    """Find the tissue; arguments as for :func:`prepare`."""
+    """Find the tissue; arguments as for :func:`prepare`, ``kept`` as for :func:`make_plan`."""
     return make_plan(
         reader,
         grid,
         min_tissue=analysis.min_tissue,
         exact=analysis.tissue == "exact",
         threads=threads or len(os.sched_getaffinity(0)),
+        kept=kept,
     )
 
 

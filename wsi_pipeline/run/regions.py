@@ -7,7 +7,6 @@ ahead of those it computes and several regions run at once.
 """
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -22,10 +21,13 @@ from wsi_pipeline.grid import Grid
 from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.predictor import Predictor
 from wsi_pipeline.model.runtime import RuntimeRequest
+from wsi_pipeline.run.profile import Span
+from wsi_pipeline.run.region_clock import RegionClock
 from wsi_pipeline.run.tile_values import RegionValues, TileValues
 from wsi_pipeline.shift.sampling import NUCLEI_EVERY, SAMPLE_VALUES, sample_patch
 from wsi_pipeline.slide import SlideReader, open_slide
 from wsi_pipeline.stain.normalisation import Recolouring, StainNormalisation
+from wsi_pipeline.tiles.kept_patches import KeptPatches
 from wsi_pipeline.tiles.patches import read_input
 from wsi_pipeline.tiles.plan import Plan, spread
 
@@ -94,6 +96,7 @@ class RegionTask:
         stop: Key under which :meth:`Resources.stop` can stop it, in its own process.
         kept: What is kept of each tile.
         stain: How px are normalised before the model sees them; None: not at all.
+        profiled: Whether the result says what was done when.
     """
 
     region: Region
@@ -106,6 +109,7 @@ class RegionTask:
     stop: str
     kept: TileValues
     stain: StainNormalisation | None = None
+    profiled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,7 @@ class RegionResult:
         wait_seconds: Time spent waiting for the model.
         bytes_read: Compressed bytes fetched.
         unreadable: The first reason why a tile could not be read; empty if all could.
+        spans: What was done when, where that was wanted; the two sums are of the same clock.
     """
 
     index: int
@@ -133,6 +138,7 @@ class RegionResult:
     wait_seconds: float
     bytes_read: int
     unreadable: str
+    spans: tuple[Span, ...] = ()
 
     @property
     def probabilities(self) -> NDArray[np.float32]:
@@ -180,6 +186,8 @@ def classify_region(
     kept: TileValues | None = None,
     stain: StainNormalisation | None = None,
     stopped: Callable[[], bool] = lambda: False,
+    clock: RegionClock | None = None,
+    at_hand: KeptPatches | None = None,
 ) -> RegionResult:
     """Read and classify the tiles of a region.
 
@@ -195,11 +203,13 @@ def classify_region(
         kept: What is kept of each tile; None: the number of a binary model.
         stain: How px are normalised; None: not at all.
         stopped: Asked before each batch.
+        clock: Times it; None: one that keeps sums alone.
+        at_hand: Patches that were read before; None: there are none.
 
     Raises:
         StoppedError: ``stopped`` became true.
     """
-    read_seconds = wait_seconds = 0.0
+    clock = clock or RegionClock()
     before = reader.bytes_read
     unreadable: list[str] = []
     lost: list[int] = []
@@ -214,30 +224,31 @@ def classify_region(
     for start in range(0, len(cells), step):
         if stopped():
             raise StoppedError("stopped; what was finished is kept")
-        began = time.thread_time()
-        part = cells[start : start + step]
-        batch = np.empty((len(part), grid.read_px, grid.read_px, 3), np.uint8)
-        for i, (column, row) in enumerate(part):
-            try:
-                batch[i] = recolour(read_input(reader, grid, int(column), int(row)))
-            except DamagedSlideError as error:
-                batch[i] = 255
-                lost.append(start + i)
-                unreadable.append(error.cause)
-            if start + i in wanted:
-                # Of px that are decoded anyway, as the model sees them; of an unreadable tile,
-                # which is white: NaN.
-                closely = mpp if len(samples) % NUCLEI_EVERY == 0 else None
-                samples.append(sample_patch(batch[i], closely))
-        read_seconds += time.thread_time() - began
-        waited = time.perf_counter()
-        flying.append((batch, predictor.submit(batch)))
-        wait_seconds += time.perf_counter() - waited
+        with clock.reading():
+            part = cells[start : start + step]
+            batch = np.empty((len(part), grid.read_px, grid.read_px, 3), np.uint8)
+            for i, (column, row) in enumerate(part):
+                try:
+                    patch = None if at_hand is None else at_hand.take(int(column), int(row))
+                    if patch is None:
+                        patch = read_input(reader, grid, int(column), int(row))
+                    batch[i] = recolour(patch)
+                except DamagedSlideError as error:
+                    batch[i] = 255
+                    lost.append(start + i)
+                    unreadable.append(error.cause)
+                if start + i in wanted:
+                    # Of px that are decoded anyway, as the model sees them; of an unreadable
+                    # tile, which is white: NaN.
+                    closely = mpp if len(samples) % NUCLEI_EVERY == 0 else None
+                    samples.append(sample_patch(batch[i], closely))
+        with clock.waiting():
+            answers = predictor.submit(batch)
+        flying.append((batch, clock.computing(answers)))
         while flying and flying[0][1].done():
             parts.append(_taken(kept, *flying.popleft()))
-    waited = time.perf_counter()
-    parts.extend(_taken(kept, *one) for one in flying)
-    wait_seconds += time.perf_counter() - waited
+    with clock.waiting():
+        parts.extend(_taken(kept, *one) for one in flying)
     tiles = RegionValues.joined(parts)
     tiles.forget(lost)
     return RegionResult(
@@ -245,10 +256,11 @@ def classify_region(
         tiles=tiles,
         samples=np.array(samples, np.float32).reshape(-1, SAMPLE_VALUES),
         runtime_kind=predictor.info.kind,
-        read_seconds=read_seconds,
-        wait_seconds=wait_seconds,
+        read_seconds=clock.read_seconds,
+        wait_seconds=clock.wait_seconds,
         bytes_read=reader.bytes_read - before,
         unreadable=unreadable[0] if unreadable else "",
+        spans=tuple(clock.spans),
     )
 
 
@@ -272,11 +284,16 @@ def run_region(task: RegionTask) -> RegionResult:
         kept=task.kept,
         stain=task.stain,
         stopped=lambda: RESOURCES.is_stopped(task.stop),
+        clock=RegionClock(spans=task.profiled),
+        at_hand=RESOURCES.lent(task.stop),
     )
 
 
 class Resources:
-    """What a worker process keeps between regions beside the model: the last few slides."""
+    """What a worker process keeps between regions beside the model: the last few slides.
+
+    Also patches that this process has read before, where it is the one that plans.
+    """
 
     _SLIDES = 4
 
@@ -284,6 +301,7 @@ class Resources:
         self._lock = threading.Lock()
         self._readers: dict[Path, SlideReader] = {}
         self._stopped: set[str] = set()
+        self._lent: dict[str, KeptPatches] = {}
 
     def reader(self, path: Path) -> SlideReader:
         """The open slide at ``path``."""
@@ -300,9 +318,19 @@ class Resources:
         with self._lock:
             self._readers.pop(path, None)
 
+    def lend(self, key: str, patches: KeptPatches | None) -> None:
+        """Give patches to the regions of ``key`` in this process, until they are stopped."""
+        if patches is not None:
+            self._lent[key] = patches
+
+    def lent(self, key: str) -> KeptPatches | None:
+        """What was lent to the regions of ``key``; None in any other process."""
+        return self._lent.get(key)
+
     def stop(self, key: str) -> None:
         """Make the regions of ``key`` in this process stop at their next batch."""
         self._stopped.add(key)
+        self._lent.pop(key, None)
 
     def is_stopped(self, key: str) -> bool:
         """Whether :meth:`stop` was called for ``key``."""

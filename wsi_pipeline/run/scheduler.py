@@ -1,9 +1,12 @@
 """Dask: regions on threads of this process, or on a cluster."""
 
 import contextlib
+import itertools
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 from wsi_pipeline.errors import UsageError
@@ -36,6 +39,8 @@ class Scheduler:
     def __init__(self, client: Any, workers: int, *, remote: bool) -> None:
         self._client = client
         self._workers = workers
+        self._runs = itertools.count()
+        self._pending: set[Any] = set()
         self.remote = remote
 
     def run(
@@ -45,30 +50,42 @@ class Scheduler:
     ) -> Iterator[RegionResult]:
         """Results in the order in which regions finish.
 
-        Raises what a task raises; the tasks not yet started are then dropped.
+        Several may go on beside each other, each on a thread of its own; tasks of the one that
+        began first come first. Raises what a task raises; the tasks not yet started are then
+        dropped.
         """
         from distributed import as_completed  # noqa: PLC0415 - costs most of a second
 
-        waiting = iter(tasks)
+        waiting, priority = iter(tasks), -next(self._runs)
         ahead = 2 * self._workers
-        # On a cluster one worker per GPU declares the resource; on CPUs nothing is asked for.
-        first = [self._submit(run, task) for _, task in zip(range(ahead), waiting, strict=False)]
-        completed = as_completed(first, loop=self._client.loop)
-        pending = set(first)
+        pending: set[Any] = set()
+
+        def submit(task: RegionTask) -> Any:
+            future = self._submit(run, task, priority)
+            pending.add(future)
+            self._pending.add(future)
+            return future
+
         try:
+            first = [submit(task) for _, task in zip(range(ahead), waiting, strict=False)]
+            completed = as_completed(first, loop=self._client.loop)
             for future in completed:
                 pending.discard(future)
+                self._pending.discard(future)
                 result: RegionResult = future.result()
                 following = next(waiting, None)
                 if following is not None:
-                    submitted = self._submit(run, following)
-                    pending.add(submitted)
-                    completed.add(submitted)
+                    completed.add(submit(following))
                 future.release()
                 yield result
         finally:
+            self._pending -= pending
             if pending:
                 self._client.cancel(list(pending), force=True)
+
+    def cancel(self) -> None:
+        """Drop everything that was asked for; whoever waits for it gets an error."""
+        self._client.cancel(list(self._pending), force=True)
 
     def describe(
         self, package: ModelPackage, runtime: RuntimeRequest, threshold: float
@@ -81,12 +98,19 @@ class Scheduler:
         facts = (package.folder.resolve(), package.sha256, runtime, threshold)
         if not self.remote:
             return describe_runtime(*facts)
-        info: RuntimeInfo = self._client.submit(describe_runtime, *facts, pure=False).result()
+        info: RuntimeInfo = self._client.submit(
+            describe_runtime, *facts, pure=False, priority=1
+        ).result()
         return info
 
-    def _submit(self, run: Callable[[RegionTask], RegionResult], task: RegionTask) -> Any:
+    def _submit(
+        self, run: Callable[[RegionTask], RegionResult], task: RegionTask, priority: int
+    ) -> Any:
+        # On a cluster one worker per GPU declares the resource; on CPUs nothing is asked for.
         resources = {"GPU": 1} if self.remote and task.runtime.device.startswith("cuda") else None
-        return self._client.submit(run, task, pure=False, retries=0, resources=resources)
+        return self._client.submit(
+            run, task, pure=False, retries=0, resources=resources, priority=priority
+        )
 
 
 def default_workers(device: str) -> int:
@@ -96,6 +120,56 @@ def default_workers(device: str) -> int:
     GPU wants every core to read.
     """
     return 2 if device == "cpu" else max(2, len(os.sched_getaffinity(0)))
+
+
+class _SchedulerToCome(Scheduler):
+    """A scheduler of this process that is being started: who gives it work waits for it."""
+
+    def __init__(self, starting: "Future[Scheduler]") -> None:
+        super().__init__(None, 0, remote=False)
+        self._starting = starting
+
+    def run(
+        self,
+        tasks: Iterable[RegionTask],
+        run: Callable[[RegionTask], RegionResult] = run_region,
+    ) -> Iterator[RegionResult]:
+        return self._starting.result().run(tasks, run)
+
+    def cancel(self) -> None:
+        with contextlib.suppress(Exception):  # where it cannot be started there is no work either
+            self._starting.result().cancel()
+
+
+@contextlib.contextmanager
+def starting(
+    workers: int, around: contextlib.AbstractContextManager[object] | None = None
+) -> Iterator[Scheduler]:
+    """As :func:`connect` without an address, but at once: Dask starts on a thread meanwhile.
+
+    Args:
+        workers: Threads.
+        around: Entered on the thread until Dask is there.
+    """
+    started: Future[Scheduler] = Future()
+    over = threading.Event()
+
+    def hold() -> None:
+        with contextlib.ExitStack() as stack:
+            try:
+                with around or contextlib.nullcontext():
+                    started.set_result(stack.enter_context(connect(None, workers)))
+            except BaseException as error:  # whoever waits must learn of it
+                started.set_exception(error)
+            over.wait()
+
+    thread = threading.Thread(target=hold, name="dask")
+    thread.start()
+    try:
+        yield _SchedulerToCome(started)
+    finally:
+        over.set()
+        thread.join()
 
 
 @contextlib.contextmanager

@@ -11,7 +11,6 @@ grids of other spacings give like numbers; those that span orders of magnitude a
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import ConvexHull
 
 from wsi_pipeline.classes import Classes, logit
 from wsi_pipeline.geometry import PerAxis
@@ -166,6 +165,8 @@ def shape_of(inside: NDArray[np.bool_], cell: PerAxis) -> tuple[float, float, fl
             for down in (0, 1)
         ]
     )
+    from scipy.spatial import ConvexHull  # noqa: PLC0415 - takes a while, few runs need it
+
     hull = float(ConvexHull(corners).volume)  # of a plane, its area
     return (
         len(rows) / inside.size,

@@ -13,6 +13,7 @@ from wsi_pipeline.errors import DamagedSlideError
 from wsi_pipeline.geometry import Region
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.slide.reader import SlideReader
+from wsi_pipeline.tiles.kept_patches import KeptPatches
 from wsi_pipeline.tiles.patches import read_patch
 from wsi_pipeline.tissue.overview import overview_level, read_overview, tile_tissue
 from wsi_pipeline.tissue.rule import is_black, tissue_fraction
@@ -105,6 +106,7 @@ def make_plan(
     exact: bool,
     threads: int = 2,
     progress: Callable[[int, int], None] | None = None,
+    kept: KeptPatches | None = None,
 ) -> Plan:
     """Decide for every cell whether its patch holds enough tissue.
 
@@ -115,6 +117,7 @@ def make_plan(
         exact: Read every patch instead of deciding from a coarse level.
         threads: Threads that read patches.
         progress: Called with patches read so far and in all.
+        kept: Gets patches that were read and are tissue, where the model sees no more of a tile.
 
     Raises:
         DamagedSlideError: the coarse level cannot be read.
@@ -134,7 +137,10 @@ def make_plan(
     if grid.kind == "wsinfer":
         keep, unsettled = keep & grid.with_centre, unsettled & grid.with_centre
     settle = _in_order(grid, unsettled)
-    own = _own_shares(reader, grid, settle, threads, progress, emptiness=level is None)
+    enough = None if kept is None or grid.margin else min_tissue
+    own = _own_shares(
+        reader, grid, settle, threads, progress, emptiness=level is None, kept=kept, enough=enough
+    )
     columns, rows = settle[:, 0], settle[:, 1]
     tissue[rows, columns] = own[:, 0]
     keep[rows, columns] = own[:, 0] >= min_tissue  # NaN, for unreadable, compares false
@@ -193,21 +199,25 @@ def _own_shares(
     progress: Callable[[int, int], None] | None,
     *,
     emptiness: bool,
+    kept: KeptPatches | None,
+    enough: float | None,
 ) -> NDArray[np.float64]:
     """Tissue share of patches from their own px and, if wanted, empty share of their cells.
 
-    Shape ``(n, 2)``; NaN where unreadable.
+    Shape ``(n, 2)``; NaN where unreadable. Patches of at least ``enough`` tissue are kept.
     """
     shares = np.full((len(cells), 2), np.nan)
 
     def settle(index: int) -> None:
         column, row = int(cells[index, 0]), int(cells[index, 1])
         try:
-            patch = read_patch(reader, grid, column, row)
+            patch = whole = read_patch(reader, grid, column, row)
             inside = _within_bounds(reader, grid, column, row)
             if not inside.all():
                 patch = np.where(inside[..., None], patch, np.uint8(255))
             shares[index] = tissue_fraction(patch), 0
+            if kept is not None and enough is not None and shares[index, 0] >= enough:
+                kept.keep(column, row, whole)
             if emptiness:
                 shares[index, 1] = _empty_share(reader, grid, column, row)
         except DamagedSlideError:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from wsi_pipeline.slide_level.attention.forward import forward
 from wsi_pipeline.slide_level.attention.head_file import Heads
@@ -61,6 +60,8 @@ def ranked(attention: NDArray[np.float32]) -> NDArray[np.float32]:
     known = ~np.isnan(attention)
     count = int(known.sum())
     if count:
+        from scipy.stats import rankdata  # noqa: PLC0415 - takes a second, few packages attend
+
         ranks = rankdata(attention[known]) - 1
         found[known] = ranks / (count - 1) if count > 1 else 1.0
     return found
