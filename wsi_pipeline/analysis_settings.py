@@ -17,6 +17,9 @@ FeatureNumbers = Literal["off", "float16", "float32"]
 #: What becomes of tiles that quality control finds fault with.
 QualityChoice = Literal["off", "flag", "reject"]
 
+#: Whether a model's screen is used: where it was validated for the slide's stain, or not at all.
+ScreenChoice = Literal["auto", "off"]
+
 #: Bump when the same settings would give other arrays: old results are then not reused.
 ANALYSIS_REVISION = 1
 #: The model package that is used where none is named.
@@ -46,6 +49,8 @@ class AnalysisSettings(BaseModel):
         runtime: ``auto``, ``openvino``, ``torch`` or ``onnxruntime``.
         features: Whether each tile's features are kept, and as which numbers.
         tta: Whether each tile is looked at in eight orientations: eight times the work.
+        screen: ``auto`` lets the model's screen say which tiles are surely negative, where it was
+            validated for slides of this stain; ``off`` gives every tile to the model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,6 +71,7 @@ class AnalysisSettings(BaseModel):
     runtime: RuntimeChoice = "auto"
     features: FeatureNumbers = "off"
     tta: bool = False
+    screen: ScreenChoice = "auto"
 
     def fingerprint(
         self, *, mpp: float | None, level: int | None, stride: int, threshold: float
@@ -92,6 +98,8 @@ class AnalysisSettings(BaseModel):
             del decisive["features"]  # as before there were any
         if not self.tta:
             del decisive["tta"]  # likewise
+        if self.screen == "auto":
+            del decisive["screen"]  # likewise
         if self.qc == "off":
             del decisive["qc"], decisive["qc_limit"]  # likewise
         decisive["stride"] = self.stride or stride

@@ -20,6 +20,7 @@ from wsi_pipeline.run.profile import NOT_PROFILED, Recorder
 from wsi_pipeline.run.provenance import describe
 from wsi_pipeline.run.regions import RESOURCES, Region, RegionResult, RegionTask, cut_regions
 from wsi_pipeline.run.scheduler import Scheduler
+from wsi_pipeline.run.screening import complete
 from wsi_pipeline.run.shift import extras_of
 from wsi_pipeline.run.slide_attention import look
 from wsi_pipeline.run.spread import spread_extras
@@ -92,7 +93,8 @@ def analyse_slide(
 ) -> Result:
     """Analyse a prepared slide and write a complete result, checksums verified, at ``final``.
 
-    Regions an earlier, killed run finished are not computed again.
+    Regions an earlier, killed run finished are not computed again. Where the control of the model's
+    screen fails, the slide is analysed once more without it.
 
     Args:
         prepared: The slide.
@@ -110,6 +112,35 @@ def analyse_slide(
     """
     observer, turn = observer or SilentObserver(), turn or Alone()
     final.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _analyse(prepared, final, work, observer, turn, overwrite=overwrite)
+    except _ScreenFailedError as failed:
+        again = prepared.unscreened(failed.wrong)
+        return _analyse(again, final, work, observer, turn, overwrite=overwrite)
+
+
+class _ScreenFailedError(Exception):
+    """Controls of the screen are positive: its promise does not hold for this slide."""
+
+    def __init__(self, wrong: int) -> None:
+        super().__init__(f"{wrong} controls of the screen are positive")
+        self.wrong = wrong
+
+
+def _analyse(
+    prepared: Preparation,
+    final: Path,
+    work: Work,
+    observer: Observer,
+    turn: Turn,
+    *,
+    overwrite: bool,
+) -> Result:
+    """One analysis, with the plan as it is prepared.
+
+    Raises:
+        _ScreenFailedError: the control of the screen failed; nothing was written.
+    """
     plan = prepared.plan
     began = time.perf_counter()
     runtime = work.scheduler.describe(work.package, work.request, work.threshold)
@@ -157,6 +188,7 @@ def analyse_slide(
                 checkpoint.save(done.index, done.values)
             read, wait = read + done.read_seconds, wait + done.wait_seconds
             observer.advanced(region.tiles, done.bytes_read)
+        _check_screen(prepared, answers, work.threshold)
         classified = time.perf_counter()
         with turn.writing():
             observer.stage("writing")
@@ -185,7 +217,9 @@ def _write(
     """Write the store of a slide beside its final name."""
     plan, kept, checkpoint = prepared.plan, finished.kept, finished.checkpoint
     with work.profile.span("write", "stitch", prepared.name):
-        cells = finished.stitched(plan, answers, work.package.classes)
+        stitched = finished.stitched(plan, answers, work.package.classes)
+        completed = complete(prepared.screening, stitched, answers)
+        cells = completed.cells
         record = describe(
             prepared,
             work.package,
@@ -204,9 +238,9 @@ def _write(
         write_store(
             checkpoint.store,
             name=record.slide.name,
-            plan=plan,
-            probabilities=answers.probabilities,
-            extras=answers.extras,
+            plan=prepared.whole,
+            probabilities=completed.probabilities,
+            extras=completed.extras,
             features=FeatureArray(
                 len(plan), kept.features, work.analysis.features, finished.features()
             )
@@ -219,6 +253,18 @@ def _write(
             attributes=record.to_json(),
             quality=None if prepared.marks is None else prepared.marks.grid,
         )
+
+
+def _check_screen(prepared: Preparation, answers: TileProbabilities, threshold: float) -> None:
+    """Look at the controls of the screen, if there was one.
+
+    Raises:
+        _ScreenFailedError: some are positive.
+    """
+    screening = prepared.screening
+    wrong = 0 if screening is None else screening.wrong(answers.probabilities, threshold)
+    if wrong:
+        raise _ScreenFailedError(wrong)
 
 
 def _classify(

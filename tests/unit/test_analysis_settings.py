@@ -24,6 +24,7 @@ OTHER: dict[str, Any] = {
     "runtime": "torch",
     "features": "float16",
     "tta": True,
+    "screen": "off",
 }
 
 

@@ -38,14 +38,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"shift"},
     "cells": {"errors", "durable", "classes", "notice", "model", "images", "metrics", "page"}
     | {"stain"},
+    "screen": BASICS | {"slide", "grid", "tissue", "tiles", "stain", "model"},
     "stitch": BASICS | {"classes", "notice", "slide", "grid", "tiles", "quality"},
     "slide_level": {"errors", "geometry", "classes", "model", "stitch", "metrics"},
     "run": BASICS
     | {"classes", "analysis_settings", "slide", "grid", "tissue", "tiles", "model", "stitch"}
-    | {"quality", "stain", "shift", "slide_level"},
+    | {"quality", "stain", "shift", "slide_level", "screen"},
     "pipeline": {"errors", "classes", "analysis_settings", "tiles", "model", "stitch", "run"},
     "familiarise": {"errors", "durable", "analysis_settings", "model", "run", "shift", "images"}
     | {"tiles"},
+    "distil": {"errors", "durable", "analysis_settings", "slide", "tiles", "model", "screen"}
+    | {"run"},
     "batch": {"errors", "slide", "stitch", "run", "pipeline"},
     "features": {"errors", "classes", "stitch"},
     "export": BASICS | {"classes", "slide", "grid", "tiles", "stitch", "quality", "features"},
@@ -111,7 +114,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "service",
         "client",
     }
-    | {"annotation", "cohort", "evaluation", "training", "stain", "quality"},
+    | {"annotation", "cohort", "evaluation", "training", "stain", "quality", "distil"},
     # The package's own door, whose exports are imported when they are used.
     "__init__": {"notebook", "stitch"},
 }

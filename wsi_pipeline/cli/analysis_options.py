@@ -5,7 +5,12 @@ from typing import Annotated, Any, Literal
 import typer
 from pydantic import ValidationError
 
-from wsi_pipeline.analysis_settings import AnalysisSettings, QualityChoice, RuntimeChoice
+from wsi_pipeline.analysis_settings import (
+    AnalysisSettings,
+    QualityChoice,
+    RuntimeChoice,
+    ScreenChoice,
+)
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.geometry import GridKind
 from wsi_pipeline.model.package import ModelPackage
@@ -120,6 +125,14 @@ SlideMppOption = Annotated[
     typer.Option(
         help="µm per level-0 px of every slide given, whatever their files state.",
         rich_help_panel=WHERE,
+    ),
+]
+ScreenOption = Annotated[
+    ScreenChoice,
+    typer.Option(
+        help="auto lets the model's screen, if it has one that was validated for slides of this "
+        "stain, say which tiles are surely negative; off gives every tile to the model.",
+        rich_help_panel=HOW,
     ),
 ]
 TtaOption = Annotated[

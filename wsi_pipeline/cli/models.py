@@ -15,6 +15,7 @@ from wsi_pipeline.cli.model_search import find_model
 from wsi_pipeline.cli.models_export import export_package
 from wsi_pipeline.cli.models_familiarise import familiarise_package
 from wsi_pipeline.cli.models_import import import_package
+from wsi_pipeline.cli.models_screen import screen_package
 from wsi_pipeline.cli.models_verify import verify_package
 from wsi_pipeline.errors import PackageError, UsageError
 from wsi_pipeline.export.destination import draft
@@ -297,3 +298,4 @@ app.command("import")(import_package)
 app.command("verify")(verify_package)
 app.command("export")(export_package)
 app.command("familiarise")(familiarise_package)
+app.command("screen")(screen_package)

@@ -24,6 +24,7 @@ from wsi_pipeline.cli.analysis_options import (
     QuietOption,
     RuntimeOption,
     SchedulerOption,
+    ScreenOption,
     SlideMppOption,
     StrideOption,
     TissueOption,
@@ -78,6 +79,7 @@ def run(
     ] = "auto",
     runtime: RuntimeOption = "auto",
     tta: TtaOption = False,
+    screen: ScreenOption = "auto",
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
     overwrite: OverwriteOption = False,
@@ -147,6 +149,7 @@ def run(
         precision=precision,
         runtime=runtime,
         tta=tta,
+        screen=screen,
     )
     settings = Settings()
     resolve_device(device)  # a wrong name is told before anything is loaded

@@ -16,13 +16,13 @@ from wsi_pipeline.errors import UsageError
 from wsi_pipeline.evaluation.cases import find_results
 from wsi_pipeline.evaluation.slide_names import listed, slide_key
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.package_copy import check_place
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.run.inputs import expand
 from wsi_pipeline.settings import Settings
 from wsi_pipeline.training.folders import report_path
 from wsi_pipeline.training.slide_level.fit import SlideOrder, fit_package
-from wsi_pipeline.training.slide_level.package import check_place
 from wsi_pipeline.training.slide_level.page import slide_level_page
 from wsi_pipeline.training.slide_level.table import Grouping, LabelledSlide, read_labelled
 

@@ -3,7 +3,9 @@
 import json as json_format
 import os
 import sys
+from pathlib import Path
 
+from wsi_pipeline.cli.screen_options import PromiseOption, ScreenOption
 from wsi_pipeline.cli.slide_level_options import (
     AlphaOption,
     DeltaOption,
@@ -80,6 +82,8 @@ def train(
     images: ImagesOption = None,
     labels: LabelsOption = None,
     slide_level: PackageOption = None,
+    screen: ScreenOption = None,
+    promise: PromiseOption = 0.001,
     kind: KindOption = "regions-logistic",
     alpha: AlphaOption = 0.05,
     delta: DeltaOption = 0.1,
@@ -138,6 +142,10 @@ def train(
 
         wsi train results --slide-level models/lab --labels cohort.csv -o models/lab-2
 
+    A screen, with which a model's runs take a fraction of the time, by the splits of the cohort:
+
+        wsi train cohort.csv --screen models/lab -o models/lab-screened
+
     Slides of which only the label is known, by the features of their tiles:
 
         wsi train labels.csv -o models/slides --recipe abmil --features features --encoder uni
@@ -154,19 +162,32 @@ def train(
         return
     if out is None:
         raise UsageError("name the folder for the package: -o FOLDER")
+    if screen is not None:
+        # Loads torch and the pipeline, which take longer than finding a wrong option.
+        from wsi_pipeline.cli.screen import train_screen  # noqa: PLC0415
+
+        train_screen(
+            screen,
+            cohort,
+            out,
+            promise=promise,
+            seed=seed,
+            device=device,
+            overwrite=overwrite,
+            json=json,
+            quiet=quiet,
+        )
+        return
     if slide_level is not None:
-        if cohort is None or labels is None or images is not None:
-            raise UsageError(
-                "--slide-level needs a folder of results or slides, and --labels TABLE"
-            )
+        results, slide_table = _results_and_labels(cohort, labels, images)
         # Loads scikit-learn, which takes longer than finding a wrong option.
         from wsi_pipeline.cli.slide_level import fit_slide_level  # noqa: PLC0415
         from wsi_pipeline.training.slide_level.fit import SlideOrder  # noqa: PLC0415
 
         fit_slide_level(
             slide_level,
-            cohort,
-            labels,
+            results,
+            slide_table,
             SlideOrder(
                 out, kind, alpha, delta, false_alarms, hold_out, seed, version or "", overwrite
             ),
@@ -250,6 +271,19 @@ def train(
         sys.stdout.write(json_format.dumps(report) + "\n")
     elif not quiet:
         print_report(report)
+
+
+def _results_and_labels(
+    results: Path | None, labels: Path | None, images: Path | None
+) -> tuple[Path, Path]:
+    """What ``--slide-level`` needs.
+
+    Raises:
+        UsageError: one of them is missing, or images are given.
+    """
+    if results is None or labels is None or images is not None:
+        raise UsageError("--slide-level needs a folder of results or slides, and --labels TABLE")
+    return results, labels
 
 
 def _check(

@@ -270,6 +270,11 @@ def _legend(sheet: _Sheet, decision: Decision) -> None:
     outlined = "most likely this class" if decision.likely else "at or above the threshold"
     _entry(sheet, top, Coverage.CLASSIFIED, outlined)
     counts = np.bincount(decision.coverage.ravel(), minlength=len(Coverage))
+    if counts[Coverage.SCREENED]:
+        share = 100 * counts[Coverage.SCREENED] / decision.coverage.size
+        top += step
+        words = f"screened: surely below, {'< 1' if share < 1 else f'{share:.0f}'} %"
+        sheet.text(sheet.sidebar + 52 * unit, top, words, 18, colour=_QUIET)
     present = [item for item in _LEGEND if counts[item]]
     if not present:
         return

@@ -11,6 +11,7 @@ from scipy import ndimage
 from wsi_pipeline.export.decision import Decision
 from wsi_pipeline.export.options import Palette
 from wsi_pipeline.geometry import Size
+from wsi_pipeline.stitch.cells import is_answered
 from wsi_pipeline.tiles.plan import Coverage
 
 Rgb = NDArray[np.uint8]
@@ -20,6 +21,7 @@ _Scalar = TypeVar("_Scalar", bound=np.generic)
 _RANK = (
     Coverage.EMPTY,
     Coverage.GLASS,
+    Coverage.SCREENED,
     Coverage.CLASSIFIED,
     Coverage.REJECTED,
     Coverage.UNREADABLE,
@@ -122,7 +124,7 @@ def paint(
     Returns:
         RGB, ``(height, width, 3)``.
     """
-    classified = raster.coverage == Coverage.CLASSIFIED
+    classified = is_answered(raster.coverage)
     picture = _ground(raster.coverage, backdrop)
     # 256 steps: what a palette has.
     steps = colours(palette, np.linspace(0, 1, 256))

@@ -25,6 +25,7 @@ from wsi_pipeline.model.input_description import (
     Preprocessing,
 )
 from wsi_pipeline.model.predictor import Head
+from wsi_pipeline.model.screen_section import SCREEN, ScreenSection
 from wsi_pipeline.model.slide_level_section import SlideLevelSection
 from wsi_pipeline.notice import LONGEST, notice_of
 
@@ -165,6 +166,8 @@ class ModelDescription(Frozen):
     files: Mapping[str, str]
     #: The fitted answer for whole slides, where the package has one.
     slide_level: SlideLevelSection | None = None
+    #: The first stage that says which tiles are surely negative, where the package has one.
+    screen: ScreenSection | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -182,8 +185,9 @@ class ModelDescription(Frozen):
         if self.output == "features":
             facts = {key: value for key, value in facts.items() if key not in _NO_CLASSES}
         # A package without one says nothing of it, as before there were any.
-        if self.slide_level is None:
-            facts.pop("slide_level", None)
+        for name in ("slide_level", "screen"):
+            if facts.get(name) is None:
+                facts.pop(name, None)
         return facts
 
     @model_validator(mode="after")
@@ -207,9 +211,17 @@ class ModelDescription(Frozen):
         missing = {*_NETWORK_FILES[self.architecture.kind], REFERENCE} - set(self.files)
         if missing:
             raise ValueError(f"no SHA-256 for {', '.join(sorted(missing))}")
+        if self.screen is not None:
+            self._check_screen()
         if "fp32" not in self.tolerance:
             raise ValueError("no tolerance for fp32")
         return self
+
+    def _check_screen(self) -> None:
+        if self.task != "binary" or self.output != "classes":
+            raise ValueError("only a binary model that answers with a number can have a screen")
+        if SCREEN not in self.files:
+            raise ValueError(f"no SHA-256 for {SCREEN}")
 
     def _check_map(self) -> None:
         if (self.output == "map") != (self.map is not None):

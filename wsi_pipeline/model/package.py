@@ -28,6 +28,7 @@ from wsi_pipeline.classes import Classes
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.model.description import DOCUMENTS, REFERENCE, ModelDescription
 from wsi_pipeline.model.predictor import Head
+from wsi_pipeline.model.screen_section import SCREEN
 
 DESCRIPTION = "model.yaml"
 CALIBRATION = "calibration.npz"
@@ -160,6 +161,14 @@ class ModelPackage:
             PackageError: the file cannot be read.
         """
         return self._arrays(TRAINING_FEATURES)
+
+    def screen(self) -> dict[str, NDArray[Any]] | None:
+        """Arrays of its screen's network; None where it has none.
+
+        Raises:
+            PackageError: the file cannot be read.
+        """
+        return None if self.description.screen is None else self._arrays(SCREEN)
 
     @functools.cached_property
     def knows_features(self) -> bool:

@@ -194,6 +194,21 @@ def _stain_not_normalised(record: Record, _: Cells) -> str:
     )
 
 
+def _screen_failed(record: Record, _: Cells) -> str:
+    """The model calls tiles positive that its screen calls surely negative.
+
+    The slide was then analysed without the screen; that the promise failed on it is told all the
+    same, for it says that the screen does not know such slides.
+    """
+    screen = record.screen
+    if screen is None or not screen.wrong:
+        return ""
+    return (
+        f"the screen's control failed: {screen.reason}; the slide was analysed again without the "
+        "screen. If this comes often, validate the screen on such slides, or use --screen off"
+    )
+
+
 def _synthetic_model(record: Record, _: Cells) -> str:
     """The package says that it was trained on synthetic tissue."""
     if not record.model.synthetic:
@@ -214,6 +229,7 @@ _RULES: dict[str, Callable[[Record, Cells], str]] = {
     "non-square-pixels": _non_square_pixels,
     "unreadable-tissue": _unreadable_tissue,
     "much-rejected": _much_rejected,
+    "screen-failed": _screen_failed,
     "too-few-tiles": _too_few_tiles,
     "synthetic-model": _synthetic_model,
 }

@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from wsi_pipeline.grid import MAX_CELLS, Grid, make_grid
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.run.profile import NOT_PROFILED, Recorder
 from wsi_pipeline.run.quality import Marks, mark, without_rejected
+from wsi_pipeline.run.screening import Screening, screen_tiles
 from wsi_pipeline.run.trained_tiles import check_tiles
 from wsi_pipeline.slide import SlideInfo, SlideReader, open_slide
 from wsi_pipeline.slide.files import slide_files, slide_sha256
@@ -68,6 +69,7 @@ class Preparation:
         warnings: What a person should know of the slide.
         name: What results call it.
         stain: How its px are made like those the model was trained on; None of most models.
+        screening: What the model's screen says; None where there is none, or it is off.
         marking: What quality control finds; a future, because looking for marks overlaps with
             classifying where no tile is left out for them. None where it is off.
         kept: Patches that were read when looking for tissue.
@@ -83,6 +85,7 @@ class Preparation:
     stain: StainNormalisation | None = None
     marking: "Future[Marks] | None" = None
     kept: KeptPatches | None = None
+    screening: Screening | None = None
 
     @property
     def marks(self) -> Marks | None:
@@ -92,6 +95,20 @@ class Preparation:
             SlideError: the slide cannot be read.
         """
         return None if self.marking is None else self.marking.result()
+
+    @property
+    def whole(self) -> Plan:
+        """All tiles of tissue, those that the model is not asked about too."""
+        return self.plan if self.screening is None else self.screening.whole
+
+    def unscreened(self, wrong: int) -> "Preparation":
+        """The same with every tile given to the model, since controls of the screen failed.
+
+        Args:
+            wrong: How many.
+        """
+        assert self.screening is not None  # or there was none to fail
+        return replace(self, plan=self.screening.whole, screening=self.screening.failed(wrong))
 
     @property
     def info(self) -> SlideInfo:
@@ -263,17 +280,20 @@ def prepare(
         marking = _in_background("quality", functools.partial(timed, "quality control", look))
         if analysis.qc == "reject":
             plan = without_rejected(plan, marking.result())
+    ask = functools.partial(screen_tiles, reader, plan, package, analysis, threads=threads)
+    screening = timed("screen", ask)
     return Preparation(
         path,
         reader,
         hashing,
         resolution,
-        plan,
+        plan if screening is None else screening.plan,
         warnings,
         name,
         timed("measure the stain", lambda: fit_slide_stain(reader, plan, package)),
         marking,
         kept,
+        screening,
     )
 
 

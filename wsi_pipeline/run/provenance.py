@@ -19,7 +19,7 @@ from wsi_pipeline.run.spread import SPREAD, summarise_spread
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.slide.openslide_reader import library_version
 from wsi_pipeline.slide_level.answer import slide_answer, with_answer
-from wsi_pipeline.stitch.cells import Cells
+from wsi_pipeline.stitch.cells import Cells, is_answered
 from wsi_pipeline.stitch.features_record import FeaturesRecord
 from wsi_pipeline.stitch.grid_record import GridRecord
 from wsi_pipeline.stitch.model_record import ModelRecord
@@ -69,7 +69,7 @@ def describe(
         runtime=RuntimeRecord(**runtime.to_json()),
         software=_software(),
         counts=CountsRecord(**counts),
-        tiles=len(plan),
+        tiles=len(prepared.whole),
         tissue=TissueRecord(
             rule=analysis.tissue,
             tiles_read_to_decide=plan.settled,
@@ -100,6 +100,7 @@ def describe(
         else None,
         stain=_stain(prepared),
         spread=summarise_spread(analysis, answers.extras.get(SPREAD)),
+        screen=None if prepared.screening is None else prepared.screening.record,
     )
     record = replace(record, alarms=tuple(find_alarms(record, cells.positive)))
     answer = slide_answer(package, record, cells.probability)
@@ -196,7 +197,8 @@ def _controls(plan: Plan, answers: TileProbabilities, classes: Classes) -> Contr
 
 def _slide_score(cells: Cells) -> float | None:
     """The largest cell probability, as most published CAMELYON systems score slides."""
-    known = cells.positive[~np.isnan(cells.positive)]
+    # Of screened cells a bound is known, not a probability.
+    known = cells.positive[~np.isnan(cells.positive) & (cells.coverage != Coverage.SCREENED)]
     return float(known.max()) if known.size else None
 
 
@@ -206,7 +208,7 @@ def _areas(cells: Cells, grid: Grid, threshold: float) -> tuple[dict[int, float]
     rows = np.diff(grid.row_edges(grid.downsample, grid.level_size.height))
     px_mm2 = grid.downsample**2 * grid.mpp_0.x * grid.mpp_0.y / 1e6
     area = np.outer(rows, columns) * px_mm2
-    classified = cells.coverage == Coverage.CLASSIFIED
+    classified = is_answered(cells.coverage)
     areas = {
         label: float(
             area[classified & cells.classes.where(label, cells.probability, threshold)].sum()

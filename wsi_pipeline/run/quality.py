@@ -10,7 +10,7 @@ from wsi_pipeline.quality.assessment import METHOD, assess, thresholds
 from wsi_pipeline.quality.reasons import NOT_LOOKED_AT, is_marked
 from wsi_pipeline.slide.reader import SlideReader
 from wsi_pipeline.stitch.quality_record import QualityRecord
-from wsi_pipeline.tiles.plan import Plan
+from wsi_pipeline.tiles.plan import Coverage, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +62,5 @@ def without_rejected(plan: Plan, marks: Marks) -> Plan:
     """The plan without the tiles that are left out."""
     if not marks.record.rejected:
         return plan
-    return plan.without(is_marked(marks.grid[plan.cells[:, 1], plan.cells[:, 0]]))
+    marked = is_marked(marks.grid[plan.cells[:, 1], plan.cells[:, 0]])
+    return plan.without(marked, Coverage.REJECTED)

@@ -29,15 +29,13 @@ from wsi_pipeline.slide import SlideReader, open_slide
 from wsi_pipeline.stain.normalisation import Recolouring, StainNormalisation
 from wsi_pipeline.tiles.kept_patches import KeptPatches
 from wsi_pipeline.tiles.patches import read_input
-from wsi_pipeline.tiles.plan import Plan, spread
+from wsi_pipeline.tiles.plan import Plan
 
 #: Tiles in a region: some seconds of work, so that little is lost and little overhead paid. A
 #: multiple of every runtime's batch size, so that batches fall alike wherever a region runs.
 REGION_TILES = 256
 #: Numbers that a region yields, at most, but for those of one tile: a region is held in memory.
 REGION_VALUES = 2**23
-#: Tiles that are looked at closely, spread evenly over the plan.
-SAMPLED_TILES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +158,7 @@ def cut_regions(plan: Plan, kept: TileValues) -> list[Region]:
         plan: The tiles.
         kept: Of each tile; many numbers make smaller regions.
     """
-    sampled = spread(len(plan), SAMPLED_TILES)
+    sampled = plan.looked_at
     regions: list[Region] = []
     fitting = max(1, min(REGION_TILES, REGION_VALUES // max(1, kept.count)))
     # A power of two, so that a runtime's batches divide it.

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.run.regions import SAMPLED_TILES, Region
+from wsi_pipeline.run.regions import Region
 from wsi_pipeline.run.tile_values import TileValues
 from wsi_pipeline.shift.sampling import SAMPLE_VALUES
-from wsi_pipeline.tiles.plan import Plan, spread
+from wsi_pipeline.tiles.plan import Plan
 
 
 class TileProbabilities:
@@ -30,7 +30,7 @@ class TileProbabilities:
     def __init__(self, plan: Plan, kept: TileValues, classes: tuple[int, ...]) -> None:
         self._kept = kept
         self._map_axes = tuple(range(1 + len(classes), 1 + len(kept.answer)))
-        self._sampled = spread(len(plan), SAMPLED_TILES)
+        self._sampled = plan.looked_at
         self.probabilities = np.full((len(plan), *classes), np.nan, np.float32)
         self.readable = np.zeros(len(plan), np.bool_)
         self.extras = {name: np.full(len(plan), np.nan, np.float32) for name in kept.names}

@@ -48,9 +48,21 @@ class Cells:
         for top in range(0, len(labels), rows):
             band = slice(top, top + rows)
             decided = self.classes.decide(self.probability[..., band, :], threshold)
-            classified = self.coverage[band] == Coverage.CLASSIFIED
+            classified = is_answered(self.coverage[band])
             labels[band][classified] = decided[classified]
         return labels
+
+
+def is_answered(coverage: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which cells somebody has looked at: the model, or its screen.
+
+    Args:
+        coverage: :class:`~wsi_pipeline.tiles.plan.Coverage`, any shape.
+    """
+    answered: NDArray[np.bool_] = (coverage == Coverage.CLASSIFIED) | (
+        coverage == Coverage.SCREENED
+    )
+    return answered
 
 
 #: Tiles and answers for them: columns and rows ``(n, 2)``, and float32 ``(n, *answer)``.
@@ -101,7 +113,7 @@ def stitch_cells(plan: Plan, answers: Answers, classes: Classes = TUMOUR_OR_NORM
         coverage = coverage.repeat(side, axis)
     coverage = coverage[: size.height, : size.width]
     # What quality control rejected stays so, even where the patch of a neighbour reaches into it.
-    counts[coverage == Coverage.REJECTED] = 0
+    counts[(coverage == Coverage.REJECTED) | (coverage == Coverage.SCREENED)] = 0
     coverage[counts > 0] = Coverage.CLASSIFIED
     mean = np.full((*classes.shape, *counts.shape), np.nan, np.float32)
     shares = counts.reshape(*counts.shape, *(1 for _ in classes.shape))
@@ -109,6 +121,18 @@ def stitch_cells(plan: Plan, answers: Answers, classes: Classes = TUMOUR_OR_NORM
     out = np.moveaxis(mean, 0, -1) if classes.shape else mean
     np.divide(total, shares, out=out, where=shares > 0, casting="same_kind")
     return Cells(mean, coverage, classes)
+
+
+def with_screened(cells: Cells, bound: float) -> Cells:
+    """Cells of a binary model with the probability of those that its screen alone has seen.
+
+    Args:
+        cells: Of the others.
+        bound: Probability of the screened ones.
+    """
+    probability = cells.probability.copy()
+    probability[cells.coverage == Coverage.SCREENED] = bound
+    return Cells(probability, cells.coverage, cells.classes)
 
 
 def stitch_tissue(plan: Plan, readable: NDArray[np.bool_]) -> Cells:

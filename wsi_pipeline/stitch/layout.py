@@ -47,6 +47,7 @@ _COVERAGE_COLOURS = {
     Coverage.GLASS: (158, 158, 158, 96),
     Coverage.UNREADABLE: (213, 0, 0, 160),
     Coverage.REJECTED: (255, 143, 0, 160),
+    Coverage.SCREENED: (2, 136, 209, 96),
 }
 _NO_CLASS_COLOUR = (0, 0, 0, 0)
 _NOT_ANALYSED_COLOUR = (158, 158, 158, 64)

@@ -20,6 +20,7 @@ from wsi_pipeline.stitch.features_record import FeaturesRecord
 from wsi_pipeline.stitch.grid_record import GridRecord
 from wsi_pipeline.stitch.model_record import ModelRecord
 from wsi_pipeline.stitch.quality_record import QualityRecord
+from wsi_pipeline.stitch.screen_record import ScreenRecord
 from wsi_pipeline.stitch.shift_record import ShiftRecord
 from wsi_pipeline.stitch.slide_answer_record import SlideAnswerRecord
 from wsi_pipeline.stitch.slide_record import SlideRecord
@@ -47,6 +48,7 @@ class CountsRecord:
     glass: int
     unreadable: int
     rejected: int
+    screened: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,7 @@ class Record:
         runtime: What computed.
         software: Versions by name.
         counts: Cells by coverage class.
-        tiles: Tiles classified.
+        tiles: Tiles of tissue that were answered for, by the model or its screen.
         tissue: How tissue was found.
         pixels: How px were decoded: ``openslide``, ``tiles`` or ``tiff``.
         slide_score: Of a package with a fitted answer the slide's probability, else the largest
@@ -110,6 +112,8 @@ class Record:
         features: Of the tiles; None where none are kept.
         stain: How px were normalised; None of models that want none, and in older results.
         spread: Of the answers for several orientations; None where there was one.
+        screen: What the model's screen did; None of models without one, where it was off, and in
+            results older than screens.
         warnings: Oddities of the slide, in words.
         alarms: What a person has to look at before this is believed.
         timings: Of the run.
@@ -142,6 +146,7 @@ class Record:
     features: FeaturesRecord | None = None
     stain: StainRecord | None = None
     spread: SpreadRecord | None = None
+    screen: ScreenRecord | None = None
     warnings: tuple[str, ...]
     alarms: tuple[Alarm, ...]
     timings: TimingsRecord

@@ -22,6 +22,8 @@ from wsi_pipeline.tissue.rule import is_black, tissue_fraction
 STRIP_PX = 8192
 #: Glass tiles classified as a control.
 CONTROLS = 8
+#: Tiles that are looked at closely, spread evenly over the plan.
+SAMPLED_TILES = 64
 #: Share of tissue, and of px not scanned, up to which a patch is clean glass.
 _CLEAN = 0.01
 
@@ -39,6 +41,8 @@ class Coverage(enum.IntEnum):
     UNREADABLE = 3
     #: Left out on purpose by a quality rule.
     REJECTED = 4
+    #: Looked at by the model's screen alone: surely below the threshold.
+    SCREENED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Plan:
         unreadable: Cells whose px were needed to decide and could not be decoded, ``(m, 2)``.
         controls: Clean glass the model is asked about as a control, ``(k, 2)``: at most
             :data:`CONTROLS`, spread over the slide. They are no tiles and count nowhere.
+        sampled: Which tiles are looked at closely, ``(s,)``; None: see :attr:`looked_at`.
     """
 
     grid: Grid
@@ -65,29 +70,33 @@ class Plan:
     settled: int
     unreadable: NDArray[np.int64]
     controls: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 2), np.int64))
+    sampled: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.cells)
+
+    @property
+    def looked_at(self) -> NDArray[np.int64]:
+        """Which tiles stand for all where colours are measured, ``(s,)``, in order."""
+        return spread(len(self), SAMPLED_TILES) if self.sampled is None else self.sampled
 
     @property
     def reads_saved(self) -> int:
         """Full-resolution reads the overview made unnecessary for deciding tissue."""
         return self.grid.size.area - self.settled
 
-    def without(self, rejected: NDArray[np.bool_]) -> "Plan":
-        """The plan without some of its tiles, whose cells become :attr:`Coverage.REJECTED`.
+    def without(self, gone: NDArray[np.bool_], why: Coverage) -> "Plan":
+        """The plan without some of its tiles.
 
         Args:
-            rejected: Of each tile, ``(n,)``.
+            gone: Of each tile, whether it goes, ``(n,)``.
+            why: What their cells become.
         """
-        if not rejected.any():
+        if not gone.any():
             return self
         coverage = self.coverage.copy()
-        gone = self.cells[rejected]
-        coverage[gone[:, 1], gone[:, 0]] = Coverage.REJECTED
-        return replace(
-            self, cells=self.cells[~rejected], tissue=self.tissue[~rejected], coverage=coverage
-        )
+        coverage[self.cells[gone, 1], self.cells[gone, 0]] = why
+        return replace(self, cells=self.cells[~gone], tissue=self.tissue[~gone], coverage=coverage)
 
     @property
     def sha256(self) -> str:

@@ -37,14 +37,20 @@ def openvino(monkeypatch: pytest.MonkeyPatch) -> Errors:
         loaded: list[FakePredictor] = []
 
         def load(
-            package: ModelPackage, precision: str, *_: object, batch_size: int = 8, **__: object
+            package: ModelPackage,
+            precision: str,
+            *_: object,
+            batch_size: int | None = None,
+            **__: object,
         ) -> FakePredictor:
             def predict(patches: NDArray[np.uint8]) -> NDArray[np.float32]:
                 off = red_share(patches) + np.float32(errors[precision])
                 return np.asarray(off.clip(0, 1), np.float32)
 
             side = package.description.patch_px
-            fake = FakePredictor(predict, batch_size=batch_size, patch_px=side, precision=precision)
+            fake = FakePredictor(
+                predict, batch_size=batch_size or 8, patch_px=side, precision=precision
+            )
             loaded.append(fake)
             return fake
 

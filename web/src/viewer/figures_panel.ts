@@ -181,6 +181,7 @@ function classAreas(findings: Findings): Child {
 function coverage(findings: Findings): HTMLElement {
   const names: Record<string, string> = {
     classified: "Classified",
+    screened: "Screened",
     glass: "Glass",
     empty: "Not scanned",
     unreadable: "Unreadable",

@@ -15,6 +15,7 @@ const COVERAGE: Record<string, string> = {
   empty: "Not scanned",
   unreadable: "Unreadable, not analysed",
   rejected: "Rejected by quality control, not analysed",
+  screened: "Screened: surely below the threshold, the number is a bound",
 };
 
 export function coverageText(name: string): string {
@@ -94,7 +95,8 @@ export class Readout {
     setText(this.#probability, facts?.label ?? (known === null ? "" : `${named}${probability(known)}`));
     const share = facts?.tissue ?? null;
     const tissue = share === null ? "" : `tissue ${percent(100 * share)}`;
-    const name = facts === null ? "" : known === null ? coverageText(facts.coverage) : tissue;
+    const screened = facts?.coverage === "screened" ? coverageText("screened") : "";
+    const name = facts === null ? "" : known === null ? coverageText(facts.coverage) : [screened, tissue].filter((text) => text !== "").join(" · ");
     const found = facts?.quality.join(", ") ?? "";
     const faults = found === "" ? "" : `quality: ${found}`;
     const spread = facts === null ? "" : spreadText(facts.numbers);

@@ -1,0 +1,272 @@
+"""Makes a screen of a model: learns from some slides, chooses the limits on others."""
+
+import os
+import shutil
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_pipeline.distil.network import Examples, fit_network
+from wsi_pipeline.distil.slides import AnsweredSlide, answer_slide, views_of
+from wsi_pipeline.errors import SlideError, UsageError
+from wsi_pipeline.model.admission import load_predictor
+from wsi_pipeline.model.package import ModelPackage, write_npz
+from wsi_pipeline.model.package_copy import check_place, write_copy
+from wsi_pipeline.model.predictor import Predictor
+from wsi_pipeline.model.runtime import RuntimeRequest
+from wsi_pipeline.model.screen_section import SCREEN, ScreenedStain, ScreenSection
+from wsi_pipeline.screen.limits import ScoredSlide, choose_limit, group_stains
+from wsi_pipeline.screen.network import Screen
+from wsi_pipeline.screen.scoring import score_tiles
+
+#: Share of the slides that limits are chosen on, where the user does not choose.
+_VALIDATION_SHARE = 0.5
+#: Tiles of a slide that the network learns from: all that the model calls positive, up to half of
+#: these, and others drawn at random.
+_TILES_OF_A_SLIDE = 2_000
+#: Pictures held in memory; 12 kB each.
+_MOST_TILES = 60_000
+#: Batches of 64 tiles; more find no more (`python -m benchmarks.screen`).
+_STEPS = 2_000
+_LEAST_SLIDES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenOrder:
+    """What is asked for.
+
+    Attributes:
+        slides: To learn from, and, without `validation`, to choose limits on: half of them each.
+        out: Folder of the new package.
+        validation: Slides to choose limits on, none of which is learned from.
+        promise: Share of the tiles the model calls positive that may be lost, at most.
+        confidence: Of the upper limits that are stated.
+        steps: Batches to learn from.
+        seed: Decides everything that is drawn.
+        overwrite: Whether a package there may be replaced.
+    """
+
+    slides: Sequence[Path]
+    out: Path
+    validation: Sequence[Path] = ()
+    promise: float = 0.001
+    confidence: float = 0.95
+    steps: int = _STEPS
+    seed: int = 1
+    overwrite: bool = False
+
+
+class ScreenObserver(Protocol):
+    """Told of progress."""
+
+    def slide(self, name: str, done: int, of: int) -> None:
+        """A slide is looked at."""
+        ...
+
+    def learning(self, done: int, of: int) -> None:
+        """Batches that were learned from."""
+        ...
+
+    def left_out(self, path: Path, reason: str) -> None:
+        """A slide cannot be used."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MadeScreen:
+    """What came out.
+
+    Attributes:
+        package: The new package.
+        section: What it says of the screen.
+        without: Why stains have no limit, in words.
+        validation: Names of the slides that limits were chosen on.
+    """
+
+    package: ModelPackage
+    section: ScreenSection
+    without: tuple[str, ...] = field(default=())
+    validation: tuple[str, ...] = field(default=())
+
+
+def make_screen(
+    package: ModelPackage, order: ScreenOrder, request: RuntimeRequest, observer: ScreenObserver
+) -> MadeScreen:
+    """Make a screen and write the package with it.
+
+    What the model says of a slide is kept beside ``order.out`` until the package is written, so
+    that a run that was ended goes on.
+
+    Args:
+        package: The model.
+        order: What is asked for.
+        request: What the model is computed with.
+        observer: Told of progress.
+
+    Raises:
+        UsageError: the model can have none, slides are too few, or no stain has enough.
+        PackageError: the package cannot be written.
+    """
+    about = package.description
+    if about.task != "binary" or about.output != "classes":
+        raise UsageError(
+            f"{package.name} cannot have a screen: only a binary model that answers with a number "
+            "for each tile can"
+        )
+    check_place(order.out, overwrite=order.overwrite)
+    work = order.out.with_name(f"{order.out.name}.answers")
+    learn, choose = divide(order)
+    loaded: list[Predictor] = []
+
+    def predictor() -> Predictor:
+        if not loaded:
+            loaded.append(load_predictor(package, request, threshold=about.threshold.value))
+        return loaded[0]
+
+    total, done = len(learn) + len(choose), 0
+    rng = np.random.default_rng(order.seed)
+    views: list[NDArray[np.uint8]] = []
+    answers: list[NDArray[np.float32]] = []
+    each = min(_TILES_OF_A_SLIDE, max(64, _MOST_TILES // max(1, len(learn))))
+
+    def answered(path: Path) -> AnsweredSlide | None:
+        nonlocal done
+        done += 1
+        observer.slide(path.name, done, total)
+        try:
+            return answer_slide(path, package, predictor, work)
+        except SlideError as error:
+            observer.left_out(path, error.cause)
+            return None
+
+    try:
+        for path in learn:
+            slide = answered(path)
+            if slide is None:
+                continue
+            chosen = _drawn(slide.probabilities >= about.threshold.value, each, rng)
+            views.append(views_of(slide, chosen))
+            answers.append(slide.probabilities[chosen])
+            slide.reader.close()
+        examples = _examples(package, views, answers)
+        views.clear()
+        arrays = fit_network(
+            examples,
+            about.threshold.value,
+            steps=order.steps,
+            seed=order.seed,
+            told=observer.learning,
+        )
+        network = Screen(arrays, package.folder)
+        scored: list[ScoredSlide] = []
+        for path in choose:
+            slide = answered(path)
+            if slide is None:
+                continue
+            scored.append(_scored(slide, network))
+            slide.reader.close()
+    finally:
+        for one in loaded:
+            one.close()
+    stains, without = _limits(scored, about.threshold.value, order)
+    if not stains:
+        raise UsageError(f"no limit can be chosen: {'; '.join(without)}")
+    section = ScreenSection(
+        promise=order.promise,
+        confidence=order.confidence,
+        threshold=about.threshold.value,
+        fitted=f"{len(learn)} slides; limits on {len(scored)} others",
+        stains=tuple(stains),
+    )
+    made = write_copy(
+        package,
+        order.out,
+        SCREEN,
+        lambda folder: write_npz(folder / SCREEN, **arrays),
+        {"screen": section.model_dump(mode="json")},
+        overwrite=order.overwrite,
+    )
+    shutil.rmtree(work, ignore_errors=True)
+    return MadeScreen(made, section, tuple(without), tuple(one.name for one in scored))
+
+
+def divide(order: ScreenOrder) -> tuple[list[Path], list[Path]]:
+    """Slides to learn from, and others to choose limits on.
+
+    By names, so that more slides do not move those that were there.
+
+    Raises:
+        UsageError: they are too few, or one is in both.
+    """
+    if order.validation:
+        both = {path.resolve() for path in order.slides} & {
+            path.resolve() for path in order.validation
+        }
+        if both:
+            raise UsageError(
+                f"{min(both).name} is given to learn from and to validate on; limits need slides "
+                "that nothing was learned from"
+            )
+        return list(order.slides), list(order.validation)
+    if len(order.slides) < _LEAST_SLIDES:
+        raise UsageError(
+            f"{len(order.slides)} slides are too few: name at least {_LEAST_SLIDES}, half of which "
+            "limits are chosen on"
+        )
+    ordered = sorted(order.slides, key=lambda path: (zlib.crc32(path.name.encode()), path.name))
+    count = round(_VALIDATION_SHARE * len(ordered))
+    return ordered[count:], ordered[:count]
+
+
+def _drawn(positive: NDArray[np.bool_], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Tiles of a slide to learn from, ``(k,)``."""
+    kinds = [np.flatnonzero(positive), np.flatnonzero(~positive)]
+    first = rng.permutation(kinds[0])[: most // 2]
+    second = rng.permutation(kinds[1])[: most - len(first)]
+    return np.sort(np.concatenate([first, second]))
+
+
+def _examples(
+    package: ModelPackage, views: list[NDArray[np.uint8]], answers: list[NDArray[np.float32]]
+) -> Examples:
+    if not views:
+        raise UsageError("none of the slides to learn from can be used")
+    examples = Examples(np.concatenate(views), np.concatenate(answers))
+    positive = examples.probabilities >= np.float32(package.description.threshold.value)
+    if not positive.any() or positive.all():
+        which = "no" if not positive.any() else "every"
+        raise UsageError(
+            f"{package.name} calls {which} tile of the slides to learn from positive; name slides "
+            "of both kinds"
+        )
+    return examples
+
+
+def _scored(slide: AnsweredSlide, network: Screen) -> ScoredSlide:
+    threads = len(os.sched_getaffinity(0))
+    scores = score_tiles(slide.reader, slide.plan, slide.level, network, threads=threads)
+    known = ~np.isnan(scores)
+    return ScoredSlide(slide.name, slide.colour, scores[known], slide.probabilities[known])
+
+
+def _limits(
+    scored: Sequence[ScoredSlide], threshold: float, order: ScreenOrder
+) -> tuple[list[ScreenedStain], list[str]]:
+    """The limit of each stain, and why there is none of others."""
+    stains: list[ScreenedStain] = []
+    without: list[str] = []
+    groups = group_stains([one.colour for one in scored])
+    for stain in np.unique(groups):
+        own = [one for one, group in zip(scored, groups, strict=True) if group == stain]
+        found = choose_limit(own, threshold, order.promise, order.confidence)
+        if isinstance(found, str):
+            names = ", ".join(one.name for one in own[:3])
+            without.append(f"slides coloured as {names}: {found}")
+        else:
+            stains.append(found)
+    return stains, without

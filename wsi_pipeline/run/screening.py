@@ -1,0 +1,227 @@
+"""The screen in a run: which tiles the model is asked about, and a control of those it is not."""
+
+import functools
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_pipeline.analysis_settings import AnalysisSettings
+from wsi_pipeline.model.package import ModelPackage, load_package
+from wsi_pipeline.model.screen_section import SCREEN
+from wsi_pipeline.run.tile_probabilities import TileProbabilities
+from wsi_pipeline.screen.colour import tissue_colour
+from wsi_pipeline.screen.limits import stain_of
+from wsi_pipeline.screen.network import Screen
+from wsi_pipeline.screen.scoring import score_tiles
+from wsi_pipeline.screen.view import coarse_level
+from wsi_pipeline.slide.reader import SlideReader
+from wsi_pipeline.stitch.cells import Cells, with_screened
+from wsi_pipeline.stitch.screen_record import ScreenRecord
+from wsi_pipeline.tiles.plan import Coverage, Plan
+
+#: Share of the tiles below the limit that are drawn at random for the model, but at least some.
+CONTROL_SHARE = 0.02
+_LEAST_CONTROLS = 8
+#: Tiles next to the limit that the model is asked about too: there a broken promise shows first.
+_NEAREST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """What the screen says of a plan.
+
+    Attributes:
+        whole: All tiles of tissue.
+        asked: Which of them the model is asked about, ``(n,)``.
+        control: Which of those the screen calls surely negative, ``(n,)``.
+        record: What a result says of it.
+    """
+
+    whole: Plan
+    asked: NDArray[np.bool_]
+    control: NDArray[np.bool_]
+    record: ScreenRecord
+
+    @property
+    def plan(self) -> Plan:
+        """The tiles that the model is asked about."""
+        kept = np.cumsum(self.asked) - 1
+        asked = self.whole.without(~self.asked, Coverage.SCREENED)
+        return replace(asked, sampled=kept[self.whole.looked_at])
+
+    def wrong(self, probabilities: NDArray[np.float32], threshold: float) -> int:
+        """How many controls the model calls positive.
+
+        Args:
+            probabilities: Of the tiles of :attr:`plan`, ``(k,)``; NaN = unreadable.
+            threshold: From which on they are.
+        """
+        controls = probabilities[self.control[self.asked]]
+        return int(np.count_nonzero(controls >= np.float32(threshold)))
+
+    def failed(self, wrong: int) -> "Screening":
+        """Without it, because controls are positive.
+
+        Args:
+            wrong: How many.
+        """
+        reason = (
+            f"the model calls {wrong} of {self.record.controls} control tiles positive that the "
+            "screen calls surely negative"
+        )
+        record = replace(self.record, reason=reason, screened=0, wrong=wrong)
+        none = np.zeros(len(self.whole), np.bool_)
+        return Screening(self.whole, ~none, none, record)
+
+    def spread(self, values: NDArray[np.float32], rest: float) -> NDArray[np.float32]:
+        """Numbers of all tiles out of those of the asked ones.
+
+        Args:
+            values: Of the tiles of :attr:`plan`, ``(k,)``.
+            rest: Of the others.
+
+        Returns:
+            In the order of :attr:`whole`, ``(n,)``.
+        """
+        found = np.full(len(self.whole), rest, np.float32)
+        found[self.asked] = values
+        return found
+
+
+def screen_tiles(
+    reader: SlideReader,
+    plan: Plan,
+    package: ModelPackage,
+    analysis: AnalysisSettings,
+    *,
+    threads: int,
+) -> Screening | None:
+    """Ask the screen of a package about every tile.
+
+    Args:
+        reader: The slide.
+        plan: Its tiles of tissue.
+        package: The model.
+        analysis: The settings.
+        threads: That read and compute.
+
+    Returns:
+        None where the package has no screen, or it is off.
+
+    Raises:
+        PackageError: the screen's file is damaged.
+    """
+    section = package.description.screen
+    if section is None or analysis.screen == "off":
+        return None
+    reason = _unusable(package, analysis, plan)
+    level = coarse_level(reader, plan.grid)
+    if not reason and level is None:
+        reason = "the slide has no level coarse enough"
+    if reason or level is None:
+        return _everything(plan, section.promise, reason)
+    colour = tissue_colour(reader, plan, level)
+    stain = None if colour is None else stain_of(section, colour)
+    if stain is None:
+        reason = "the slide's colours are those of no stain that the screen was validated on"
+        return _everything(plan, section.promise, reason)
+    screen = _network(package.folder.resolve(), package.sha256)
+    scores = score_tiles(reader, plan, level, screen, threads=threads)
+    # NaN, of what could not be read, is not below.
+    below = scores < stain.limit
+    control = _controls(plan, scores, below)
+    record = ScreenRecord(
+        promise=section.promise,
+        upper=stain.upper,
+        limit=stain.limit,
+        bound=stain.bound,
+        tiles=len(plan),
+        screened=int(below.sum() - control.sum()),
+        controls=int(control.sum()),
+    )
+    return Screening(plan, ~below | control, control, record)
+
+
+def _unusable(package: ModelPackage, analysis: AnalysisSettings, plan: Plan) -> str:
+    """Why the screen's promise does not hold for an analysis; empty where it does."""
+    section = package.description.screen
+    assert section is not None  # or nobody would ask
+    threshold = analysis.threshold or package.description.threshold.value
+    known = f"it was validated for thresholds from {section.threshold:g} on"
+    overlapping = plan.grid.stride != plan.grid.patch or plan.grid.kind != "cover"
+    found = {
+        "no tile has tissue": not len(plan),
+        known: threshold < section.threshold,
+        "it answers for tiles side by side only": overlapping,
+        "it was validated for one orientation": analysis.tta,
+        "features of every tile are asked for": analysis.features != "off",
+        "the package's answer for slides needs the features of every tile": package.needs_features,
+    }
+    return next((reason for reason, applies in found.items() if applies), "")
+
+
+def _everything(plan: Plan, promise: float, reason: str) -> Screening:
+    none = np.zeros(len(plan), np.bool_)
+    return Screening(
+        plan, ~none, none, ScreenRecord(reason=reason, promise=promise, tiles=len(plan))
+    )
+
+
+def _controls(
+    plan: Plan, scores: NDArray[np.float32], below: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Some tiles below the limit: by chance, next to it, and those that stand for the slide.
+
+    The same for the same plan: a run that is resumed goes on.
+    """
+    found, places = np.zeros(len(plan), np.bool_), np.flatnonzero(below)
+    count = min(len(places), max(_LEAST_CONTROLS, round(CONTROL_SHARE * len(places))))
+    rng = np.random.default_rng(int(plan.sha256[:16], 16))
+    found[rng.choice(places, count, replace=False)] = True
+    nearest = places[np.argsort(-scores[places], kind="stable")]
+    found[nearest[:_NEAREST]] = True
+    found[plan.looked_at] = True
+    return found & below
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """Answers for all tiles of tissue, those that the model was not asked about too.
+
+    Attributes:
+        cells: The outcome per cell; screened ones have the bound as their probability.
+        probabilities: Of each tile, ``(n, ...)`` in the whole plan's order; likewise.
+        extras: What was computed beside, by name, ``(n,)``; NaN of screened tiles.
+    """
+
+    cells: Cells
+    probabilities: NDArray[np.float32]
+    extras: dict[str, NDArray[np.float32]]
+
+
+def complete(screening: Screening | None, cells: Cells, answers: TileProbabilities) -> Completed:
+    """Put what the screen says beside what the model says.
+
+    Args:
+        screening: None where there was none.
+        cells: Stitched from the model's answers.
+        answers: The model's.
+    """
+    bound = None if screening is None else screening.record.bound
+    if screening is None or bound is None or not screening.record.screened:
+        return Completed(cells, answers.probabilities, answers.extras)
+    return Completed(
+        with_screened(cells, bound),
+        screening.spread(answers.probabilities, bound),
+        {name: screening.spread(values, np.nan) for name, values in answers.extras.items()},
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def _network(folder: Path, sha256: str) -> Screen:
+    """Of a package, kept: a run asks for it with every slide."""
+    arrays = load_package(folder, expect=sha256, only=(SCREEN,)).screen()
+    assert arrays is not None  # the package says that it has one
+    return Screen(arrays, folder)
