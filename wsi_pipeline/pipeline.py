@@ -12,6 +12,7 @@ from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import RuntimeInfo
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.run.checkpoint import Checkpoint
+from wsi_pipeline.run.completed import complete
 from wsi_pipeline.run.finished import Finished
 from wsi_pipeline.run.losses import Losses
 from wsi_pipeline.run.observer import Observer, SilentObserver
@@ -20,7 +21,6 @@ from wsi_pipeline.run.profile import NOT_PROFILED, Recorder
 from wsi_pipeline.run.provenance import describe
 from wsi_pipeline.run.regions import RESOURCES, Region, RegionResult, RegionTask, cut_regions
 from wsi_pipeline.run.scheduler import Scheduler
-from wsi_pipeline.run.screening import complete
 from wsi_pipeline.run.shift import extras_of
 from wsi_pipeline.run.slide_attention import look
 from wsi_pipeline.run.spread import spread_extras

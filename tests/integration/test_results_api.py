@@ -455,7 +455,7 @@ def test_files_open_in_what_reads_them(http: httpx.Client, done: Finished) -> No
 def test_cells_are_read_as_their_description_says(http: httpx.Client, done: Finished) -> None:
     told = http.get(f"{done.url}/heatmap").json()
     assert told["coverage"] == {
-        "empty": 0, "classified": 1, "glass": 2, "unreadable": 3, "rejected": 4,
+        "empty": 0, "classified": 1, "glass": 2, "unreadable": 3, "rejected": 4, "screened": 5,
     }  # fmt: skip
     for index, level in enumerate(told["levels"]):
         assert (level["tile_columns"], level["tile_rows"]) == (1, 1)

@@ -45,6 +45,7 @@ NEEDS = {
     "cells": "images",
     "training": "training",
     "importing": "training",
+    "distil": "inference",
     "service": "service",
     "storage": "service",
     "cli": "service",

@@ -31,7 +31,13 @@ def test_by_hand(tmp_path: Path) -> None:
     assert (found.tumour, found.mask, found.both) == (20_000, 20_000, 15_000)
     assert found.dice == 0.75
     assert found.iou == 15 / 25
-    assert found.unseen == {"empty": 0, "glass": 5000, "unreadable": 0, "rejected": 0}
+    assert found.unseen == {
+        "empty": 0,
+        "glass": 5000,
+        "unreadable": 0,
+        "rejected": 0,
+        "screened": 0,
+    }
     assert found.unseen_share == 0.25
     assert found.px_mm2 == 0.25e-6
 

@@ -68,7 +68,14 @@ KEYS = {
     },
     "runtime": {"runtime": {}, "device": {}, "precision": {}},
     "software": None,
-    "counts": {"empty": {}, "classified": {}, "glass": {}, "unreadable": {}, "rejected": {}},
+    "counts": {
+        "empty": {},
+        "classified": {},
+        "glass": {},
+        "unreadable": {},
+        "rejected": {},
+        "screened": {},
+    },
     "tiles": {},
     "tissue": {"rule": {}, "tiles_read_to_decide": {}, "full_resolution_reads_saved": {}},
     "pixels": {},
@@ -127,6 +134,7 @@ KEYS = {
     "features": {},
     "stain": {},
     "spread": {},
+    "screen": {},
     "warnings": None,
     "alarms": [{"code": {}, "message": {}}],
     "timings": {
