@@ -59,7 +59,7 @@ export class LayerCard {
   /** What a probability is shown with. */
   readonly #ofProbability: readonly HTMLElement[];
   readonly #problem = h("p", { class: "layer-problem", role: "alert", hidden: true });
-  readonly #nothing = h("p", { class: "hint layer-rule", hidden: true }, NOTHING_SHOWN);
+  readonly #nothing = h("p", { class: "hint layer-nothing", hidden: true }, NOTHING_SHOWN);
   /** How what is shown looks, whatever it is. */
   readonly #looks: readonly HTMLElement[];
   readonly #remove: HTMLButtonElement;
