@@ -75,7 +75,8 @@ def test_three_kills_change_no_bit(cohort: Path, tmp_path: Path) -> None:
     while kills < 3:
         running = subprocess.Popen([*_WSI, "train", str(cohort), "-o", str(killed), *SMALL, "-q"])
         try:
-            running.wait(moments.uniform(0.3, 0.95) * seconds)
+            # The first run may have taken twice as long as those after it.
+            running.wait(moments.uniform(0.1, 0.6) * seconds)
         except subprocess.TimeoutExpired:
             running.send_signal(signal.SIGKILL)
             kills += 1

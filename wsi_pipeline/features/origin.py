@@ -1,5 +1,6 @@
 """What a file of features says of the result that it was made of."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def facts(result: Result) -> str:
     record = result.record
     about = {
         "revision": _REVISION,
-        "result": result.seal.digest,
+        "arrays": _arrays(result),
         "slide": to_plain(record.slide),
         "model": to_plain(record.model),
         "grid": to_plain(record.grid),
@@ -33,7 +34,7 @@ def facts(result: Result) -> str:
 def is_of(path: Path, result: Result) -> bool:
     """Whether a file was written of this very result, as this version writes it.
 
-    Files appear when they are complete, so the digest of the result is enough: no feature is read.
+    Files appear when they are complete, so the hashes of the result are enough: no feature is read.
     A file that was cut off later does not open.
 
     Args:
@@ -44,7 +45,15 @@ def is_of(path: Path, result: Result) -> bool:
         with h5py.File(path) as file:
             text = file.attrs[ORIGIN] if ORIGIN in file.attrs else file[f"uns/{ORIGIN}"][()]
         told = json.loads(text)
-        return (told["revision"], told["result"]) == (_REVISION, result.seal.digest)
+        return (told["revision"], told["arrays"]) == (_REVISION, _arrays(result))
     # HDF5 tells of damage with many kinds of error.
     except (OSError, RuntimeError, KeyError, ValueError, TypeError):
         return False
+
+
+def _arrays(result: Result) -> str:
+    """Identifies what the result holds: equal for a run that was killed and one that was not."""
+    record = result.record
+    facts = (record.slide.sha256, record.model.sha256, record.fingerprint)
+    text = json.dumps([facts, result.seal.arrays], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
