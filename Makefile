@@ -52,7 +52,7 @@ $(WEB_PAGES): $(WEB_SOURCES) $(WEB_PACKAGES)
 demo: setup  ## Draw a slide, build the demo model, analyse, compare with the truth.
 	$(BIN)/wsi demo --out build/demo $(if $(wildcard $(PATCHES)/pcam),--patches $(PATCHES)/pcam)
 
-test: setup  ## Run the tests (about a quarter of an hour on two cores).
+test: setup  ## Run the tests (about ten minutes on two cores).
 	cd web && "$(NODE)/bin/node" node_modules/vitest/vitest.mjs run
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not browser and not slow and not long and not gpu"
 

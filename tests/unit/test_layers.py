@@ -147,6 +147,7 @@ ONLY_IN = {
     "torch": {
         "distil/network.py",
         "model/answering.py",
+        "model/class_token.py",
         "model/heads.py",
         "model/memory.py",
         "model/network.py",

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from wsi_pipeline.model.class_token import shorten
 from wsi_pipeline.model.network import Classifier
 from wsi_pipeline.model.predictor import Head
 
@@ -11,12 +12,13 @@ class Answering(nn.Module):
     """A classifier that answers with its classes, with its pooled features, or with both.
 
     Args:
-        classifier: In evaluation mode.
+        classifier: In evaluation mode; of a transformer its last block is changed.
         head: What it answers with.
     """
 
     def __init__(self, classifier: Classifier, head: Head) -> None:
         super().__init__()
+        shorten(classifier.network)
         self.classifier = classifier
         self.head = head
 

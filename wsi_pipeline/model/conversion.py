@@ -31,7 +31,7 @@ from wsi_pipeline.model.preprocessing import Preparer
 
 #: Bump when the way models are converted or quantised changes, and ``GRAPH_REVISION`` with it if
 #: it concerns the conversion.
-_REVISION = 4
+_REVISION = 5
 #: The graph in the cache, with patches in any number.
 _PLAIN = "fp32.xml"
 #: Patches the int8 ranges are fitted on.
