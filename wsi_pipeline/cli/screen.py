@@ -114,7 +114,6 @@ class _Shown:
 
     def __init__(self, display: TrainingDisplay) -> None:
         self._display = display
-        self._stage = ""
 
     def slide(self, name: str, done: int, of: int) -> None:
         """A slide is looked at."""

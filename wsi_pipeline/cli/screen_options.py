@@ -29,7 +29,7 @@ PromiseOption = Annotated[
     typer.Option(
         help="Share of the tiles called positive that the screen may lose on the validation "
         "slides, at most.",
-        min=0.0,
+        min=1e-6,
         max=0.1,
         rich_help_panel=SCREEN,
     ),

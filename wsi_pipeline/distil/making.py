@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.distil.network import Examples, fit_network
 from wsi_pipeline.distil.slides import AnsweredSlide, answer_slide, views_of
-from wsi_pipeline.errors import SlideError, UsageError
+from wsi_pipeline.errors import DamagedSlideError, SlideError, UsageError
 from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.package import ModelPackage, write_npz
 from wsi_pipeline.model.package_copy import check_place, write_copy
@@ -31,7 +31,7 @@ _VALIDATION_SHARE = 0.5
 _TILES_OF_A_SLIDE = 2_000
 #: Pictures held in memory; 12 kB each.
 _MOST_TILES = 60_000
-#: Batches of 64 tiles; more find no more (`python -m benchmarks.screen`).
+#: Batches of 64 tiles. No benchmark has settled this number yet.
 _STEPS = 2_000
 _LEAST_SLIDES = 4
 
@@ -113,11 +113,7 @@ def make_screen(
         PackageError: the package cannot be written.
     """
     about = package.description
-    if about.task != "binary" or about.output != "classes":
-        raise UsageError(
-            f"{package.name} cannot have a screen: only a binary model that answers with a number "
-            "for each tile can"
-        )
+    _check(package)
     check_place(order.out, overwrite=order.overwrite)
     work = order.out.with_name(f"{order.out.name}.answers")
     learn, choose = divide(order)
@@ -150,9 +146,12 @@ def make_screen(
             if slide is None:
                 continue
             chosen = _drawn(slide.probabilities >= about.threshold.value, each, rng)
-            views.append(views_of(slide, chosen))
+            seen = _seen(slide, chosen)
+            if seen is None:
+                observer.left_out(path, "its coarse level cannot be read")
+                continue
+            views.append(seen)
             answers.append(slide.probabilities[chosen])
-            slide.reader.close()
         examples = _examples(package, views, answers)
         views.clear()
         arrays = fit_network(
@@ -174,8 +173,6 @@ def make_screen(
         for one in loaded:
             one.close()
     stains, without = _limits(scored, about.threshold.value, order)
-    if not stains:
-        raise UsageError(f"no limit can be chosen: {'; '.join(without)}")
     section = ScreenSection(
         promise=order.promise,
         confidence=order.confidence,
@@ -193,6 +190,19 @@ def make_screen(
     )
     shutil.rmtree(work, ignore_errors=True)
     return MadeScreen(made, section, tuple(without), tuple(one.name for one in scored))
+
+
+def _check(package: ModelPackage) -> None:
+    """Refuse a model that can have no screen.
+
+    Raises:
+        UsageError: it is not binary, or answers otherwise than with a number.
+    """
+    if package.description.task != "binary" or package.description.output != "classes":
+        raise UsageError(
+            f"{package.name} cannot have a screen: only a binary model that answers with a number "
+            "for each tile can"
+        )
 
 
 def divide(order: ScreenOrder) -> tuple[list[Path], list[Path]]:
@@ -231,6 +241,16 @@ def _drawn(positive: NDArray[np.bool_], most: int, rng: np.random.Generator) -> 
     return np.sort(np.concatenate([first, second]))
 
 
+def _seen(slide: AnsweredSlide, chosen: NDArray[np.int64]) -> NDArray[np.uint8] | None:
+    """Pictures of some tiles; None where one cannot be read. The slide is closed."""
+    try:
+        return views_of(slide, chosen)
+    except DamagedSlideError:
+        return None
+    finally:
+        slide.reader.close()
+
+
 def _examples(
     package: ModelPackage, views: list[NDArray[np.uint8]], answers: list[NDArray[np.float32]]
 ) -> Examples:
@@ -257,7 +277,11 @@ def _scored(slide: AnsweredSlide, network: Screen) -> ScoredSlide:
 def _limits(
     scored: Sequence[ScoredSlide], threshold: float, order: ScreenOrder
 ) -> tuple[list[ScreenedStain], list[str]]:
-    """The limit of each stain, and why there is none of others."""
+    """The limit of each stain, and why there is none of others.
+
+    Raises:
+        UsageError: there is none of any.
+    """
     stains: list[ScreenedStain] = []
     without: list[str] = []
     groups = group_stains([one.colour for one in scored])
@@ -269,4 +293,6 @@ def _limits(
             without.append(f"slides coloured as {names}: {found}")
         else:
             stains.append(found)
+    if not stains:
+        raise UsageError(f"no limit can be chosen: {'; '.join(without)}")
     return stains, without

@@ -4,7 +4,7 @@ import hashlib
 import io
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +74,10 @@ def answer_slide(
     kept = work / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}.npy"
     values = _kept(kept, len(plan))
     if values is None:
-        values = classify_region(reader, predictor(), plan.grid, plan.cells).probabilities
+        # As in a run: px that are normalised for the model.
+        values = classify_region(
+            reader, predictor(), plan.grid, plan.cells, stain=prepared.stain
+        ).probabilities
         buffer = io.BytesIO()
         np.save(buffer, values, allow_pickle=False)
         work.mkdir(parents=True, exist_ok=True)
@@ -86,10 +89,8 @@ def answer_slide(
     if colour is None:
         raise DamagedSlideError(path, "its coarse level cannot be read")
     cells, tissue = plan.cells[readable], plan.tissue[readable]
-    whole = Plan(
-        plan.grid, cells, tissue, plan.coverage, plan.settled, plan.unreadable, plan.controls
-    )
-    return AnsweredSlide(slide_name(path), reader, whole, level, colour, values[readable])
+    answered = replace(plan, cells=cells, tissue=tissue)
+    return AnsweredSlide(slide_name(path), reader, answered, level, colour, values[readable])
 
 
 def views_of(slide: AnsweredSlide, chosen: NDArray[np.int64]) -> NDArray[np.uint8]:
