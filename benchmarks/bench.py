@@ -3,16 +3,18 @@
 Runs alternate, each in a process of its own, and what is compared are medians: the machine may
 be noisy. ``build/bench.json`` keeps, for the Inception v3 of the demo model under
 ``reference_loop``, ``fp32``, ``bf16``, ``int8``, ``auto`` and ``auto, qc off`` (as ``auto``, but
-without quality control, which all other rows have), and for two further models, each with ``auto``
+without quality control, which all other rows have) and ``screen`` (as ``auto``, with the screen of
+:mod:`benchmarks.screen`, made on other slides), and for two further models, each with ``auto``
 and a loop of its own, under ``lymph-node``, ``lymph-node loop``, ``resnet50``, ``resnet50 loop``:
 
 * ``seconds``: median; from the slide's path, with the model loaded, to the result in its place
   (the loop: to the last probability);
 * ``ratio``: the loop's seconds over these;
-* ``tiles``: how many the model looked at; ``tiles_per_second``; ``rss_mb``: peak resident memory,
-  mapped files included;
+* ``tiles``: how many the model looked at; ``tiles_per_second``: all tiles of tissue;
+  ``rss_mb``: peak resident memory, mapped files included;
 * ``bound_share``: the lower bound (tiles over the best bare model rate of the same precision and
-  batches, plus half the CPU time of reading on two cores) over ``seconds``;
+  batches, plus half the CPU time of reading on two cores) over ``seconds``; it is that of all
+  tiles, which a screen may beat;
 * ``decisions_changed``: share of the numbers whose decision at the threshold differs from the
   loop's fp32; ``max_abs_difference``: largest difference of a probability from it.
 
@@ -39,6 +41,7 @@ from benchmarks.classify import MeasuredImages
 from benchmarks.features import NETWORKS, MeasuredFeatures
 from benchmarks.features import show as show_features
 from benchmarks.reference_loop import save_boxes
+from benchmarks.screen import screened_demo
 from benchmarks.subjects import Row, Subject, timm_package
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.model.package import ModelPackage
@@ -115,8 +118,10 @@ def _subjects(folder: Path) -> list[Subject]:
         return find_or_build(name, Settings(), lambda what: print(f"{name}: {what}"))
 
     rows = {name: Row(name) for name in _PRECISIONS} | {"auto, qc off": Row("auto", "off")}
+    demo = named("demo")
+    rows["screen"] = Row("auto", package=screened_demo(demo, folder.parent / "screen"))
     return [
-        Subject(named("demo"), 0, "reference_loop", rows),
+        Subject(demo, 0, "reference_loop", rows),
         Subject(named("lymph-node"), None, "lymph-node loop", {"lymph-node": Row("auto")}),
         Subject(
             timm_package(folder / "resnet50", "resnet50"),
@@ -147,9 +152,8 @@ class Measured:
         save_boxes(boxes, self.plan)
         print(f"{name}: {len(self.plan):,} of {grid.size.area:,} tiles hold tissue")
         self._loop = ["benchmarks.reference_loop", slide, boxes, package.folder, self._answers]
-        self._ours = ["benchmarks.pipeline_run", slide, package.folder, Settings().cache_dir]
-        if subject.level is not None:
-            self._ours += ["--level", subject.level]
+        self._slide = slide
+        self._level = [] if subject.level is None else ["--level", subject.level]
         self._runs: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self._bare: dict[str, list[dict[str, Any]]] = defaultdict(list)
 
@@ -190,7 +194,7 @@ class Measured:
         return {
             "seconds": seconds,
             "ratio": loop / seconds,
-            "tiles": len(self.plan),
+            "tiles": runs[0].get("tiles", len(self.plan)),
             "tiles_per_second": len(self.plan) / seconds,
             "rss_mb": max(run["rss_mb"] for run in runs),
             "bound_share": None,
@@ -220,8 +224,10 @@ class Measured:
         }
 
     def _run(self, row: str, asked: Row, *more: str) -> dict[str, Any]:
+        package = asked.package or self._subject.package
         place = self._folder / f"{row}.zarr"
-        return _run([*self._ours, place, *asked.options, *more])
+        ours = ["benchmarks.pipeline_run", self._slide, package.folder, Settings().cache_dir, place]
+        return _run([*ours, *self._level, *asked.options, *more])
 
 
 def _median(runs: Sequence[Mapping[str, Any]], part: str) -> float:

@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--level", type=int, help="default: the package's own resolution")
     parser.add_argument("--features", default="off", help="numbers to keep them as")
     parser.add_argument("--qc", default="flag", help="quality control: flag or off")
+    parser.add_argument("--screen", default="auto", help="the package's: auto or off")
     parser.add_argument("--bare", action="store_true")
     arguments = parser.parse_args()
     analysis = AnalysisSettings(
@@ -40,6 +41,7 @@ def main() -> None:
         level=arguments.level,
         features=arguments.features,
         qc=arguments.qc,
+        screen=arguments.screen,
     )
     profile = Profile()
     profile.started()
@@ -121,7 +123,7 @@ def _analyse(
         result = analyse_slide(prepared, arguments.out, work)
         ended = time.perf_counter()
         whole = time.time() - profile.began
-    timings = result.record.timings
+    timings, screen = result.record.timings, result.record.screen
     return {
         "seconds": ended - began,
         "check_and_tissue_seconds": planned - began,
@@ -132,7 +134,7 @@ def _analyse(
         "profile": {one.stage: asdict(one) for one in stage_times(profile.spans, whole)},
         "start_up_seconds": start_up,
         "rss_mb": memory.peak_mb,
-        "tiles": result.tiles,
+        "tiles": result.tiles if screen is None else result.tiles - screen.screened,
         "runtime": runtime.to_json(),
     }
 

@@ -43,10 +43,12 @@ class Row:
     Attributes:
         precision: Of the model.
         quality: ``flag``, as a run has it without options, or ``off``.
+        package: Where it is another than the subject's.
     """
 
     precision: str
     quality: str = "flag"
+    package: ModelPackage | None = None
 
     @property
     def options(self) -> list[str]:

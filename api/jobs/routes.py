@@ -81,6 +81,13 @@ class JobOrder(BaseModel):
         float,
         Field(ge=0, le=1, description="Share of the tissue above which nothing is left out"),
     ] = 0.5
+    screen: Annotated[
+        Literal["auto", "off"],
+        Field(
+            description="The model's screen: used where it was validated for the slide's stain, or "
+            "every tile goes to the model"
+        ),
+    ] = "auto"
     slide_mpp: Annotated[
         float | None,
         Field(

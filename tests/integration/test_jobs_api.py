@@ -80,10 +80,10 @@ def test_what_is_left_out_counts_as_the_packages(http: httpx.Client, slide_id: s
     """The fingerprint is that of the analysis: a threshold spelled out is no other work."""
     one = http.post("/v1/jobs", json=order(slide_id)).json()
     other = http.post("/v1/jobs", json=order(slide_id, threshold=0.5, mpp=0.5)).json()
-    different = http.post("/v1/jobs", json=order(slide_id, threshold=0.6)).json()
+    different = http.post("/v1/jobs", json=order(slide_id, threshold=0.6, screen="off")).json()
     assert one["config"] == {}
     assert other["config"] == {"threshold": 0.5, "mpp": 0.5}
-    assert different["config"] == {"threshold": 0.6}
+    assert different["config"] == {"threshold": 0.6, "screen": "off"}
 
 
 def test_identical_work_succeeds_at_once(http: httpx.Client, store: Store, slide_id: str) -> None:
@@ -212,6 +212,7 @@ def test_models_are_listed_with_what_they_are_for(
         ({"slide_mpp": 352}, "slide_mpp"),
         ({"priority": 1000}, "priority"),
         ({"precision": "fp64"}, "precision"),
+        ({"screen": "always"}, "screen"),
         ({"device": "cuda:0"}, "device"),
         ({"webhook": "https://elsewhere.example.org/"}, "may not go"),
         ({"webhook": "https://hooks.example.org@elsewhere.example.org/"}, "user and password"),

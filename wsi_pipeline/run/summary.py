@@ -47,6 +47,7 @@ class Outcome:
         slide_low: Lower end of the 95 % interval of a fitted probability.
         slide_high: Upper end of it.
         slide_method: What gave the score: ``max``, or the kind of the package's fit.
+        screened: Tiles that the model's screen alone has seen; None where it was not used.
         files: What became of files that were wanted beside the result, in words.
     """
 
@@ -76,6 +77,7 @@ class Outcome:
     slide_low: float | None = None
     slide_high: float | None = None
     slide_method: str = ""
+    screened: int | None = None
     files: str = ""
 
 
@@ -109,6 +111,7 @@ def outcome_of(slide: Path, result: Result, out: Path, status: Status, seconds: 
         slide_low=None if answer is None else answer.low,
         slide_high=None if answer is None else answer.high,
         slide_method="" if answer is None else answer.method,
+        screened=None if record.screen is None or record.screen.reason else record.screen.screened,
     )
 
 

@@ -9,7 +9,7 @@
     seed, stain ──► textures ───┘
 """
 
-from wsi_pipeline.synth.patches import PatchKind, labelled_patches, render_patches
+from wsi_pipeline.synth.patches import PatchKind, PatchSpread, labelled_patches, render_patches
 from wsi_pipeline.synth.planting import CLASSES, KINDS, Plant, parse_plants, parse_tumour
 from wsi_pipeline.synth.spec import SynthSpec, parse_size
 from wsi_pipeline.synth.stains import STAINS, Stain
@@ -27,6 +27,7 @@ __all__ = [
     "KINDS",
     "STAINS",
     "PatchKind",
+    "PatchSpread",
     "Plant",
     "Stain",
     "SynthSlide",

@@ -20,6 +20,9 @@ PatchKind = Literal["tumour", "border", "normal", "necrosis", "mucin"]
 """``tumour``, ``necrosis``, ``mucin``: at least 80 % of the px are. ``border``: 10-60 % are tumour.
 ``normal``: nothing is planted."""
 
+PatchSpread = Literal["tissue", "area"]
+"""``tissue``: every tissue comes up about as often. ``area``: as often as on a slide."""
+
 #: Level-0 px per patch px by resolution.
 _DOWNSAMPLES = {0.25: 1, 0.5: 2, 1.0: 4, 2.0: 8}
 _SHARES: dict[str, tuple[float, float]] = {
@@ -44,11 +47,12 @@ def render_patches(
     mpp: float = 0.25,
     stain: str = "a",
     quality: int | None = 80,
+    spread: PatchSpread = "tissue",
 ) -> npt.NDArray[np.uint8]:
     """Cut random patches of one kind from a synthetic slide that is never written.
 
     Normal patches show every tissue about as often as the next, tissue edges and glass among
-    them, so that a model meets what is rare on a slide too.
+    them, so that a model meets what is rare on a slide too; or as often as on a slide.
 
     Args:
         kind: What the patches show.
@@ -58,6 +62,7 @@ def render_patches(
         mpp: 0.25, 0.5, 1 or 2 µm per px; coarser ones are area means of 0.25, as pyramid levels.
         stain: Name of a stain.
         quality: JPEG quality that patches pass through, as a slide's pixels do; ``None`` for none.
+        spread: How often each tissue comes up.
 
     Returns:
         uint8 (count, patch_px, patch_px, 3).
@@ -69,7 +74,7 @@ def render_patches(
         raise UsageError(f"no patch kind is called {kind!r}; choose {', '.join(_SHARES)}")
     further = kind in CLASSES[2:]
     scene = _scene_of_kinds(seed, stain) if further else _training_scene(seed, stain)
-    return _cut(scene, kind, count, patch_px=patch_px, mpp=mpp, quality=quality)
+    return _cut(scene, kind, count, patch_px=patch_px, mpp=mpp, quality=quality, spread=spread)
 
 
 def labelled_patches(
@@ -109,7 +114,14 @@ def labelled_patches(
 
 
 def _cut(
-    scene: Scene, kind: PatchKind, count: int, *, patch_px: int, mpp: float, quality: int | None
+    scene: Scene,
+    kind: PatchKind,
+    count: int,
+    *,
+    patch_px: int,
+    mpp: float,
+    quality: int | None,
+    spread: PatchSpread = "tissue",
 ) -> npt.NDArray[np.uint8]:
     """Cut random patches of one kind: uint8 (count, patch_px, patch_px, 3)."""
     if mpp not in _DOWNSAMPLES:
@@ -119,7 +131,7 @@ def _cut(
     side = patch_px * _DOWNSAMPLES[mpp]
     rng = np.random.default_rng([scene.spec.seed, 5, list(_SHARES).index(kind), side])
     out = np.empty((count, patch_px, patch_px, 3), np.uint8)
-    places = _Places(scene, kind, side)
+    places = _Places(scene, kind, side, spread)
     for index in range(count):
         x, y = places.draw(rng)
         image = scene.render(x, y, side, side).image
@@ -129,7 +141,7 @@ def _cut(
     return out
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _training_scene(seed: int, stain: str) -> Scene:
     """A large slide rich in tumour."""
     size = Size(_SLIDE_PX, _SLIDE_PX)
@@ -162,7 +174,7 @@ def _tissue_map(scene: Scene) -> tuple[Labels, int]:
 class _Places:
     """Draws top-left corners (level-0 px) of patches of one kind."""
 
-    def __init__(self, scene: Scene, kind: PatchKind, side: int) -> None:
+    def __init__(self, scene: Scene, kind: PatchKind, side: int, spread: PatchSpread) -> None:
         self._low, self._high = _SHARES[kind]
         self._scene, self._side = scene, side
         tissue, step = _tissue_map(scene)
@@ -175,7 +187,6 @@ class _Places:
         self._classes = [CLASSES.index(name) for name in named]
         planted = PLANTED[self._classes].tolist()
         wanted: Sequence[int] = [int(t) for t in present if t not in planted] if normal else planted
-        # Centres are drawn by tissue first, so that rare tissues come up as often as common ones.
         inner = np.zeros_like(tissue, dtype=np.bool_)
         edge = self._cells // 2 + 1
         inner[edge:-edge, edge:-edge] = True
@@ -186,7 +197,10 @@ class _Places:
         good &= inner & (share >= self._low - slack) & (share <= self._high + slack)
         if kind == "border":
             spots = [np.flatnonzero(good)]
+        elif spread == "area":
+            spots = [np.flatnonzero(good & np.isin(tissue, wanted))]
         else:
+            # By tissue first, so that rare tissues come up as often as common ones.
             spots = [np.flatnonzero(good & (tissue == t)) for t in wanted]
         self._spots = [found for found in spots if len(found) >= 20]
         self._columns = tissue.shape[1]

@@ -11,6 +11,7 @@ from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.screening import Screening, screen_tiles
+from wsi_pipeline.run.summary import outcome_of
 from wsi_pipeline.slide import open_slide
 from wsi_pipeline.stitch.result import Result, verify
 from wsi_pipeline.testing import FakePredictor, write_pyramid
@@ -57,6 +58,7 @@ def test_screened_tiles_have_coverage_and_bound(
     assert (record.reason, record.wrong, record.tiles) == ("", 0, every)
     is_screened = result.coverage == Coverage.SCREENED
     assert is_screened.sum() == record.screened == result.record.counts.screened
+    assert outcome_of(slide, result, tmp_path, "done", 1.0).screened == record.screened
     assert not is_screened[:, :TUMOUR].any()
     # Tumour, controls by chance and next to the limit, tiles that stand for the slide: no others.
     assert 0 < record.controls <= 8 + 8 + SAMPLED_TILES

@@ -121,6 +121,15 @@ def test_patches_are_repeatable_and_scaled() -> None:
     assert render_patches("normal", 0, seed=2).shape == (0, 299, 299, 3)
 
 
+def test_by_area_most_normal_patches_are_of_common_tissue(
+    patches: dict[PatchKind, npt.NDArray[np.uint8]],
+) -> None:
+    by_tissue = patches["normal"][:40]
+    by_area = render_patches("normal", 40, seed=2, spread="area")
+    cellular = [(some.mean(axis=(1, 2)) @ LUMINANCE < 165).mean() for some in (by_area, by_tissue)]
+    assert cellular[0] > cellular[1]
+
+
 def test_unknown_patches_are_refused() -> None:
     with pytest.raises(UsageError, match="µm/px"):
         render_patches("tumour", 1, seed=2, mpp=0.3)

@@ -143,6 +143,7 @@ export function askedOf({ config }: Pick<Job, "config">): string[] {
   add("stride", (value) => `stride ${value}`);
   add("tissue", (value) => `tissue ${value}`);
   if (config["qc"] !== "flag") add("qc", (value) => `quality control: ${value}`);
+  if (config["screen"] === "off") told.push("without screen");
   if (config["tta"] === true) told.push("eight orientations");
   return told;
 }

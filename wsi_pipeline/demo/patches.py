@@ -1,0 +1,148 @@
+"""The drawn patches that the demo is trained and measured on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi_pipeline.shift.measuring import Measured
+from wsi_pipeline.shift.sampling import NUCLEI_EVERY, sample_patch
+from wsi_pipeline.synth import PatchKind, PatchSpread, render_patches
+
+#: µm per px of the package.
+MPP = 0.25
+#: Stain and seed of the slides patches are cut from: each seed has textures of its own.
+_TRAINING_SLIDES = (("b", 20_162), ("c", 20_163), ("a", 20_161))
+_FURTHER_SLIDES = tuple((stain, seed + 10) for stain, seed in _TRAINING_SLIDES)
+_HELD_OUT_SLIDES = (("a", 20_164),)
+#: Patches of either class per slide at each resolution: mostly the package's own, some coarser,
+#: so that the demo also works on levels 1 and 2.
+_TRAINING = {MPP: 50, 0.5: 18, 1.0: 18}
+_HELD_OUT = {MPP: 32, 0.5: 8, 1.0: 8}
+#: Normal patches per slide as often as on a slide: most of a slide is lymphatic tissue, and what
+#: looks most like tumour there is seldom among patches drawn by tissue. Of 4,600 such tiles of
+#: slides of other seeds, 183 were called tumour without them, about 30 with them.
+_COMMON = 50
+_MORE_TUMOUR = 25
+#: Reference patches of each kind; border patches give the probabilities between 0 and 1.
+#: Few, because they are computed at every start.
+_REFERENCE: dict[PatchKind, int] = {"tumour": 4, "normal": 4, "border": 8}
+_CALIBRATION: dict[PatchKind, int] = {"tumour": 16, "normal": 24, "border": 24}
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Patches to draw from one slide, and what they show.
+
+    Attributes:
+        stain: Of the slide.
+        seed: Of the slide.
+        kind: What the patches show.
+        count: How many.
+        mpp: µm per px.
+        spread: How often each tissue comes up.
+    """
+
+    stain: str
+    seed: int
+    kind: PatchKind
+    count: int
+    mpp: float = MPP
+    spread: PatchSpread = "tissue"
+
+    def draw(self) -> NDArray[np.uint8]:
+        """The patches, RGB uint8 ``(count, 299, 299, 3)``."""
+        return render_patches(
+            self.kind,
+            self.count,
+            seed=self.seed,
+            mpp=self.mpp,
+            stain=self.stain,
+            spread=self.spread,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Drawn patches with their class.
+
+    Attributes:
+        patches: RGB uint8 ``(n, 299, 299, 3)``.
+        drawings: Where they come from, in their order.
+    """
+
+    patches: NDArray[np.uint8]
+    drawings: Sequence[Drawing]
+
+    @property
+    def labels(self) -> NDArray[np.float64]:
+        """1 = tumour, ``(n,)``."""
+        return self._each([float(one.kind == "tumour") for one in self.drawings])
+
+    def measured(self, features: NDArray[np.float64]) -> Measured:
+        """What they look like.
+
+        Args:
+            features: Pooled features of each, ``(n, d)``.
+        """
+        slides = dict.fromkeys((one.stain, one.seed) for one in self.drawings)
+        number = {slide: index for index, slide in enumerate(slides)}
+        unit = self._each([number[one.stain, one.seed] for one in self.drawings])
+        mpps = self._each([one.mpp for one in self.drawings])
+        samples = [
+            sample_patch(patch, float(mpp) if index % NUCLEI_EVERY == 0 else None)
+            for index, (patch, mpp) in enumerate(zip(self.patches, mpps, strict=True))
+        ]
+        return Measured(
+            np.stack(samples),
+            unit.astype(np.int64),
+            self.labels.astype(np.int64),
+            features.astype(np.float32),
+        )
+
+    def _each(self, values: Sequence[float]) -> NDArray[np.float64]:
+        return np.repeat(np.array(values, np.float64), [one.count for one in self.drawings])
+
+
+def draw(drawings: Sequence[Drawing]) -> Labelled:
+    """Draw patches, one drawing after the other."""
+    return Labelled(np.concatenate([one.draw() for one in drawings]), drawings)
+
+
+def both_classes() -> tuple[Sequence[Drawing], Sequence[Drawing]]:
+    """As many of either class: to train on, and held out."""
+    return (
+        [one for stain, seed in _TRAINING_SLIDES for one in _balanced(stain, seed, _TRAINING)],
+        [one for stain, seed in _HELD_OUT_SLIDES for one in _balanced(stain, seed, _HELD_OUT)],
+    )
+
+
+def as_on_slides() -> Sequence[Drawing]:
+    """Further ones to train on: normal ones as on slides, and some more tumour."""
+    more = [Drawing(*slide, "normal", _COMMON, spread="area") for slide in _TRAINING_SLIDES]
+    for slide in _FURTHER_SLIDES:
+        more.append(Drawing(*slide, "normal", _COMMON, spread="area"))
+        more.append(Drawing(*slide, "tumour", _MORE_TUMOUR))
+    return more
+
+
+def reference_patches() -> NDArray[np.uint8]:
+    """For the package's reference, ``(16, 299, 299, 3)``."""
+    return _of_kinds(_HELD_OUT_SLIDES[0], _REFERENCE)
+
+
+def calibration_patches() -> NDArray[np.uint8]:
+    """For choosing int8 scales, ``(64, 299, 299, 3)``."""
+    return _of_kinds(_TRAINING_SLIDES[-1], _CALIBRATION)
+
+
+def _balanced(stain: str, seed: int, counts: dict[float, int]) -> list[Drawing]:
+    kinds: tuple[PatchKind, ...] = ("tumour", "normal")
+    return [
+        Drawing(stain, seed, kind, count, mpp) for mpp, count in counts.items() for kind in kinds
+    ]
+
+
+def _of_kinds(slide: tuple[str, int], counts: dict[PatchKind, int]) -> NDArray[np.uint8]:
+    return draw([Drawing(*slide, kind, count) for kind, count in counts.items()]).patches
