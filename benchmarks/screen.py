@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from wsi_pipeline.model.package import ModelPackage, load_package
+from wsi_pipeline.model.screen_section import ScreenSection
 from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.settings import Settings
 from wsi_pipeline.stitch.layout import SUFFIX
@@ -96,8 +97,8 @@ def main() -> None:
         chosen = [one for one in unseen if one.kind == kind]
         figures[kind] = _row(chosen, [runs[one] for one in chosen], folder, threshold)
         _show(kind, figures[kind])
-    _evaluate(unseen[0].path.parent, folder)
     arguments.out.write_text(json.dumps(figures, indent=1) + "\n")
+    _evaluate(unseen[0].path.parent, folder)
 
 
 def screened_demo(
@@ -246,7 +247,7 @@ def _result(folder: Path, screen: str, slide: Drawn) -> Result:
     return Result(folder / screen / f"{slide.path.stem}{SUFFIX}")
 
 
-def _section(package: ModelPackage) -> Any:
+def _section(package: ModelPackage) -> ScreenSection:
     section = package.description.screen
     assert section is not None  # it was made with one
     return section
