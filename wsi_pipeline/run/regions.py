@@ -23,13 +23,14 @@ from wsi_pipeline.model.predictor import Predictor
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.run.profile import Span
 from wsi_pipeline.run.region_clock import RegionClock
+from wsi_pipeline.run.samples import Samples
 from wsi_pipeline.run.tile_values import RegionValues, TileValues
-from wsi_pipeline.shift.sampling import NUCLEI_EVERY, SAMPLE_VALUES, sample_patch
+from wsi_pipeline.shift.sampling import SAMPLE_VALUES
 from wsi_pipeline.slide import SlideReader, open_slide
 from wsi_pipeline.stain.normalisation import Recolouring, StainNormalisation
 from wsi_pipeline.tiles.kept_patches import KeptPatches
 from wsi_pipeline.tiles.patches import read_input
-from wsi_pipeline.tiles.plan import Plan
+from wsi_pipeline.tiles.plan import SAMPLED_TILES, Plan, spread
 
 #: Tiles in a region: some seconds of work, so that little is lost and little overhead paid. A
 #: multiple of every runtime's batch size, so that batches fall alike wherever a region runs.
@@ -45,14 +46,17 @@ class Region:
     Attributes:
         index: Which.
         cells: Column and row of its patches, ``(n, 2)`` int64.
-        sampled: Which of them, ``(k,)``, are looked at closely.
+        sampled: Column and row of those that are looked at closely, ``(k, 2)``. Others than
+            its patches are read for that alone.
         start: Place of its first tile in the plan; None for the controls, which are no tiles.
+        first_sample: Place of its first sample in :attr:`Plan.looked_at`.
     """
 
     index: int
     cells: NDArray[np.int64]
     sampled: NDArray[np.int64]
     start: int | None
+    first_sample: int
 
     @property
     def tiles(self) -> int:
@@ -118,7 +122,7 @@ class RegionResult:
         index: Which region.
         tiles: In the region's order: probabilities, ``(n,)``, or ``(n, planes)`` of a model that
             is not binary, of maps with two more axes; and what is kept beside them.
-        samples: :func:`~wsi_pipeline.shift.sampling.sample_patch` of the sampled ones, float32
+        samples: :func:`~wsi_pipeline.shift.sampling.sample_patch` of the sampled cells, float32
             ``(k, 12)``.
         runtime_kind: Of the predictor that computed them.
         read_seconds: Thread time spent reading and decoding.
@@ -158,19 +162,31 @@ def cut_regions(plan: Plan, kept: TileValues) -> list[Region]:
         plan: The tiles.
         kept: Of each tile; many numbers make smaller regions.
     """
-    sampled = plan.looked_at
+    sampled, taken = plan.looked_at, 0
     regions: list[Region] = []
     fitting = max(1, min(REGION_TILES, REGION_VALUES // max(1, kept.count)))
     # A power of two, so that a runtime's batches divide it.
     step = 1 << (fitting.bit_length() - 1)
     for start in range(0, len(plan), step):
         cells = plan.cells[start : start + step]
-        inside = sampled[(sampled >= start) & (sampled < start + len(cells))] - start
-        regions.append(Region(len(regions), cells, inside, start))
+        end = start + len(cells)
+        until = len(sampled) if end == len(plan) else _samples_until(plan, end)
+        regions.append(Region(len(regions), cells, sampled[taken:until], start, taken))
+        taken = until
     # An encoder says nothing of glass.
     if len(plan.controls) and kept.classes:
-        regions.append(Region(len(regions), plan.controls, sampled[:0], None))
+        regions.append(Region(len(regions), plan.controls, sampled[:0], None, taken))
     return regions
+
+
+def _samples_until(plan: Plan, end: int) -> int:
+    """How many samples regions have that end before a tile: those of the same share of the plan.
+
+    Of samples among tiles: those that are tiles of these regions.
+    """
+    if plan.sampled is None:
+        return int(np.searchsorted(spread(len(plan), SAMPLED_TILES), end))
+    return len(plan.sampled) * end // len(plan)
 
 
 def classify_region(
@@ -197,7 +213,7 @@ def classify_region(
         grid: The grid.
         cells: Column and row of the tiles, ``(n, 2)``.
         index: Of the region.
-        sampled: Which of the tiles are looked at closely, in order; None: none.
+        sampled: Cells that are looked at closely, ``(k, 2)``; None: none.
         kept: What is kept of each tile; None: the number of a binary model.
         stain: How px are normalised; None: not at all.
         stopped: Asked before each batch.
@@ -211,11 +227,14 @@ def classify_region(
     before = reader.bytes_read
     unreadable: list[str] = []
     lost: list[int] = []
-    wanted: set[int] = set() if sampled is None else set(sampled.tolist())
-    samples: list[NDArray[np.float32]] = []
-    mpp = grid.mpp_0.side * grid.downsample * grid.scale
+    samples = Samples(sampled, grid.mpp_0.side * grid.downsample * grid.scale)
+    beside = samples.beside(cells)
     kept = kept or TileValues()
     recolour = Recolouring(None) if stain is None else stain.recolouring()
+
+    def read(column: int, row: int) -> NDArray[np.uint8]:
+        return recolour(read_input(reader, grid, column, row))
+
     flying: deque[tuple[NDArray[np.uint8], Future[NDArray[np.float32]]]] = deque()
     parts: list[RegionValues] = []
     step = predictor.batch_size
@@ -225,26 +244,28 @@ def classify_region(
         with clock.reading():
             part = cells[start : start + step]
             batch = np.empty((len(part), grid.read_px, grid.read_px, 3), np.uint8)
-            for i, (column, row) in enumerate(part):
+            for i, cell in enumerate(part):
+                column, row = (int(place) for place in cell)
                 try:
-                    patch = None if at_hand is None else at_hand.take(int(column), int(row))
-                    if patch is None:
-                        patch = read_input(reader, grid, int(column), int(row))
-                    batch[i] = recolour(patch)
+                    patch = None if at_hand is None else at_hand.take(column, row)
+                    batch[i] = read(column, row) if patch is None else recolour(patch)
                 except DamagedSlideError as error:
                     batch[i] = 255
                     lost.append(start + i)
                     unreadable.append(error.cause)
-                if start + i in wanted:
-                    # Of px that are decoded anyway, as the model sees them; of an unreadable
-                    # tile, which is white: NaN.
-                    closely = mpp if len(samples) % NUCLEI_EVERY == 0 else None
-                    samples.append(sample_patch(batch[i], closely))
+                samples.offer((column, row), batch[i])
         with clock.waiting():
             answers = predictor.submit(batch)
         flying.append((batch, clock.computing(answers)))
         while flying and flying[0][1].done():
             parts.append(_taken(kept, *flying.popleft()))
+        if beside:
+            # While the model has work.
+            with clock.reading():
+                samples.read(beside.pop(), read)
+    with clock.reading():
+        for one in beside:
+            samples.read(one, read)
     with clock.waiting():
         parts.extend(_taken(kept, *one) for one in flying)
     tiles = RegionValues.joined(parts)
@@ -252,7 +273,7 @@ def classify_region(
     return RegionResult(
         index=index,
         tiles=tiles,
-        samples=np.array(samples, np.float32).reshape(-1, SAMPLE_VALUES),
+        samples=samples.values,
         runtime_kind=predictor.info.kind,
         read_seconds=clock.read_seconds,
         wait_seconds=clock.wait_seconds,

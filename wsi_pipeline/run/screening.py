@@ -45,9 +45,9 @@ class Screening:
     @property
     def plan(self) -> Plan:
         """The tiles that the model is asked about."""
-        kept = np.cumsum(self.asked) - 1
         asked = self.whole.without(~self.asked, Coverage.SCREENED)
-        return replace(asked, sampled=kept[self.whole.looked_at])
+        # Colours are those of all tissue, whatever the model is asked about.
+        return replace(asked, sampled=self.whole.looked_at)
 
     def wrong(self, probabilities: NDArray[np.float32], threshold: float) -> int:
         """How many controls the model calls positive.
@@ -170,7 +170,7 @@ def _everything(plan: Plan, promise: float, reason: str) -> Screening:
 def _controls(
     plan: Plan, scores: NDArray[np.float32], below: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Some tiles below the limit: by chance, next to it, and those that stand for the slide.
+    """Some tiles below the limit: by chance, and next to it.
 
     The same for the same plan: a run that is resumed goes on.
     """
@@ -180,8 +180,7 @@ def _controls(
     found[rng.choice(places, count, replace=False)] = True
     nearest = places[np.argsort(-scores[places], kind="stable")]
     found[nearest[:_NEAREST]] = True
-    found[plan.looked_at] = True
-    return found & below
+    return found
 
 
 @functools.lru_cache(maxsize=2)

@@ -23,19 +23,18 @@ class TileProbabilities:
         extras: What was computed beside, by name, float32 ``(n,)`` in plan order; the same.
         readable: Which of them are there and could be read, ``(n,)``.
         controls: One per control, float32 ``(k, *classes)``; the same.
-        samples: :func:`~wsi_pipeline.shift.sampling.sample_patch` of the sampled tiles, float32
+        samples: :func:`~wsi_pipeline.shift.sampling.sample_patch` of the sampled cells, float32
             ``(s, 12)``.
     """
 
     def __init__(self, plan: Plan, kept: TileValues, classes: tuple[int, ...]) -> None:
         self._kept = kept
         self._map_axes = tuple(range(1 + len(classes), 1 + len(kept.answer)))
-        self._sampled = plan.looked_at
         self.probabilities = np.full((len(plan), *classes), np.nan, np.float32)
         self.readable = np.zeros(len(plan), np.bool_)
         self.extras = {name: np.full(len(plan), np.nan, np.float32) for name in kept.names}
         self.controls = np.full((len(plan.controls), *classes), np.nan, np.float32)
-        self.samples = np.full((len(self._sampled), SAMPLE_VALUES), np.nan, np.float32)
+        self.samples = np.full((len(plan.looked_at), SAMPLE_VALUES), np.nan, np.float32)
 
     def take(self, region: Region, values: NDArray[np.float32]) -> int:
         """Put a region's values where they belong; returns how many tiles could not be read."""
@@ -50,7 +49,6 @@ class TileProbabilities:
         self.probabilities[place] = probabilities
         for column, name in enumerate(self._kept.names):
             self.extras[name][place] = tiles.extras[:, column]
-        first = int(np.searchsorted(self._sampled, region.start))
-        self.samples[first : first + len(samples)] = samples
+        self.samples[region.first_sample :][: len(samples)] = samples
         self.readable[place] = tiles.readable
         return int(np.count_nonzero(~tiles.readable))

@@ -60,7 +60,8 @@ class Plan:
         unreadable: Cells whose px were needed to decide and could not be decoded, ``(m, 2)``.
         controls: Clean glass the model is asked about as a control, ``(k, 2)``: at most
             :data:`CONTROLS`, spread over the slide. They are no tiles and count nowhere.
-        sampled: Which tiles are looked at closely, ``(s,)``; None: see :attr:`looked_at`.
+        sampled: Cells that are looked at closely, tiles or not, ``(s, 2)``; None: see
+            :attr:`looked_at`.
     """
 
     grid: Grid
@@ -77,8 +78,10 @@ class Plan:
 
     @property
     def looked_at(self) -> NDArray[np.int64]:
-        """Which tiles stand for all where colours are measured, ``(s,)``, in order."""
-        return spread(len(self), SAMPLED_TILES) if self.sampled is None else self.sampled
+        """Cells that stand for all tissue where colours are measured, ``(s, 2)``, in order."""
+        if self.sampled is not None:
+            return self.sampled
+        return self.cells[spread(len(self), SAMPLED_TILES)]
 
     @property
     def reads_saved(self) -> int:

@@ -1,6 +1,6 @@
 """Regions cover the plan once, give probabilities in plan order, and stop when asked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -67,10 +67,12 @@ def test_regions_cover_the_plan_once(
 @pytest.mark.parametrize("tiles", [1, 9, 64, 65, 300])
 def test_samples_are_taken_all_over_the_plan(monkeypatch: pytest.MonkeyPatch, tiles: int) -> None:
     monkeypatch.setattr(module, "REGION_TILES", 8)
+    plan = plan_of(tiles, 2)
+    place = {tuple(cell): index for index, cell in enumerate(plan.cells.tolist())}
     sampled = [
-        int(place) + (region.start or 0)
-        for region in cut_regions(plan_of(tiles, 2), NUMBER)
-        for place in region.sampled
+        place[tuple(cell)]
+        for region in cut_regions(plan, NUMBER)
+        for cell in region.sampled.tolist()
     ]
     assert len(sampled) == min(tiles, 64)
     assert len(set(sampled)) == len(sampled)
@@ -101,7 +103,7 @@ def test_answers_come_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_kept_is_taken_apart_again() -> None:
     slide = ArraySlide([tissue()], unreadable=[Region(0, 70, 5, 1, 1)])
-    region = Part(0, CELLS[:20], np.array([0, 2, 19]), 0)
+    region = Part(0, CELLS[:20], CELLS[[0, 2, 19]], 0, 0)
     done = classify_region(
         slide, FakePredictor(patch_px=32), GRID, region.cells, sampled=region.sampled
     )
@@ -112,6 +114,38 @@ def test_what_is_kept_is_taken_apart_again() -> None:
     last = sample_patch(tissue()[32:64, 288:320], None)
     assert np.array_equal(samples[2], last, equal_nan=True)
     assert np.isnan(samples[1]).all(), "tile 2 cannot be read"
+
+
+def test_cells_beside_the_tiles_are_looked_at_all_the_same() -> None:
+    slide = ArraySlide([tissue()], unreadable=[Region(0, 70, 5, 1, 1)])
+    wanted = CELLS[[0, 2, 15, 3]]
+    done = classify_region(
+        slide, FakePredictor(patch_px=32, batch_size=2), GRID, CELLS[10:20], sampled=wanted
+    )
+    whole = classify_region(
+        slide, FakePredictor(patch_px=32, batch_size=8), GRID, CELLS[:20], sampled=wanted
+    )
+    assert np.array_equal(done.samples, whole.samples, equal_nan=True)
+    known = ~np.isnan(done.samples[:, 0])
+    assert known.tolist() == [True, False, True, True], "tile 2 cannot be read"
+    assert len(done.probabilities) == 10
+    assert not done.unreadable, "it is none of the tiles"
+
+
+def test_every_sample_is_looked_at_in_one_region() -> None:
+    plan = plan_of(600)
+    rng = np.random.default_rng(5)
+    asked = np.sort(rng.choice(600, 300, replace=False))
+    part = replace(plan, cells=plan.cells[asked], tissue=plan.tissue[asked], sampled=plan.looked_at)
+    for one in (plan, part):
+        regions = cut_regions(one, NUMBER)
+        together = np.concatenate([region.sampled for region in regions])
+        assert np.array_equal(together, plan.looked_at)
+        first = np.cumsum([0, *(len(region.sampled) for region in regions)])[:-1]
+        assert [region.first_sample for region in regions] == first.tolist()
+    for region in cut_regions(plan, NUMBER)[:-1]:
+        own = {tuple(cell) for cell in region.cells.tolist()}
+        assert {tuple(cell) for cell in region.sampled.tolist()} <= own
 
 
 @dataclass(frozen=True)
@@ -136,7 +170,7 @@ def test_extras_and_features_are_kept_beside_the_answers(features: int) -> None:
     kept = TileValues((), (Darkest(),), features)
     slide = ArraySlide([image()], unreadable=[Region(0, 70, 5, 1, 1)])
     predictor = FakePredictor(answer, patch_px=32, batch_size=8, features=2)
-    region = Part(0, CELLS, np.array([0, 2]), 0)
+    region = Part(0, CELLS, CELLS[[0, 2]], 0, 0)
     done = classify_region(slide, predictor, GRID, CELLS, sampled=region.sampled, kept=kept)
     assert len(done.values) == region.size(kept) == 50 * (3 + features) + 2 * SAMPLE_VALUES
     plan = plan_of(50)
