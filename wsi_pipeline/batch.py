@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from wsi_pipeline.errors import (
+    DamagedSlideError,
     PackageError,
     ResultError,
     ResultExistsError,
@@ -28,6 +29,7 @@ from wsi_pipeline.errors import (
 from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run.checkpoint import partial_folder
 from wsi_pipeline.run.inputs import Entry
+from wsi_pipeline.run.journal import NOT_KEPT, Journal
 from wsi_pipeline.run.observer import Observer, Stoppable
 from wsi_pipeline.run.preparation import Preparation, prepare
 from wsi_pipeline.run.summary import Outcome, Status, outcome_of
@@ -67,11 +69,13 @@ def run_batch(
     overwrite: bool = False,
     prober: Callable[[Path], Probe] = probe,
     finish: Callable[[Path], str] = lambda _: "",
+    journal: Journal = NOT_KEPT,
 ) -> Iterator[Outcome]:
     """Analyse slides into ``out``; yields what became of each, in order.
 
     ``finish`` is called with each result that is there and says what files it wrote beside it;
-    where it fails, so has the slide.
+    where it fails, so has the slide. ``journal`` is told of each slide, and says which ones crashed
+    the process before: those under suspicion come first, with no other beside them.
 
     Slides without a result come first, so that a run started again gets to its work at once;
     then what is there is verified.
@@ -83,9 +87,8 @@ def run_batch(
         PackageError: the model cannot be used at all.
         UsageError: device, precision and runtime do not go together.
     """
-    order = sorted(entries, key=lambda entry: not overwrite and entry.result(out).exists())
-    waiting, flying = deque(order), deque[_Flight]()
-    run = _Run(out, work, overwrite, prober, finish)
+    run = _Run(out, work, overwrite, prober, finish, journal)
+    waiting, flying = deque(sorted(entries, key=run.order)), deque[_Flight]()
     with (
         ThreadPoolExecutor(1, thread_name_prefix="prepare") as ahead,
         ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="slide") as threads,
@@ -97,10 +100,11 @@ def run_batch(
                     outcome = flying.popleft().outcome.result()
                     observer.ended(outcome)
                     yield outcome
-                elif waiting and _may_begin(flying):
+                elif waiting and _may_begin(flying, alone=run.is_alone(waiting[0])):
                     entry = waiting.popleft()
                     prepared = following or ahead.submit(run.prepare, entry)
-                    following = ahead.submit(run.prepare, waiting[0]) if waiting else None
+                    beside = waiting and not run.is_alone(entry) and not run.is_alone(waiting[0])
+                    following = ahead.submit(run.prepare, waiting[0]) if beside else None
                     flight = _Flight(entry, run, observer.begins(entry))
                     flight.starts(threads, prepared)
                     flying.append(flight)
@@ -124,6 +128,7 @@ class _Run:
         overwrite: Replace results that are there.
         prober: Looks at an unknown file first.
         finish: Called with each result; says what files it wrote beside it.
+        journal: Told of each slide; says which ones crashed the process before.
         happened: Gets an item whenever the run may go on.
         stop: Set when it is over before its end.
         writing: Held by the slide that is being written.
@@ -134,12 +139,30 @@ class _Run:
     overwrite: bool
     prober: Callable[[Path], Probe]
     finish: Callable[[Path], str]
+    journal: Journal
     happened: "SimpleQueue[None]" = field(default_factory=SimpleQueue)
     stop: threading.Event = field(default_factory=threading.Event)
     writing: threading.Lock = field(default_factory=threading.Lock)
 
+    def order(self, entry: Entry) -> tuple[bool, bool]:
+        """What comes first: suspects of a crash, then slides without a result."""
+        there = not self.overwrite and entry.result(self.out).exists()
+        return not self.is_alone(entry), there
+
+    def is_alone(self, entry: Entry) -> bool:
+        """Whether no other slide may be under way beside this one."""
+        return self.journal.is_suspect(entry.path)
+
     def prepare(self, entry: Entry) -> Preparation | Result:
-        """The valid result that is there, or the slide ready to be classified."""
+        """The valid result that is there, or the slide ready to be classified.
+
+        Raises:
+            DamagedSlideError: it crashed the process before.
+        """
+        blame = self.journal.blame(entry.path)
+        if blame:
+            raise DamagedSlideError(entry.path, blame)
+        self.journal.begins(entry.path)
         final, work = entry.result(self.out), self.work
         if final.exists() and not self.overwrite:
             finished = _finished(entry, final, work)
@@ -173,6 +196,11 @@ class _Flight:
         return self.outcome.done()
 
     @property
+    def is_alone(self) -> bool:
+        """Whether no other slide may be under way beside it."""
+        return self._run.is_alone(self._entry)
+
+    @property
     def asks(self) -> bool:
         """Whether regions of it have yet to be given to the workers."""
         return not (self._handed_over or self.done)
@@ -196,6 +224,12 @@ class _Flight:
             yield
 
     def _through(self, preparing: "Future[Preparation | Result]") -> Outcome:
+        try:
+            return self._outcome(preparing)
+        finally:
+            self._run.journal.ended(self._entry.path)
+
+    def _outcome(self, preparing: "Future[Preparation | Result]") -> Outcome:
         entry, run = self._entry, self._run
         began = time.perf_counter()
         try:
@@ -234,9 +268,11 @@ class _Flight:
         return result, "done"
 
 
-def _may_begin(flying: Sequence[_Flight]) -> bool:
+def _may_begin(flying: Sequence[_Flight], *, alone: bool) -> bool:
     """Whether the next slide may join those on their way."""
     under_way = [flight for flight in flying if not flight.done]
+    if alone or any(flight.is_alone for flight in under_way):
+        return not under_way
     computed = sum(not flight.is_classified for flight in under_way)
     written = len(under_way) - computed
     return not any(flight.asks for flight in under_way) and computed < 2 and written < 2

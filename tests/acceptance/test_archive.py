@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from acceptance_support import Wsi, assert_same_arrays
 
@@ -157,6 +159,66 @@ def _interrupted(wsi: Wsi, slides: Path, out: Path) -> bool:
     code = process.wait(timeout=120)
     assert code in (0, 130)
     return code == 130
+
+
+def test_a_crash_costs_the_slide_that_caused_it(
+    wsi: Wsi, slides: Path, alone: Path, tmp_path: Path
+) -> None:
+    code, crashes = _crashing(wsi, slides, tmp_path, "c")
+    assert (code, crashes) == (3, 2), "once beside others, and once alone"
+    rows = json.loads((tmp_path / "summary.json").read_text())["slides"]
+    status = {Path(row["slide"]).stem: row["status"] for row in rows}
+    assert status.pop("c") == "failed"
+    assert set(status) == {"a", "b", "d"}
+    assert set(status.values()) <= {"done", "skipped"}
+    (reason,) = (row["reason"] for row in rows if row["status"] == "failed")
+    assert "analysing it crashed the program (SIGSEGV), twice" in reason
+    for name in status:
+        assert_same_arrays(tmp_path / f"{name}.zarr", alone / f"{name}.zarr")
+    code, summary = wsi.run(slides, "-o", tmp_path, *_OPTIONS)
+    assert code == 0, summary
+    assert_same_arrays(tmp_path / "c.zarr", alone / "c.zarr")
+
+
+def test_a_crash_that_no_slide_causes_costs_none(
+    wsi: Wsi, slides: Path, alone: Path, tmp_path: Path
+) -> None:
+    code, crashes = _crashing(wsi, slides, tmp_path, "b", most=1)
+    assert (code, crashes) == (0, 1)
+    for name in _NAMES:
+        assert_same_arrays(tmp_path / f"{name}.zarr", alone / f"{name}.zarr")
+
+
+def _crashing(
+    wsi: Wsi, slides: Path, out: Path, name: str, most: int | None = None
+) -> tuple[int, int]:
+    """Run, with a crash whenever a slide is under way; exit code and number of crashes."""
+    process, crashes = _start(wsi, slides, out), 0
+    program, partial = psutil.Process(process.pid), partial_folder(out / f"{name}.zarr")
+    while process.poll() is None:
+        if partial.exists() and crashes != most:
+            for child in program.children():
+                child.send_signal(signal.SIGSTOP)
+                # What tells that the next process is at this slide.
+                shutil.rmtree(partial)
+                child.send_signal(signal.SIGSEGV)
+                child.send_signal(signal.SIGCONT)
+                crashes += 1
+        time.sleep(0.005)
+    return process.returncode, crashes
+
+
+def test_nothing_goes_on_when_the_program_is_killed(wsi: Wsi, slides: Path, tmp_path: Path) -> None:
+    process = _start(wsi, slides, tmp_path)
+    program = psutil.Process(process.pid)
+    while not list(tmp_path.glob(".*.partial")):
+        time.sleep(0.005)
+    processes = program.children(recursive=True)
+    assert processes
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(processes, timeout=60)
+    assert not alive
 
 
 def _start(wsi: Wsi, slides: Path, out: Path) -> subprocess.Popen[bytes]:

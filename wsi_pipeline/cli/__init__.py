@@ -111,11 +111,23 @@ def _root(
     """
 
 
-def main() -> None:
-    """Run the command line; the program ``wsi``."""
+def program() -> None:
+    """Be the program ``wsi``: :func:`main` in a process whose commands may divide it."""
+    # Imported here: it asks for what the commands are made of.
+    from wsi_pipeline.cli.crash_guard import Program  # noqa: PLC0415
+
+    main(Program())
+
+
+def main(caller: object = None) -> None:
+    """Run the command line.
+
+    Args:
+        caller: The :class:`~wsi_pipeline.cli.crash_guard.Program`, where this process is its own.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
-        app()
+        app(obj=caller)
     except (UsageError, PackageError, CohortError) as error:
         _say(error)
         sys.exit(EXIT_USAGE)

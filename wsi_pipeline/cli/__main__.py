@@ -1,5 +1,5 @@
 """``python -m wsi_pipeline.cli`` is ``wsi``."""
 
-from wsi_pipeline.cli import main
+from wsi_pipeline.cli import program
 
-main()
+program()

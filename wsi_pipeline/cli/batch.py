@@ -24,6 +24,7 @@ from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
 from wsi_pipeline.pipeline import Work
 from wsi_pipeline.run.inputs import expand
+from wsi_pipeline.run.journal import NOT_KEPT, Journal
 from wsi_pipeline.run.profile import NOT_PROFILED, Recorder
 from wsi_pipeline.run.scheduler import connect, default_workers, starting
 from wsi_pipeline.run.summary import Outcome, summary_json, write_summary
@@ -45,12 +46,14 @@ def run_slides(
     finish: Callable[[Path], str] = lambda _: "",
     profile: Recorder = NOT_PROFILED,
     prober: Prober | None = None,
+    journal: Journal = NOT_KEPT,
 ) -> None:
     """Analyse ``slides`` into ``out``, keep the table there and exit with the command's code.
 
     ``finish`` is called with each result that is there and says what files it wrote beside it;
     where it fails, the slide counts as failed. ``profile`` is told what was done when; ``prober``
-    looks at unknown files, if one was started.
+    looks at unknown files, if one was started; ``journal`` is told of slides, as of
+    :func:`~wsi_pipeline.batch.run_batch`.
 
     Raises:
         UsageError: a name matches nothing, or no scheduler answers.
@@ -81,6 +84,7 @@ def run_slides(
             overwrite=overwrite,
             prober=prober,
             finish=finish,
+            journal=journal,
         ):
             outcomes.append(outcome)
             with profile.span("write", "write the table"):

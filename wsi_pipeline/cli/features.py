@@ -26,6 +26,7 @@ from wsi_pipeline.cli.analysis_options import (
     analysis_settings,
     check_stride,
 )
+from wsi_pipeline.cli.crash_guard import guarded
 from wsi_pipeline.cli.model_search import find_model
 from wsi_pipeline.errors import ResultError, UsageError
 from wsi_pipeline.model.loaded import model_loading
@@ -34,6 +35,7 @@ from wsi_pipeline.settings import Settings
 
 
 def features(
+    context: typer.Context,
     slides: Annotated[
         list[str],
         typer.Argument(help="Slide files, folders (with subfolders) or glob patterns."),
@@ -120,6 +122,7 @@ def features(
     )
     settings = Settings()
     resolve_device(device)  # a wrong name is told before anything is loaded
+    journal = guarded(context.obj).journal
     package = find_model(encoder, settings, quiet=quiet)
     if package.description.map is not None:
         raise UsageError(
@@ -147,6 +150,7 @@ def features(
             json=json,
             quiet=quiet,
             finish=lambda result: _export(result, formats),
+            journal=journal,
         )
 
 

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from wsi_pipeline.cli.console import console
+from wsi_pipeline.cli.crash_guard import Guarded
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.run.profile import NOT_PROFILED, Profile, Recorder, StageTime, stage_times
 from wsi_pipeline.run.trace import SUFFIX, write_trace
@@ -18,12 +19,13 @@ NAME = f"profile{SUFFIX}"
 
 
 @contextmanager
-def profiled(profile: str | None, out: Path, *, quiet: bool) -> Iterator[Recorder]:
+def profiled(profile: str | None, out: Path, guard: Guarded, *, quiet: bool) -> Iterator[Recorder]:
     """Record a command, and leave file and table when it ends or is interrupted.
 
     Args:
         profile: What ``--profile`` was given: a file, or nothing; None: it was not given.
         out: Folder for the results.
+        guard: Of the command.
         quiet: Print nothing.
 
     Raises:
@@ -35,8 +37,8 @@ def profiled(profile: str | None, out: Path, *, quiet: bool) -> Iterator[Recorde
         return
     if profile and not profile.endswith(SUFFIX):
         raise UsageError(f"--profile {profile}: the file's name must end with {SUFFIX}")
-    recorder = Profile()
-    recorder.started()
+    recorder = Profile(guard.process)
+    recorder.started(guard.cpu_seconds)
     try:
         yield recorder
     except (typer.Exit, KeyboardInterrupt):

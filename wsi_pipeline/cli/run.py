@@ -34,6 +34,7 @@ from wsi_pipeline.cli.analysis_options import (
     check_classes,
     check_stride,
 )
+from wsi_pipeline.cli.crash_guard import guarded
 from wsi_pipeline.cli.model_search import find_model
 from wsi_pipeline.cli.profile_table import profiled
 from wsi_pipeline.cli.quick_imports import quick_imports
@@ -43,6 +44,7 @@ from wsi_pipeline.settings import Settings
 
 
 def run(
+    context: typer.Context,
     slides: Annotated[
         list[str],
         typer.Argument(help="Slide files, folders (with subfolders) or glob patterns."),
@@ -90,8 +92,9 @@ def run(
     """Analyse slides: find tissue, classify its tiles, write a mask with checksums.
 
     Each slide becomes [bold]OUT/NAME.zarr[/] (OME-Zarr), and [bold]OUT/summary.csv[/] has one row
-    per slide: done, skipped (a valid result exists) or failed with the reason. A slide that fails
-    does not stop the others. Started again, an interrupted run continues.
+    per slide: done, skipped (a valid result exists) or failed with the reason. A slide that fails,
+    or that crashes the program, does not stop the others. Started again, an interrupted run
+    continues.
 
     [bold]Examples[/]
 
@@ -153,7 +156,8 @@ def run(
     )
     settings = Settings()
     resolve_device(device)  # a wrong name is told before anything is loaded
-    with profiled(profile, out, quiet=quiet) as recorder:
+    guard = guarded(context.obj)
+    with profiled(profile, out, guard, quiet=quiet) as recorder:
         with recorder.span("start-up", "find the model"):
             package = find_model(model, settings, quiet=quiet)
         check_classes(package)
@@ -185,4 +189,5 @@ def run(
                     quiet=quiet,
                     profile=recorder,
                     prober=prober,
+                    journal=guard.journal,
                 )

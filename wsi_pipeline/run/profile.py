@@ -93,17 +93,20 @@ class Profile:
     Memory: about 300 bytes for each span, of which a region of 256 tiles makes some 200.
 
     Attributes:
-        began: When the system started this process, seconds since the epoch.
+        began: When the system started the program, seconds since the epoch.
+
+    Args:
+        process: The program's, where this is another process of it; None: it is this one.
     """
 
     records = True
 
-    def __init__(self) -> None:
+    def __init__(self, process: int | None = None) -> None:
         import psutil  # noqa: PLC0415 - runs that are not profiled need none
 
         self._spans: list[Span] = []
         self._clock = SpanClock()
-        self.began = psutil.Process().create_time()
+        self.began = psutil.Process(process).create_time()
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -124,11 +127,15 @@ class Profile:
         """See :meth:`Recorder.add`."""
         self._spans.extend(spans)  # at once for other threads: the interpreter's lock is held
 
-    def started(self) -> None:
-        """The program's own code begins: what came before was the interpreter and imports."""
+    def started(self, cpu_seconds: float = 0.0) -> None:
+        """The program's own code begins: what came before was the interpreter and imports.
+
+        Args:
+            cpu_seconds: Processor time of another process of it.
+        """
         now = time.perf_counter()
         before = max(0.0, self._clock.epoch(now) - self.began)
-        cpu, name = time.process_time(), "interpreter and first imports"
+        cpu, name = cpu_seconds + time.process_time(), "interpreter and first imports"
         self.add([self._clock.span("start-up", name, now - before, now, cpu_seconds=cpu)])
 
 

@@ -1,0 +1,125 @@
+"""A command in a process that may crash: the program watches it, and starts it again.
+
+A decoder that crashes on one slide, or the system, which ends whoever takes too much memory, would
+end a run of a thousand slides. So the program divides itself before it has loaded anything: one
+process does the work, and the other waits, which costs nothing.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import typer
+
+from wsi_pipeline.cli import EXIT_FAILURE
+from wsi_pipeline.cli.supervisor import die_with
+from wsi_pipeline.run.journal import NOT_KEPT, FileJournal, Journal
+
+#: Ends of a process that its work is to blame for. SIGKILL: the system is out of memory.
+_CRASHES = frozenset(
+    {
+        signal.SIGSEGV,
+        signal.SIGBUS,
+        signal.SIGILL,
+        signal.SIGFPE,
+        signal.SIGABRT,
+        signal.SIGSYS,
+        signal.SIGKILL,
+    }
+)
+#: Passed on to the process that works.
+_STOPS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+#: ``si_code`` of a signal that a process sent, and not the terminal, which tells both.
+_SENT = 0
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Program:
+    """The program ``wsi``, as opposed to a command that another program calls.
+
+    Attributes:
+        process: Its number.
+    """
+
+    process: int = field(default_factory=os.getpid)
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """What a command is told that may be started again.
+
+    Attributes:
+        journal: Where it says what it is at work on.
+        process: The program's.
+        cpu_seconds: Processor time that the program had used before it divided itself.
+    """
+
+    journal: Journal
+    process: int
+    cpu_seconds: float
+
+
+def guarded(program: Program | None) -> Guarded:
+    """Go on in a process that is started again where it crashes.
+
+    Returns in that process alone. Threads of the caller are not in it: there must be none.
+
+    Args:
+        program: The one that runs; None: another calls, and nothing is guarded.
+
+    Raises:
+        typer.Exit: in the process that waited; with the other's code.
+    """
+    if program is None:
+        return Guarded(NOT_KEPT, os.getpid(), 0.0)
+    journal = FileJournal()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    used, watched = time.process_time(), {*_STOPS, signal.SIGCHLD}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+    while True:
+        child = os.fork()
+        if child == 0:
+            die_with(program.process)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            return Guarded(journal, program.process, used)
+        code = _wait(child, watched)
+        if code >= 0:
+            raise typer.Exit(code)
+        if -code not in _CRASHES:
+            # As if there were one process.
+            signal.signal(-code, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            os.kill(os.getpid(), -code)
+        crash = f"crashed the program ({signal.Signals(-code).name})"
+        under_way = sorted(journal.conclude(crash))
+        _tell(crash, under_way)
+        if not under_way:
+            raise typer.Exit(EXIT_FAILURE)
+
+
+def _wait(child: int, watched: set[signal.Signals]) -> int:
+    """Pass signals on until the child has ended; its exit code, or the signal's, negative."""
+    while True:
+        told = signal.sigwaitinfo(watched)
+        if told.si_signo in _STOPS and told.si_code <= _SENT:
+            os.kill(child, told.si_signo)
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+
+
+def _tell(crash: str, under_way: Sequence[Path]) -> None:
+    names = ", ".join(path.name for path in under_way[:_NAMED])
+    more = f" and {len(under_way) - _NAMED} more" if len(under_way) > _NAMED else ""
+    next_step = (
+        f"it goes on, with {names}{more} one at a time"
+        if under_way
+        else "no slide was under way, so it ends"
+    )
+    sys.stderr.write(f"\nwsi: the analysis {crash}; {next_step}\n")
