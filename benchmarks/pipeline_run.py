@@ -106,6 +106,7 @@ def _analyse(
         from wsi_pipeline.pipeline import Work, analyse_slide  # noqa: PLC0415
         from wsi_pipeline.run.preparation import prepare  # noqa: PLC0415
         from wsi_pipeline.run.scheduler import connect, default_workers  # noqa: PLC0415
+        from wsi_pipeline.screen.loaded import screen_of  # noqa: PLC0415
         from wsi_pipeline.slide.probe import Prober  # noqa: PLC0415
 
     with (
@@ -115,6 +116,7 @@ def _analyse(
     ):
         work = Work(package, analysis, request, scheduler, profile)
         runtime = scheduler.describe(package, request, work.threshold)
+        screen_of(package)
         start_up = time.time() - profile.began
         shutil.rmtree(arguments.out, ignore_errors=True)
         began = time.perf_counter()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from wsi_pipeline.analysis_settings import DEFAULT_MODEL, PrecisionChoice
+from wsi_pipeline.analysis_settings import DEFAULT_MODEL, AnalysisSettings, PrecisionChoice
 from wsi_pipeline.cli.analysis_options import (
     HOW,
     WHERE,
@@ -39,6 +39,7 @@ from wsi_pipeline.cli.model_search import find_model
 from wsi_pipeline.cli.profile_table import profiled
 from wsi_pipeline.cli.quick_imports import quick_imports
 from wsi_pipeline.model.loaded import model_loading
+from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
 from wsi_pipeline.settings import Settings
 
@@ -167,8 +168,13 @@ def run(
         )
         threshold = threshold or package.description.threshold.value
         loading = recorder.span("start-up", "load the model")
-        local = nullcontext() if scheduler else model_loading(package, request, threshold, loading)
-        with local:
+        with (
+            nullcontext()
+            if scheduler
+            else model_loading(
+                package, request, threshold, loading, lambda: _load_screen(package, analysis)
+            )
+        ):
             # Imported while the model loads: each takes most of a second, and so does the model.
             with recorder.span("start-up", "import what reads slides"), quick_imports():
                 from wsi_pipeline.slide.probe import Prober  # noqa: PLC0415
@@ -191,3 +197,12 @@ def run(
                     prober=prober,
                     journal=guard.journal,
                 )
+
+
+def _load_screen(package: ModelPackage, analysis: AnalysisSettings) -> None:
+    """So that the first slide need not wait for it."""
+    if package.description.screen is not None and analysis.screen != "off":
+        # It loads what most packages need not.
+        from wsi_pipeline.screen.loaded import screen_of  # noqa: PLC0415
+
+        screen_of(package)

@@ -1,7 +1,7 @@
 """The model a process has loaded, kept for whoever needs it next."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
@@ -64,6 +64,7 @@ def model_loading(
     runtime: RuntimeRequest,
     threshold: float,
     around: AbstractContextManager[object] | None = None,
+    beside: Callable[[], object] = lambda: None,
 ) -> Iterator[None]:
     """Load the model on a thread meanwhile: slow imports and the first slide need none of it.
 
@@ -75,11 +76,13 @@ def model_loading(
         runtime: What to compute with.
         threshold: The decision a cascade preserves.
         around: Entered on the thread while it loads.
+        beside: Called there after it: loads what else the first slide needs.
     """
 
     def load() -> None:
         with suppress(Exception), around or nullcontext():
             LOADED.predictor(package, package.sha256, runtime, threshold)
+            beside()
 
     thread = threading.Thread(target=load, name="load")
     thread.start()

@@ -1,18 +1,15 @@
 """The screen in a run: which tiles the model is asked about, and a control of those it is not."""
 
-import functools
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.analysis_settings import AnalysisSettings
-from wsi_pipeline.model.package import ModelPackage, load_package
-from wsi_pipeline.model.screen_section import SCREEN
+from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.screen.colour import tissue_colour
 from wsi_pipeline.screen.limits import stain_of
-from wsi_pipeline.screen.network import Screen
+from wsi_pipeline.screen.loaded import screen_of
 from wsi_pipeline.screen.scoring import score_tiles
 from wsi_pipeline.screen.view import coarse_level
 from wsi_pipeline.slide.reader import SlideReader
@@ -125,7 +122,8 @@ def screen_tiles(
     if stain is None:
         reason = "the slide's colours are those of no stain that the screen was validated on"
         return _everything(plan, section.promise, reason)
-    screen = _network(package.folder.resolve(), package.sha256)
+    screen = screen_of(package)
+    assert screen is not None  # the package says that it has one
     scores = score_tiles(reader, plan, level, screen, threads=threads)
     # NaN, of what could not be read, is not below.
     below = scores < stain.limit
@@ -181,11 +179,3 @@ def _controls(
     nearest = places[np.argsort(-scores[places], kind="stable")]
     found[nearest[:_NEAREST]] = True
     return found
-
-
-@functools.lru_cache(maxsize=2)
-def _network(folder: Path, sha256: str) -> Screen:
-    """Of a package, kept: a run asks for it with every slide."""
-    arrays = load_package(folder, expect=sha256, only=(SCREEN,)).screen()
-    assert arrays is not None  # the package says that it has one
-    return Screen(arrays, folder)
