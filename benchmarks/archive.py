@@ -7,6 +7,9 @@ one process that starts cold but for the model's conversion. It prints and write
 * ``seconds``: from the start of the process to its end, over all its starts;
 * ``model_seconds``: all tiles over ``bare_rate``, the best rate of the model on tiles in memory;
 * ``ratio``: the first over the second;
+* ``stage_seconds``: all tiles over the rate at which the first slide's go through the model when it
+  is analysed alone, which is the stage ``model`` of its profile: other stages go on beside it;
+  ``stage_ratio``: ``seconds`` over it;
 * ``tiles_per_second``, and ``single_slide_rate``: of the first slide alone, from its path with the
   model loaded to its result; ``rate_share``: the first over the second;
 * ``profile``: the stages of a run without kills, see ``wsi run --profile``.
@@ -93,6 +96,7 @@ def measure(
     seconds, killed = _run([str(part) for part in command], out, count, kills)
     tiles = sum(Result(path).tiles for path in out.glob(f"*{SUFFIX}"))
     model_seconds = tiles / bare["rate"]
+    stage_seconds = tiles * alone["profile"]["model"]["seconds"] / alone["tiles"]
     rate, single_rate = tiles / seconds, alone["tiles"] / alone["seconds"]
     profile = json.loads(trace.read_text())
     return {
@@ -104,6 +108,8 @@ def measure(
         "bare_rate": bare["rate"],
         "model_seconds": model_seconds,
         "ratio": seconds / model_seconds,
+        "stage_seconds": stage_seconds,
+        "stage_ratio": seconds / stage_seconds,
         "tiles_per_second": rate,
         "single_slide_rate": single_rate,
         "rate_share": rate / single_rate,
@@ -161,7 +167,8 @@ def _show(figures: dict[str, Any]) -> None:
         f"{figures['slides']} slides of {figures['size']} px, {figures['tiles']:,} tiles, "
         f"{figures['kills']} kills: {figures['seconds']:.1f} s; the model alone "
         f"{figures['model_seconds']:.1f} s ({figures['bare_rate']:.1f} tiles/s): "
-        f"{figures['ratio']:.2f} times\n"
+        f"{figures['ratio']:.2f} times; its stage, of slides alone, "
+        f"{figures['stage_seconds']:.1f} s: {figures['stage_ratio']:.2f} times\n"
         f"{figures['tiles_per_second']:.1f} tiles/s, {figures['rate_share']:.0%} of one slide "
         f"alone ({figures['single_slide_rate']:.1f} tiles/s)\n"
     )

@@ -46,7 +46,7 @@ _TENTH, _MICRO = 0.1, 0.008
 _MADE_OF, _KINDS = ("a", "b"), {"tenth": _TENTH, "micro": _MICRO, "clear": 0.0}
 _THIRD = "c"
 #: Slides of each stain that a screen is made of, and their size.
-_MADE_OF_COUNT, _SIZE = 6, "20000x18000"
+_MADE_OF_COUNT, _SIZE = 12, "20000x18000"
 #: Level of the truth's pyramid that areas are looked for in: 1/16.
 _TRUTH_LEVEL = 4
 

@@ -22,10 +22,11 @@ _TRAINING = {MPP: 50, 0.5: 18, 1.0: 18}
 _HELD_OUT = {MPP: 32, 0.5: 8, 1.0: 8}
 #: Normal patches per slide as often as on a slide: most of a slide is lymphatic tissue, and what
 #: looks most like tumour there is seldom among patches drawn by tissue. Without them 183 of
-#: about 4,600 normal tiles of large slides were called tumour, with them 56 of 5,092 of others
-#: (row ``clear`` of ``python -m benchmarks.screen``).
-_COMMON = 50
-_MORE_TUMOUR = 25
+#: about 4,600 normal tiles of large slides were called tumour, with them, and with the weights of
+#: :mod:`wsi_pipeline.demo.training`, 8 of 5,092 of others (row ``clear`` of
+#: ``python -m benchmarks.screen``).
+_COMMON = 100
+_MORE_TUMOUR = 100
 #: Reference patches of each kind; border patches give the probabilities between 0 and 1.
 #: Few, because they are computed at every start.
 _REFERENCE: dict[PatchKind, int] = {"tumour": 4, "normal": 4, "border": 8}

@@ -45,6 +45,9 @@ _PATCH_PX = 299
 _STATISTICS_PATCHES = 64
 #: Strong: features of random filters are many and alike.
 _RIDGE = 100.0
+#: Share of the likelihood that tumour has: it is two in five patches, and on slides about one in
+#: ten tiles.
+_TUMOUR_SHARE = 0.1
 _BATCH = 16
 
 
@@ -88,7 +91,7 @@ def build_demo_package(
             np.concatenate([first.patches, rest.patches]), [*first.drawings, *rest.drawings]
         )
         features = np.concatenate([of_first, of_rest])
-        weight, bias = fit_head(features, train.labels, _RIDGE)
+        weight, bias = fit_head(features, train.labels, _RIDGE, _as_on_slides(train.labels))
         set_head(classifier, weight, bias)
         metrics = _metrics(of_held_out @ weight + bias, held_out.labels)
         progress("writing the package")
@@ -108,6 +111,13 @@ def build_demo_package(
     write_statistics(folder, statistics)
     description["training"] |= {"metrics": metrics, "colours": _colours(train.patches)}
     return write_description(folder, description)
+
+
+def _as_on_slides(labels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights of patches, 1 of normal ones, ``(n,)``."""
+    tumour = labels == 1
+    odds = _TUMOUR_SHARE / (1 - _TUMOUR_SHARE)
+    return np.where(tumour, odds * (~tumour).sum() / tumour.sum(), 1.0)
 
 
 def _description(version: str) -> dict[str, Any]:

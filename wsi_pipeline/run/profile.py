@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 #: start-up: interpreter, imports, loading of the model, Dask. tissue: checking and hashing the
@@ -102,11 +103,9 @@ class Profile:
     records = True
 
     def __init__(self, process: int | None = None) -> None:
-        import psutil  # noqa: PLC0415 - runs that are not profiled need none
-
         self._spans: list[Span] = []
         self._clock = SpanClock()
-        self.began = psutil.Process(process).create_time()
+        self.began = time.time() - _age(os.getpid() if process is None else process)
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -137,6 +136,17 @@ class Profile:
         before = max(0.0, self._clock.epoch(now) - self.began)
         cpu, name = cpu_seconds + time.process_time(), "interpreter and first imports"
         self.add([self._clock.span("start-up", name, now - before, now, cpu_seconds=cpu)])
+
+
+def _age(process: int) -> float:
+    """Seconds since the system started a process; to 0.01 s, as Linux tells it.
+
+    psutil's ``create_time`` is relative to a start of the system that is known to a second.
+    """
+    stat = Path(f"/proc/{process}/stat").read_text()
+    # The name of the program, in parentheses, may hold spaces.
+    started = int(stat.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    return float(Path("/proc/uptime").read_text().split()[0]) - started
 
 
 class SpanClock:

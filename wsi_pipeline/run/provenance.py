@@ -90,7 +90,7 @@ def describe(
         },
         controls=_controls(plan, answers, classes) if classes.members else None,
         colours=compare_colours(package, answers.samples[:, :6].reshape(-1, 2, 3)),
-        shift=compare_shift(package, answers, runtime.precision),
+        shift=compare_shift(package, answers, runtime.precision, prepared.screening),
         quality=None if prepared.marks is None else prepared.marks.record,
         warnings=tuple(prepared.warnings),
         alarms=(),

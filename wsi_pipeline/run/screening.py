@@ -31,12 +31,15 @@ class Screening:
         whole: All tiles of tissue.
         asked: Which of them the model is asked about, ``(n,)``.
         control: Which of those the screen calls surely negative, ``(n,)``.
+        drawn: Which of the controls were drawn at random, ``(n,)``: they stand for all that the
+            screen calls surely negative.
         record: What a result says of it.
     """
 
     whole: Plan
     asked: NDArray[np.bool_]
     control: NDArray[np.bool_]
+    drawn: NDArray[np.bool_]
     record: ScreenRecord
 
     @property
@@ -68,7 +71,19 @@ class Screening:
         )
         record = replace(self.record, reason=reason, screened=0, wrong=wrong)
         none = np.zeros(len(self.whole), np.bool_)
-        return Screening(self.whole, ~none, none, record)
+        return Screening(self.whole, ~none, none, none, record)
+
+    def of_all_tissue(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Numbers that are distributed as those of all tissue: drawn ones count several times.
+
+        Args:
+            values: Of the tiles of :attr:`plan`, ``(k,)``.
+        """
+        drawn = self.drawn[self.asked]
+        if not drawn.any():
+            return values
+        stands_for = 1 + round((~self.asked).sum() / drawn.sum())
+        return np.repeat(values, np.where(drawn, stands_for, 1))
 
     def spread(self, values: NDArray[np.float32], rest: float) -> NDArray[np.float32]:
         """Numbers of all tiles out of those of the asked ones.
@@ -127,7 +142,8 @@ def screen_tiles(
     scores = score_tiles(reader, plan, level, screen, threads=threads)
     # NaN, of what could not be read, is not below.
     below = scores < stain.limit
-    control = _controls(plan, scores, below)
+    drawn, nearest = _controls(plan, scores, below)
+    control = drawn | nearest
     record = ScreenRecord(
         promise=section.promise,
         upper=stain.upper,
@@ -137,7 +153,7 @@ def screen_tiles(
         screened=int(below.sum() - control.sum()),
         controls=int(control.sum()),
     )
-    return Screening(plan, ~below | control, control, record)
+    return Screening(plan, ~below | control, control, drawn, record)
 
 
 def _unusable(package: ModelPackage, analysis: AnalysisSettings, plan: Plan) -> str:
@@ -160,22 +176,21 @@ def _unusable(package: ModelPackage, analysis: AnalysisSettings, plan: Plan) -> 
 
 def _everything(plan: Plan, promise: float, reason: str) -> Screening:
     none = np.zeros(len(plan), np.bool_)
-    return Screening(
-        plan, ~none, none, ScreenRecord(reason=reason, promise=promise, tiles=len(plan))
-    )
+    record = ScreenRecord(reason=reason, promise=promise, tiles=len(plan))
+    return Screening(plan, ~none, none, none, record)
 
 
 def _controls(
     plan: Plan, scores: NDArray[np.float32], below: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Some tiles below the limit: by chance, and next to it.
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Some tiles below the limit: by chance, and next to it, ``(n,)`` each.
 
     The same for the same plan: a run that is resumed goes on.
     """
-    found, places = np.zeros(len(plan), np.bool_), np.flatnonzero(below)
+    drawn, nearest = np.zeros(len(plan), np.bool_), np.zeros(len(plan), np.bool_)
+    places = np.flatnonzero(below)
     count = min(len(places), max(_LEAST_CONTROLS, round(CONTROL_SHARE * len(places))))
     rng = np.random.default_rng(int(plan.sha256[:16], 16))
-    found[rng.choice(places, count, replace=False)] = True
-    nearest = places[np.argsort(-scores[places], kind="stable")]
-    found[nearest[:_NEAREST]] = True
-    return found
+    drawn[rng.choice(places, count, replace=False)] = True
+    nearest[places[np.argsort(-scores[places], kind="stable")[:_NEAREST]]] = True
+    return drawn, nearest

@@ -1,6 +1,7 @@
 """A slide beside what its model was trained on: distances of tiles, and what the result says."""
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.model.package import TRAINING_FEATURES, ModelPackage, load_package
 from wsi_pipeline.run.colours import training_colours
+from wsi_pipeline.run.screening import Screening
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.run.tile_values import TileExtra
 from wsi_pipeline.shift.appearance import APPEARANCE
@@ -81,14 +83,23 @@ def extras_of(package: ModelPackage, features: int) -> tuple[TileExtra, ...]:
     return (TrainingDistance(package.folder.resolve(), package.sha256, planes, features),)
 
 
-def compare_shift(package: ModelPackage, answers: TileProbabilities, precision: str) -> ShiftRecord:
+def compare_shift(
+    package: ModelPackage,
+    answers: TileProbabilities,
+    precision: str,
+    screening: Screening | None = None,
+) -> ShiftRecord:
     """What a result says of it.
 
     Args:
         package: The model.
         answers: Of the whole slide.
         precision: That they were computed in, as the runtime says it.
+        screening: Which tiles the model was asked about; None: all.
     """
+    extras = answers.extras
+    if screening is not None:
+        extras = {name: screening.of_all_tissue(values) for name, values in extras.items()}
     statistics, samples = _statistics(package.folder.resolve(), package.sha256), answers.samples
     colours, training = summarise(samples[:, :6].reshape(-1, 2, 3)), training_colours(package)
     swapped = ""
@@ -97,7 +108,7 @@ def compare_shift(package: ModelPackage, answers: TileProbabilities, precision: 
     nuclei = _nuclei(samples[:, APPEARANCE])
     if statistics is None:
         return ShiftRecord(reason=_NOT_KEPT, nuclei=nuclei, swapped=swapped)
-    found = compare(statistics, samples[:, :APPEARANCE], answers.extras.get(DISTANCE), precision)
+    found = compare(statistics, samples[:, :APPEARANCE], extras.get(DISTANCE), precision)
     return ShiftRecord(
         unit=found.unit,
         level=found.level,
@@ -108,7 +119,7 @@ def compare_shift(package: ModelPackage, answers: TileProbabilities, precision: 
         nuclei=nuclei,
         training_nuclei=_rounded(statistics.nuclei),
         swapped=swapped,
-        **_of_tiles(statistics, answers, precision),
+        **_of_tiles(statistics, extras, precision),
     )
 
 
@@ -124,9 +135,9 @@ def _kind(one: Difference) -> DifferenceRecord:
 
 
 def _of_tiles(
-    statistics: TrainingStatistics, answers: TileProbabilities, precision: str
+    statistics: TrainingStatistics, extras: Mapping[str, NDArray[np.float32]], precision: str
 ) -> dict[str, float]:
-    distances, nearest = (answers.extras.get(name) for name in (DISTANCE, NEAREST))
+    distances, nearest = (extras.get(name) for name in (DISTANCE, NEAREST))
     if statistics.features is None or distances is None or nearest is None:
         return {}
     known = np.isfinite(distances)

@@ -10,8 +10,13 @@ from scipy import special
 
 from wsi_pipeline.model.screen_section import ScreenedStain, ScreenSection
 
-#: Logits below the score that the validation slides allow: those of other slides reach lower.
+#: Logits below the score that the validation slides allow, at least: those of other slides reach
+#: lower.
 MARGIN = 0.5
+#: Logits by which the lowest of n scores falls when n grows by a factor of e: the scale of their
+#: lower tail, taken as exponential. With fewer positive tiles than one in the promise the lowest
+#: one lies above the score that keeps it. Of drawn slides the scale was 0.1 to 0.7.
+_TAIL = 0.7
 #: Validation tiles that the model calls positive, and slides that have some, without which a stain
 #: has no limit.
 LEAST_POSITIVES, LEAST_SLIDES = 50, 2
@@ -72,10 +77,22 @@ def group_stains(colours: Sequence[NDArray[np.float64]]) -> NDArray[np.int64]:
     return np.asarray(fcluster(tree, _STAIN_APART, "distance"), np.int64) - 1
 
 
+def margin(positives: int, promise: float) -> float:
+    """Logits by which the limit lies below the lowest score that may not be lost.
+
+    Args:
+        positives: Validation tiles that the model calls positive, at least one.
+        promise: Share of them that may be lost.
+    """
+    return max(MARGIN, -_TAIL * math.log(promise * positives))
+
+
 def choose_limit(
     slides: Sequence[ScoredSlide], threshold: float, promise: float, confidence: float
 ) -> ScreenedStain | str:
     """The limit of one stain: as high as the promise allows on these slides, less a margin.
+
+    The margin is larger where the positive tiles are too few for the promise to allow one.
 
     Args:
         slides: Validation slides of the stain.
@@ -97,7 +114,7 @@ def choose_limit(
             f"few; at least {LEAST_POSITIVES} on {LEAST_SLIDES} slides are needed"
         )
     allowed = math.floor(promise * count)
-    limit = float(np.sort(scores[positive])[allowed]) - MARGIN
+    limit = float(np.sort(scores[positive])[allowed]) - margin(count, promise)
     below = scores < limit
     lost = int((below & positive).sum())
     centre = np.mean([one.colour for one in slides], axis=0)

@@ -165,6 +165,23 @@ def test_without_a_screen_nothing_is_said(slide: Path, make_work: MakeWork) -> N
 
 
 @pytest.mark.usefixtures("fake")
+def test_what_is_known_of_some_tiles_stands_for_all(
+    slide: Path, tmp_path: Path, make_work: MakeWork
+) -> None:
+    work = with_screen(make_work(mpp=1.0, qc="off"), tmp_path)
+    with_it = prepare(slide, work.package, work.analysis)
+    screening = with_it.screening
+    assert screening is not None
+    surely = (~screening.asked | screening.control)[screening.asked].astype(np.float32)
+    found = screening.of_all_tissue(surely)
+    every = SIZE[0] * SIZE[1]
+    share = 1 - TUMOUR / SIZE[0]
+    assert len(found) == pytest.approx(every, rel=0.15)
+    assert found.mean() == pytest.approx(share, abs=0.05)
+    assert surely.mean() < share / 2
+    with_it.reader.close()
+
+
 def test_controls_are_the_same_each_time(slide: Path, tmp_path: Path, make_work: MakeWork) -> None:
     """A run that was killed goes on with the same plan."""
     work = with_screen(make_work(), tmp_path)

@@ -104,3 +104,17 @@ def test_a_slide_of_no_known_stain_has_none() -> None:
     )
     assert stain_of(section, H_AND_E + np.array([0.01, 0, 0])) == found
     assert stain_of(section, H_AND_E + np.array([0.1, 0, 0])) is None
+
+
+@pytest.mark.parametrize("positives", [30, 150, 700])
+def test_few_positive_tiles_keep_the_promise_on_other_slides_too(positives: int) -> None:
+    """Of scores with a normal tail, whatever the number of tiles the limit was chosen on."""
+    lost = 0
+    for seed in range(40):
+        chosen = choose_limit(
+            [scored(1000 * seed + i, positives, 50, 4) for i in range(2)], 0.5, 0.001, 0.95
+        )
+        assert isinstance(chosen, ScreenedStain)
+        others = scored(10**6 + seed, 2000, 1, 4)
+        lost += int((others.scores[others.probabilities >= 0.5] < chosen.limit).sum())
+    assert lost <= 0.001 * 40 * 2000
