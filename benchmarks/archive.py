@@ -21,6 +21,7 @@ K shares evenly apart, and starts the same command again, which continues:
 """
 
 import argparse
+import functools
 import json
 import os
 import shutil
@@ -32,6 +33,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.process import run_module
 from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.settings import Settings
 from wsi_pipeline.stitch.layout import SUFFIX
@@ -82,12 +84,12 @@ def measure(
     """
     slides = _draw(folder / f"{count} of {size}", count, size)
     package = find_or_build(model, Settings(), lambda what: print(f"{model}: {what}"))
-    single = ["benchmarks.pipeline_run", slides / _name(0), package.folder, Settings().cache_dir]
-    single += [folder / "single.zarr", *options]
+    places = (slides / _name(0), package.folder, Settings().cache_dir, folder / "single.zarr")
+    single = functools.partial(run_module, "benchmarks.pipeline_run", *places, *options)
     # Converts the model, and reads the slide once.
-    bare = _json_of([*single, "--bare"])
-    alone = _json_of(single)
-    bare = max(bare, _json_of([*single, "--bare"]), key=lambda run: run["rate"])
+    bare = single("--bare")
+    alone = single()
+    bare = max(bare, single("--bare"), key=lambda run: run["rate"])
     out = folder / "results"
     shutil.rmtree(out, ignore_errors=True)
     trace = folder / "profile.json"
@@ -153,13 +155,6 @@ def _run(command: Sequence[str], out: Path, count: int, kills: int) -> tuple[flo
         if code:
             raise RuntimeError(f"{' '.join(command)}: exit code {code}")
         return time.perf_counter() - began, killed
-
-
-def _json_of(module: Sequence[object]) -> dict[str, Any]:
-    command = [sys.executable, "-m", *(str(part) for part in module)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
 
 
 def _show(figures: dict[str, Any]) -> None:

@@ -28,8 +28,6 @@ Under ``classify`` are the figures of single images, see :mod:`benchmarks.classi
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,6 +38,7 @@ import numpy as np
 from benchmarks.classify import MeasuredImages
 from benchmarks.features import NETWORKS, MeasuredFeatures
 from benchmarks.features import show as show_features
+from benchmarks.process import run_module
 from benchmarks.reference_loop import save_boxes
 from benchmarks.screen import screened_demo
 from benchmarks.subjects import Row, Subject, timm_package
@@ -151,7 +150,7 @@ class Measured:
         boxes = folder / f"{name}-boxes.npz"
         save_boxes(boxes, self.plan)
         print(f"{name}: {len(self.plan):,} of {grid.size.area:,} tiles hold tissue")
-        self._loop = ["benchmarks.reference_loop", slide, boxes, package.folder, self._answers]
+        self._loop = (slide, boxes, package.folder, self._answers)
         self._slide = slide
         self._level = [] if subject.level is None else ["--level", subject.level]
         self._runs: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -164,7 +163,7 @@ class Measured:
 
     def measure(self) -> None:
         """One round."""
-        self._runs[self._subject.loop].append(_run(self._loop))
+        self._runs[self._subject.loop].append(run_module("benchmarks.reference_loop", *self._loop))
         for row, asked in self._subject.rows.items():
             self._runs[row].append(self._run(row, asked))
             self._bare[row].append(self._run(row, asked, "--bare"))
@@ -226,19 +225,13 @@ class Measured:
     def _run(self, row: str, asked: Row, *more: str) -> dict[str, Any]:
         package = asked.package or self._subject.package
         place = self._folder / f"{row}.zarr"
-        ours = ["benchmarks.pipeline_run", self._slide, package.folder, Settings().cache_dir, place]
-        return _run([*ours, *self._level, *asked.options, *more])
+        places = (self._slide, package.folder, Settings().cache_dir, place)
+        options = (*self._level, *asked.options, *more)
+        return run_module("benchmarks.pipeline_run", *places, *options)
 
 
 def _median(runs: Sequence[Mapping[str, Any]], part: str) -> float:
     return statistics.median(float(run[part]) for run in runs)
-
-
-def _run(module: list[Any]) -> dict[str, Any]:
-    command = [sys.executable, "-m", *(str(part) for part in module)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
 
 
 def _show(figures: Mapping[str, Any]) -> None:

@@ -18,8 +18,6 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -30,6 +28,7 @@ import psutil
 from PIL import Image
 
 from benchmarks.memory import PeakMemory
+from benchmarks.process import run_module
 from wsi_pipeline.model.package import load_package
 from wsi_pipeline.settings import Settings
 
@@ -107,11 +106,8 @@ class MeasuredImages:
         return self._folder / f"{what}.npy"
 
     def _run(self, what: str) -> dict[str, Any]:
-        command = [sys.executable, "-m", "benchmarks.classify", "--part", what]
-        command += [str(self._images), str(self._package), str(self._answers(what))]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return result
+        places = (self._images, self._package, self._answers(what))
+        return run_module("benchmarks.classify", "--part", what, *places)
 
 
 def _draw(folder: Path, count: int) -> None:

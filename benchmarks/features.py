@@ -14,8 +14,6 @@ of random weights.
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -29,6 +27,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from benchmarks.memory import PeakMemory
+from benchmarks.process import run_module
 from benchmarks.reference_loop import BATCH_SIZE, Boxes, Tiles, load_boxes, loop_workers, save_boxes
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.model.description import REFERENCE, WEIGHTS, ModelDescription
@@ -134,7 +133,7 @@ class MeasuredFeatures:
     def measure(self) -> None:
         """One round."""
         loop = [self._slide, self._boxes, self._package.folder, self._rows]
-        self._runs["loop"].append(_run("benchmarks.features", "--loop", *loop))
+        self._runs["loop"].append(run_module("benchmarks.features", "--loop", *loop))
         for precision in _PRECISIONS:
             self._runs[precision].append(self._ours(precision))
 
@@ -170,7 +169,7 @@ class MeasuredFeatures:
     def _ours(self, precision: str) -> dict[str, Any]:
         place = [self._slide, self._package.folder, Settings().cache_dir, self._out(precision)]
         settings = ("--precision", precision, "--features", "float32")
-        return _run("benchmarks.pipeline_run", *place, *settings)
+        return run_module("benchmarks.pipeline_run", *place, *settings)
 
 
 def show(figures: Mapping[str, Any]) -> None:
@@ -186,13 +185,6 @@ def show(figures: Mapping[str, Any]) -> None:
                 f"{network:<24}{name:<6}{row['seconds']:>9.1f}{ratio:>7}{row['tiles']:>7}"
                 f"{row['rss_mb']:>8.0f}{cosine:>9}  {row.get('precision', 'fp32')}"
             )
-
-
-def _run(module: str, *arguments: object) -> dict[str, Any]:
-    command = [sys.executable, "-m", module, *(str(one) for one in arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
 
 
 def main() -> None:

@@ -34,6 +34,7 @@ import openslide
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from benchmarks.process import run_module
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.screen_section import ScreenSection
 from wsi_pipeline.provided import find_or_build
@@ -161,9 +162,9 @@ def _both(slide: Path, package: ModelPackage, folder: Path) -> dict[str, dict[st
     for screen in ("off", "auto"):
         out = folder / screen / f"{slide.stem}{SUFFIX}"
         out.parent.mkdir(parents=True, exist_ok=True)
-        module = ["benchmarks.pipeline_run", slide, package.folder, Settings().cache_dir, out]
-        command = [*module, "--level", 0, "--screen", screen]
-        found[screen] = _json_of(command)
+        places = (slide, package.folder, Settings().cache_dir, out)
+        options = ("--level", 0, "--screen", screen)
+        found[screen] = run_module("benchmarks.pipeline_run", *places, *options)
     return found
 
 
@@ -251,13 +252,6 @@ def _section(package: ModelPackage) -> ScreenSection:
     section = package.description.screen
     assert section is not None  # it was made with one
     return section
-
-
-def _json_of(module: Sequence[object]) -> dict[str, Any]:
-    command = [sys.executable, "-m", *(str(part) for part in module)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
 
 
 def _wsi(options: Sequence[object]) -> None:
