@@ -114,7 +114,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "service",
         "client",
     }
-    | {"annotation", "cohort", "evaluation", "training", "stain", "quality", "distil"},
+    | {"annotation", "cohort", "evaluation", "training", "stain", "quality"}
+    | {"screen", "distil"},
     # The package's own door, whose exports are imported when they are used.
     "__init__": {"notebook", "stitch"},
 }

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from wsi_pipeline.cli.caller import Program
 from wsi_pipeline.cli.optional_value import OptionalValueCommand
 from wsi_pipeline.cli.quick_imports import quick_imports
 from wsi_pipeline.errors import CohortError, PackageError, UsageError, WsiError
@@ -113,9 +114,6 @@ def _root(
 
 def program() -> None:
     """Be the program ``wsi``: :func:`main` in a process whose commands may divide it."""
-    # Imported here: it asks for what the commands are made of.
-    from wsi_pipeline.cli.crash_guard import Program  # noqa: PLC0415
-
     main(Program())
 
 
@@ -123,7 +121,7 @@ def main(caller: object = None) -> None:
     """Run the command line.
 
     Args:
-        caller: The :class:`~wsi_pipeline.cli.crash_guard.Program`, where this process is its own.
+        caller: The :class:`~wsi_pipeline.cli.caller.Program`, where this process is its own.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:

@@ -10,12 +10,13 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
 from wsi_pipeline.cli import EXIT_FAILURE
+from wsi_pipeline.cli.caller import Program
 from wsi_pipeline.cli.supervisor import die_with
 from wsi_pipeline.run.journal import NOT_KEPT, FileJournal, Journal
 
@@ -36,17 +37,6 @@ _STOPS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 #: ``si_code`` of a signal that a process sent, and not the terminal, which tells both.
 _SENT = 0
 _NAMED = 3
-
-
-@dataclass(frozen=True)
-class Program:
-    """The program ``wsi``, as opposed to a command that another program calls.
-
-    Attributes:
-        process: Its number.
-    """
-
-    process: int = field(default_factory=os.getpid)
 
 
 @dataclass(frozen=True, slots=True)

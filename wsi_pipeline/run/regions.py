@@ -263,8 +263,8 @@ def classify_region(
             # While the model has work.
             with clock.reading():
                 samples.read(beside.pop(), read)
-    with clock.reading():
-        for one in beside:
+    for one in beside:
+        with clock.reading():
             samples.read(one, read)
     with clock.waiting():
         parts.extend(_taken(kept, *one) for one in flying)

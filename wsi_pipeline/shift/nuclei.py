@@ -8,6 +8,8 @@ comes out at about half to two thirds of what a ruler gives, alike for all slide
 compared with those of training patches, or with wide limits.
 """
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
@@ -28,6 +30,8 @@ _DIAMETERS = 1.6 * _STEP ** np.arange(11)
 #: Least and most px of a sigma; a window holds the kernel of the largest one.
 _LEAST_SIGMA, _SIGMAS_IN_WINDOW = 0.7, 7
 _STRONGEST = 98
+#: Sigmas at which a Gaussian is cut off.
+_TRUNCATE = 3.0
 #: Least optical density of the strongest answers: below there is no nucleus.
 _LEAST_ANSWER = 0.05
 
@@ -65,14 +69,31 @@ def _answers(plane: NDArray[np.float32], sigmas: NDArray[np.float64]) -> NDArray
     """Strongest answers to a scale-normalised Laplacian of Gaussian of each sigma, ``(n,)``.
 
     By cosine transforms, under which a plane mirrored at its edges is filtered by multiplication:
-    a fourth of the time of convolutions.
+    what ``scipy.ndimage.gaussian_laplace`` gives, in a fourth of its time.
     """
-    rows, columns = (np.pi * np.arange(side) / side for side in plane.shape)
-    scale = np.square(sigmas)[:, None, None] * (rows[:, None] ** 2 + columns**2)
-    response = (scale * np.exp(-scale / 2)).astype(np.float32)
-    found = fft.idctn(fft.dctn(plane) * response, axes=(1, 2))
+    height, width = plane.shape
+    responses = np.stack([_response(height, width, float(sigma)) for sigma in sigmas])
+    found = fft.idctn(fft.dctn(plane) * responses, axes=(1, 2))
     strongest: NDArray[np.float64] = np.percentile(found, _STRONGEST, axis=(1, 2))
     return strongest
+
+
+@functools.lru_cache(maxsize=64)
+def _response(height: int, width: int, sigma: float) -> NDArray[np.float32]:
+    """Of the filter, to each frequency of the cosine transform, ``(height, width)``."""
+    (smooth_y, bend_y), (smooth_x, bend_x) = (_along(side, sigma) for side in (height, width))
+    laplacian = bend_y[:, None] * smooth_x + smooth_y[:, None] * bend_x
+    return (-(sigma**2) * laplacian).astype(np.float32)
+
+
+def _along(side: int, sigma: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of a Gaussian and its second derivative along an axis, cut off as that function does."""
+    away = np.arange(-int(_TRUNCATE * sigma + 0.5), int(_TRUNCATE * sigma + 0.5) + 1)
+    weights = np.exp(-0.5 * (away / sigma) ** 2)
+    weights /= weights.sum()
+    bend = weights * (away**2 / sigma**4 - 1 / sigma**2)
+    waves = np.cos(np.pi * np.arange(side)[:, None] / side * away)
+    return waves @ weights, waves @ bend
 
 
 def _beside(answers: NDArray[np.float64], best: int) -> float:
