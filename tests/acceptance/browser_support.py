@@ -45,7 +45,8 @@ _FLAGS = (
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 #: What Chromium says of every request while nobody listens at the server's port.
 _NOBODY_THERE = re.compile(
-    r"net::ERR_(CONNECTION_(REFUSED|RESET|CLOSED)|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING)"
+    r"net::ERR_(CONNECTION_(REFUSED|RESET|CLOSED)|SOCKET_NOT_CONNECTED|EMPTY_RESPONSE"
+    r"|INCOMPLETE_CHUNKED_ENCODING)"
 )
 
 

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from wsi_pipeline.cli.caller import Program
 from wsi_pipeline.cli.optional_value import OptionalValueCommand
 from wsi_pipeline.cli.quick_imports import quick_imports
 from wsi_pipeline.errors import CohortError, PackageError, UsageError, WsiError
@@ -45,6 +44,10 @@ _VERBS = {
     "gc": ("gc", "gc", "Remove data that the service no longer needs."),
     "client": ("client", "app", "Use a service: upload, submit, wait, fetch."),
 }
+
+
+#: Verbs that analyse many slides.
+_LONG = frozenset({"run", "features"})
 
 
 class _LazyGroup(TyperGroup):
@@ -113,19 +116,28 @@ def _root(
 
 
 def program() -> None:
-    """Be the program ``wsi``: :func:`main` in a process whose commands may divide it."""
-    main(Program())
+    """Be the program ``wsi``: :func:`main` in a process that is its own."""
+    guard = None
+    if sys.argv[1:2] and sys.argv[1] in _LONG:
+        # Imported here: they are of no use to the others.
+        from wsi_pipeline.cli.crash_guard import guarded  # noqa: PLC0415
+        from wsi_pipeline.cli.heap import return_large_blocks  # noqa: PLC0415
+
+        return_large_blocks()
+        guard = guarded()
+    main(guard)
 
 
-def main(caller: object = None) -> None:
+def main(guard: object = None) -> None:
     """Run the command line.
 
     Args:
-        caller: The :class:`~wsi_pipeline.cli.caller.Program`, where this process is its own.
+        guard: What a command that analyses many slides is told by the program, see
+            :func:`~wsi_pipeline.cli.crash_guard.guard_of`.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
-        app(obj=caller)
+        app(obj=guard)
     except (UsageError, PackageError, CohortError) as error:
         _say(error)
         sys.exit(EXIT_USAGE)

@@ -2,7 +2,7 @@
 
 A decoder that crashes on one slide, or the system, which ends whoever takes too much memory, would
 end a run of a thousand slides. So the program divides itself before it has loaded anything: one
-process does the work, and the other waits, which costs nothing.
+process does the work, and the other waits, which costs nothing but its few modules.
 """
 
 import os
@@ -13,10 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import typer
-
-from wsi_pipeline.cli import EXIT_FAILURE
-from wsi_pipeline.cli.caller import Program
 from wsi_pipeline.cli.supervisor import die_with
 from wsi_pipeline.run.journal import NOT_KEPT, FileJournal, Journal
 
@@ -54,20 +50,20 @@ class Guarded:
     cpu_seconds: float
 
 
-def guarded(program: Program | None) -> Guarded:
+def guard_of(given: object) -> Guarded:
+    """What a command was given by the program; of one that another program calls: no guard."""
+    return given if isinstance(given, Guarded) else Guarded(NOT_KEPT, os.getpid(), 0.0)
+
+
+def guarded() -> Guarded:
     """Go on in a process that is started again where it crashes.
 
     Returns in that process alone. Threads of the caller are not in it: there must be none.
 
-    Args:
-        program: The one that runs; None: another calls, and nothing is guarded.
-
     Raises:
-        typer.Exit: in the process that waited; with the other's code.
+        SystemExit: in the process that waited; with the other's code.
     """
-    if program is None:
-        return Guarded(NOT_KEPT, os.getpid(), 0.0)
-    journal = FileJournal()
+    journal, program = FileJournal(), os.getpid()
     sys.stdout.flush()
     sys.stderr.flush()
     used, watched = time.process_time(), {*_STOPS, signal.SIGCHLD}
@@ -75,12 +71,12 @@ def guarded(program: Program | None) -> Guarded:
     while True:
         child = os.fork()
         if child == 0:
-            die_with(program.process)
+            die_with(program)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            return Guarded(journal, program.process, used)
+            return Guarded(journal, program, used)
         code = _wait(child, watched)
         if code >= 0:
-            raise typer.Exit(code)
+            sys.exit(code)
         if -code not in _CRASHES:
             # As if there were one process.
             signal.signal(-code, signal.SIG_DFL)
@@ -88,9 +84,9 @@ def guarded(program: Program | None) -> Guarded:
             os.kill(os.getpid(), -code)
         crash = f"crashed the program ({signal.Signals(-code).name})"
         under_way = sorted(journal.conclude(crash))
-        _tell(crash, under_way)
         if not under_way:
-            raise typer.Exit(EXIT_FAILURE)
+            sys.exit(f"\nwsi: the analysis {crash}; no slide was under way, so it ends")
+        sys.stderr.write(f"\nwsi: the analysis {crash}; it goes on, with {_named(under_way)}\n")
 
 
 def _wait(child: int, watched: set[signal.Signals]) -> int:
@@ -104,12 +100,7 @@ def _wait(child: int, watched: set[signal.Signals]) -> int:
             return os.waitstatus_to_exitcode(status)
 
 
-def _tell(crash: str, under_way: Sequence[Path]) -> None:
+def _named(under_way: Sequence[Path]) -> str:
     names = ", ".join(path.name for path in under_way[:_NAMED])
     more = f" and {len(under_way) - _NAMED} more" if len(under_way) > _NAMED else ""
-    next_step = (
-        f"it goes on, with {names}{more} one at a time"
-        if under_way
-        else "no slide was under way, so it ends"
-    )
-    sys.stderr.write(f"\nwsi: the analysis {crash}; {next_step}\n")
+    return f"{names}{more} one at a time"

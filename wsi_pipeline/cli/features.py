@@ -26,7 +26,7 @@ from wsi_pipeline.cli.analysis_options import (
     analysis_settings,
     check_stride,
 )
-from wsi_pipeline.cli.crash_guard import guarded
+from wsi_pipeline.cli.crash_guard import guard_of
 from wsi_pipeline.cli.model_search import find_model
 from wsi_pipeline.errors import ResultError, UsageError
 from wsi_pipeline.model.loaded import model_loading
@@ -122,7 +122,7 @@ def features(
     )
     settings = Settings()
     resolve_device(device)  # a wrong name is told before anything is loaded
-    journal = guarded(context.obj).journal
+    journal = guard_of(context.obj).journal
     package = find_model(encoder, settings, quiet=quiet)
     if package.description.map is not None:
         raise UsageError(

@@ -34,7 +34,7 @@ from wsi_pipeline.cli.analysis_options import (
     check_classes,
     check_stride,
 )
-from wsi_pipeline.cli.crash_guard import guarded
+from wsi_pipeline.cli.crash_guard import guard_of
 from wsi_pipeline.cli.model_search import find_model
 from wsi_pipeline.cli.profile_table import profiled
 from wsi_pipeline.cli.quick_imports import quick_imports
@@ -157,7 +157,7 @@ def run(
     )
     settings = Settings()
     resolve_device(device)  # a wrong name is told before anything is loaded
-    guard = guarded(context.obj)
+    guard = guard_of(context.obj)
     with profiled(profile, out, guard, quiet=quiet) as recorder:
         with recorder.span("start-up", "find the model"):
             package = find_model(model, settings, quiet=quiet)
