@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from wsi_pipeline.analysis_settings import AnalysisSettings
+from wsi_pipeline.cli.heap import return_large_blocks
 from wsi_pipeline.model.loaded import LOADED, model_loading
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
@@ -43,6 +44,7 @@ def main() -> None:
         qc=arguments.qc,
         screen=arguments.screen,
     )
+    return_large_blocks()  # as the program does
     profile = Profile()
     profile.started()
     with profile.span("start-up", "find the model"):
