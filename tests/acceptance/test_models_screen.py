@@ -57,8 +57,7 @@ def screened(wsi: Wsi, slides: Path, tmp_path_factory: pytest.TempPathFactory) -
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not out.exists()
-    kept = {path.name: path.stat().st_mtime_ns for path in answers.glob("*.npy")}
-    assert len(kept) >= 2
+    assert len(list(answers.glob("*.npy"))) >= 2
     done = wsi(*command, limit=600)
     assert done.returncode == 0, done.stderr
     made = json.loads(done.stdout)

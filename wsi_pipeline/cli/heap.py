@@ -13,7 +13,7 @@ def return_large_blocks() -> None:
     """Let large arrays go back to the system when they are freed, whichever thread made them.
 
     By default glibc keeps a heap for each of some threads, and keeps larger blocks the longer a
-    process lives: of a slide of 20,000 × 18,000 px that was 190 of 1,060 MB. Of another C library
+    process lives: of a slide of 20,000 × 18,000 px that was 130 of 1,060 MB. Of another C library
     nothing is changed.
     """
     libc = ctypes.CDLL(None)

@@ -24,13 +24,10 @@ class Samples:
     """
 
     def __init__(self, cells: NDArray[np.int64] | None, mpp: float) -> None:
-        count = 0 if cells is None else len(cells)
-        self.values = np.full((count, SAMPLE_VALUES), np.nan, np.float32)
+        wanted = [] if cells is None else [(int(column), int(row)) for column, row in cells]
+        self.values = np.full((len(wanted), SAMPLE_VALUES), np.nan, np.float32)
         self._mpp = mpp
-        self._places: dict[Cell, int] = {}
-        for place in range(count):
-            assert cells is not None  # or there were none
-            self._places[int(cells[place, 0]), int(cells[place, 1])] = place
+        self._places: dict[Cell, int] = {cell: place for place, cell in enumerate(wanted)}
 
     def offer(self, cell: Cell, patch: NDArray[np.uint8]) -> None:
         """Measure a patch if its cell is wanted.

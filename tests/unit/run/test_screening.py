@@ -182,6 +182,7 @@ def test_what_is_known_of_some_tiles_stands_for_all(
     with_it.reader.close()
 
 
+@pytest.mark.usefixtures("fake")
 def test_controls_are_the_same_each_time(slide: Path, tmp_path: Path, make_work: MakeWork) -> None:
     """A run that was killed goes on with the same plan."""
     work = with_screen(make_work(), tmp_path)
