@@ -116,7 +116,7 @@ def test_without_a_key_no_byte_is_read(service: Service, client: httpx.Client) -
         ]
     assert [answer.status_code for answer in answers] == [401] * len(answers)
     assert all(a.headers["tus-resumable"] == "1.0.0" for a in answers if "uploads" in a.url.path)
-    assert service.spooled() == before
+    assert service.spooled().items() <= before.items()
     assert service.count(uploads) == rows
     assert service.offset(client, location) == 0
     # It waits for the answer to its headers, and gets it without sending the body.
@@ -266,7 +266,7 @@ def test_the_first_bytes_may_come_along(
 
 
 def test_an_upload_that_began_badly_is_not_there(service: Service, client: httpx.Client) -> None:
-    before = service.spooled()
+    before, ended = service.spooled(), service.actions().count("upload.terminate")
     headers = {**TUS, **OCTETS, "Upload-Length": "10"}
     bad = {**headers, "Upload-Checksum": checksum(b"other")}
     assert client.post("/v1/uploads", headers=bad, content=b"12345").status_code == 460
@@ -276,8 +276,9 @@ def test_an_upload_that_began_badly_is_not_there(service: Service, client: httpx
     # Its client will never learn the address.
     broken = {**authorised(service), **headers, "Content-Length": "10"}
     service.connect("POST", "/v1/uploads", broken, b"12345").close()
-    until(lambda: service.actions()[-1] == "upload.terminate")
-    until(lambda: service.spooled() == before)
+    until(lambda: service.actions().count("upload.terminate") == ended + 3)
+    # Slides of other tests may still be leaving.
+    until(lambda: service.spooled().keys() <= before.keys())
 
 
 def test_an_empty_file_is_told_to_be_one(service: Service, client: httpx.Client) -> None:

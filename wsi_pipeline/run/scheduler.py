@@ -27,6 +27,15 @@ _QUIET = {
 }
 
 
+def _is_no_failed_task(record: logging.LogRecord) -> bool:
+    """Whether a record of Dask's is to be logged.
+
+    A task's error is raised where its result is awaited, and told there. Dask's own log of it
+    would say the same again with a traceback, and say so of regions, too, that were told to stop.
+    """
+    return not str(record.msg).startswith("Compute Failed")
+
+
 class Scheduler:
     """Runs region tasks and gives back results as they finish.
 
@@ -196,6 +205,7 @@ def connect(address: str | None, workers: int) -> Iterator[Scheduler]:
                 raise UsageError(f"the Dask scheduler at {address} has no workers")
             yield Scheduler(client, threads, remote=True)
         return
+    logging.getLogger("distributed.worker").addFilter(_is_no_failed_task)
     with (
         dask.config.set(_QUIET),
         _threads_of_this_process(workers) as cluster,

@@ -1,5 +1,6 @@
 """Schedulers that are not there; what those that are do is tested with real ones."""
 
+import logging
 import threading
 import time
 from typing import Any
@@ -57,8 +58,20 @@ def test_what_is_cancelled_ends_for_who_waits() -> None:
         assert [type(error).__name__ for error in ended] == ["FutureCancelledError"]
 
 
+def test_the_error_of_a_task_is_raised_and_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with scheduler.connect(None, 1) as dask, pytest.raises(ZeroDivisionError):
+        list(dask.run([0], _one_over))  # type: ignore[list-item, arg-type]  # as above
+    assert caplog.records == []
+    logging.getLogger("distributed.worker").error("another %s", "error")
+    assert [record.getMessage() for record in caplog.records] == ["another error"]
+
+
 def _again(task: int) -> int:
     return task
+
+
+def _one_over(task: int) -> float:
+    return 1 / task
 
 
 def _slowly(task: int) -> int:
