@@ -8,9 +8,17 @@ outline. A fibre of dust is as dark, but shorter; marker ink is wider.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
-from wsi_pipeline.quality.morphology import Mask, grown, local_mean
+from wsi_pipeline.quality.morphology import (
+    Mask,
+    chosen,
+    grown,
+    labelled,
+    local_mean,
+    part_sizes,
+)
 from wsi_pipeline.quality.view import CoarseView
 
 
@@ -43,6 +51,7 @@ class BubbleLimits:
     most_mm2: float = 40.0
 
 
+Plane = NDArray[np.float32]
 LIMITS = BubbleLimits()
 
 
@@ -55,14 +64,17 @@ def find_bubbles(view: CoarseView, ink: Mask, limits: BubbleLimits = LIMITS) -> 
         limits: Bounds.
     """
     side = view.px(limits.around_um) | 1
-    first = view.density[0] - local_mean(view.density[0], side)
-    least, most = first, first.copy()
+    least = _above(view.density[0], side)
+    most = least.copy()
     for plane in view.density[1:]:
-        more = plane - local_mean(plane, side)
-        least, most = np.minimum(least, more), np.maximum(most, more)
+        more = _above(plane, side)
+        np.minimum(least, more, out=least)
+        np.maximum(most, more, out=most)
+    del more
     line = (least > limits.density) & (least > limits.plain * most) & view.seen
     line &= ~grown(ink, view.px(60.0))
     sure = line & (least > limits.sure) & (least > limits.sure_plain * most)
+    del least, most
     lines = _long(line, sure, view, limits)
     if not lines.any():
         return lines
@@ -73,18 +85,24 @@ def find_bubbles(view: CoarseView, ink: Mask, limits: BubbleLimits = LIMITS) -> 
     return closed | grown(inside, wide)
 
 
+def _above(plane: Plane, side: int) -> Plane:
+    """Density above that of the surroundings."""
+    mean = local_mean(plane, side)
+    return np.subtract(plane, mean, out=mean)
+
+
 def _long(line: Mask, sure: Mask, view: CoarseView, limits: BubbleLimits) -> Mask:
     """Parts that are long, thin, smooth and surely dark."""
     # Gaps of a few px in a rim must not cut it.
     joined = grown(line, 1)
-    labels, count = ndimage.label(joined, np.ones((3, 3), np.bool_))
+    labels, count = labelled(joined)
     if not count:
         return line
     um = max(view.um)
-    areas = np.bincount(labels.ravel(), minlength=count + 1)
-    dark = np.bincount(labels[sure], minlength=count + 1)
-    inner = ndimage.minimum_filter(joined.view(np.uint8), 3, mode="nearest")
-    borders = areas - np.bincount(labels.ravel(), inner.ravel(), minlength=count + 1)
+    areas = part_sizes(labels, joined, count)
+    dark = part_sizes(labels, sure, count)
+    inner = ndimage.minimum_filter(joined.view(np.uint8), 3, mode="nearest").view(np.bool_)
+    borders = areas - part_sizes(labels, inner, count)
     keep = np.zeros(count + 1, np.bool_)
     boxes = ndimage.find_objects(labels)
     for index in np.flatnonzero(areas[1:] >= limits.least_um / um) + 1:
@@ -97,15 +115,14 @@ def _long(line: Mask, sure: Mask, view: CoarseView, limits: BubbleLimits) -> Mas
             and borders[index] <= 2 * limits.ragged * extent
             and dark[index] >= extent / 2
         )
-    return np.asarray(keep[labels])
+    return chosen(labels, joined, keep)
 
 
 def _inside(lines: Mask, most_px: float) -> Mask:
     """What closed lines enclose."""
     labels, count = ndimage.label(~lines)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    enclosed = sizes <= most_px
     edges = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
-    enclosed[np.unique(np.concatenate(edges))] = False
-    enclosed[0] = False
-    return np.asarray(enclosed[labels])
+    open_ = np.zeros(count + 1, np.bool_)
+    open_[np.concatenate(edges)] = True
+    within = chosen(labels, ~lines, ~open_)
+    return chosen(labels, within, part_sizes(labels, within, count) <= most_px)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from wsi_pipeline.quality.morphology import Mask, grown, opened, solid
+from wsi_pipeline.quality.morphology import Mask, chosen, grown, opened, solid
 from wsi_pipeline.quality.view import CoarseView
 
 
@@ -79,4 +79,4 @@ def _strips(nothing: Mask, length: int, width: int) -> Mask:
         below = nothing[rows.stop + 1 : rows.stop + 2 + high, columns]
         beside = [float(part.mean()) for part in (above, below) if part.size]
         keep[index] = len(beside) == 2 and max(beside) < _BESIDE
-    return np.asarray(keep[labels])
+    return chosen(labels, runs, keep)

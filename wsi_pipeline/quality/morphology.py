@@ -3,11 +3,14 @@
 Shrinking and growing use squares instead of discs; no detector needs more.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 Mask = NDArray[np.bool_]
+_BAND_PX = 2**18
 _EIGHT = np.ones((3, 3), np.bool_)
 
 
@@ -47,21 +50,53 @@ def grown(mask: Mask, px: int) -> Mask:
 
 def large(mask: Mask, least_px: float) -> Mask:
     """Connected parts of at least so many px."""
-    labels, count = ndimage.label(mask, _EIGHT)
+    labels, count = labelled(mask)
     if not count:
         return mask
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    keep = sizes >= least_px
-    keep[0] = False
-    return np.asarray(keep[labels])
+    return chosen(labels, mask, part_sizes(labels, mask, count) >= least_px)
 
 
 def reached(weak: Mask, seeds: Mask) -> Mask:
     """Connected parts of ``weak`` that hold a seed: thresholding with hysteresis (Canny 1986)."""
     if not seeds.any():
         return seeds
-    labels, count = ndimage.label(weak | seeds, _EIGHT)
+    either = weak | seeds
+    labels, count = labelled(either)
     keep = np.zeros(count + 1, np.bool_)
-    keep[np.unique(labels[seeds])] = True
-    keep[0] = False
-    return np.asarray(keep[labels])
+    keep[labels[seeds]] = True
+    return chosen(labels, either, keep)
+
+
+def labelled(mask: Mask) -> tuple[NDArray[np.int32], int]:
+    """Number of the connected part that each px is of, 0 outside; and how many there are."""
+    labels, count = ndimage.label(mask, _EIGHT)
+    return labels, count
+
+
+def part_sizes(labels: NDArray[np.int32], mask: Mask, count: int) -> NDArray[np.int64]:
+    """Px of each part inside a mask, ``(count + 1,)``; the first is no part."""
+    sizes = np.zeros(count + 1, np.int64)
+    for band in _bands(mask):
+        sizes += np.bincount(labels[band][mask[band]], minlength=count + 1)
+    return sizes
+
+
+def chosen(labels: NDArray[np.int32], mask: Mask, keep: Mask) -> Mask:
+    """The mask's px that are of parts to keep.
+
+    Args:
+        labels: As :func:`labelled` gives them.
+        mask: What was labelled, or a part of it.
+        keep: One for each part and, first, one that is of no use.
+    """
+    found = np.zeros_like(mask)
+    for band in _bands(mask):
+        found[band][mask[band]] = keep[labels[band][mask[band]]]
+    return found
+
+
+def _bands(mask: Mask) -> Iterator[slice]:
+    """Rows of a picture, some at a time: NumPy makes eight bytes of each label it counts by."""
+    rows = max(1, _BAND_PX // max(1, mask.shape[1]))
+    for top in range(0, mask.shape[0], rows):
+        yield slice(top, top + rows)

@@ -17,6 +17,7 @@ A stroke is found by its sure px, and followed as far as px fit (hysteresis, Can
 sure on glass, and less so where it lies over tissue.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,25 +128,28 @@ class _Found:
 
 def find_pen(view: CoarseView, limits: PenLimits = LIMITS) -> Mask:
     """Where ink is, ``(height, width)`` of the view."""
-    red, green, blue = view.density
-    # Nuclei and the gaps between them: what lies over both is told from their mean.
-    means = view.smooth
-    ratio = _blue_share(red, green, blue, view.seen, limits)
-    excess = _excess(red, green, blue, ratio)
-    found = np.zeros(red.shape, np.bool_)
-    for rule in (
-        *_cold(red, green, means, view.seen, limits),
-        _neutral(red, green, blue, excess, limits),
-        _warm(red, green, blue, limits),
-        _yellow(red, green, blue, limits),
-        _foreign(red, green, blue, excess, means, _excess(*means, ratio), limits),
-    ):
+    found = np.zeros(view.seen.shape, np.bool_)
+    for rule in _rules(view, limits):
         filled = solid(rule.seeds & view.seen, view.px(rule.side_um) | 1)
         sure = large(filled & view.seen, view.area_px(limits.least_mm2))
         if sure.any():
             found |= reached(solid(rule.weak & view.seen, 3, 0.5), sure)
     # Nuclei, gaps and folds under a stroke are part of it.
     return (found | solid(found, view.px(100.0) | 1, 0.55)) & view.seen
+
+
+def _rules(view: CoarseView, limits: PenLimits) -> Iterator[_Found]:
+    """What each rule finds, one after the other: together they would be large."""
+    red, green, blue = view.density
+    # Nuclei and the gaps between them: what lies over both is told from their mean.
+    means = view.smooth
+    yield from _cold(red, green, means, view.seen, limits)
+    yield _warm(red, green, blue, limits)
+    yield _yellow(red, green, blue, limits)
+    ratio = _blue_share(red, green, blue, view.seen, limits)
+    excess = _excess(red, green, blue, ratio)
+    yield _neutral(red, green, blue, excess, limits)
+    yield _foreign(red, green, blue, excess, means, _excess(*means, ratio), limits)
 
 
 def _cold(
