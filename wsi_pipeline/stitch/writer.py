@@ -26,6 +26,7 @@ from wsi_pipeline.stitch.grid_images import (
 )
 from wsi_pipeline.stitch.mask_image import draw_mask, write_mask
 from wsi_pipeline.stitch.small_array import write_small
+from wsi_pipeline.stitch.store_files import StoreFiles
 from wsi_pipeline.tiles.plan import Plan
 
 
@@ -46,7 +47,8 @@ def write_store(
 ) -> None:
     """Write a complete result store into a new folder and make it durable.
 
-    Memory: a few chunks of the mask (1 MiB each) at a time, however large the slide.
+    Memory: a few chunks of the mask (1 MiB each) at a time, however large the slide, and what the
+    grid's images take compressed.
 
     Args:
         folder: Must not exist yet.
@@ -69,7 +71,8 @@ def write_store(
         extras = {**extras, layout.ATTENTION: attention}
     hashes: dict[str, str] = {}
     masks = [layout.mask_name(cells.classes)] if cells.classes.members else []
-    root = zarr.create_group(folder, zarr_format=3)
+    files = StoreFiles(folder)
+    root = files.root
     drawn = draw_mask(plan, cells, threshold, levels) if masks else []
     depth = len(levels) - plan.grid.level
     # Hashing the mask takes longest: it goes on beside all writing. Level 0 has three quarters of
@@ -81,6 +84,7 @@ def write_store(
         }
         # OME-Zarr wants an image and its labels to have equally many levels.
         write_probability(root, name, plan, cells, depth, hashes)
+        files.write()
         labels = root.create_group("labels")
         labels.attrs["ome"] = {
             "version": layout.NGFF_VERSION,
@@ -93,9 +97,12 @@ def write_store(
         if quality is not None:
             write_quality(root, plan, quality, depth, hashes)
         if features is not None:
-            hashes[layout.FEATURE_VALUES] = features.write(root)
+            files.write()
+            # They may be more than fits into memory.
+            hashes[layout.FEATURE_VALUES] = features.write(zarr.open_group(folder, mode="r+"))
         if attention is not None:
             write_attention(root, plan, attention, depth, hashes)
+        files.write()
         hashes.update({path: future.result() for path, future in pending.items()})
     ours = {
         "format": layout.FORMAT_VERSION,
@@ -104,6 +111,7 @@ def write_store(
         "metadata": metadata_hashes(folder, root.attrs["ome"]),
     }
     root.attrs[layout.ATTRIBUTES] = {**ours, "digest": attributes_digest(ours)}
+    files.write()
     durable.sync_tree(folder)
 
 
