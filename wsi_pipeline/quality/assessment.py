@@ -121,14 +121,14 @@ def assess(reader: SlideReader, plan: Plan, *, threads: int = 2) -> Assessment:
 def _find(view: CoarseView) -> Iterator[tuple[Reason, NDArray[np.bool_]]]:
     """What is seen in the coarse picture.
 
-    A copy of the view keeps what is derived from it only while it is of use: 24 bytes per px.
+    What is derived from it, 24 bytes per px, is kept while it is of use only: by a copy.
     """
-    means = replace(view)
-    ink = pen.find_pen(means)
+    view = replace(view)
+    ink = pen.find_pen(view)
     yield Reason.PEN, ink
-    yield Reason.FOLD, folds.find_folds(means, ink)
-    del means
-    yield Reason.BUBBLE, bubbles.find_bubbles(replace(view), ink)
+    yield Reason.FOLD, folds.find_folds(view, ink)
+    view.forget_means()
+    yield Reason.BUBBLE, bubbles.find_bubbles(view, ink)
     yield Reason.GAP, gaps.find_gaps(view) & ~ink
 
 

@@ -54,6 +54,8 @@ def find_gaps(view: CoarseView, limits: GapLimits = LIMITS) -> Mask:
     if not nothing.any():
         return found
     nothing = solid(nothing, 3, 0.5)  # compression leaves single px of other values
+    if not nothing.any():
+        return found
     length, width = view.px(limits.least_um), view.px(limits.widest_um) + 1
     for turned in (False, True):
         part = nothing.T if turned else nothing

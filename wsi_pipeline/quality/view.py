@@ -126,6 +126,10 @@ class CoarseView:
         red, green, blue = (local_mean(plane, side) for plane in self.density)
         return red, green, blue
 
+    def forget_means(self) -> None:
+        """Give up :attr:`smooth`, which is computed again when it is asked for."""
+        vars(self).pop("smooth", None)
+
     @cached_property
     def seen(self) -> NDArray[np.bool_]:
         """Scanned and not black, as the tissue rule has it."""

@@ -11,6 +11,7 @@ calls from the socket that is its standard input: a JSON object for each, with t
 the report goes to.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -250,6 +251,8 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # watchers are waited for by nobody
     for module in sys.argv[1:]:
         importlib.import_module(module)
+    # What a fork has from here is not looked at for garbage, which would copy all of its memory.
+    gc.freeze()
     control = socket.socket(fileno=os.dup(0))
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - no path of a file
         os.dup2(nothing.fileno(), 0)
