@@ -14,6 +14,8 @@ function tileOf(mark: Mark, ratio: number): HTMLCanvasElement {
   if (context === null) return canvas;
   if (mark === "unread") {
     diagonal(context, side, Math.max(1, ratio), "rgb(70 84 94 / 0.5)", false);
+  } else if (mark === "screened") {
+    dot(context, side, ratio);
   } else if (mark !== "unreadable") {
     // The slide must stay visible: a person looks whether the mark is right.
     upright(context, side, 1.6 * ratio, mark.colour);
@@ -41,6 +43,14 @@ function diagonal(
     context.lineTo(shift + side + 1, falling ? side + 1 : -1);
   }
   context.stroke();
+}
+
+/** Small and pale: most of a slide may be screened, and its tissue must stay visible. */
+function dot(context: CanvasRenderingContext2D, side: number, ratio: number): void {
+  context.fillStyle = "rgb(255 255 255 / 0.6)";
+  context.fillRect(side / 2 - 1.5 * ratio, side / 2 - 1.5 * ratio, 3 * ratio, 3 * ratio);
+  context.fillStyle = "rgb(2 119 189 / 0.9)";
+  context.fillRect(side / 2 - 0.75 * ratio, side / 2 - 0.75 * ratio, 1.5 * ratio, 1.5 * ratio);
 }
 
 function upright(context: CanvasRenderingContext2D, side: number, width: number, colour: string): void {

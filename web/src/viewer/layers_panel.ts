@@ -8,6 +8,7 @@ import { message } from "../ui/message";
 import { hatchTile } from "./hatch";
 import { LayerCard } from "./layer_card";
 import { LookCard } from "./look_card";
+import type { CoverageMark } from "./marks";
 import { faultsOf, type Fault } from "./results";
 import type { Session } from "./session";
 
@@ -20,7 +21,9 @@ export class LayersPanel {
   readonly #more = h("div", { class: "layer-more" });
   readonly #waiting = h("div", { class: "layer-waiting", role: "status" });
   readonly #look: LookCard;
+  readonly #coverage = h("section", { class: "legend" });
   readonly #faults = h("section", { class: "legend quality", hidden: true });
+  #coverageShape = "";
   #moreShape = "";
   #faultsShape = "";
   #listShape = "";
@@ -37,7 +40,7 @@ export class LayersPanel {
     this.#look = new LookCard((change) => {
       session.state.set({ look: { ...session.state.value.look, ...change } });
     });
-    fill(this.element, this.#waiting, this.#mode, this.#list, this.#more, this.#look.element, legend(), this.#faults);
+    fill(this.element, this.#waiting, this.#mode, this.#list, this.#more, this.#look.element, this.#coverage, this.#faults);
   }
 
   update(): void {
@@ -62,9 +65,18 @@ export class LayersPanel {
     for (const button of this.#mode.querySelectorAll("button")) {
       button.setAttribute("aria-pressed", String(button.dataset["mode"] === mode));
     }
+    this.#showCoverage();
     this.#showFaults();
     this.#showMore();
     this.#showWaiting();
+  }
+
+  #showCoverage(): void {
+    const screened = (this.#session.active?.findings?.coverage["screened"] ?? 0) > 0;
+    const shape = String(screened);
+    if (shape === this.#coverageShape) return;
+    this.#coverageShape = shape;
+    fill(this.#coverage, h("h3", {}, "Coverage"), legend(screened));
   }
 
   #showFaults(): void {
@@ -162,8 +174,8 @@ function faultRow({ reason, tiles }: Fault): HTMLElement {
 }
 
 /** What a place without colour means. */
-function legend(): HTMLElement {
-  const sample = (kind: string): HTMLElement => {
+function legend(screened: boolean): HTMLElement {
+  const sample = (kind: "below" | "glass" | CoverageMark): HTMLElement => {
     const canvas = h("canvas", { class: "legend-sample", width: 44, height: 28, "aria-hidden": "true" });
     const context = canvas.getContext("2d");
     if (context !== null) {
@@ -173,26 +185,22 @@ function legend(): HTMLElement {
         context.fillStyle = "rgb(61 74 137 / 0.16)";
         context.fillRect(0, 0, 44, 28);
       } else if (kind !== "glass") {
-        const pattern = context.createPattern(hatchTile(kind === "unread" ? "unread" : "unreadable", 2), "repeat");
+        const pattern = context.createPattern(hatchTile(kind, 2), "repeat");
         context.fillStyle = pattern ?? "#000";
         context.fillRect(0, 0, 44, 28);
       }
     }
     return canvas;
   };
-  const row = (kind: string, name: string, text: string) =>
+  const row = (kind: "below" | "glass" | CoverageMark, name: string, text: string) =>
     h("li", {}, sample(kind), h("span", {}, name, h("span", { class: "quiet" }, ` – ${text}`)));
   return h(
-    "section",
-    { class: "legend" },
-    h("h3", {}, "Coverage"),
-    h(
-      "ul",
-      {},
-      row("below", "Below threshold", "classified, not of the class shown"),
-      row("glass", "Glass", "or too little tissue; not classified"),
-      row("unread", "Not scanned", "outside the scanned area"),
-      row("unreadable", "Unreadable", "tissue that could not be read; not analysed"),
-    ),
+    "ul",
+    {},
+    row("below", "Below threshold", "classified, not of the class shown"),
+    screened ? row("screened", "Screened", "surely below the threshold; the model was not asked") : null,
+    row("glass", "Glass", "or too little tissue; not classified"),
+    row("unread", "Not scanned", "outside the scanned area"),
+    row("unreadable", "Unreadable", "tissue that could not be read; not analysed"),
   );
 }

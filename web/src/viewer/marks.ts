@@ -1,14 +1,16 @@
-/** Which cells are marked by a pattern: those not looked at, and those that cannot be judged. */
+/** Which cells are marked by a pattern: those the model has not looked at, and those that cannot be judged. */
 
 import type { CellTile } from "./cell_source";
 import type { CellsInfo, QualityReason } from "./results";
 
 /** Coverage classes by how they are marked; a reason of quality control has a mark of its own. */
-export type Mark = "unread" | "unreadable" | QualityReason;
+export type Mark = CoverageMark | QualityReason;
+export type CoverageMark = "unread" | "unreadable" | "screened";
 
-const MARKED: Record<"unread" | "unreadable", readonly string[]> = {
+const MARKED: Record<CoverageMark, readonly string[]> = {
   unread: ["empty"],
   unreadable: ["unreadable", "rejected"],
+  screened: ["screened"],
 };
 
 /** A short name of a mark. */

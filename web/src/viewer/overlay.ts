@@ -25,7 +25,7 @@ export interface Scene {
   readonly painters: readonly Painter[];
 }
 
-const MARKS: readonly Mark[] = ["unread", "unreadable"];
+const MARKS: readonly Mark[] = ["unread", "unreadable", "screened"];
 
 export class Overlay {
   readonly canvas = document.createElement("canvas");
