@@ -71,11 +71,10 @@ def fit_network(
     seed: int,
     told: Callable[[int, int], None] = lambda *_: None,
 ) -> dict[str, NDArray[np.float32]]:
-    """Learn what a model calls positive (distillation, Hinton et al. 2015).
+    """Learn a model's probabilities (distillation, Hinton et al. 2015).
 
-    Half of each batch are tiles that the model calls positive. The loss is the cross-entropy with
-    the model's probability, and with 1 for those tiles: none may be lost, however unsure the model
-    is of it. Pictures are turned, mirrored and stained otherwise.
+    Half of each batch are tiles that the model calls positive, and the loss is the cross-entropy
+    with the model's probability. Pictures are turned, mirrored and stained otherwise.
 
     Args:
         examples: Tiles of both kinds.
@@ -93,15 +92,12 @@ def fit_network(
     optimiser = torch.optim.AdamW(network.parameters(), _LEARNING_RATE, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _LEARNING_RATE, total_steps=steps)
     positive = examples.probabilities >= np.float32(threshold)
-    wanted = np.where(positive, np.float32(1), examples.probabilities)
     kinds = [np.flatnonzero(positive), np.flatnonzero(~positive)]
     for step in range(steps):
         chosen = np.concatenate([rng.choice(kind, _BATCH // 2) for kind in kinds])
         pixels = torch.from_numpy(_varied(examples.views[chosen], rng))
-        answers = network(pixels)
-        loss = nn.functional.binary_cross_entropy_with_logits(
-            answers, torch.from_numpy(wanted[chosen])
-        )
+        wanted = torch.from_numpy(examples.probabilities[chosen])
+        loss = nn.functional.binary_cross_entropy_with_logits(network(pixels), wanted)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
         optimiser.step()
