@@ -86,7 +86,7 @@ def assess(reader: SlideReader, plan: Plan, *, threads: int = 2) -> Assessment:
     The coarse level is read as a whole, the finer one where tiles are. What cannot be looked at
     is said in the notes; nothing but a broken machine makes this fail.
 
-    Memory: about 55 bytes per px of the coarse picture, at most 6 million, and some MB a thread.
+    Memory: about 45 bytes per px of the coarse picture, at most 6 million, and some MB a thread.
 
     Args:
         reader: The slide.

@@ -55,7 +55,9 @@ _DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 def find_folds(view: CoarseView, ink: Mask, limits: FoldLimits = LIMITS) -> Mask:
     """Where folds are, ``(height, width)`` of the view; there are none under ``ink``."""
     planes = view.smooth
-    total = (planes[0] + planes[1] + planes[2]) / 3
+    total = planes[0] + planes[1]
+    total += planes[2]
+    total /= 3
     tissue = (total > _TISSUE) & view.seen & ~ink
     found = np.zeros(total.shape, np.bool_)
     if not tissue.any():

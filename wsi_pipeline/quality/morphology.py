@@ -76,7 +76,7 @@ def labelled(mask: Mask) -> tuple[NDArray[np.int32], int]:
 def part_sizes(labels: NDArray[np.int32], mask: Mask, count: int) -> NDArray[np.int64]:
     """Px of each part inside a mask, ``(count + 1,)``; the first is no part."""
     sizes = np.zeros(count + 1, np.int64)
-    for band in _bands(mask):
+    for band in bands(mask):
         sizes += np.bincount(labels[band][mask[band]], minlength=count + 1)
     return sizes
 
@@ -90,13 +90,13 @@ def chosen(labels: NDArray[np.int32], mask: Mask, keep: Mask) -> Mask:
         keep: One for each part and, first, one that is of no use.
     """
     found = np.zeros_like(mask)
-    for band in _bands(mask):
+    for band in bands(mask):
         found[band][mask[band]] = keep[labels[band][mask[band]]]
     return found
 
 
-def _bands(mask: Mask) -> Iterator[slice]:
-    """Rows of a picture, some at a time: NumPy makes eight bytes of each label it counts by."""
+def bands(mask: Mask) -> Iterator[slice]:
+    """Rows of a picture, some at a time, where what is computed takes several bytes of each px."""
     rows = max(1, _BAND_PX // max(1, mask.shape[1]))
     for top in range(0, mask.shape[0], rows):
         yield slice(top, top + rows)

@@ -17,17 +17,18 @@ A stroke is found by its sure px, and followed as far as px fit (hysteresis, Can
 sure on glass, and less so where it lies over tissue.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.quality.morphology import Mask, large, reached, solid
+from wsi_pipeline.quality.morphology import Mask, bands, large, reached, solid
 from wsi_pipeline.quality.view import CoarseView
 
 Plane = NDArray[np.float32]
-Planes = tuple[Plane, Plane, Plane]
+_Value = TypeVar("_Value", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,115 +113,153 @@ _RATIOS, _RATIO_BINS, _USUAL_RATIO = (0.3, 0.78), 96, 0.65
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What one rule says of each px, ``(height, width)``.
+class _Px:
+    """Optical densities of some rows, each ``(rows, width)``, and their local means."""
+
+    red: Plane
+    green: Plane
+    blue: Plane
+    mean_red: Plane
+    mean_green: Plane
+    mean_blue: Plane
+
+
+@dataclass(frozen=True, slots=True)
+class _Slide:
+    """What is usual on this slide.
 
     Attributes:
-        seeds: Where ink is sure.
-        weak: Where it may be beside sure ink.
-        side_um: Side of the square that seeds have to fill almost wholly.
+        hue: Red over green density of three quarters of its tissue.
+        ratio: Blue over green density of its stains.
     """
 
-    seeds: Mask
-    weak: Mask
-    side_um: float
+    hue: float
+    ratio: float
+
+
+_Rule = Callable[[_Px, _Slide, PenLimits], tuple[Mask, Mask]]
+"""Says where ink is sure, and where it may be beside sure ink."""
 
 
 def find_pen(view: CoarseView, limits: PenLimits = LIMITS) -> Mask:
     """Where ink is, ``(height, width)`` of the view."""
+    slide = _Slide(_usual_hue(view, limits), _blue_share(view, limits))
     found = np.zeros(view.seen.shape, np.bool_)
-    for rule in _rules(view, limits):
-        filled = solid(rule.seeds & view.seen, view.px(rule.side_um) | 1)
+    for rule, side_um in (
+        (_cold, limits.solid_um),
+        (_thin_blue, limits.stroke_um),
+        (_neutral, limits.stroke_um),
+        (_warm, limits.solid_um),
+        (_yellow, limits.solid_um),
+        (_foreign, limits.stroke_um),
+    ):
+        seeds, weak = _apply(rule, view, slide, limits)
+        filled = solid(seeds, view.px(side_um) | 1)
+        del seeds
         sure = large(filled & view.seen, view.area_px(limits.least_mm2))
         if sure.any():
-            found |= reached(solid(rule.weak & view.seen, 3, 0.5), sure)
+            found |= reached(solid(weak, 3, 0.5), sure)
     # Nuclei, gaps and folds under a stroke are part of it.
     return (found | solid(found, view.px(100.0) | 1, 0.55)) & view.seen
 
 
-def _rules(view: CoarseView, limits: PenLimits) -> Iterator[_Found]:
-    """What each rule finds, one after the other: together they would be large."""
-    red, green, blue = view.density
+def _apply(rule: _Rule, view: CoarseView, slide: _Slide, limits: PenLimits) -> tuple[Mask, Mask]:
+    """What a rule says of the px that were seen, some rows at a time: its sums would be large."""
     # Nuclei and the gaps between them: what lies over both is told from their mean.
-    means = view.smooth
-    yield from _cold(red, green, means, view.seen, limits)
-    yield _warm(red, green, blue, limits)
-    yield _yellow(red, green, blue, limits)
-    ratio = _blue_share(red, green, blue, view.seen, limits)
-    excess = _excess(red, green, blue, ratio)
-    yield _neutral(red, green, blue, excess, limits)
-    yield _foreign(red, green, blue, excess, means, _excess(*means, ratio), limits)
+    planes = (*view.density, *view.smooth)
+    seeds, weak = np.empty_like(view.seen), np.empty_like(view.seen)
+    for band in bands(view.seen):
+        seeds[band], weak[band] = rule(_Px(*(plane[band] for plane in planes)), slide, limits)
+    seeds &= view.seen
+    weak &= view.seen
+    return seeds, weak
 
 
-def _cold(
-    red: Plane, green: Plane, means: Planes, seen: Mask, limits: PenLimits
-) -> tuple[_Found, _Found]:
-    """Blue, green and what lies between; then thin blue ink over tissue.
-
-    That only shifts the hue: the slide's own tissue says from where on.
-    """
-    step = max(1, int((red.size / 250_000) ** 0.5))
-    tissue = (seen & (green > 0.12) & (red < limits.cold_weak * green))[::step, ::step]
-    hue = (red[::step, ::step] / (green[::step, ::step] + 1e-6))[tissue]
-    usual = float(np.percentile(hue, 75)) if hue.size else limits.cold_weak
-    low = float(np.clip(usual + limits.cold_beyond, *limits.cold_span))
-    strong = red > limits.cold_density
-    weak = strong & (red > low * green)
-    seeds = strong & (red > limits.cold * green)
-    seeds |= (red > limits.cold_weak * green) & (red > limits.cold_deep)
-    over = means[0] > limits.over_density
-    over &= means[0] > max(limits.over, usual + limits.over_beyond) * means[1]
-    return _Found(seeds, weak, limits.solid_um), _Found(over, weak, limits.stroke_um)
+def _usual_hue(view: CoarseView, limits: PenLimits) -> float:
+    red, green, seen = _some(view.density[0]), _some(view.density[1]), _some(view.seen)
+    tissue = seen & (green > 0.12) & (red < limits.cold_weak * green)
+    hue = (red / (green + 1e-6))[tissue]
+    return float(np.percentile(hue, 75)) if hue.size else limits.cold_weak
 
 
-def _neutral(red: Plane, green: Plane, blue: Plane, excess: Plane, limits: PenLimits) -> _Found:
+def _some(plane: NDArray[_Value]) -> NDArray[_Value]:
+    """About 250,000 px of a plane, evenly apart."""
+    step = max(1, int((plane.size / 250_000) ** 0.5))
+    return plane[::step, ::step]
+
+
+def _cold(px: _Px, slide: _Slide, limits: PenLimits) -> tuple[Mask, Mask]:
+    """Blue, green and what lies between."""
+    seeds = (px.red > limits.cold_density) & (px.red > limits.cold * px.green)
+    seeds |= (px.red > limits.cold_weak * px.green) & (px.red > limits.cold_deep)
+    return seeds, _weakly_cold(px, slide, limits)
+
+
+def _weakly_cold(px: _Px, slide: _Slide, limits: PenLimits) -> Mask:
+    """That only shifts the hue: the slide's own tissue says from where on."""
+    low = float(np.clip(slide.hue + limits.cold_beyond, *limits.cold_span))
+    return np.asarray((px.red > limits.cold_density) & (px.red > low * px.green))
+
+
+def _thin_blue(px: _Px, slide: _Slide, limits: PenLimits) -> tuple[Mask, Mask]:
+    """Thin blue ink over tissue."""
+    most = max(limits.over, slide.hue + limits.over_beyond)
+    seeds = (px.mean_red > limits.over_density) & (px.mean_red > most * px.mean_green)
+    return seeds, _weakly_cold(px, slide, limits)
+
+
+def _neutral(px: _Px, slide: _Slide, limits: PenLimits) -> tuple[Mask, Mask]:
     """Black and grey."""
-    least = np.minimum(np.minimum(red, green), blue)
-    most = np.maximum(np.maximum(red, green), blue)
+    least = np.minimum(np.minimum(px.red, px.green), px.blue)
+    most = np.maximum(np.maximum(px.red, px.green), px.blue)
     weak = (least > limits.neutral_weak * most) & (least > limits.neutral_density * 0.7)
     seeds = weak & (least > limits.neutral * most) & (least > limits.neutral_density)
     # Dense bluish tissue absorbs nearly as evenly, but not more blue than its stains do.
-    return _Found(seeds, weak & (seeds | (excess > limits.excess_weak)), limits.stroke_um)
+    excess = _excess(px.red, px.green, px.blue, slide.ratio)
+    return seeds, weak & (seeds | (excess > limits.excess_weak))
 
 
-def _warm(red: Plane, green: Plane, blue: Plane, limits: PenLimits) -> _Found:
+def _warm(px: _Px, slide: _Slide, limits: PenLimits) -> tuple[Mask, Mask]:  # noqa: ARG001 - a rule
     """Red."""
+    red, green, blue = px.red, px.green, px.blue
     bare = (blue > limits.warm * green) & (red < limits.warm_red * green)
     over = (blue > limits.warm_weak * green) & (red < limits.warm_red_weak * green)
     seeds = (bare & (green > limits.warm_density)) | (over & (green > limits.warm_deep))
     weak = bare & (green > 0.7 * limits.warm_density)
     weak |= over & (green > 0.7 * limits.warm_deep)
-    return _Found(seeds, weak, limits.solid_um)
+    return seeds, weak
 
 
-def _foreign(
-    red: Plane,
-    green: Plane,
-    blue: Plane,
-    excess: Plane,
-    means: Planes,
-    mean_excess: Plane,
-    limits: PenLimits,
-) -> _Found:
+def _foreign(px: _Px, slide: _Slide, limits: PenLimits) -> tuple[Mask, Mask]:
     """Any ink but blue and brown, over tissue."""
-    mean_red, mean_green, mean_blue = means
-    no_blood = mean_red > limits.excess_red * mean_green
-    seeds = no_blood & _not_brown(mean_red, mean_green, mean_blue, limits)
-    seeds &= (mean_green > limits.excess_density) & (mean_excess > limits.excess)
-    weak = no_blood & _not_brown(red, green, blue, limits)
-    weak &= (green > limits.excess_density) & (excess > limits.excess_weak)
-    return _Found(seeds, weak, limits.stroke_um)
+    means = px.mean_red, px.mean_green, px.mean_blue
+    no_blood = px.mean_red > limits.excess_red * px.mean_green
+    seeds = no_blood & _not_brown(*means, limits)
+    seeds &= px.mean_green > limits.excess_density
+    seeds &= _excess(*means, slide.ratio) > limits.excess
+    weak = no_blood & _not_brown(px.red, px.green, px.blue, limits)
+    weak &= px.green > limits.excess_density
+    weak &= _excess(px.red, px.green, px.blue, slide.ratio) > limits.excess_weak
+    return seeds, weak
+
+
+def _yellow(px: _Px, slide: _Slide, limits: PenLimits) -> tuple[Mask, Mask]:  # noqa: ARG001 - a rule
+    """Yellow and orange."""
+    red, green, blue = px.red, px.green, px.blue
+    strong = blue > limits.yellow_density
+    seeds = strong & (blue > limits.yellow * green) & (red < limits.yellow_red * blue)
+    weak = strong & (blue > 0.9 * limits.yellow * green) & (red < 1.35 * limits.yellow_red * blue)
+    return seeds, seeds | weak
 
 
 def _not_brown(red: Plane, green: Plane, blue: Plane, limits: PenLimits) -> Mask:
     return np.asarray((blue < limits.brown * green) | (red < limits.brown_red * blue))
 
 
-def _blue_share(red: Plane, green: Plane, blue: Plane, seen: Mask, limits: PenLimits) -> float:
+def _blue_share(view: CoarseView, limits: PenLimits) -> float:
     """Blue density of this slide's stains as a share of their green one, see ``_RED_SHARE``."""
-    step = max(1, int((red.size / 250_000) ** 0.5))
-    red, green, blue = (plane[::step, ::step] for plane in (red, green, blue))
-    tissue = seen[::step, ::step] & (green > 0.12) & (red < limits.cold_weak * green)
+    red, green, blue = (_some(plane) for plane in view.density)
+    tissue = _some(view.seen) & (green > 0.12) & (red < limits.cold_weak * green)
     ratios = (blue[tissue] - _RED_SHARE * red[tissue]) / green[tissue]
     # The mode, as ink may cover much of the tissue.
     counts, edges = np.histogram(ratios, _RATIO_BINS, _RATIOS)
@@ -236,11 +275,3 @@ def _excess(red: Plane, green: Plane, blue: Plane, ratio: float) -> Plane:
     excess += blue
     excess -= np.float32(ratio) * green
     return excess
-
-
-def _yellow(red: Plane, green: Plane, blue: Plane, limits: PenLimits) -> _Found:
-    """Yellow and orange."""
-    strong = blue > limits.yellow_density
-    seeds = strong & (blue > limits.yellow * green) & (red < limits.yellow_red * blue)
-    weak = strong & (blue > 0.9 * limits.yellow * green) & (red < 1.35 * limits.yellow_red * blue)
-    return _Found(seeds, seeds | weak, limits.solid_um)

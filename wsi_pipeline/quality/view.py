@@ -18,7 +18,7 @@ from wsi_pipeline.tissue.rule import is_black
 _COARSE_UM = (4.0, 5.7)
 #: Px of a level that are decoded for it at most; more would take longer than it is worth.
 _MOST_DECODED = 800_000_000
-#: Px of the coarse picture at most: about 55 bytes each are held while it is looked at.
+#: Px of the coarse picture at most: about 45 bytes each are held while it is looked at.
 _MOST_PX = 6_000_000
 #: Px read at a time.
 _BAND_PX = 4_000_000
