@@ -185,7 +185,7 @@ ONLY_IN = {
     "pandas": {"features/annotated.py"},
     "zarr": {
         *(f"stitch/{name}.py" for name in ("feature_array", "grid_images", "mask_image")),
-        *(f"stitch/{name}.py" for name in ("result", "small_array", "writer")),
+        *(f"stitch/{name}.py" for name in ("result", "small_array", "store_files", "writer")),
         "export/archive.py",
     },
     "pydicom": {"slide/dicom.py"},
