@@ -8,11 +8,11 @@ outline. A fibre of dust is as dark, but shorter; marker ink is wider.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from wsi_pipeline.quality.morphology import (
     Mask,
+    Plane,
     chosen,
     grown,
     labelled,
@@ -51,7 +51,6 @@ class BubbleLimits:
     most_mm2: float = 40.0
 
 
-Plane = NDArray[np.float32]
 LIMITS = BubbleLimits()
 
 

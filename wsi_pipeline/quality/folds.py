@@ -11,12 +11,9 @@ that has glass beside it all along is not found.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from wsi_pipeline.quality.morphology import Mask, large, opened, reached, solid
+from wsi_pipeline.quality.morphology import Mask, Plane, large, opened, reached, solid
 from wsi_pipeline.quality.view import CoarseView
-
-Plane = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)

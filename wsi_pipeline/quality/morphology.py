@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 Mask = NDArray[np.bool_]
+Plane = NDArray[np.float32]
 _BAND_PX = 2**18
 _EIGHT = np.ones((3, 3), np.bool_)
 
 
-def local_mean(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+def local_mean(values: Plane, side: int) -> Plane:
     """Mean of the square of ``side`` px around each px."""
-    mean: NDArray[np.float32] = ndimage.uniform_filter(values, side, mode="nearest")
+    mean: Plane = ndimage.uniform_filter(values, side, mode="nearest")
     return mean
 
 

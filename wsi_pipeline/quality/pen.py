@@ -24,10 +24,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.quality.morphology import Mask, bands, large, reached, solid
+from wsi_pipeline.quality.morphology import Mask, Plane, bands, large, reached, solid
 from wsi_pipeline.quality.view import CoarseView
 
-Plane = NDArray[np.float32]
 _Value = TypeVar("_Value", bound=np.generic)
 
 
