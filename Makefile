@@ -12,10 +12,9 @@ WEB_SOURCES := $(shell find web/src) web/index.html web/tsconfig.json web/vite.c
 # pytest-xdist workers; two cores by default, more where there are more.
 JOBS ?= $(shell $(PYTHON) -c "import os; print(max(2, len(os.sched_getaffinity(0))))")
 
-# What Python compiles is kept beside the libraries, also where the caller's environment says not to:
-# the tests start hundreds of processes, and each would compile torch and all others anew.
+# What Python compiles is kept, also where the caller's environment says not to: the tests start
+# hundreds of processes, and each would compile torch and all others anew.
 unexport PYTHONDONTWRITEBYTECODE
-export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
 
 # Real patches, in pcam/ and lymph-node/; the demonstration shows some where they are there.
 PATCHES ?= ../shared/data/patches
@@ -34,9 +33,12 @@ $(BIN)/uv:
 	  || { echo "this Python has no venv module; on Debian install python3-venv"; exit 2; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
+# Compiled once for all: the command wsi would else compile what it imports at every start where
+# the caller's environment says not to keep it, which takes longer than all the rest of a start.
 $(READY): requirements.lock pyproject.toml | $(BIN)/uv
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q wsi_pipeline api workers
 	@touch $@
 
 $(WEB_PACKAGES): web/package.json web/package-lock.json web/.npmrc | $(READY)

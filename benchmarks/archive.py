@@ -24,7 +24,6 @@ import argparse
 import functools
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -33,7 +32,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.process import run_module
+from benchmarks.process import delete_set_aside, run_module, set_aside
 from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.settings import Settings
 from wsi_pipeline.stitch.layout import SUFFIX
@@ -57,6 +56,7 @@ def main() -> None:
     parser.add_argument("--level", type=int, default=0)
     parser.add_argument("--precision", default="auto")
     arguments = parser.parse_args()
+    delete_set_aside(arguments.out.parent / "archive")
     figures = measure(
         arguments.out.parent / "archive",
         count=arguments.count,
@@ -91,7 +91,7 @@ def measure(
     alone = single()
     bare = max(bare, single("--bare"), key=lambda run: run["rate"])
     out = folder / "results"
-    shutil.rmtree(out, ignore_errors=True)
+    set_aside(out)
     trace = folder / "profile.json"
     command = [sys.executable, "-m", "wsi_pipeline.cli", "run", slides, "-o", out, "--quiet"]
     command += ["--model", package.folder, *options, "--profile", trace]

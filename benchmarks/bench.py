@@ -38,7 +38,7 @@ import numpy as np
 from benchmarks.classify import MeasuredImages
 from benchmarks.features import NETWORKS, MeasuredFeatures
 from benchmarks.features import show as show_features
-from benchmarks.process import run_module
+from benchmarks.process import delete_set_aside, run_module
 from benchmarks.reference_loop import save_boxes
 from benchmarks.screen import screened_demo
 from benchmarks.subjects import Row, Subject, timm_package
@@ -73,6 +73,7 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = arguments.out.parent / "bench"
     folder.mkdir(parents=True, exist_ok=True)
+    delete_set_aside(folder)
     slide = folder / f"{arguments.size}.tiff"
     if not slide.exists():
         write_slide(SynthSpec(parse_size(arguments.size), seed=7), slide)

@@ -8,11 +8,11 @@ of the whole process. With ``--bare`` the model alone is timed on the same batch
 
 import argparse
 import json
-import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.process import set_aside
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.cli.heap import return_large_blocks
 from wsi_pipeline.model.loaded import LOADED, model_loading
@@ -120,7 +120,7 @@ def _analyse(
         runtime = scheduler.describe(package, request, work.threshold)
         screen_of(package)
         start_up = time.time() - profile.began
-        shutil.rmtree(arguments.out, ignore_errors=True)
+        set_aside(arguments.out)
         began = time.perf_counter()
         prepared = prepare(arguments.slide, package, analysis, prober=prober, profile=profile)
         planned = time.perf_counter()

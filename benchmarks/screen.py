@@ -34,7 +34,7 @@ import openslide
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmarks.process import run_module
+from benchmarks.process import delete_set_aside, run_module
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.screen_section import ScreenSection
 from wsi_pipeline.provided import find_or_build
@@ -82,6 +82,7 @@ def main() -> None:
     parser.add_argument("--promise", type=float, default=0.001)
     arguments = parser.parse_args()
     folder = arguments.out.parent / "screen"
+    delete_set_aside(folder)
     package = find_or_build("demo", Settings(), lambda what: print(f"demo: {what}"))
     screened = screened_demo(
         package, folder, arguments.size, arguments.made_of, promise=arguments.promise

@@ -122,14 +122,9 @@ class Analyst:
             prepared = self._prepare(order, work)
             # Waited for at the end of this block: over a minute where it was never used before.
             self._tell(Progress(stage="loading"))
-        try:
-            if prepared.sha256.result() != order.slide_sha256:
-                raise DamagedSlideError(
-                    prepared.path, "is another file than the one that was checked"
-                )
-            self._classify(order, prepared, work)
-        finally:
-            prepared.reader.close()
+        if prepared.sha256.result() != order.slide_sha256:
+            raise DamagedSlideError(prepared.path, "is another file than the one that was checked")
+        self._classify(order, prepared, work)
 
     def _prepare(self, order: Order, work: Work) -> Preparation:
         prober, self._prober = self._prober, Prober(self._limits)

@@ -296,6 +296,7 @@ def _classify(
         handed_over()
 
     RESOURCES.lend(stop, prepared.kept)
+    RESOURCES.hold(slide, prepared.reader)
     try:
         for done in work.scheduler.run(tasks()):
             if done.runtime_kind != runtime.kind:

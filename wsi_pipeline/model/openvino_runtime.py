@@ -99,8 +99,9 @@ def cpu_precisions() -> frozenset[Precision]:
 
 
 def _infer(request: ov.InferRequest, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
-    # Shared, not copied: the pool keeps the batch alive until the call returns.
-    request.infer({0: np.ascontiguousarray(patches)}, share_inputs=True)
+    # Shared, not copied: the pool keeps the batch alive until the call returns, and copies what it
+    # returns before the request is used again.
+    request.infer({0: np.ascontiguousarray(patches)}, share_inputs=True, share_outputs=True)
     values: NDArray[np.float32] = request.get_output_tensor(0).data
     if len(request.model_outputs) > 1:
         beside = request.get_output_tensor(1).data

@@ -27,6 +27,7 @@ from wsi_pipeline.slide.resolution import (
     slide_mpp,
     whole_px_resolution,
 )
+from wsi_pipeline.slide.tile_reader import TileReader
 from wsi_pipeline.stain.normalisation import StainNormalisation
 from wsi_pipeline.tiles.kept_patches import KeptPatches
 from wsi_pipeline.tiles.plan import Plan, make_plan
@@ -208,6 +209,8 @@ def check_slide(
     info = reader.info
     if info.levels != probed.info.levels:
         raise SlideMetadataError(path, "changed while it was being opened; try again")
+    if isinstance(reader, TileReader):
+        reader.trust(probed.proven)
     chosen = None
     if package is not None:
         chosen = resolve_grid(info, package, analysis)

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +127,8 @@ class RegionResult:
         runtime_kind: Of the predictor that computed them.
         read_seconds: Thread time spent reading and decoding.
         wait_seconds: Time spent waiting for the model.
-        bytes_read: Compressed bytes fetched.
+        bytes_read: Compressed bytes fetched from the slide in this process since a region said so
+            last, for whatever they were; 0 where nobody counts.
         unreadable: The first reason why a tile could not be read; empty if all could.
         spans: What was done when, where that was wanted; the two sums are of the same clock.
     """
@@ -224,7 +225,6 @@ def classify_region(
         StoppedError: ``stopped`` became true.
     """
     clock = clock or RegionClock()
-    before = reader.bytes_read
     unreadable: list[str] = []
     lost: list[int] = []
     samples = Samples(sampled, grid.mpp_0.side * grid.downsample * grid.scale)
@@ -277,7 +277,7 @@ def classify_region(
         runtime_kind=predictor.info.kind,
         read_seconds=clock.read_seconds,
         wait_seconds=clock.wait_seconds,
-        bytes_read=reader.bytes_read - before,
+        bytes_read=0,
         unreadable=unreadable[0] if unreadable else "",
         spans=tuple(clock.spans),
     )
@@ -293,7 +293,7 @@ def run_region(task: RegionTask) -> RegionResult:
     """Compute a region with this process's readers and predictors; what Dask workers call."""
     reader = RESOURCES.reader(task.slide)
     predictor = LOADED.predictor(task.package, task.package_sha256, task.runtime, task.threshold)
-    return classify_region(
+    result = classify_region(
         reader,
         predictor,
         task.grid,
@@ -306,6 +306,15 @@ def run_region(task: RegionTask) -> RegionResult:
         clock=RegionClock(spans=task.profiled),
         at_hand=RESOURCES.lent(task.stop),
     )
+    return replace(result, bytes_read=RESOURCES.newly_read(task.slide))
+
+
+@dataclass(slots=True)
+class _OpenSlide:
+    """A slide that regions read, and how many bytes they have told of."""
+
+    reader: SlideReader
+    told: int
 
 
 class Resources:
@@ -318,24 +327,44 @@ class Resources:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._readers: dict[Path, SlideReader] = {}
+        self._slides: dict[Path, _OpenSlide] = {}
         self._stopped: set[str] = set()
         self._lent: dict[str, KeptPatches] = {}
 
     def reader(self, path: Path) -> SlideReader:
         """The open slide at ``path``."""
         with self._lock:
-            reader = self._readers.pop(path, None) or open_slide(path)
-            self._readers[path] = reader
-            while len(self._readers) > self._SLIDES:
-                # Not closed: a region may still read it. It is freed with its last user.
-                self._readers.pop(next(iter(self._readers)))
-            return reader
+            slide = self._slides.pop(path, None) or _OpenSlide(open_slide(path), 0)
+            self._keep(path, slide)
+            return slide.reader
+
+    def hold(self, path: Path, reader: SlideReader) -> None:
+        """Let the regions of this process read a slide that is open already.
+
+        What it knows of its levels and holds decoded is then of use to them.
+        """
+        with self._lock:
+            self._keep(path, _OpenSlide(reader, reader.bytes_read))
+
+    def newly_read(self, path: Path) -> int:
+        """Bytes fetched from a slide since this was asked last."""
+        with self._lock:
+            slide = self._slides.get(path)
+            if slide is None:
+                return 0
+            before, slide.told = slide.told, slide.reader.bytes_read
+            return slide.told - before
 
     def forget(self, path: Path) -> None:
         """Let go of a slide."""
         with self._lock:
-            self._readers.pop(path, None)
+            self._slides.pop(path, None)
+
+    def _keep(self, path: Path, slide: _OpenSlide) -> None:
+        self._slides[path] = slide
+        while len(self._slides) > self._SLIDES:
+            # Not closed: a region may still read it. It is freed with its last user.
+            self._slides.pop(next(iter(self._slides)))
 
     def lend(self, key: str, patches: KeptPatches | None) -> None:
         """Give patches to the regions of ``key`` in this process, until they are stopped."""

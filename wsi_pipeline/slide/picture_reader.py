@@ -1,6 +1,5 @@
 """Regions of interest kept as PNG or JPEG: decoded whole, up to a number of px."""
 
-import os
 from pathlib import Path
 
 import imagecodecs
@@ -12,6 +11,7 @@ from wsi_pipeline.slide.image_header import PictureHeader, check_picture, read_h
 from wsi_pipeline.slide.info import Level, SlideInfo
 from wsi_pipeline.slide.reader import over_white
 from wsi_pipeline.slide.segmented_level import MAX_PICTURE_PX, SegmentedLevel
+from wsi_pipeline.slide.shared_file import SharedFile
 from wsi_pipeline.slide.stored_reader import CACHE_BYTES, StoredReader
 from wsi_pipeline.slide.tiff.refusal import TO_PYRAMID
 from wsi_pipeline.slide.tile_cache import TileCache
@@ -69,11 +69,11 @@ class _Picture(SegmentedLevel):
         transparent = header.channels in ("RGBA", "palette")
         super().__init__(path, header.size, header.size, cache, transparent=transparent)
         self._header = header
-        self._descriptor = os.open(path, os.O_RDONLY)
+        self._file = SharedFile(path)
 
     def close(self) -> None:
         """Free the file."""
-        os.close(self._descriptor)
+        self._file.close()
 
     def _is_absent(self, index: int) -> bool:  # noqa: ARG002 - there is one only
         return False
@@ -81,11 +81,11 @@ class _Picture(SegmentedLevel):
     def _decode(self, index: int) -> NDArray[np.uint8]:  # noqa: ARG002 - there is one only
         # A JPEG decoder fills what is missing with grey, and says nothing.
         check_picture(self._path)
-        length = os.fstat(self._descriptor).st_size
+        length = self._file.size
         if length > _MAX_BYTES_PER_PX * self._header.size.area + _MAX_OTHER_BYTES:
             cause = f"has {length:,} bytes, more than {self._header.size} px need"
             raise DamagedSlideError(self._path, cause)
-        data = _read(self._descriptor, length)
+        data = self._file.read(0, length)
         self._count(len(data))
         try:
             pixels = self._pixels_of(data)
@@ -131,12 +131,3 @@ def _refusal(header: PictureHeader) -> str | None:
             f"{MAX_PICTURE_PX:,}; {TO_PYRAMID}"
         )
     return None
-
-
-def _read(descriptor: int, length: int) -> bytes:
-    parts: list[bytes] = []
-    position = 0
-    while position < length and (part := os.pread(descriptor, length - position, position)):
-        parts.append(part)
-        position += len(part)
-    return b"".join(parts)

@@ -4,6 +4,8 @@ A hostile or damaged file may crash the decoder, eat memory or never end: whoeve
 or an error, always.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -19,6 +21,7 @@ from wsi_pipeline.slide.opening import open_slide
 from wsi_pipeline.slide.reader import SlideReader
 from wsi_pipeline.slide.sandbox import CrashError, Limits, Sandbox
 from wsi_pipeline.slide.stored_reader import COMPUTED
+from wsi_pipeline.slide.tile_reader import DIRECT
 
 _SPOTS = 3
 _SPOT_PX = 32
@@ -41,12 +44,15 @@ class Probe:
         sampled: How many places over all levels were read.
         unreadable: How many of them could not be decoded.
         reason: Why, for the first of them.
+        proven: Levels whose tiles, decoded directly, were compared with OpenSlide's px; see
+            :mod:`~wsi_pipeline.slide.tile_reader`.
     """
 
     info: SlideInfo
     sampled: int
     unreadable: int
     reason: str
+    proven: tuple[int, ...]
 
 
 def probe(path: Path, limits: ProbeLimits | None = None) -> Probe:
@@ -97,6 +103,7 @@ class Prober:
             answer["sampled"],
             answer["unreadable"],
             answer["reason"],
+            tuple(answer["proven"]),
         )
 
 
@@ -105,28 +112,28 @@ def look(path: str) -> dict[str, object]:
     return _look(Path(path))
 
 
-def _sample(reader: SlideReader) -> tuple[int, int, str]:
-    """Read places spread over every level: how many, how many failed, the first reason."""
-    sampled = unreadable = 0
-    reason = ""
-    for index, level in enumerate(reader.info.levels):
+def _sample(reader: SlideReader) -> tuple[int, list[str]]:
+    """Read places spread over every level: how many, and why some of them failed."""
+
+    def read(index: int) -> tuple[int, list[str]]:
         if reader.path_of(index) == COMPUTED:
-            continue  # would read the whole slide, which takes longer than a probe may
-        width, height = (
-            min(_SPOT_PX, level.size.width),
-            min(_SPOT_PX, level.size.height),
-        )
+            return 0, []  # would read the whole slide, which takes longer than a probe may
+        size = reader.info.levels[index].size
+        width, height = min(_SPOT_PX, size.width), min(_SPOT_PX, size.height)
+        failed: list[str] = []
         for j in range(_SPOTS):
             for i in range(_SPOTS):
-                x = (level.size.width - width) * i // (_SPOTS - 1)
-                y = (level.size.height - height) * j // (_SPOTS - 1)
-                sampled += 1
+                x = (size.width - width) * i // (_SPOTS - 1)
+                y = (size.height - height) * j // (_SPOTS - 1)
                 try:
                     reader.read(Region(index, x, y, width, height))
                 except DamagedSlideError as error:
-                    unreadable += 1
-                    reason = reason or error.cause
-    return sampled, unreadable, reason
+                    failed.append(error.cause)
+        return _SPOTS**2, failed
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        found = list(pool.map(read, range(len(reader.info.levels))))
+    return sum(count for count, _ in found), [cause for _, failed in found for cause in failed]
 
 
 def _look(path: Path) -> dict[str, object]:
@@ -139,9 +146,9 @@ def _look(path: Path) -> dict[str, object]:
             check_integrity(files)
             raise
         check_integrity(files)
-        sampled, unreadable, reason = _sample(reader)
-        if unreadable == sampled:
-            raise DamagedSlideError(path, f"no pixel of it can be decoded: {reason}")
+        sampled, failed = _sample(reader)
+        if len(failed) == sampled:
+            raise DamagedSlideError(path, f"no pixel of it can be decoded: {failed[0]}")
         check_colours(reader)
     except SlideError as error:
         # Named by what the user gave, not by the file inside a folder that was at fault.
@@ -149,5 +156,11 @@ def _look(path: Path) -> dict[str, object]:
     except OSError as error:
         cause = f"cannot be read: {error.strerror or error}"
         return {"error": "DamagedSlideError", "path": str(path), "cause": cause}
-    info = reader.info.to_json()
-    return {"info": info, "sampled": sampled, "unreadable": unreadable, "reason": reason}
+    levels = range(len(reader.info.levels))
+    return {
+        "info": reader.info.to_json(),
+        "sampled": sampled,
+        "unreadable": len(failed),
+        "reason": failed[0] if failed else "",
+        "proven": [level for level in levels if reader.path_of(level) == DIRECT],
+    }

@@ -6,8 +6,8 @@ pixels come three to five times faster from the file itself. They are only used 
 the same pixels: each level is compared with OpenSlide's before its first use.
 """
 
-import os
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from wsi_pipeline.errors import DamagedSlideError, SlideError, UnsupportedSlideE
 from wsi_pipeline.geometry import Region, Size
 from wsi_pipeline.slide.info import SlideInfo
 from wsi_pipeline.slide.openslide_reader import OpenSlideReader
+from wsi_pipeline.slide.shared_file import SharedFile
 from wsi_pipeline.slide.stored_reader import CACHE_BYTES
 from wsi_pipeline.slide.tiff.file import open_tiff
 from wsi_pipeline.slide.tiff.level import TiffLevel
@@ -27,6 +28,8 @@ from wsi_pipeline.slide.tile_cache import TileCache
 VENDORS = frozenset({"aperio", "generic-tiff", "philips-tiff"})
 
 _PROBE_PX = 48
+#: What :meth:`TileReader.path_of` says of levels proven equal.
+DIRECT = "tiles"
 
 
 class TileReader:
@@ -43,12 +46,12 @@ class TileReader:
     def __init__(self, reader: OpenSlideReader, cache: TileCache | None = None) -> None:
         self._reader = reader
         path = reader.info.path
-        self._descriptor = os.open(path, os.O_RDONLY)
+        self._file = SharedFile(path)
         sizes = [level.size for level in reader.info.levels]
         cache = cache or TileCache(CACHE_BYTES)
-        self._levels = _jpeg_levels(path, self._descriptor, sizes, cache)
+        self._levels = _jpeg_levels(path, self._file, sizes, cache)
         self._proven: dict[int, bool] = {}
-        self._lock = threading.Lock()
+        self._locks = [threading.Lock() for _ in sizes]
 
     @property
     def info(self) -> SlideInfo:
@@ -63,7 +66,16 @@ class TileReader:
 
     def path_of(self, level: int) -> str:
         """``"tiles"`` where the level's tiles were proven equal, else ``"openslide"``."""
-        return "tiles" if self._proves(level) else "openslide"
+        return DIRECT if self._proves(level) else "openslide"
+
+    def trust(self, levels: Iterable[int]) -> None:
+        """Take levels for proven equal that were compared before, in another reader of the file.
+
+        Args:
+            levels: Those that were equal; the others are compared here, before their first use.
+        """
+        for level in set(levels) & set(self._levels):
+            self._settle(level, equal=True)
 
     def tiles_of(self, level: int) -> TiffLevel | None:
         """The JPEG tiles of a level, proven equal or not; None where there are none."""
@@ -82,16 +94,23 @@ class TileReader:
     def close(self) -> None:
         """Free both handles."""
         self._reader.close()
-        os.close(self._descriptor)
+        self._file.close()
 
     def _proves(self, level: int) -> bool:
-        with self._lock:
+        known = self._proven.get(level)
+        if known is not None:
+            return known
+        # A lock for each: levels may be compared beside each other.
+        with self._locks[level]:
             if level not in self._proven:
                 tiles = self._levels.get(level)
-                self._proven[level] = tiles is not None and self._same(level, tiles)
-                if self._proven[level]:
-                    self._reader.shrink_cache()
+                self._settle(level, equal=tiles is not None and self._same(level, tiles))
             return self._proven[level]
+
+    def _settle(self, level: int, *, equal: bool) -> None:
+        if equal:
+            self._reader.shrink_cache()
+        self._proven[level] = equal
 
     def _same(self, level: int, tiles: TiffLevel) -> bool:
         """Compare tiles near both ends and the middle of the level with OpenSlide's pixels."""
@@ -125,7 +144,7 @@ def _whole_position(share: float, length: int, downsample: float) -> int:
 
 
 def _jpeg_levels(
-    path: Path, descriptor: int, sizes: list[Size], cache: TileCache
+    path: Path, file: SharedFile, sizes: list[Size], cache: TileCache
 ) -> dict[int, TiffLevel]:
     """The pyramid levels that are tiled-JPEG directories of the same size, by level."""
     levels: dict[int, TiffLevel] = {}
@@ -139,7 +158,7 @@ def _jpeg_levels(
             if (page.imagewidth, page.imagelength) != (size.width, size.height):
                 continue
             try:
-                level = TiffLevel(path, [page], descriptor, cache)
+                level = TiffLevel(path, [page], file, cache)
             except UnsupportedSlideError:
                 continue
             if level.is_jpeg:

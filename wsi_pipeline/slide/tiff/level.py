@@ -1,7 +1,6 @@
 """One level of a TIFF pyramid: tiles or strips, colours together, in planes or in directories."""
 
 import io
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from wsi_pipeline.errors import DamagedSlideError, UnsupportedSlideError
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.slide.jpeg_header import Encoding, JpegHeader, read_jpeg_header
 from wsi_pipeline.slide.segmented_level import SegmentedLevel
+from wsi_pipeline.slide.shared_file import SharedFile
 from wsi_pipeline.slide.tiff.refusal import refusal_of
 from wsi_pipeline.slide.tiff.segment import (
     SegmentDecoder,
@@ -35,7 +35,7 @@ class TiffLevel(SegmentedLevel):
     Args:
         path: The file, for messages.
         pages: The directory as tifffile parsed it, or those of red, green and blue.
-        descriptor: Open file descriptor, shared between levels; read with ``pread`` only.
+        file: The same, open; shared between levels.
         cache: Shared between the levels of a slide, or of several.
         encoding: What the components of JPEG are taken for; None: what the directory says.
 
@@ -47,7 +47,7 @@ class TiffLevel(SegmentedLevel):
         self,
         path: Path,
         pages: Sequence[tifffile.TiffPage],
-        descriptor: int,
+        file: SharedFile,
         cache: TileCache,
         encoding: Encoding | None = None,
     ) -> None:
@@ -55,11 +55,11 @@ class TiffLevel(SegmentedLevel):
         if reason:
             raise UnsupportedSlideError(path, reason)
         page = self._page = pages[0]
-        self._descriptor = descriptor
+        self._file = file
         self._pages = tuple(pages)
         self._encoding = encoding or stated_encoding(page)
         self._decoders = tuple((SegmentDecoder(item, self._encoding), item) for item in pages)
-        self._file_bytes = os.fstat(descriptor).st_size
+        self._file_bytes = file.size
         size = Size(page.imagewidth, page.imagelength)
         self._row_bytes = size.width * (page.samplesperpixel if page.planarconfig == 1 else 1)
         # Rows of uncompressed strips follow each other, so that any number of them can be read.
@@ -115,7 +115,7 @@ class TiffLevel(SegmentedLevel):
 
     def read_as(self, encoding: Encoding) -> "TiffLevel":
         """The same level with the components of its JPEG taken for something else."""
-        return TiffLevel(self._path, self._pages, self._descriptor, self._cache, encoding)
+        return TiffLevel(self._path, self._pages, self._file, self._cache, encoding)
 
     def _there(self) -> list[int]:
         return [index for index, count in enumerate(self._page.databytecounts) if count]
@@ -178,7 +178,7 @@ class TiffLevel(SegmentedLevel):
         if offset + count > self._file_bytes:
             cause = f"{self._name(index)} ends after the end of the file"
             raise DamagedSlideError(self._path, cause)
-        data = os.pread(self._descriptor, count, offset)
+        data = self._file.read(offset, count)
         self._count(len(data))
         if len(data) != count:
             cause = f"{self._name(index)} ends after the end of the file"

@@ -1,6 +1,5 @@
 """TIFF pyramids and pictures that OpenSlide does not read, or not with all their levels."""
 
-import os
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ from wsi_pipeline.errors import DamagedSlideError, SlideError, UnsupportedSlideE
 from wsi_pipeline.geometry import Mpp, Size
 from wsi_pipeline.slide.info import Level, SlideInfo, nominal_downsample
 from wsi_pipeline.slide.jpeg_header import Encoding
+from wsi_pipeline.slide.shared_file import SharedFile
 from wsi_pipeline.slide.stored_reader import CACHE_BYTES, StoredReader
 from wsi_pipeline.slide.tiff.file import open_tiff
 from wsi_pipeline.slide.tiff.level import TiffLevel
@@ -44,16 +44,16 @@ class TiffReader(StoredReader):
 
     def __init__(self, path: Path, cache: TileCache | None = None) -> None:
         cache = cache or TileCache(CACHE_BYTES)
-        descriptor = os.open(path, os.O_RDONLY)
+        file = SharedFile(path)
         try:
-            levels, info = _parse(path, descriptor, cache)
+            levels, info = _parse(path, file, cache)
         except SlideError:
-            os.close(descriptor)
+            file.close()
             raise
         except Exception as error:  # tifffile meets damage with many kinds of error
-            os.close(descriptor)
+            file.close()
             raise DamagedSlideError(path, f"its TIFF directory is damaged: {error}") from error
-        super().__init__(info, levels, "tiff", lambda: os.close(descriptor))
+        super().__init__(info, levels, "tiff", file.close)
         self._stored = levels
 
     def tiles_of(self, level: int) -> TiffLevel | None:
@@ -89,7 +89,7 @@ def suits_openslide(path: Path) -> bool:
 
 
 def _parse(
-    path: Path, descriptor: int, cache: TileCache
+    path: Path, file: SharedFile, cache: TileCache
 ) -> tuple[tuple[TiffLevel, ...], SlideInfo]:
     with open_tiff(path) as tiff:
         if not len(tiff.pages):
@@ -98,7 +98,7 @@ def _parse(
         stored = [_pages_of(path, level) for level in series.levels]
         if len(stored) == 1 and len(stored[0]) == 1:
             stored += [[page] for page in _reduced_pages(tiff, stored[0][0])]
-        levels = tuple(TiffLevel(path, pages, descriptor, cache) for pages in stored)
+        levels = tuple(TiffLevel(path, pages, file, cache) for pages in stored)
         first = stored[0][0]
         ome = _ome_root(tiff.ome_metadata) if tiff.is_ome else None
         mpp, warnings = _spacing(tiff, first, ome)

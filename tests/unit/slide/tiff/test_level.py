@@ -1,6 +1,5 @@
 """Tiles of a TIFF directory: what is decoded, and what is refused before it can harm."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import tifffile
 
 from wsi_pipeline.errors import DamagedSlideError, UnsupportedSlideError
 from wsi_pipeline.geometry import Region
+from wsi_pipeline.slide.shared_file import SharedFile
 from wsi_pipeline.slide.tiff.level import TiffLevel
 from wsi_pipeline.slide.tile_cache import TileCache
 from wsi_pipeline.testing import write_pyramid
@@ -21,7 +21,7 @@ IMAGE = np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8)
 def open_level(path: Path) -> TiffLevel:
     with tifffile.TiffFile(path) as tiff:
         page = tiff.pages.first
-    return TiffLevel(path, [page], os.open(path, os.O_RDONLY), TileCache(10**7))
+    return TiffLevel(path, [page], SharedFile(path), TileCache(10**7))
 
 
 def test_a_level_reads_only_the_tiles_it_needs(tmp_path: Path) -> None:
