@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--level", type=int, default=0)
     parser.add_argument("--precision", default="auto")
     arguments = parser.parse_args()
-    delete_set_aside(arguments.out.parent / "archive")
+    delete_set_aside(arguments.out.parent)
     figures = measure(
         arguments.out.parent / "archive",
         count=arguments.count,

@@ -73,7 +73,7 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = arguments.out.parent / "bench"
     folder.mkdir(parents=True, exist_ok=True)
-    delete_set_aside(folder)
+    delete_set_aside(arguments.out.parent)
     slide = folder / f"{arguments.size}.tiff"
     if not slide.exists():
         write_slide(SynthSpec(parse_size(arguments.size), seed=7), slide)

@@ -40,12 +40,12 @@ def set_aside(result: Path) -> None:
         result: May be missing.
     """
     if result.exists():
-        aside = result.parent / _ASIDE
+        aside = result.parent.parent / _ASIDE  # not among other results
         aside.mkdir(exist_ok=True)
         result.rename(aside / f"{time.time_ns()}-{result.name}")
 
 
 def delete_set_aside(folder: Path) -> None:
-    """Delete what was set aside in a folder and those in it; minutes before anything is timed."""
-    for aside in [*folder.glob(f"**/{_ASIDE}")]:
-        shutil.rmtree(aside)
+    """Delete what was set aside in a folder and those in it, before all that is timed."""
+    for aside in (folder / _ASIDE, *folder.glob(f"*/{_ASIDE}")):
+        shutil.rmtree(aside, ignore_errors=True)

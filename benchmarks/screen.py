@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--promise", type=float, default=0.001)
     arguments = parser.parse_args()
     folder = arguments.out.parent / "screen"
-    delete_set_aside(folder)
+    delete_set_aside(arguments.out.parent)
     package = find_or_build("demo", Settings(), lambda what: print(f"demo: {what}"))
     screened = screened_demo(
         package, folder, arguments.size, arguments.made_of, promise=arguments.promise

@@ -49,6 +49,33 @@ def test_tile_reader(tmp_path: Path, how: str) -> None:
     check_reader(reader, levels)
 
 
+class _Counted(OpenSlideReader):
+    reads = 0
+
+    def read(self, region: Region) -> NDArray[np.uint8]:
+        self.reads += 1
+        return super().read(region)
+
+
+def test_levels_that_were_compared_before_are_not_compared_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.tiff"
+    write_pyramid(path, IMAGE, compression="jpeg")
+    plain = _Counted(path)
+    reader = TileReader(plain)
+    reader.trust([0, 2, 99])
+    assert (reader.path_of(0), reader.path_of(2)) == ("tiles", "tiles")
+    assert plain.reads == 0
+    assert reader.path_of(1) == "tiles"
+    assert plain.reads > 0
+
+
+def test_a_level_without_tiles_is_not_trusted(tmp_path: Path) -> None:
+    write_pyramid(tmp_path / "a.tiff", IMAGE)
+    reader = TileReader(OpenSlideReader(tmp_path / "a.tiff"))
+    reader.trust([0, 1, 2])
+    assert {reader.path_of(index) for index in range(3)} == {"openslide"}
+
+
 @pytest.mark.parametrize("ome", [True, False])
 @pytest.mark.parametrize("compression", ["jpeg", "deflate"])
 def test_tiff_reader(tmp_path: Path, ome: bool, compression: str) -> None:

@@ -17,7 +17,7 @@ def score_tiles(
 ) -> NDArray[np.float32]:
     """A logit of each tile, float32 ``(n,)`` in plan order; NaN where the level is unreadable.
 
-    Memory: a block of 544 × 544 px for each thread.
+    Memory: a block of 288 × 288 px for each thread.
 
     Args:
         reader: The slide.

@@ -20,8 +20,9 @@ from wsi_pipeline.tiles.patches import read_box
 TILE_PX = 32
 #: Px around a tile that the network sees beside it.
 MARGIN_PX = 16
-#: Tiles along a block that is looked at in one pass.
-BLOCK_TILES = 16
+#: Tiles along a block that is looked at in one pass: larger ones have more glass, smaller ones more
+#: margins.
+BLOCK_TILES = 8
 #: A level is used that is at least this much coarser than the analysis; else reading it would cost
 #: as much as the model.
 _LEAST_RATIO = 2.0

@@ -235,8 +235,9 @@ def _own_shares(
         except DamagedSlideError:
             shares[index] = np.nan
 
+    # Backwards: what was decoded last is then what the first tiles are made of.
     with ThreadPoolExecutor(threads) as pool:
-        for done, _ in enumerate(pool.map(settle, range(len(cells))), start=1):
+        for done, _ in enumerate(pool.map(settle, reversed(range(len(cells)))), start=1):
             if progress is not None and (done % 64 == 0 or done == len(cells)):
                 progress(done, len(cells))
     return shares

@@ -11,6 +11,7 @@ from wsi_pipeline.errors import UsageError
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.screen.limits import ScoredSlide, upper_limit
 from wsi_pipeline.screen.network import Screen
+from wsi_pipeline.screen.view import BLOCK_TILES, view_px
 from wsi_pipeline.testing.screens import red_arrays
 
 POSITIVES, NEGATIVES = 60, 200
@@ -58,6 +59,7 @@ def test_candidates_differ_and_progress_is_told_of_all(package: ModelPackage) ->
     assert told == [(done, 3 * CANDIDATES) for done in range(1, 3 * CANDIDATES + 1)]
     weights = {one.arrays["weight0"].tobytes() for one in found}
     assert len(weights) == len(found) == CANDIDATES
-    picture = rng.integers(0, 256, (544, 544, 3)).astype(np.uint8)
+    side = view_px(BLOCK_TILES)
+    picture = rng.integers(0, 256, (side, side, 3)).astype(np.uint8)
     answers = [one.network.logits(picture) for one in found]
     assert not np.array_equal(answers[0], answers[1])

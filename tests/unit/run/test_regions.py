@@ -1,21 +1,23 @@
 """Regions cover the plan once, give probabilities in plan order, and stop when asked."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from wsi_pipeline.errors import StoppedError
+from wsi_pipeline.errors import StoppedError, UnsupportedSlideError
 from wsi_pipeline.geometry import Mpp, Region, Size
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.run import regions as module
 from wsi_pipeline.run.regions import Region as Part
-from wsi_pipeline.run.regions import classify_region, cut_regions
+from wsi_pipeline.run.regions import Resources, classify_region, cut_regions
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.run.tile_values import TileValues
 from wsi_pipeline.shift.sampling import SAMPLE_VALUES, sample_patch
-from wsi_pipeline.testing import ArraySlide, FakePredictor, red_share
+from wsi_pipeline.slide import open_slide
+from wsi_pipeline.testing import ArraySlide, FakePredictor, red_share, write_pyramid
 from wsi_pipeline.tiles.plan import Plan
 
 GRID = Grid(0, Size(320, 160), 1.0, 1.0, 32, 32, Mpp(0.5, 0.5))
@@ -236,3 +238,28 @@ def test_a_failing_model_is_no_unreadable_slide() -> None:
 
     with pytest.raises(RuntimeError, match="out of memory"):
         classify_region(ArraySlide([image()]), FakePredictor(fail, patch_px=32), GRID, CELLS)
+
+
+def test_a_slide_that_is_open_is_read_by_regions(tmp_path: Path) -> None:
+    resources, slide = Resources(), ArraySlide([image()])
+    path = tmp_path / "a.tiff"  # there is no such file: nobody opens it
+    resources.hold(path, slide)
+    assert resources.reader(path) is slide
+    resources.forget(path)
+    with pytest.raises(UnsupportedSlideError, match="no such file"):
+        resources.reader(path)
+
+
+def test_bytes_are_told_of_once(tmp_path: Path) -> None:
+    resources, path = Resources(), tmp_path / "a.tiff"
+    assert resources.newly_read(path) == 0
+    write_pyramid(path, np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8))
+    slide = open_slide(path)
+    slide.read(Region(0, 0, 0, 50, 50))
+    before = slide.bytes_read
+    assert before
+    resources.hold(path, slide)
+    assert resources.newly_read(path) == 0  # finding tissue is not part of it
+    slide.read(Region(0, 0, 0, 400, 300))
+    assert resources.newly_read(path) == slide.bytes_read - before
+    assert resources.newly_read(path) == 0

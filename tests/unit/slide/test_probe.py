@@ -25,6 +25,12 @@ def test_a_sound_slide_is_described(slide: Path) -> None:
     assert found.info == open_slide(slide).info
     assert found.sampled == 3 * 9
     assert (found.unreadable, found.reason) == (0, "")
+    assert found.proven == ()  # OpenSlide reads it
+
+
+def test_levels_whose_tiles_can_be_decoded_directly_are_told(tmp_path: Path) -> None:
+    write_pyramid(tmp_path / "a.tiff", IMAGE, compression="jpeg")
+    assert probe(tmp_path / "a.tiff").proven == (0, 1, 2)
 
 
 def test_a_look_that_does_not_end_is_an_error_of_the_slide(slide: Path) -> None:
