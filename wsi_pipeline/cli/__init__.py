@@ -117,15 +117,18 @@ def _root(
 
 def program() -> None:
     """Be the program ``wsi``: :func:`main` in a process that is its own."""
-    guard = None
-    if sys.argv[1:2] and sys.argv[1] in _LONG:
-        # Imported here: they are of no use to the others.
-        from wsi_pipeline.cli.crash_guard import guarded  # noqa: PLC0415
-        from wsi_pipeline.cli.heap import return_large_blocks  # noqa: PLC0415
+    if not (sys.argv[1:2] and sys.argv[1] in _LONG):
+        main()
+        return
+    # Imported here: they are of no use to the others.
+    from wsi_pipeline.cli.crash_guard import guarded  # noqa: PLC0415
+    from wsi_pipeline.cli.heap import return_large_blocks  # noqa: PLC0415
+    from wsi_pipeline.cli.leaving import Leaving  # noqa: PLC0415
 
-        return_large_blocks()
-        guard = guarded()
-    main(guard)
+    return_large_blocks()
+    guard = guarded()
+    with Leaving():
+        main(guard)
 
 
 def main(guard: object = None) -> None:
