@@ -194,7 +194,7 @@ def _thumbnail(reader: SlideReader) -> tuple[NDArray[np.uint8], NDArray[np.bool_
 def _glass_luminance(reader: SlideReader) -> float:
     """Luminance (0-1) of this slide's clear glass: the median of what is clearly not tissue."""
     rgb, scanned = _thumbnail(reader)
-    values = luminance(rgb)[scanned] / WHITE_LUMINANCE
+    values = luminance(rgb)[scanned].astype(np.float64) / WHITE_LUMINANCE
     bright = values[values > TISSUE_LUMINANCE + 0.05]
     return float(np.median(bright)) if bright.size else 0.95
 
@@ -203,7 +203,7 @@ def _bounds(
     rgb: NDArray[np.uint8], scanned: NDArray[np.bool_], glass: float
 ) -> NDArray[np.float32]:
     """Stack of at_least, at_most, estimate and empty, shape ``(4, height, width)``."""
-    grey = luminance(rgb).astype(np.float32) / WHITE_LUMINANCE
+    grey = luminance(rgb) / WHITE_LUMINANCE
     empty = ~scanned | is_black(rgb)
     out = np.empty((4, *grey.shape), np.float32)
     out[0] = np.clip((TISSUE_LUMINANCE - grey) / (TISSUE_LUMINANCE - _DARKEST), 0, 1)

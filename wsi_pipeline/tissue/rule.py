@@ -13,9 +13,10 @@ BLACK_BOUND = 10
 _BLACK_LUMINANCE = BLACK_BOUND * 10_000
 
 
-def luminance(rgb: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Luminance of ``(…, 3)`` RGB in 1/2,550,000: exact, unlike its float counterpart."""
-    red, green, blue = (rgb[..., i].astype(np.int32) for i in range(3))
+def luminance(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Luminance of ``(…, 3)`` RGB in 1/2,550,000: whole numbers, exact, as all are below 2**24."""
+    # float32 takes a third of the time of int32.
+    red, green, blue = (rgb[..., i].astype(np.float32) for i in range(3))
     red *= _WEIGHTS[0]
     green *= _WEIGHTS[1]
     blue *= _WEIGHTS[2]

@@ -30,7 +30,7 @@ def test_tissue_is_what_scikit_image_finds_dark_enough(seed: int) -> None:
     expected = (rgb2gray(rgb) <= 0.8) & (rgb > BLACK_BOUND).any(axis=-1)
     tie = luminance(rgb) == 0.8 * WHITE_LUMINANCE  # floats may fall to either side there
     assert np.array_equal(tissue_mask(rgb)[~tie], expected[~tie])
-    assert np.allclose(luminance(rgb) / WHITE_LUMINANCE, rgb2gray(rgb), atol=1e-12)
+    assert np.allclose(luminance(rgb).astype(float) / WHITE_LUMINANCE, rgb2gray(rgb), atol=1e-12)
 
 
 def test_the_threshold_itself_is_tissue() -> None:
