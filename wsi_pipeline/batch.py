@@ -146,8 +146,16 @@ class _Run:
 
     def order(self, entry: Entry) -> tuple[bool, bool]:
         """What comes first: suspects of a crash, then slides without a result."""
-        there = not self.overwrite and entry.result(self.out).exists()
+        there = self.keeps(entry) and entry.result(self.out).exists()
         return not self.is_alone(entry), there
+
+    def keeps(self, entry: Entry) -> bool:
+        """Whether a result that is there is not replaced: this run may have made it."""
+        return not self.overwrite or self.journal.is_done(entry.path)
+
+    def found(self, entry: Entry) -> Status:
+        """What is said of a slide whose result is there."""
+        return "done" if self.journal.is_done(entry.path) else _SKIPPED
 
     def is_alone(self, entry: Entry) -> bool:
         """Whether no other slide may be under way beside this one."""
@@ -164,7 +172,7 @@ class _Run:
             raise DamagedSlideError(entry.path, blame)
         self.journal.begins(entry.path)
         final, work = entry.result(self.out), self.work
-        if final.exists() and not self.overwrite:
+        if final.exists() and self.keeps(entry):
             finished = _finished(entry, final, work)
             if finished is not None:
                 return finished
@@ -224,10 +232,13 @@ class _Flight:
             yield
 
     def _through(self, preparing: "Future[Preparation | Result]") -> Outcome:
+        done = False
         try:
-            return self._outcome(preparing)
+            outcome = self._outcome(preparing)
+            done = outcome.status == "done"
+            return outcome
         finally:
-            self._run.journal.ended(self._entry.path)
+            self._run.journal.ended(self._entry.path, done=done)
 
     def _outcome(self, preparing: "Future[Preparation | Result]") -> Outcome:
         entry, run = self._entry, self._run
@@ -236,7 +247,7 @@ class _Flight:
             self._watching.stage("checking")
             prepared = preparing.result()
             result, status = (
-                (prepared, _SKIPPED)
+                (prepared, run.found(entry))
                 if isinstance(prepared, Result)
                 else self._analyse(prepared, entry.result(run.out))
             )

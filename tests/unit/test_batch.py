@@ -13,6 +13,7 @@ from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run import regions
 from wsi_pipeline.run.checkpoint import Checkpoint, partial_folder
 from wsi_pipeline.run.inputs import Entry, expand
+from wsi_pipeline.run.journal import Evidence, FileJournal
 from wsi_pipeline.run.observer import Observer, SilentObserver
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.summary import Outcome
@@ -155,6 +156,29 @@ def test_what_cannot_be_finished_has_failed_and_keeps_its_result(
         verify(out / "a.zarr")
     ended = [told for told in watching.told if not told.startswith("begins")]
     assert ended == ["failed a", "done b", "failed a", "skipped b"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_the_run_made_before_a_crash_is_done_and_not_made_again(
+    tmp_path: Path,
+    make_slide: MakeSlide,
+    make_work: MakeWork,
+    fake: FakePredictor,
+    overwrite: bool,
+) -> None:
+    slide, out, work = make_slide("a.tiff"), tmp_path / "out", make_work()
+    make_slide("b.tiff")
+    run(slide.parent, out, work)
+    once = len(fake.batches) // 2
+    fake.batches.clear()
+    journal = FileJournal()
+    journal.evidence = Evidence(done=frozenset({slide}))
+    entries = expand([str(slide.parent)]).slides
+    outcomes = list(run_batch(entries, out, work, Watching(), overwrite=overwrite, journal=journal))
+    journal.close()
+    status = {Path(one.slide).name: one.status for one in outcomes}
+    assert status == {"a.tiff": "done", "b.tiff": "done" if overwrite else "skipped"}
+    assert len(fake.batches) == (once if overwrite else 0)
 
 
 def test_new_slides_come_first(tmp_path: Path, make_slide: MakeSlide, make_work: MakeWork) -> None:

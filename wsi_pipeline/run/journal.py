@@ -9,7 +9,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
+
+_State = Literal["under way", "ended", "done"]
 
 
 class Journal(Protocol):
@@ -23,12 +25,21 @@ class Journal(Protocol):
         """Why a slide is not to be analysed; empty where it is."""
         ...
 
+    def is_done(self, path: Path) -> bool:
+        """Whether the run made a slide's result before it crashed."""
+        ...
+
     def begins(self, path: Path) -> None:
         """Something of a slide is about to be read."""
         ...
 
-    def ended(self, path: Path) -> None:
-        """Nothing of a slide will be read any more."""
+    def ended(self, path: Path, *, done: bool) -> None:
+        """Nothing of a slide will be read any more.
+
+        Args:
+            path: The slide.
+            done: Whether this run made its result.
+        """
         ...
 
 
@@ -43,10 +54,14 @@ class _NotKept:
         """Nothing has crashed."""
         return ""
 
+    def is_done(self, path: Path) -> bool:  # noqa: ARG002 - the interface
+        """Nothing has crashed."""
+        return False
+
     def begins(self, path: Path) -> None:
         """Nobody asks."""
 
-    def ended(self, path: Path) -> None:
+    def ended(self, path: Path, *, done: bool) -> None:
         """Nobody asks."""
 
 
@@ -60,24 +75,34 @@ class Evidence:
     Attributes:
         suspects: Slides that were under way in a crash, and have not ended since.
         blamed: Slides that crashed with no other beside them: how.
+        done: Slides whose results were made before.
     """
 
     suspects: frozenset[Path] = frozenset()
     blamed: Mapping[Path, str] = field(default_factory=dict)
+    done: frozenset[Path] = frozenset()
 
-    def after(self, crash: str, under_way: frozenset[Path], ended: frozenset[Path]) -> "Evidence":
+    def after(
+        self,
+        crash: str,
+        under_way: frozenset[Path],
+        ended: frozenset[Path],
+        done: frozenset[Path] = frozenset(),
+    ) -> "Evidence":
         """With one more crash.
 
         Args:
             crash: How the process ended, in words.
             under_way: Slides that were being worked on.
             ended: Slides that were through before.
+            done: Those of them whose results were made.
         """
-        suspects = (self.suspects - ended) | under_way
+        suspects, done = (self.suspects - ended) | under_way, self.done | done
         if len(under_way) > 1 or not under_way <= self.suspects:
-            return Evidence(suspects, self.blamed)
+            return Evidence(suspects, self.blamed, done)
         # It crashed before, and now alone.
-        return Evidence(suspects - under_way, {**self.blamed, **dict.fromkeys(under_way, crash)})
+        blamed = {**self.blamed, **dict.fromkeys(under_way, crash)}
+        return Evidence(suspects - under_way, blamed, done)
 
 
 class FileJournal:
@@ -104,13 +129,17 @@ class FileJournal:
         how = self.evidence.blamed.get(path)
         return "" if how is None else f"analysing it {how}, twice; the other slides go on"
 
+    def is_done(self, path: Path) -> bool:
+        """See :meth:`Journal.is_done`."""
+        return path in self.evidence.done
+
     def begins(self, path: Path) -> None:
         """See :meth:`Journal.begins`."""
-        self._write(path, under_way=True)
+        self._write(path, "under way")
 
-    def ended(self, path: Path) -> None:
+    def ended(self, path: Path, *, done: bool) -> None:
         """See :meth:`Journal.ended`."""
-        self._write(path, under_way=False)
+        self._write(path, "done" if done else "ended")
 
     def conclude(self, crash: str) -> frozenset[Path]:
         """Learn from a crash of the process that wrote it, and begin anew.
@@ -122,16 +151,17 @@ class FileJournal:
             The slides that were under way.
         """
         size = os.fstat(self._descriptor).st_size
-        last: dict[Path, bool] = {}
+        last: dict[Path, _State] = {}
         for line in os.pread(self._descriptor, size, 0).splitlines():
-            path, under_way = json.loads(line)
-            last[Path(path)] = under_way
-        under_way = frozenset(path for path, busy in last.items() if busy)
-        self.evidence = self.evidence.after(crash, under_way, frozenset(last) - under_way)
+            path, state = json.loads(line)
+            last[Path(path)] = state
+        under_way = frozenset(path for path, state in last.items() if state == "under way")
+        done = frozenset(path for path, state in last.items() if state == "done")
+        self.evidence = self.evidence.after(crash, under_way, frozenset(last) - under_way, done)
         os.ftruncate(self._descriptor, 0)
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         return under_way
 
-    def _write(self, path: Path, *, under_way: bool) -> None:
+    def _write(self, path: Path, state: _State) -> None:
         # One call: lines of several threads do not mix, and nothing is left in a buffer.
-        os.write(self._descriptor, json.dumps([str(path), under_way]).encode() + b"\n")
+        os.write(self._descriptor, json.dumps([str(path), state]).encode() + b"\n")

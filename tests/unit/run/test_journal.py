@@ -65,8 +65,11 @@ def test_another_process_reads_what_one_wrote_before_it_crashed() -> None:
         child = os.fork()
         if child == 0:
             try:
-                journal.begins(A)
-                journal.ended(A)
+                if not journal.is_done(A):
+                    journal.begins(A)
+                    journal.ended(A, done=True)
+                journal.begins(B)
+                journal.ended(B, done=False)
                 journal.begins(odd)
             finally:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -76,6 +79,7 @@ def test_another_process_reads_what_one_wrote_before_it_crashed() -> None:
         assert journal.is_suspect(odd) == (crashes == 0)
         assert bool(journal.blame(odd)) == (crashes == 1)
         assert not journal.is_suspect(A)
+        assert [journal.is_done(path) for path in (A, B, odd)] == [True, False, False]
     assert journal.blame(odd) == f"analysing it {HOW}, twice; the other slides go on"
     assert not journal.blame(A)
     journal.close()
