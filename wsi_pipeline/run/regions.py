@@ -310,7 +310,7 @@ def run_region(task: RegionTask) -> RegionResult:
 
 
 @dataclass(slots=True)
-class _OpenSlide:
+class _Held:
     """A slide that regions read, and how many bytes they have told of."""
 
     reader: SlideReader
@@ -327,14 +327,14 @@ class Resources:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._slides: dict[Path, _OpenSlide] = {}
+        self._slides: dict[Path, _Held] = {}
         self._stopped: set[str] = set()
         self._lent: dict[str, KeptPatches] = {}
 
     def reader(self, path: Path) -> SlideReader:
         """The open slide at ``path``."""
         with self._lock:
-            slide = self._slides.pop(path, None) or _OpenSlide(open_slide(path), 0)
+            slide = self._slides.pop(path, None) or _Held(open_slide(path), 0)
             self._keep(path, slide)
             return slide.reader
 
@@ -344,7 +344,7 @@ class Resources:
         What it knows of its levels and holds decoded is then of use to them.
         """
         with self._lock:
-            self._keep(path, _OpenSlide(reader, reader.bytes_read))
+            self._keep(path, _Held(reader, reader.bytes_read))
 
     def newly_read(self, path: Path) -> int:
         """Bytes fetched from a slide since this was asked last."""
@@ -360,7 +360,7 @@ class Resources:
         with self._lock:
             self._slides.pop(path, None)
 
-    def _keep(self, path: Path, slide: _OpenSlide) -> None:
+    def _keep(self, path: Path, slide: _Held) -> None:
         self._slides[path] = slide
         while len(self._slides) > self._SLIDES:
             # Not closed: a region may still read it. It is freed with its last user.

@@ -25,6 +25,7 @@ from wsi_pipeline.slide.tile_reader import DIRECT
 
 _SPOTS = 3
 _SPOT_PX = 32
+_MOST_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,9 @@ def _sample(reader: SlideReader) -> tuple[int, list[str]]:
                     failed.append(error.cause)
         return _SPOTS**2, failed
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    # Few: each thread reserves address space, of which there is a limit.
+    threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)))
+    with ThreadPoolExecutor(threads) as pool:
         found = list(pool.map(read, range(len(reader.info.levels))))
     return sum(count for count, _ in found), [cause for _, failed in found for cause in failed]
 
