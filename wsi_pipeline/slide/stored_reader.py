@@ -12,7 +12,7 @@ from wsi_pipeline.slide.info import SlideInfo
 from wsi_pipeline.slide.segmented_level import SegmentedLevel
 
 #: Decoded segments kept per slide: two tile rows of one strip of the plan, for two regions at once.
-CACHE_BYTES = 128 * 2**20
+CACHE_BYTES = 64 * 2**20
 #: What :meth:`StoredReader.path_of` says of levels that are not in the file.
 COMPUTED = "computed"
 
