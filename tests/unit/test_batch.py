@@ -170,6 +170,7 @@ def test_what_the_run_made_before_a_crash_is_done_and_not_made_again(
     make_slide("b.tiff")
     run(slide.parent, out, work)
     once = len(fake.batches) // 2
+    assert once
     fake.batches.clear()
     journal = FileJournal()
     journal.evidence = Evidence(done=frozenset({slide}))

@@ -123,11 +123,11 @@ def program() -> None:
     # Imported here: they are of no use to the others.
     from wsi_pipeline.cli.crash_guard import guarded  # noqa: PLC0415
     from wsi_pipeline.cli.heap import return_large_blocks  # noqa: PLC0415
-    from wsi_pipeline.cli.leaving import Leaving  # noqa: PLC0415
+    from wsi_pipeline.cli.leaving import leaving  # noqa: PLC0415
 
     return_large_blocks()
     guard = guarded()
-    with Leaving():
+    with leaving():
         main(guard)
 
 

@@ -127,10 +127,10 @@ class RegionResult:
         runtime_kind: Of the predictor that computed them.
         read_seconds: Thread time spent reading and decoding.
         wait_seconds: Time spent waiting for the model.
-        bytes_read: Compressed bytes fetched from the slide in this process since a region said so
-            last, for whatever they were; 0 where nobody counts.
         unreadable: The first reason why a tile could not be read; empty if all could.
         spans: What was done when, where that was wanted; the two sums are of the same clock.
+        bytes_read: Compressed bytes fetched from the slide in this process since a region said so
+            last, for whatever they were; 0 where nobody counts.
     """
 
     index: int
@@ -139,9 +139,9 @@ class RegionResult:
     runtime_kind: str
     read_seconds: float
     wait_seconds: float
-    bytes_read: int
     unreadable: str
     spans: tuple[Span, ...] = ()
+    bytes_read: int = 0
 
     @property
     def probabilities(self) -> NDArray[np.float32]:
@@ -277,7 +277,6 @@ def classify_region(
         runtime_kind=predictor.info.kind,
         read_seconds=clock.read_seconds,
         wait_seconds=clock.wait_seconds,
-        bytes_read=0,
         unreadable=unreadable[0] if unreadable else "",
         spans=tuple(clock.spans),
     )

@@ -9,11 +9,11 @@ import pytest
 
 _PROGRAM = """
 import atexit, sys, threading, time, weakref
-from wsi_pipeline.cli.leaving import Leaving
+from wsi_pipeline.cli.leaving import leaving
 
 class Kept: pass
 
-with Leaving():
+with leaving():
     kept = Kept()
     weakref.finalize(kept, print, "finalised")
     atexit.register(print, "registered")
@@ -54,7 +54,7 @@ def test_an_interrupt_is_told_by_its_code() -> None:
 def test_output_that_is_lost_is_told_by_the_code() -> None:
     environment = {**os.environ}
     environment.pop("PYTHONUNBUFFERED", None)
-    program = "import sys\nfrom wsi_pipeline.cli.leaving import Leaving\nwith Leaving():\n"
+    program = "import sys\nfrom wsi_pipeline.cli.leaving import leaving\nwith leaving():\n"
     command = [sys.executable, "-c", program + "    sys.stdout.write('all of it')\n"]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, env=environment, timeout=60, check=False)
