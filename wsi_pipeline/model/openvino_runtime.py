@@ -80,8 +80,7 @@ class OpenVinoPredictor(SlotPredictor[ov.InferRequest]):
         # One more than can run: it waits filled, so that no core idles between two batches.
         requests = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")) + 1
         slots = [compiled.create_infer_request() for _ in range(requests)]
-        # Once on one thread: the first two calls at once can lock up for good, one waiting for the
-        # interpreter inside the other's one-time initialisation of the bindings.
+        # How many numbers it answers with is not known before it has.
         side = prepare.input_px
         given = _infer(slots[0], np.zeros((batch_size, side, side, 3), np.uint8))
         count = package.description.features_of(given.shape, head)
