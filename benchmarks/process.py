@@ -1,6 +1,7 @@
 """Parts of benchmarks in processes of their own, so that none has what another left behind."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -8,11 +9,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from wsi_pipeline.cli.native import ONE_BLAS_THREAD
+
 _ASIDE = "set-aside"
 
 
 def run_module(module: str, *arguments: object) -> dict[str, Any]:
-    """Run a module and wait for it.
+    """Run a module and wait for it, with linear algebra on one thread, as `wsi run` has it.
 
     Args:
         module: Prints one JSON object, in its last line.
@@ -25,7 +28,8 @@ def run_module(module: str, *arguments: object) -> dict[str, Any]:
         subprocess.CalledProcessError: it failed.
     """
     command = [sys.executable, "-m", module, *(str(one) for one in arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    environment = {**os.environ, **ONE_BLAS_THREAD}
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env=environment)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 

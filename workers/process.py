@@ -72,6 +72,8 @@ class ChildProcess:
             # A group of its own, to be killed with the processes it starts; and Ctrl-C in a
             # terminal reaches the worker alone.
             start_new_session=True,
+            # What computes is the model: threads of numpy's own would keep its cores busy waiting.
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         )
         assert child.stdout is not None
         assert child.stderr is not None

@@ -122,10 +122,14 @@ def program() -> None:
         return
     # Imported here: they are of no use to the others.
     from wsi_pipeline.cli.crash_guard import guarded  # noqa: PLC0415
-    from wsi_pipeline.cli.heap import return_large_blocks  # noqa: PLC0415
     from wsi_pipeline.cli.leaving import leaving  # noqa: PLC0415
+    from wsi_pipeline.cli.native import (  # noqa: PLC0415
+        leave_cores_to_the_model,
+        return_large_blocks,
+    )
 
     return_large_blocks()
+    leave_cores_to_the_model()
     guard = guarded()
     with leaving():
         main(guard)

@@ -1,12 +1,16 @@
-"""How the C library keeps memory that was freed."""
+"""What native libraries are told in a process that analyses many slides."""
 
 import ctypes
+import os
 
 #: Parameters of glibc's ``mallopt``, from its ``malloc.h``.
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8
 #: Bytes from which a block is returned to the system when it is freed.
 _RETURNED = 4 * 2**20
 _ARENAS = 2
+#: Of numpy and scipy. Their own threads would wait for the next small product with a busy core, of
+#: which the model needs every one.
+ONE_BLAS_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 
 
 def return_large_blocks() -> None:
@@ -21,3 +25,12 @@ def return_large_blocks() -> None:
     if mallopt is not None:
         mallopt(_ARENA_MAX, _ARENAS)
         mallopt(_MMAP_THRESHOLD, _RETURNED)
+
+
+def leave_cores_to_the_model() -> None:
+    """Keep the linear algebra of numpy and scipy on the thread that calls it.
+
+    Before either is imported. What the user has set in the environment stays.
+    """
+    for name, value in ONE_BLAS_THREAD.items():
+        os.environ.setdefault(name, value)

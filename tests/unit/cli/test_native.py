@@ -1,0 +1,40 @@
+"""What native libraries are told: early enough, and never against what the user says."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from wsi_pipeline.cli.native import leave_cores_to_the_model
+
+#: Threads of this process as Linux counts them, once numpy has had a product to compute.
+_THREADS = """
+import os, sys
+import wsi_pipeline.cli as cli
+from wsi_pipeline.cli.native import leave_cores_to_the_model
+assert "numpy" not in sys.modules, "it would have made its threads already"
+leave_cores_to_the_model()
+import numpy as np
+np.ones((300, 300)) @ np.ones((300, 300))
+print(len(os.listdir("/proc/self/task")))
+"""
+
+
+def test_numpy_makes_no_threads_of_its_own() -> None:
+    environment = {name: value for name, value in os.environ.items() if "OPENBLAS" not in name}
+    done = subprocess.run(
+        [sys.executable, "-c", _THREADS],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+        timeout=60,
+    )
+    assert done.stdout.strip() == "1"
+
+
+def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    leave_cores_to_the_model()
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "3"
