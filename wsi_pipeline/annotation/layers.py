@@ -90,22 +90,15 @@ def merged(several: Iterable[Sequence[DrawnArea]]) -> list[DrawnArea]:
     for areas in several:
         for area in areas:
             groups.setdefault(area.group, []).append(area)
-    return [
-        DrawnArea(
-            group,
-            polygon,
-            tuple(
-                text
-                for one in areas
-                if shapely.intersects(one.polygon, polygon)
-                for text in one.comments
-            ),
-        )
-        for group, areas in groups.items()
-        for polygon in _connected(
-            shapely.union_all([one.polygon for one in areas], grid_size=_GRID)
-        )
-    ]
+    found: list[DrawnArea] = []
+    for group, areas in groups.items():
+        drawn = [one.polygon for one in areas]
+        near = shapely.STRtree(drawn)
+        for polygon in _connected(shapely.union_all(drawn, grid_size=_GRID)):
+            parts = sorted(near.query(polygon, predicate="intersects"))
+            comments = tuple(text for index in parts for text in areas[index].comments)
+            found.append(DrawnArea(group, polygon, comments))
+    return found
 
 
 def without_holes(polygon: shapely.Polygon) -> list[shapely.Polygon]:

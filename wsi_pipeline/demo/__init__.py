@@ -3,4 +3,4 @@
 #: The package's name in the models folder.
 DEMO = "demo"
 #: Bump when the demo package is built differently; earlier ones are then built anew.
-DEMO_VERSION = "6"
+DEMO_VERSION = "7"

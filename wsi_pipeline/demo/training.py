@@ -6,7 +6,7 @@ It shows the pipeline at work. It has never seen real tissue, and says so wherev
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from wsi_pipeline.demo.patches import (
     MPP,
+    Drawing,
     Labelled,
     as_on_slides,
     both_classes,
@@ -48,6 +50,9 @@ _RIDGE = 100.0
 #: Share of the likelihood that tumour has: it is two in five patches, and on slides about one in
 #: ten tiles.
 _TUMOUR_SHARE = 0.1
+#: Normal patches that a first fit takes for tumour with a probability from here on are hard, and
+#: weigh as many times as much in the second.
+_HARD, _HARD_WEIGHT = 0.05, 10.0
 _BATCH = 16
 
 
@@ -76,22 +81,22 @@ def build_demo_package(
         classifier = Classifier(placeholder).to(memory_format=torch.channels_last)
         draw_weights(classifier.network, _SEED)
         progress("fitting batch statistics")
-        chosen = np.random.default_rng(_SEED).permutation(len(first.patches))
-        statistics_of = first.patches[chosen[:_STATISTICS_PATCHES]]
-        fit_statistics(classifier, statistics_of, batch=2 * _BATCH)
+        some = np.concatenate(first.parts)
+        some = some[np.random.default_rng(_SEED).permutation(len(some))[:_STATISTICS_PATCHES]]
+        fit_statistics(classifier, some, batch=2 * _BATCH)
         progress("computing features")
+        parts, more = [*first.parts], as_on_slides()
         with ThreadPoolExecutor(1) as beside:
             # Drawing holds the interpreter, computing does not: one goes on beside the other.
-            more = beside.submit(draw, as_on_slides())
-            of_first = pooled_features(classifier, first.patches, _BATCH)
-            of_held_out = pooled_features(classifier, held_out.patches, _BATCH)
-            rest = more.result()
-        of_rest = pooled_features(classifier, rest.patches, _BATCH)
-        train = Labelled(
-            np.concatenate([first.patches, rest.patches]), [*first.drawings, *rest.drawings]
-        )
-        features = np.concatenate([of_first, of_rest])
-        weight, bias = fit_head(features, train.labels, _RIDGE, _as_on_slides(train.labels))
+            drawn = beside.map(Drawing.draw, more)
+            features = [_features(classifier, first)]
+            of_held_out = _features(classifier, held_out)
+            for part in drawn:
+                parts.append(part)
+                features.append(pooled_features(classifier, part, _BATCH))
+        train = Labelled(parts, [*first.drawings, *more])
+        of_train = np.concatenate(features)
+        weight, bias = fit_twice(of_train, train.labels)
         set_head(classifier, weight, bias)
         metrics = _metrics(of_held_out @ weight + bias, held_out.labels)
         progress("writing the package")
@@ -106,11 +111,35 @@ def build_demo_package(
     write_npz(folder / CALIBRATION, patches=calibration)
     write_npz(folder / REFERENCE, patches=reference, probabilities=probabilities)
     progress("measuring the training patches")
-    statistics = measure("slide", train.measured(features), held_out.measured(of_held_out))
+    statistics = measure("slide", train.measured(of_train), held_out.measured(of_held_out))
     assert statistics is not None  # they are of tissue
     write_statistics(folder, statistics)
     description["training"] |= {"metrics": metrics, "colours": _colours(train.patches)}
     return write_description(folder, description)
+
+
+def _features(classifier: Classifier, labelled: Labelled) -> NDArray[np.float64]:
+    """Pooled features of patches, ``(n, d)``."""
+    parts = [pooled_features(classifier, part, _BATCH) for part in labelled.parts]
+    return np.concatenate(parts)
+
+
+def fit_twice(
+    features: NDArray[np.float64], labels: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A head that hard patches weigh more for: normal ones that a first fit takes for tumour.
+
+    Args:
+        features: Pooled ones, ``(n, d)``.
+        labels: 1 = tumour, ``(n,)``.
+
+    Returns:
+        Weights ``(d,)`` and bias ``()`` of the logit.
+    """
+    weights = _as_on_slides(labels)
+    weight, bias = fit_head(features, labels, _RIDGE, weights)
+    hard = (labels == 0) & (expit(features @ weight + bias) >= _HARD)
+    return fit_head(features, labels, _RIDGE, np.where(hard, _HARD_WEIGHT * weights, weights))
 
 
 def _as_on_slides(labels: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -151,7 +180,7 @@ def _metrics(logits: NDArray[np.float64], truth: NDArray[np.float64]) -> dict[st
     return {"held_out_patch_auc": round(auc, 4), "held_out_patch_accuracy": round(accuracy, 4)}
 
 
-def _colours(patches: NDArray[np.uint8]) -> dict[str, Any]:
+def _colours(patches: Iterable[NDArray[np.uint8]]) -> dict[str, Any]:
     """How the training patches are stained, all three stains of them."""
     colours = summarise(np.array([patch_colours(patch) for patch in patches]))
     assert colours is not None
