@@ -1,6 +1,6 @@
 """The drawn patches that the demo is trained and measured on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from wsi_pipeline.shift.measuring import Measured
 from wsi_pipeline.shift.sampling import NUCLEI_EVERY, sample_patch
 from wsi_pipeline.synth import PatchKind, PatchSpread, render_patches
+from wsi_pipeline.tissue.colours import Colours, patch_colours, summarise
 
 #: µm per px of the package.
 MPP = 0.25
@@ -72,28 +73,38 @@ class Drawing:
         )
 
 
-@dataclass(frozen=True, slots=True)
 class Labelled:
-    """Drawn patches with their class.
+    """What drawn patches show and look like, kept in place of their px, which take gigabytes."""
 
-    Attributes:
-        parts: Those of each drawing, RGB uint8 ``(count, 299, 299, 3)``.
-        drawings: Where they come from.
-    """
+    def __init__(self) -> None:
+        self._drawings: list[Drawing] = []
+        self._samples: list[NDArray[np.float32]] = []
+        self._colours: list[NDArray[np.float32]] = []
 
-    parts: Sequence[NDArray[np.uint8]]
-    drawings: Sequence[Drawing]
+    def add(self, drawing: Drawing, patches: NDArray[np.uint8]) -> None:
+        """Look at patches.
 
-    @property
-    def patches(self) -> Iterator[NDArray[np.uint8]]:
-        """One after the other, ``(299, 299, 3)`` each."""
-        for part in self.parts:
-            yield from part
+        Args:
+            drawing: Where they come from.
+            patches: RGB ``(count, 299, 299, 3)``.
+        """
+        for patch in patches:
+            nuclei = len(self._samples) % NUCLEI_EVERY == 0
+            self._samples.append(sample_patch(patch, drawing.mpp if nuclei else None))
+            self._colours.append(patch_colours(patch))
+        self._drawings.append(drawing)
 
     @property
     def labels(self) -> NDArray[np.float64]:
         """1 = tumour, ``(n,)``."""
-        return self._each([float(one.kind == "tumour") for one in self.drawings])
+        return self._each([float(one.kind == "tumour") for one in self._drawings])
+
+    @property
+    def colours(self) -> Colours:
+        """How they are stained, all of them."""
+        found = summarise(np.array(self._colours))
+        assert found is not None  # there are some, of tissue
+        return found
 
     def measured(self, features: NDArray[np.float64]) -> Measured:
         """What they look like.
@@ -101,28 +112,18 @@ class Labelled:
         Args:
             features: Pooled features of each, ``(n, d)``.
         """
-        slides = dict.fromkeys((one.stain, one.seed) for one in self.drawings)
+        slides = dict.fromkeys((one.stain, one.seed) for one in self._drawings)
         number = {slide: index for index, slide in enumerate(slides)}
-        unit = self._each([number[one.stain, one.seed] for one in self.drawings])
-        mpps = self._each([one.mpp for one in self.drawings])
-        samples = [
-            sample_patch(patch, float(mpp) if index % NUCLEI_EVERY == 0 else None)
-            for index, (patch, mpp) in enumerate(zip(self.patches, mpps, strict=True))
-        ]
+        unit = self._each([number[one.stain, one.seed] for one in self._drawings])
         return Measured(
-            np.stack(samples),
+            np.stack(self._samples),
             unit.astype(np.int64),
             self.labels.astype(np.int64),
             features.astype(np.float32),
         )
 
     def _each(self, values: Sequence[float]) -> NDArray[np.float64]:
-        return np.repeat(np.array(values, np.float64), [one.count for one in self.drawings])
-
-
-def draw(drawings: Sequence[Drawing]) -> Labelled:
-    """Draw patches, one drawing after the other."""
-    return Labelled([one.draw() for one in drawings], drawings)
+        return np.repeat(np.array(values, np.float64), [one.count for one in self._drawings])
 
 
 def both_classes() -> tuple[Sequence[Drawing], Sequence[Drawing]]:

@@ -6,9 +6,11 @@ It shows the pipeline at work. It has never seen real tissue, and says so wherev
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,6 @@ from wsi_pipeline.demo.patches import (
     as_on_slides,
     both_classes,
     calibration_patches,
-    draw,
     reference_patches,
 )
 from wsi_pipeline.model.description import REFERENCE, WEIGHTS, ModelDescription
@@ -40,7 +41,6 @@ from wsi_pipeline.model.network import Classifier, save_weights
 from wsi_pipeline.model.package import CALIBRATION, ModelPackage, write_description, write_npz
 from wsi_pipeline.shift.measuring import measure
 from wsi_pipeline.shift.statistics import write_statistics
-from wsi_pipeline.tissue.colours import patch_colours, summarise
 
 _SEED = 20_160
 _PATCH_PX = 299
@@ -68,7 +68,8 @@ def build_demo_package(
     """
     progress("drawing synthetic patches")
     to_train, to_hold_out = both_classes()
-    first, held_out = draw(to_train), draw(to_hold_out)
+    first = deque(one.draw() for one in to_train)
+    rest = [one.draw() for one in to_hold_out]
     reference, calibration = reference_patches(), calibration_patches()
     description = _description(version)
     placeholder = ModelDescription.model_validate(
@@ -81,21 +82,18 @@ def build_demo_package(
         classifier = Classifier(placeholder).to(memory_format=torch.channels_last)
         draw_weights(classifier.network, _SEED)
         progress("fitting batch statistics")
-        some = np.concatenate(first.parts)
+        some = np.concatenate(first)
         some = some[np.random.default_rng(_SEED).permutation(len(some))[:_STATISTICS_PATCHES]]
         fit_statistics(classifier, some, batch=2 * _BATCH)
         progress("computing features")
-        parts, more = [*first.parts], as_on_slides()
+        more = as_on_slides()
         with ThreadPoolExecutor(1) as beside:
             # Drawing holds the interpreter, computing does not: one goes on beside the other.
-            drawn = beside.map(Drawing.draw, more)
-            features = [_features(classifier, first)]
-            of_held_out = _features(classifier, held_out)
-            for part in drawn:
-                parts.append(part)
-                features.append(pooled_features(classifier, part, _BATCH))
-        train = Labelled(parts, [*first.drawings, *more])
-        of_train = np.concatenate(features)
+            further = beside.map(Drawing.draw, more)
+            held_out, of_held_out = _look(classifier, to_hold_out, rest)
+            # Each is let go of when it has been looked at.
+            parts = chain((first.popleft() for _ in to_train), further)
+            train, of_train = _look(classifier, [*to_train, *more], parts)
         weight, bias = fit_twice(of_train, train.labels)
         set_head(classifier, weight, bias)
         metrics = _metrics(of_held_out @ weight + bias, held_out.labels)
@@ -114,14 +112,25 @@ def build_demo_package(
     statistics = measure("slide", train.measured(of_train), held_out.measured(of_held_out))
     assert statistics is not None  # they are of tissue
     write_statistics(folder, statistics)
-    description["training"] |= {"metrics": metrics, "colours": _colours(train.patches)}
+    description["training"] |= {"metrics": metrics, "colours": asdict(train.colours)}
     return write_description(folder, description)
 
 
-def _features(classifier: Classifier, labelled: Labelled) -> NDArray[np.float64]:
-    """Pooled features of patches, ``(n, d)``."""
-    parts = [pooled_features(classifier, part, _BATCH) for part in labelled.parts]
-    return np.concatenate(parts)
+def _look(
+    classifier: Classifier, drawings: Sequence[Drawing], parts: Iterable[NDArray[np.uint8]]
+) -> tuple[Labelled, NDArray[np.float64]]:
+    """What patches show and look like, and their pooled features, ``(n, d)``.
+
+    Args:
+        classifier: Of the trunk.
+        drawings: Where they come from.
+        parts: Those of each drawing.
+    """
+    labelled, features = Labelled(), []
+    for drawing, patches in zip(drawings, parts, strict=True):
+        labelled.add(drawing, patches)
+        features.append(pooled_features(classifier, patches, _BATCH))
+    return labelled, np.concatenate(features)
 
 
 def fit_twice(
@@ -178,10 +187,3 @@ def _metrics(logits: NDArray[np.float64], truth: NDArray[np.float64]) -> dict[st
     auc = float((pairs > 0).mean() + 0.5 * (pairs == 0).mean())
     accuracy = float(((logits >= 0) == (truth == 1)).mean())
     return {"held_out_patch_auc": round(auc, 4), "held_out_patch_accuracy": round(accuracy, 4)}
-
-
-def _colours(patches: Iterable[NDArray[np.uint8]]) -> dict[str, Any]:
-    """How the training patches are stained, all three stains of them."""
-    colours = summarise(np.array([patch_colours(patch) for patch in patches]))
-    assert colours is not None
-    return asdict(colours)

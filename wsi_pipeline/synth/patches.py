@@ -141,7 +141,7 @@ def _cut(
     return out
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _training_scene(seed: int, stain: str) -> Scene:
     """A large slide rich in tumour."""
     size = Size(_SLIDE_PX, _SLIDE_PX)
