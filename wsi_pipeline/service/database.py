@@ -6,6 +6,7 @@ then writes fails with "database is locked" under load, whatever the timeout.
 """
 
 import contextlib
+import sqlite3
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,10 @@ from wsi_pipeline.errors import UsageError
 
 #: How long a writer waits for another one, seconds. Transactions here take milliseconds.
 _BUSY_SECONDS = 60
+#: How often it is tried again where SQLite does not wait itself, seconds.
+_LOOK_SECONDS = 0.01
+#: Bits of SQLite's extended codes of errors that say which kind it is.
+_PRIMARY_CODE = 0xFF
 _IMMEDIATE = "wsi_immediate"
 # Not unixepoch('subsec'): Python may come with a SQLite older than 3.42.
 _WALL_CLOCK = "((julianday('now') - 2440587.5) * 86400.0)"
@@ -119,9 +124,29 @@ def _set_up_sqlite(connection: Any, _: Any) -> None:
     connection.create_function("wsi_uptime", 0, _uptime)
     connection.isolation_level = None  # transactions begin where we say, not where sqlite3 guesses
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    _keep_a_log(cursor)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _keep_a_log(cursor: sqlite3.Cursor) -> None:
+    """Have changes written to a log ahead.
+
+    Of a new file this needs it alone, and SQLite does not wait for others that open it too,
+    whatever the timeout.
+    """
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & _PRIMARY_CODE == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
 
 
 def _uptime() -> float:
