@@ -73,7 +73,8 @@ class ChildProcess:
             # terminal reaches the worker alone.
             start_new_session=True,
             # What computes is the model: threads of numpy's own would keep its cores busy waiting.
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            # What the host's environment says stays.
+            env={"OPENBLAS_NUM_THREADS": "1", **os.environ},
         )
         assert child.stdout is not None
         assert child.stderr is not None

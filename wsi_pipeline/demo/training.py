@@ -69,7 +69,7 @@ def build_demo_package(
     progress("drawing synthetic patches")
     to_train, to_hold_out = both_classes()
     first = deque(one.draw() for one in to_train)
-    rest = [one.draw() for one in to_hold_out]
+    unseen = [one.draw() for one in to_hold_out]
     reference, calibration = reference_patches(), calibration_patches()
     description = _description(version)
     placeholder = ModelDescription.model_validate(
@@ -90,7 +90,7 @@ def build_demo_package(
         with ThreadPoolExecutor(1) as beside:
             # Drawing holds the interpreter, computing does not: one goes on beside the other.
             further = beside.map(Drawing.draw, more)
-            held_out, of_held_out = _look(classifier, to_hold_out, rest)
+            held_out, of_held_out = _look(classifier, to_hold_out, unseen)
             # Each is let go of when it has been looked at.
             parts = chain((first.popleft() for _ in to_train), further)
             train, of_train = _look(classifier, [*to_train, *more], parts)
