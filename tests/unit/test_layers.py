@@ -183,11 +183,7 @@ ONLY_IN = {
     "h5py": {"features/hdf5.py", "features/hdf5_bag.py", "features/origin.py"},
     "anndata": {"features/annotated.py"},
     "pandas": {"features/annotated.py"},
-    "zarr": {
-        *(f"stitch/{name}.py" for name in ("feature_array", "grid_images", "mask_image")),
-        *(f"stitch/{name}.py" for name in ("result", "small_array", "store_files", "writer")),
-        "export/archive.py",
-    },
+    "zarr": {"stitch/result.py"},
     "pydicom": {"slide/dicom.py"},
     "obstore": {"storage/objects.py"},
     "typer": {f"cli/{path.name}" for path in (ROOT / "cli").glob("*.py")},

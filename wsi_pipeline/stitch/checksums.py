@@ -10,6 +10,7 @@ Source: Zarr core specification v3, "crc32c codec" and "sharding codec".
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,29 @@ def with_checksum(data: bytes) -> bytes:
     """Bytes with their CRC32C behind them, little-endian."""
     checksum: int = google_crc32c.value(data)
     return data + checksum.to_bytes(_CRC_BYTES, "little")
+
+
+def metadata_hashes(store: Path, ome: Any) -> dict[str, str]:
+    """SHA-256 (hex) of every ``zarr.json`` below the root, and of the root's ``ome`` attributes.
+
+    Args:
+        store: The store's folder, or a ZIP of it.
+        ome: The root's ``ome`` attributes; its own file also holds these hashes.
+    """
+    if store.is_file():
+        with zipfile.ZipFile(store) as archive:
+            files = {
+                name: archive.read(name)
+                for name in archive.namelist()
+                if name.endswith("/zarr.json")
+            }
+    else:
+        files = {
+            path.relative_to(store).as_posix(): path.read_bytes()
+            for path in store.glob("*/**/zarr.json")
+        }
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
+    return {**hashes, "ome": attributes_digest({"ome": ome})}
 
 
 class CheckedStore:

@@ -1,16 +1,17 @@
 """Writing ``features/values``: part by part, since all of them may not fit into memory."""
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.stitch import layout
+from wsi_pipeline.stitch.array_metadata import ArrayMetadata
+from wsi_pipeline.stitch.store_writer import StoreWriter
+
+_ZSTD_LEVEL = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +30,27 @@ class FeatureArray:
     numbers: str
     parts: Iterable[NDArray[np.float32]]
 
-    def write(self, root: zarr.Group) -> str:
-        """Write them to a store; returns the SHA-256 (hex) of the array.
+    def write(self, files: StoreWriter) -> None:
+        """Write them to a store.
 
-        Memory: one part.
+        Memory: one part and one chunk.
 
         Raises:
             UsageError: a feature is too large for float16.
         """
-        root.create_group(layout.FEATURES)
-        array = root.create_array(
-            layout.FEATURE_VALUES,
+        files.group(layout.FEATURES)
+        chunk = (max(1, min(layout.FEATURE_CHUNK, self.count)), self.size)
+        metadata = ArrayMetadata(
             shape=(self.count, self.size),
-            dtype=self.numbers,
-            chunks=(max(1, min(layout.FEATURE_CHUNK, self.count)), self.size),
-            fill_value=layout.FEATURE_FILL,
-            filters=[],
-            serializer=BytesCodec(),
-            compressors=[ZstdCodec(level=1), Crc32cCodec()],
-            dimension_names=("tile", "feature"),
-            config={"write_empty_chunks": True},
+            dtype=np.dtype(self.numbers),
+            chunk=chunk,
+            fill=layout.FEATURE_FILL,
+            axes=("tile", "feature"),
+            zstd_level=_ZSTD_LEVEL,
         )
-        digest, start = hashlib.sha256(), 0
+        files.rows(layout.FEATURE_VALUES, metadata, self._converted())
+
+    def _converted(self) -> Iterator[NDArray[np.floating]]:
         for part in self.parts:
             with np.errstate(over="ignore"):
                 values = part.astype(self.numbers)
@@ -59,7 +59,4 @@ class FeatureArray:
                     f"features of up to {np.nanmax(np.abs(part)):.3g} do not fit into "
                     f"{self.numbers}; use --dtype float32, or another precision"
                 )
-            array[start : start + len(values)] = values
-            digest.update(np.ascontiguousarray(values).data)
-            start += len(values)
-        return digest.hexdigest()
+            yield values

@@ -1,19 +1,19 @@
 """The mask of a store: a label image that has the slide's own levels from the analysed one on."""
 
-from pathlib import Path
-
 import numpy as np
-import zarr
-from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from wsi_pipeline.classes import Classes
 from wsi_pipeline.geometry import PerAxis
 from wsi_pipeline.slide.info import Level
 from wsi_pipeline.stitch import layout
+from wsi_pipeline.stitch.array_metadata import ArrayMetadata
 from wsi_pipeline.stitch.cells import Cells
 from wsi_pipeline.stitch.mask import DrawnLevel
-from wsi_pipeline.stitch.shard import ZSTD_LEVEL, ShardEncoder
+from wsi_pipeline.stitch.shard import ShardEncoder
+from wsi_pipeline.stitch.store_writer import StoreWriter
 from wsi_pipeline.tiles.plan import Plan
+
+_ZSTD_LEVEL = 1
 
 
 def draw_mask(
@@ -32,49 +32,43 @@ def draw_mask(
 
 
 def write_mask(
-    root: zarr.Group,
-    folder: Path,
+    files: StoreWriter,
     plan: Plan,
     classes: Classes,
     drawn: list[DrawnLevel],
     levels: tuple[Level, ...],
 ) -> None:
-    """Write what :func:`draw_mask` drew; ``folder`` is where ``root`` is stored."""
+    """Write what :func:`draw_mask` drew; its hashes are the caller's to make."""
     grid, path = plan.grid, layout.mask_path(classes)
-    group = root.create_group(path)
     datasets: list[tuple[str, PerAxis]] = []
     for index, (level, of_level) in enumerate(zip(levels[grid.level :], drawn, strict=True)):
-        _write_level(group, folder / path, str(index), of_level)
+        _write_level(files, f"{path}/{index}", of_level)
         datasets.append((str(index), PerAxis.of(level.downsample)))
     entry = layout.multiscale(layout.mask_name(classes), datasets, grid.mpp_0, "nearest")
-    group.attrs["ome"] = {
+    ome = {
         "version": layout.NGFF_VERSION,
         "multiscales": [entry],
         "image-label": layout.mask_label(classes),
     }
+    files.group(path, {"ome": ome})
 
 
-def _write_level(group: zarr.Group, folder: Path, path: str, drawn: DrawnLevel) -> None:
-    """A level of the mask; ``folder`` is where ``group`` is stored."""
+def _write_level(files: StoreWriter, path: str, drawn: DrawnLevel) -> None:
     size = drawn.size
     chunk = min(layout.MASK_CHUNK, max(size.width, size.height))
     per_side = max(1, layout.MASK_SHARD // layout.MASK_CHUNK)
     shard = chunk * per_side
-    group.create_array(
-        path,
+    metadata = ArrayMetadata(
         shape=(size.height, size.width),
-        dtype=np.uint8,
-        chunks=(chunk, chunk),
-        shards=(shard, shard),
-        fill_value=layout.MASK_FILL,
-        filters=[],
-        serializer=BytesCodec(),
-        compressors=[ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec()],
-        dimension_names=("y", "x"),
+        dtype=np.dtype(np.uint8),
+        chunk=(chunk, chunk),
+        fill=layout.MASK_FILL,
+        axes=("y", "x"),
+        zstd_level=_ZSTD_LEVEL,
+        shard=(shard, shard),
     )
-    encoder = ShardEncoder(drawn, chunk, per_side, layout.MASK_FILL)
+    files.describe(path, metadata)
+    encoder = ShardEncoder(drawn, metadata)
     for row in range(-(-size.height // shard)):
-        place = folder / path / "c" / str(row)
-        place.mkdir(parents=True)
         for column in range(-(-size.width // shard)):
-            (place / str(column)).write_bytes(encoder.encode(row, column))
+            files.chunk(path, (row, column), encoder.encode(row, column))

@@ -1,28 +1,31 @@
 """Reading results: the one door for exports, the service and notebooks."""
 
 import hashlib
+import json
+import zipfile
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
-from zarr.storage import ZipStore
 
 from wsi_pipeline.classes import Classes
 from wsi_pipeline.errors import ResultError
 from wsi_pipeline.geometry import Mpp, PerAxis
 from wsi_pipeline.stitch import layout
 from wsi_pipeline.stitch.alarm import Alarm
-from wsi_pipeline.stitch.checksums import is_unaltered
+from wsi_pipeline.stitch.checksums import METADATA, is_unaltered, metadata_hashes
 from wsi_pipeline.stitch.model_record import ModelRecord
 from wsi_pipeline.stitch.record import Record, Seal, read_record, read_seal
 from wsi_pipeline.stitch.slide_answer_record import SlideAnswerRecord
 from wsi_pipeline.stitch.slide_record import SlideRecord
-from wsi_pipeline.stitch.writer import metadata_hashes
 
+if TYPE_CHECKING:
+    import zarr
+
+_NO_GROUP = "is not a result (no OME-Zarr group there)"
 #: px hashed at a time when verifying.
 _BAND_PX = 64 * 2**20
 
@@ -39,13 +42,9 @@ class Result:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        try:
-            zipped = self.path.is_file() and self.path.suffix == ".zip"
-            store = ZipStore(self.path, mode="r") if zipped else self.path
-            self._root = zarr.open_group(store, mode="r", zarr_format=3)
-        except Exception as error:  # zarr meets what is no group with many kinds of error
-            raise ResultError(self.path, "is not a result (no OME-Zarr group there)") from error
-        attributes = self._root.attrs.get(layout.ATTRIBUTES)
+        self._zipped = self.path.is_file() and self.path.suffix == ".zip"
+        said = self._said_of_root()
+        attributes = said.get(layout.ATTRIBUTES)
         if not isinstance(attributes, dict) or "digest" not in attributes:
             raise ResultError(self.path, "is not a result of wsi_pipeline, or not a complete one")
         if attributes.get("format") != layout.FORMAT_VERSION:
@@ -55,6 +54,7 @@ class Result:
                 f"{layout.FORMAT_VERSION}; use the version that made it",
             )
         self._attributes = cast("dict[str, Any]", attributes)
+        self._ome = said.get("ome")
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class Result:
     @property
     def ome(self) -> Any:
         """The OME-Zarr attributes of the image."""
-        return self._root.attrs.get("ome")
+        return self._ome
 
     @cached_property
     def record(self) -> Record:
@@ -201,14 +201,14 @@ class Result:
             return None
         return cast("NDArray[np.float32]", self.array(f"{layout.ATTENTION}/0")[...])
 
-    def mask(self, level: int = 0) -> zarr.Array[Any]:
+    def mask(self, level: int = 0) -> "zarr.Array[Any]":
         """The label of each px at a level of the store; 0 is the slide's analysis level.
 
         :attr:`~wsi_pipeline.classes.Classes.labels` names the labels; 255 = not analysed.
         """
         return self.array(f"{self._mask_folder}/{level}")
 
-    def tumour(self, level: int = 0) -> zarr.Array[Any]:
+    def tumour(self, level: int = 0) -> "zarr.Array[Any]":
         """The mask of a tumour model: 0 = not tumour, 1 = tumour, 255 = not analysed.
 
         Raises:
@@ -245,7 +245,7 @@ class Result:
             raise ResultError(self.path, "has no mask; see `wsi verify`")
         return folder
 
-    def features(self) -> zarr.Array[Any]:
+    def features(self) -> "zarr.Array[Any]":
         """Features of the tiles in plan order, float16 or float32 ``(n, features)``, not yet read.
 
         NaN = the tile could not be read.
@@ -271,12 +271,14 @@ class Result:
             if key != "probability" or "tiles/probability" in there
         }
 
-    def array(self, path: str) -> zarr.Array[Any]:
+    def array(self, path: str) -> "zarr.Array[Any]":
         """An array of the store by its path.
 
         Raises:
             ResultError: it is missing or damaged beyond opening.
         """
+        import zarr  # noqa: PLC0415 - takes a while, and what a result says of itself needs none
+
         try:
             node = self._root[path]
         except Exception as error:  # zarr meets damage with many kinds of error
@@ -284,6 +286,35 @@ class Result:
         if not isinstance(node, zarr.Array):
             raise ResultError(self.path, f"{path} is not an array")
         return node
+
+    @cached_property
+    def _root(self) -> "zarr.Group":
+        """The root group, opened by zarr."""
+        import zarr  # noqa: PLC0415 - see array
+        from zarr.storage import ZipStore  # noqa: PLC0415
+
+        store = ZipStore(self.path, mode="r") if self._zipped else self.path
+        return zarr.open_group(store, mode="r", zarr_format=3)
+
+    def _said_of_root(self) -> dict[str, Any]:
+        """The attributes of the root group.
+
+        Raises:
+            ResultError: there is none.
+        """
+        try:
+            if self._zipped:
+                with zipfile.ZipFile(self.path) as archive:
+                    content = archive.read(METADATA)
+            else:
+                content = (self.path / METADATA).read_bytes()
+            said = json.loads(content)
+            attributes = said["attributes"] if said["node_type"] == "group" else None
+        except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+            raise ResultError(self.path, _NO_GROUP) from error
+        if not isinstance(attributes, dict):
+            raise ResultError(self.path, _NO_GROUP)
+        return attributes
 
 
 def verify(path: Path | str, progress: Callable[[str], None] | None = None) -> Result:
@@ -324,7 +355,7 @@ def verify(path: Path | str, progress: Callable[[str], None] | None = None) -> R
     return result
 
 
-def decoded_sha256(array: zarr.Array[Any]) -> str:
+def decoded_sha256(array: "zarr.Array[Any]") -> str:
     """SHA-256 (hex) of an array's decoded values in row order, as a :class:`Seal` states it.
 
     Memory: :data:`_BAND_PX` values, or one row of chunks.

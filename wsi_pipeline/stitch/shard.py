@@ -10,14 +10,11 @@ end, chunks as bytes → zstd → crc32c (Zarr core specification v3, "sharding 
 from dataclasses import dataclass, field
 
 import numpy as np
-from numcodecs.zstd import Zstd
-from numpy.typing import NDArray
 
+from wsi_pipeline.stitch.array_metadata import ArrayMetadata
 from wsi_pipeline.stitch.checksums import ABSENT, with_checksum
 from wsi_pipeline.stitch.mask import DrawnLevel
-
-#: Of the compressor, in the array's metadata and here.
-ZSTD_LEVEL = 1
+from wsi_pipeline.stitch.store_writer import encode_chunk
 
 
 @dataclass(slots=True)
@@ -26,26 +23,23 @@ class ShardEncoder:
 
     Attributes:
         drawn: The level.
-        chunk: Side of a chunk in px.
-        per_side: Chunks along a shard's side.
-        fill: What a chunk holds beyond the level's edge.
+        metadata: Its array's, with square chunks and shards.
     """
 
     drawn: DrawnLevel
-    chunk: int
-    per_side: int
-    fill: int
+    metadata: ArrayMetadata
     _constant: dict[int, bytes] = field(default_factory=dict)
 
     def encode(self, row: int, column: int) -> bytes:
         """The shard at this place of the shard grid: chunks in row order, then their index."""
-        index = np.full((self.per_side, self.per_side, 2), ABSENT, np.dtype("<u8"))
+        side = self.metadata.chunk[0]
+        per_side = (self.metadata.shard or self.metadata.chunk)[0] // side
+        index = np.full((per_side, per_side, 2), ABSENT, np.dtype("<u8"))
         parts: list[bytes] = []
         offset = 0
-        for j in range(self.per_side):
-            for i in range(self.per_side):
-                y = (row * self.per_side + j) * self.chunk
-                x = (column * self.per_side + i) * self.chunk
+        for j in range(per_side):
+            for i in range(per_side):
+                y, x = (row * per_side + j) * side, (column * per_side + i) * side
                 if y >= self.drawn.size.height or x >= self.drawn.size.width:
                     continue
                 part = self._chunk(x, y)
@@ -55,21 +49,13 @@ class ShardEncoder:
         return b"".join([*parts, with_checksum(index.tobytes())])
 
     def _chunk(self, x: int, y: int) -> bytes:
-        size = self.drawn.size
-        width, height = min(self.chunk, size.width - x), min(self.chunk, size.height - y)
-        whole = width == height == self.chunk
+        size, side = self.drawn.size, self.metadata.chunk[0]
+        width, height = min(side, size.width - x), min(side, size.height - y)
+        whole = width == height == side
         value = self.drawn.constant(x, y, width, height) if whole else None
-        if value is not None:
-            if value not in self._constant:
-                self._constant[value] = _encoded(np.full((self.chunk, self.chunk), value, np.uint8))
-            return self._constant[value]
-        px = self.drawn.block(x, y, width, height)
-        if not whole:
-            padded = np.full((self.chunk, self.chunk), self.fill, np.uint8)
-            padded[:height, :width] = px
-            px = padded
-        return _encoded(px)
-
-
-def _encoded(px: NDArray[np.uint8]) -> bytes:
-    return with_checksum(Zstd(ZSTD_LEVEL).encode(np.ascontiguousarray(px)))
+        if value is None:
+            return encode_chunk(self.drawn.block(x, y, width, height), self.metadata)
+        if value not in self._constant:
+            px = np.full(self.metadata.chunk, value, np.uint8)
+            self._constant[value] = encode_chunk(px, self.metadata)
+        return self._constant[value]

@@ -1,14 +1,11 @@
 """Writing a result: beside its final name, made durable, then moved into place as a whole."""
 
-import hashlib
-import zipfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from wsi_pipeline import durable
@@ -26,7 +23,7 @@ from wsi_pipeline.stitch.grid_images import (
 )
 from wsi_pipeline.stitch.mask_image import draw_mask, write_mask
 from wsi_pipeline.stitch.small_array import write_small
-from wsi_pipeline.stitch.store_files import StoreFiles
+from wsi_pipeline.stitch.store_writer import StoreWriter
 from wsi_pipeline.tiles.plan import Plan
 
 
@@ -47,8 +44,7 @@ def write_store(
 ) -> None:
     """Write a complete result store into a new folder and make it durable.
 
-    Memory: a few chunks of the mask (1 MiB each) at a time, however large the slide, and what the
-    grid's images take compressed.
+    Memory: a few chunks of the mask (1 MiB each) at a time, however large the slide.
 
     Args:
         folder: Must not exist yet.
@@ -69,10 +65,8 @@ def write_store(
     """
     if attention is not None:
         extras = {**extras, layout.ATTENTION: attention}
-    hashes: dict[str, str] = {}
     masks = [layout.mask_name(cells.classes)] if cells.classes.members else []
-    files = StoreFiles(folder)
-    root = files.root
+    files = StoreWriter(folder)
     drawn = draw_mask(plan, cells, threshold, levels) if masks else []
     depth = len(levels) - plan.grid.level
     # Hashing the mask takes longest: it goes on beside all writing. Level 0 has three quarters of
@@ -83,35 +77,28 @@ def write_store(
             for index, level in enumerate(drawn)
         }
         # OME-Zarr wants an image and its labels to have equally many levels.
-        write_probability(root, name, plan, cells, depth, hashes)
-        files.write()
-        labels = root.create_group("labels")
-        labels.attrs["ome"] = {
-            "version": layout.NGFF_VERSION,
-            "labels": [*masks, "coverage", *([] if quality is None else ["quality"])],
-        }
+        ome = write_probability(files, name, plan, cells, depth)
+        labels = [*masks, "coverage", *([] if quality is None else ["quality"])]
+        files.group(layout.LABELS, {"ome": {"version": layout.NGFF_VERSION, "labels": labels}})
         if masks:
-            write_mask(root, folder, plan, cells.classes, drawn, levels)
-        write_coverage(root, plan, cells, depth, hashes)
-        _write_tiles(root, plan, probabilities, extras, hashes)
+            write_mask(files, plan, cells.classes, drawn, levels)
+        write_coverage(files, plan, cells, depth)
+        _write_tiles(files, plan, probabilities, extras)
         if quality is not None:
-            write_quality(root, plan, quality, depth, hashes)
+            write_quality(files, plan, quality, depth)
         if features is not None:
-            files.write()
-            # They may be more than fits into memory.
-            hashes[layout.FEATURE_VALUES] = features.write(zarr.open_group(folder, mode="r+"))
+            features.write(files)
         if attention is not None:
-            write_attention(root, plan, attention, depth, hashes)
-        files.write()
-        hashes.update({path: future.result() for path, future in pending.items()})
+            write_attention(files, plan, attention, depth)
+        files.arrays.update({path: future.result() for path, future in pending.items()})
+    metadata = {**dict(sorted(files.metadata.items())), "ome": attributes_digest({"ome": ome})}
     ours = {
         "format": layout.FORMAT_VERSION,
         **attributes,
-        "arrays": hashes,
-        "metadata": metadata_hashes(folder, root.attrs["ome"]),
+        "arrays": files.arrays,
+        "metadata": metadata,
     }
-    root.attrs[layout.ATTRIBUTES] = {**ours, "digest": attributes_digest(ours)}
-    files.write()
+    files.root({"ome": ome, layout.ATTRIBUTES: {**ours, "digest": attributes_digest(ours)}})
     durable.sync_tree(folder)
 
 
@@ -133,37 +120,13 @@ def publish(folder: Path, final: Path, *, overwrite: bool = False) -> None:
         raise ResultExistsError(final, cause) from error
 
 
-def metadata_hashes(store: Path, ome: Any) -> dict[str, str]:
-    """SHA-256 (hex) of every ``zarr.json`` below the root, and of the root's ``ome`` attributes.
-
-    Args:
-        store: The store's folder, or a ZIP of it.
-        ome: The root's ``ome`` attributes; its own file also holds these hashes.
-    """
-    if store.is_file():
-        with zipfile.ZipFile(store) as archive:
-            files = {
-                name: archive.read(name)
-                for name in archive.namelist()
-                if name.endswith("/zarr.json")
-            }
-    else:
-        files = {
-            path.relative_to(store).as_posix(): path.read_bytes()
-            for path in store.glob("*/**/zarr.json")
-        }
-    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
-    return {**hashes, "ome": attributes_digest({"ome": ome})}
-
-
 def _write_tiles(
-    root: zarr.Group,
+    files: StoreWriter,
     plan: Plan,
     probabilities: NDArray[np.float32],
     extras: Mapping[str, NDArray[np.float32]],
-    hashes: dict[str, str],
 ) -> None:
-    root.create_group(layout.TILES)
+    files.group(layout.TILES)
     corners = plan.grid.corners_0(plan.cells)
     # Of an encoder there are none.
     answers = (
@@ -179,4 +142,4 @@ def _write_tiles(
         **{name: (values, layout.PROBABILITY_FILL) for name, values in extras.items()},
     }
     for key, (values, fill) in columns.items():
-        write_small(root, f"{layout.TILES}/{key}", values, fill, hashes)
+        write_small(files, f"{layout.TILES}/{key}", values, fill)

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 from zarr.core.metadata import ArrayV3Metadata
 
+from wsi_pipeline.stitch.array_metadata import ArrayMetadata
 from wsi_pipeline.stitch.mask import DrawnLevel
-from wsi_pipeline.stitch.shard import ZSTD_LEVEL, ShardEncoder
+from wsi_pipeline.stitch.shard import ShardEncoder
 
 FILL = 254
+ZSTD_LEVEL = 1
 
 
 def _array(
@@ -53,8 +55,17 @@ def _write(
 ) -> "zarr.Array[ArrayV3Metadata]":
     """The level in a store: metadata by zarr, shards by us."""
     array = _array(folder, drawn, chunk, per_side)
-    encoder = ShardEncoder(drawn, chunk, per_side, FILL)
     side, size = chunk * per_side, drawn.size
+    metadata = ArrayMetadata(
+        shape=(size.height, size.width),
+        dtype=np.dtype(np.uint8),
+        chunk=(chunk, chunk),
+        fill=FILL,
+        axes=("y", "x"),
+        zstd_level=ZSTD_LEVEL,
+        shard=(side, side),
+    )
+    encoder = ShardEncoder(drawn, metadata)
     for row in range(-(-size.height // side)):
         (folder / "c" / str(row)).mkdir(parents=True)
         for column in range(-(-size.width // side)):
