@@ -27,7 +27,6 @@ from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.pipeline import Work, analyse_slide
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.regions import RegionResult, RegionTask, run_region
-from wsi_pipeline.run.scheduler import Scheduler
 from wsi_pipeline.run.tile_values import RegionValues
 from wsi_pipeline.service.database import Database
 from wsi_pipeline.service.jobs.queue import JobQueue
@@ -62,16 +61,20 @@ def foci(places: NDArray[np.float64]) -> NDArray[np.float64]:
     return known
 
 
-class FormulaScheduler(Scheduler):
-    """Answers regions by a formula.
+class FormulaScheduler:
+    """A :class:`~wsi_pipeline.run.scheduler.Scheduler` that answers regions by a formula.
 
     Args:
         formula: The probabilities.
     """
 
+    remote = False
+
     def __init__(self, formula: Formula) -> None:
-        super().__init__(None, 1, remote=False)
         self._formula = formula
+
+    def cancel(self) -> None:
+        """Nothing is under way."""
 
     def describe(self, *_: object) -> RuntimeInfo:
         """Nothing computes."""

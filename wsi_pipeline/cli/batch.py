@@ -6,8 +6,8 @@ both can happen at once.
 
 import json as json_format
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import typer
@@ -26,7 +26,7 @@ from wsi_pipeline.pipeline import Work
 from wsi_pipeline.run.inputs import expand
 from wsi_pipeline.run.journal import NOT_KEPT, Journal
 from wsi_pipeline.run.profile import NOT_PROFILED, Recorder
-from wsi_pipeline.run.scheduler import connect, default_workers, starting
+from wsi_pipeline.run.scheduler import connect, default_workers
 from wsi_pipeline.run.summary import Outcome, summary_json, write_summary
 from wsi_pipeline.slide.probe import Prober
 
@@ -67,15 +67,11 @@ def run_slides(
         outcomes = [Outcome(str(path), "failed", f"{path}: {why}") for path, why in inputs.problems]
         display = stack.enter_context(RunDisplay(len(inputs.slides), quiet=quiet))
         regions = workers or default_workers(resolve_device(request.device))
-        # The first slide is checked meanwhile. Of another process it is told first if it is there.
-        dask = stack.enter_context(
-            starting(regions, _starting_dask(profile))
-            if scheduler is None
-            else connect(scheduler, regions)
-        )
+        with profile.span("start-up", "find the workers"), quick_imports():
+            where = stack.enter_context(connect(scheduler, regions))
         for outcome in outcomes:
             display.ended(outcome)
-        work = Work(package, analysis, request, dask, profile)
+        work = Work(package, analysis, request, where, profile)
         for outcome in run_batch(
             inputs.slides,
             out,
@@ -91,13 +87,6 @@ def run_slides(
                 write_summary(out, outcomes, inputs.ignored)
     write_summary(out, outcomes, inputs.ignored)
     _conclude(outcomes, inputs.ignored, out, package, json=json, quiet=quiet)
-
-
-@contextmanager
-def _starting_dask(profile: Recorder) -> Iterator[None]:
-    """Most of it is imports."""
-    with profile.span("start-up", "start Dask"), quick_imports():
-        yield
 
 
 def _conclude(

@@ -88,8 +88,8 @@ def demo(
 def _analysed(slide: Path, package: ModelPackage, out: Path) -> Result:
     entry = Entry(slide, Path(slide.stem))
     request = RuntimeRequest("auto", "auto", Settings().cache_dir, head=package.run_head)
-    with RunDisplay(1) as display, connect(None, 2) as dask:
-        work = Work(package, AnalysisSettings(), request, dask)
+    with RunDisplay(1) as display, connect(None, 2) as threads:
+        work = Work(package, AnalysisSettings(), request, threads)
         (outcome,) = run_batch([entry], out, work, display, overwrite=True)
     if outcome.status == "failed":
         raise typer.Exit(EXIT_BAD)

@@ -4,9 +4,12 @@ import ctypes
 import os
 
 #: Parameters of glibc's ``mallopt``, from its ``malloc.h``.
-_MMAP_THRESHOLD, _ARENA_MAX = -3, -8
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 #: Bytes from which a block is returned to the system when it is freed.
 _RETURNED = 4 * 2**20
+#: Bytes of smaller blocks that stay when they are freed: patches, batches and what is made of them
+#: come again and again, and the system clears each page that it gives.
+_KEPT = 2 * _RETURNED
 _ARENAS = 2
 #: Of numpy and scipy. Their own threads would wait for the next small product with a busy core, of
 #: which the model needs every one.
@@ -25,6 +28,7 @@ def return_large_blocks() -> None:
     if mallopt is not None:
         mallopt(_ARENA_MAX, _ARENAS)
         mallopt(_MMAP_THRESHOLD, _RETURNED)
+        mallopt(_TRIM_THRESHOLD, _KEPT)
 
 
 def leave_cores_to_the_model() -> None:

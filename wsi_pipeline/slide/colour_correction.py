@@ -41,8 +41,8 @@ _TILES, _EVERY = 16, 8
 _TELLING_PX = 256 * 256
 #: Level px read whole; of larger levels, spots on a grid.
 _WHOLE_PX = 1024 * 1024
-#: About so many px of a level read whole are judged.
-_JUDGED_PX = 512 * 512
+#: About so many px are judged.
+_JUDGED_PX = 256 * 256
 _SPOTS, _SPOT_PX = 8, 64
 
 _NAMES: Mapping[Encoding, str] = {"RGB": "RGB", "YCBCR": "YCbCr"}
@@ -294,7 +294,8 @@ def _sample(reader: SlideReader) -> NDArray[np.uint8]:
             for j in range(_SPOTS)
             for i in range(_SPOTS)
         ]
-    every = max(1, round((regions[0].width * regions[0].height / _JUDGED_PX) ** 0.5))
+    px = sum(region.width * region.height for region in regions)
+    every = max(1, round((px / _JUDGED_PX) ** 0.5))
     parts: list[NDArray[np.uint8]] = []
     for region in regions:
         try:
