@@ -1,6 +1,7 @@
 """``wsi run``: one slide or thousands, resumable, with one table at the end."""
 
-from contextlib import nullcontext
+import functools
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -158,7 +159,13 @@ def run(
     settings = Settings()
     resolve_device(device)  # a wrong name is told before anything is loaded
     guard = guard_of(context.obj)
-    with profiled(profile, out, guard, quiet=quiet) as recorder:
+    with ExitStack() as stack:
+        recorder = stack.enter_context(profiled(profile, out, guard, quiet=quiet))
+        # What is imported here is imported while another core has work: first that of the process
+        # that looks at slides, which has its own imports to do, then the model, which loads.
+        with recorder.span("start-up", "import what reads slides"), quick_imports():
+            from wsi_pipeline.slide.probe import Prober  # noqa: PLC0415
+        prober = stack.enter_context(Prober())
         with recorder.span("start-up", "find the model"):
             package = find_model(model, settings, quiet=quiet)
         check_classes(package)
@@ -167,36 +174,27 @@ def run(
             device, precision, settings.cache_dir, runtime=runtime, head=package.run_head, tta=tta
         )
         threshold = threshold or package.description.threshold.value
-        loading = recorder.span("start-up", "load the model")
-        with (
-            nullcontext()
-            if scheduler
-            else model_loading(
-                package, request, threshold, loading, lambda: _load_screen(package, analysis)
-            )
-        ):
-            # Imported while the model loads: each takes most of a second, and so does the model.
-            with recorder.span("start-up", "import what reads slides"), quick_imports():
-                from wsi_pipeline.slide.probe import Prober  # noqa: PLC0415
-            # It is a process, which has its own imports to do.
-            with Prober() as prober:
-                with recorder.span("start-up", "import the pipeline"), quick_imports():
-                    from wsi_pipeline.cli.batch import run_slides  # noqa: PLC0415
-                run_slides(
-                    slides,
-                    out,
-                    package,
-                    analysis,
-                    request,
-                    scheduler=scheduler,
-                    workers=workers,
-                    overwrite=overwrite,
-                    json=json,
-                    quiet=quiet,
-                    profile=recorder,
-                    prober=prober,
-                    journal=guard.journal,
-                )
+        if not scheduler:
+            loading = recorder.span("start-up", "load the model")
+            beside = functools.partial(_load_screen, package, analysis)
+            stack.enter_context(model_loading(package, request, threshold, loading, beside))
+        with recorder.span("start-up", "import the pipeline"), quick_imports():
+            from wsi_pipeline.cli.batch import run_slides  # noqa: PLC0415
+        run_slides(
+            slides,
+            out,
+            package,
+            analysis,
+            request,
+            scheduler=scheduler,
+            workers=workers,
+            overwrite=overwrite,
+            json=json,
+            quiet=quiet,
+            profile=recorder,
+            prober=prober,
+            journal=guard.journal,
+        )
 
 
 def _load_screen(package: ModelPackage, analysis: AnalysisSettings) -> None:

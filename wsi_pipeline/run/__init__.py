@@ -1,1 +1,1 @@
-"""Running analyses: regions on Dask, checkpoints, and directories of slides."""
+"""Running analyses: regions on threads or on Dask, checkpoints, and directories of slides."""

@@ -29,6 +29,9 @@ from typing import Any, NoReturn, Self
 
 from wsi_pipeline.errors import WsiError
 
+#: Threads of a maths library nobody uses here would each reserve address space, and a process of
+#: several threads is not to be forked. A call takes tens of megabytes, of glibc in larger pieces.
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_TOP_PAD_": str(16 * 2**20)}
 _MAX_CALL_BYTES = 64 * 2**10
 _MAX_ANSWER_BYTES = 64 * 2**20
 _READ_BYTES = 64 * 2**10
@@ -159,14 +162,12 @@ class Sandbox:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             command = [sys.executable, "-m", __name__, *self._modules]
-            # Threads of a maths library nobody uses here would each reserve address space, and
-            # a process of several threads is not to be forked.
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 command,
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                env={**os.environ, **_ENVIRONMENT},
             )
         return ours
 

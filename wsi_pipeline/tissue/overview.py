@@ -12,6 +12,7 @@ Means of these bounds over a tile bound the tile's fraction. Tiles the bounds do
 left to be settled from their own px.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -223,9 +224,10 @@ def _block_means(stack: NDArray[np.float32], across: int, down: int) -> NDArray[
     _, height, width = stack.shape
     pad = ((0, 0), (0, -height % down), (0, -width % across))
     padded = np.pad(stack, pad, mode="edge")
-    shape = (4, padded.shape[1] // down, down, padded.shape[2] // across, across)
-    means: NDArray[np.float32] = padded.reshape(shape).mean(axis=(2, 4), dtype=np.float32)
-    return means
+    # Row by row and column by column: NumPy's reductions over short axes take ten times as long.
+    lines = functools.reduce(np.add, (padded[:, row::down] for row in range(down)))
+    sums = functools.reduce(np.add, (lines[:, :, column::across] for column in range(across)))
+    return sums / np.float32(across * down)
 
 
 def _fitted(
