@@ -4,6 +4,7 @@ Exit codes: 0 success, 1 an unexpected failure, 2 wrong usage or an unusable tab
 package, 3 some slide or result is bad, 130 interrupted.
 """
 
+import dataclasses
 import importlib
 import logging
 import sys
@@ -132,7 +133,13 @@ def program() -> None:
     leave_cores_to_the_model()
     guard = guarded()
     with leaving():
-        main(guard)
+        with quick_imports():
+            from wsi_pipeline.slide.sandbox import PROBING, Sandbox  # noqa: PLC0415
+        with Sandbox(PROBING) as sandbox:
+            # It has imports of its own to do, and other cores have no work yet.
+            if "--help" not in sys.argv:
+                sandbox.start()
+            main(dataclasses.replace(guard, sandbox=sandbox))
 
 
 def main(guard: object = None) -> None:

@@ -12,9 +12,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wsi_pipeline.cli.supervisor import die_with
 from wsi_pipeline.run.journal import NOT_KEPT, FileJournal, Journal
+
+if TYPE_CHECKING:  # importing it would load what the process that waits does not need
+    from wsi_pipeline.slide.sandbox import Sandbox
 
 #: Ends of a process that its work is to blame for. SIGKILL: the system is out of memory.
 _CRASHES = frozenset(
@@ -43,11 +47,13 @@ class Guarded:
         journal: Where it says what it is at work on.
         process: The program's.
         cpu_seconds: Processor time that the program had used before it divided itself.
+        sandbox: Looks at unknown slides, if it was started ahead.
     """
 
     journal: Journal
     process: int
     cpu_seconds: float
+    sandbox: "Sandbox | None" = None
 
 
 def guard_of(given: object) -> Guarded:

@@ -122,7 +122,7 @@ def features(
     )
     settings = Settings()
     resolve_device(device)  # a wrong name is told before anything is loaded
-    journal = guard_of(context.obj).journal
+    guard = guard_of(context.obj)
     package = find_model(encoder, settings, quiet=quiet)
     if package.description.map is not None:
         raise UsageError(
@@ -137,6 +137,7 @@ def features(
     with nullcontext() if scheduler else model_loading(package, request, threshold):
         # Imported while the model loads: each takes most of a second, and so does the model.
         from wsi_pipeline.cli.batch import run_slides  # noqa: PLC0415
+        from wsi_pipeline.slide.probe import Prober  # noqa: PLC0415
 
         run_slides(
             slides,
@@ -150,7 +151,8 @@ def features(
             json=json,
             quiet=quiet,
             finish=lambda result: _export(result, formats),
-            journal=journal,
+            prober=Prober(sandbox=guard.sandbox) if guard.sandbox else None,
+            journal=guard.journal,
         )
 
 

@@ -161,11 +161,9 @@ def run(
     guard = guard_of(context.obj)
     with ExitStack() as stack:
         recorder = stack.enter_context(profiled(profile, out, guard, quiet=quiet))
-        # What is imported here is imported while another core has work: first that of the process
-        # that looks at slides, which has its own imports to do, then the model, which loads.
         with recorder.span("start-up", "import what reads slides"), quick_imports():
             from wsi_pipeline.slide.probe import Prober  # noqa: PLC0415
-        prober = stack.enter_context(Prober())
+        prober = stack.enter_context(Prober(sandbox=guard.sandbox))
         with recorder.span("start-up", "find the model"):
             package = find_model(model, settings, quiet=quiet)
         check_classes(package)
@@ -178,6 +176,7 @@ def run(
             loading = recorder.span("start-up", "load the model")
             beside = functools.partial(_load_screen, package, analysis)
             stack.enter_context(model_loading(package, request, threshold, loading, beside))
+        # While the model loads: each takes most of a second.
         with recorder.span("start-up", "import the pipeline"), quick_imports():
             from wsi_pipeline.cli.batch import run_slides  # noqa: PLC0415
         run_slides(

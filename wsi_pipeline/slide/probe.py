@@ -19,7 +19,7 @@ from wsi_pipeline.slide.info import SlideInfo
 from wsi_pipeline.slide.integrity import check_integrity
 from wsi_pipeline.slide.opening import open_slide
 from wsi_pipeline.slide.reader import SlideReader
-from wsi_pipeline.slide.sandbox import CrashError, Limits, Sandbox
+from wsi_pipeline.slide.sandbox import PROBING, CrashError, Limits, Sandbox
 from wsi_pipeline.slide.stored_reader import COMPUTED
 from wsi_pipeline.slide.tile_reader import DIRECT
 
@@ -78,7 +78,7 @@ class Prober:
 
     def __init__(self, limits: ProbeLimits | None = None, sandbox: Sandbox | None = None) -> None:
         self._limits = limits or ProbeLimits()
-        self._own = None if sandbox else Sandbox(__name__).start()
+        self._own = None if sandbox else Sandbox(PROBING).start()
         self._sandbox = sandbox or self._own
 
     def __enter__(self) -> Self:

@@ -99,25 +99,25 @@ class SegmentedLevel(ABC):
             self._bytes_read += read
 
     def _read(self, region: Region) -> NDArray[np.uint8]:
-        channels = 4 if self._transparent else 3
-        out = np.full((region.height, region.width, channels), WHITE, np.uint8)
+        shape = (region.height, region.width, 4 if self._transparent else 3)
         size, segment = self._size, self._segment
         left, right = max(region.x, 0), min(region.right, size.width)
         top, bottom = max(region.y, 0), min(region.bottom, size.height)
         if left >= right or top >= bottom:
-            return out
+            return np.full(shape, WHITE, np.uint8)
+        # Inside the level every px is written below.
+        inside = (right - left, bottom - top) == (region.width, region.height)
+        out = np.empty(shape, np.uint8) if inside else np.full(shape, WHITE, np.uint8)
         for row in range(top // segment.height, (bottom - 1) // segment.height + 1):
             y_0 = row * segment.height
             y1, y2 = max(top, y_0), min(bottom, y_0 + segment.height)
             for column in range(left // segment.width, (right - 1) // segment.width + 1):
                 pixels = self._pixels(row * self._columns + column)
-                if pixels is None:
-                    continue
                 x_0 = column * segment.width
                 x1, x2 = max(left, x_0), min(right, x_0 + segment.width)
-                out[y1 - region.y : y2 - region.y, x1 - region.x : x2 - region.x] = pixels[
-                    y1 - y_0 : y2 - y_0, x1 - x_0 : x2 - x_0
-                ]
+                out[y1 - region.y : y2 - region.y, x1 - region.x : x2 - region.x] = (
+                    WHITE if pixels is None else pixels[y1 - y_0 : y2 - y_0, x1 - x_0 : x2 - x_0]
+                )
         return out
 
     def _pixels(self, index: int) -> NDArray[np.uint8] | None:

@@ -8,7 +8,8 @@ import tifffile
 
 from wsi_pipeline.errors import DamagedSlideError, SlideError, UnsupportedSlideError
 from wsi_pipeline.slide import open_slide
-from wsi_pipeline.slide.probe import ProbeLimits, probe
+from wsi_pipeline.slide.probe import ProbeLimits, look, probe
+from wsi_pipeline.slide.sandbox import PROBING
 from wsi_pipeline.testing import write_pyramid
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
@@ -99,3 +100,7 @@ def test_real_slides_are_described(data: Path, name: str, levels: int) -> None:
     found = probe(data / "slides" / name)
     assert len(found.info.levels) == levels
     assert found.unreadable == 0
+
+
+def test_the_module_that_is_imported_ahead_is_the_one_that_looks() -> None:
+    assert look.__module__ == PROBING
