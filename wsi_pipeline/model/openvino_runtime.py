@@ -33,7 +33,8 @@ class OpenVinoPredictor(SlotPredictor[ov.InferRequest]):
         precision: ``fp32``, ``bf16`` or ``int8``.
         cache: Folder for converted and compiled models.
         threads: CPU threads to use; None for all this process may.
-        batch_size: Patches per request, fewer where patches are large; None: what is fastest.
+        batch_size: Patches per request, fewer where patches are large; None: what is fastest, of a
+            model that always has work.
         head: What it answers with.
     """
 
@@ -48,6 +49,9 @@ class OpenVinoPredictor(SlotPredictor[ov.InferRequest]):
         head: Head = "classes",
     ) -> None:
         prepare = Preparer(package.description)
+        # One more request than can run waits filled, so that no core idles between two batches. A
+        # later stage of a cascade has work now and then, and each request takes memory.
+        more = int(batch_size is None)
         if batch_size is None:
             encoder = package.description.output == "features"
             batch_size = _ENCODER_BATCH_SIZE if encoder else BATCH_SIZE
@@ -77,8 +81,7 @@ class OpenVinoPredictor(SlotPredictor[ov.InferRequest]):
                 path.with_suffix(suffix).unlink(missing_ok=True)
             path = converted_model(package, wanted, cache)
             compiled = core.compile_model(path, "CPU", config)
-        # One more than can run: it waits filled, so that no core idles between two batches.
-        requests = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")) + 1
+        requests = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")) + more
         slots = [compiled.create_infer_request() for _ in range(requests)]
         count = 0
         if head != "classes":

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.geometry import Size
 
-_HASHED_AT_ONCE = 2**20
+#: Few enough to stay in a core's cache, beside what the model has there.
+_HASHED_AT_ONCE = 2**18
 
 
 @dataclass(frozen=True, slots=True)
