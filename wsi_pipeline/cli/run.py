@@ -177,7 +177,8 @@ def run(
             beside = functools.partial(_load_screen, package, analysis)
             stack.enter_context(model_loading(package, request, threshold, loading, beside))
         # While the model loads: each takes most of a second.
-        with recorder.span("start-up", "import the pipeline"), quick_imports():
+        alone = guard.sandbox is not None
+        with recorder.span("start-up", "import the pipeline"), quick_imports(for_good=alone):
             from wsi_pipeline.cli.batch import run_slides  # noqa: PLC0415
         run_slides(
             slides,

@@ -102,12 +102,19 @@ def read_overview(reader: SlideReader, level: int, patch_0: PerAxis) -> Overview
     across, down = (
         max(1, int(length / (_PX_PER_PATCH * downsample))) for length in (patch_0.x, patch_0.y)
     )
-    glass = _glass_luminance(reader)
+    thumbnail = _thumbnail(reader)
+    glass = _glass_luminance(*thumbnail)
+    # Where the level is the coarsest one it has just been read.
+    is_read = level == len(info.levels) - 1 and thumbnail[0].shape[:2] == (size.height, size.width)
     strips: list[NDArray[np.float32]] = []
     rows = max(down, _STRIP_ROWS // down * down)
     for top in range(0, size.height, rows):
         height = min(rows, size.height - top)
-        rgb, scanned = reader.read_scanned(Region(level, 0, top, size.width, height))
+        rgb, scanned = (
+            (thumbnail[0][top : top + height], thumbnail[1][top : top + height])
+            if is_read
+            else reader.read_scanned(Region(level, 0, top, size.width, height))
+        )
         strips.append(_block_means(_bounds(rgb, scanned, glass), across, down))
     at_least, at_most, estimate, empty = np.concatenate(strips, axis=1)
     # A px that is part padding, part slide has a mean of neither: leave its tiles to their own px.
@@ -192,12 +199,11 @@ def _thumbnail(reader: SlideReader) -> tuple[NDArray[np.uint8], NDArray[np.bool_
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
-def _glass_luminance(reader: SlideReader) -> float:
-    """Luminance (0-1) of this slide's clear glass: the median of what is clearly not tissue."""
-    rgb, scanned = _thumbnail(reader)
-    values = luminance(rgb)[scanned].astype(np.float64) / WHITE_LUMINANCE
-    bright = values[values > TISSUE_LUMINANCE + 0.05]
-    return float(np.median(bright)) if bright.size else 0.95
+def _glass_luminance(rgb: NDArray[np.uint8], scanned: NDArray[np.bool_]) -> float:
+    """Luminance (0-1) of the slide's clear glass: the median of what is clearly not tissue."""
+    values = luminance(rgb)[scanned]
+    bright = values[values > (TISSUE_LUMINANCE + 0.05) * WHITE_LUMINANCE]
+    return float(np.median(bright)) / WHITE_LUMINANCE if bright.size else 0.95
 
 
 def _bounds(

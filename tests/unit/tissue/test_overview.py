@@ -108,7 +108,7 @@ def test_what_lies_outside_the_bounds_is_empty() -> None:
 def test_a_large_overview_is_read_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(80, 256, (288, 288, 3), np.uint8)
-    slide = ArraySlide([image, reduced(image, 4)])
+    slide = ArraySlide([image, reduced(image, 4), reduced(image, 16)])
     whole = read_overview(slide, 1, PerAxis(144.0, 144.0))
     monkeypatch.setattr("wsi_pipeline.tissue.overview._STRIP_ROWS", 7)
     strips = read_overview(slide, 1, PerAxis(144.0, 144.0))
@@ -117,6 +117,20 @@ def test_a_large_overview_is_read_in_strips(monkeypatch: pytest.MonkeyPatch) -> 
     assert np.array_equal(whole.at_most, strips.at_most)
     heights = [region.height for region in slide.reads if region.width == 72]
     assert max(heights[-10:]) <= 8
+
+
+def test_the_coarsest_level_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the luminance of the glass and for the overview."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(80, 256, (288, 288, 3), np.uint8)
+    slide = ArraySlide([image, reduced(image, 4)])
+    once = read_overview(slide, 1, PerAxis(144.0, 144.0))
+    assert len(slide.reads) == 1
+    monkeypatch.setattr("wsi_pipeline.tissue.overview._STRIP_ROWS", 7)
+    strips = read_overview(slide, 1, PerAxis(144.0, 144.0))
+    assert len(slide.reads) == 2
+    for name in ("at_least", "at_most", "estimate", "empty"):
+        assert np.array_equal(getattr(once, name), getattr(strips, name))
 
 
 @given(st.data())
