@@ -35,7 +35,8 @@ from wsi_pipeline.run.preparation import Preparation, prepare
 from wsi_pipeline.run.summary import Outcome, Status, outcome_of
 from wsi_pipeline.slide.files import slide_files, slide_sha256
 from wsi_pipeline.slide.probe import Probe, probe
-from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.stitch.checksums import check_files
+from wsi_pipeline.stitch.result import Result
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def run_batch(
     the process before: those under suspicion come first, with no other beside them.
 
     Slides without a result come first, so that a run started again gets to its work at once;
-    then what is there is verified.
+    then the checksums of what is there are compared.
 
     Memory: of one slide that is classified, of the last regions of the one before, and of one that
     is written.
@@ -296,7 +297,8 @@ def _finished(entry: Entry, final: Path, work: Work) -> Result | None:
         ResultError: it is sound but of another slide, model or configuration.
     """
     try:
-        result = verify(final)
+        result = Result(final)
+        check_files(final)
     except ResultError as error:
         log.warning("%s; it is computed again", error)
         damaged = partial_folder(final) / "damaged"

@@ -85,6 +85,18 @@ def test_every_flipped_byte_is_noticed(store: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "a.zip").exists()
 
 
+def test_every_missing_file_is_noticed(store: Path) -> None:
+    for name in names_in(store):
+        path = store / name
+        whole = path.read_bytes()
+        path.unlink()
+        with pytest.raises(ResultError, match="damaged") as told:
+            check_files(store)
+        assert f"{name} is missing" in told.value.cause
+        path.write_bytes(whole)
+    check_files(store)
+
+
 def test_damage_beside_what_is_asked_for_is_no_matter(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
