@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
-#: start-up: interpreter, imports, loading of the model, Dask. tissue: checking and hashing the
-#: slide, finding tissue, quality control. decode: reading tiles. wait: threads that read, while
-#: the model takes no further batch or has not answered. model: from the moment it has a batch
-#: until the answer. write: stitching, hashing, writing and publishing.
+#: start-up: interpreter, imports, loading of the model, a Dask cluster. tissue: checking and
+#: hashing the slide, finding tissue, quality control. decode: reading tiles. wait: threads that
+#: read, while the model takes no further batch or has not answered. model: from the moment it has a
+#: batch until the answer. write: stitching, hashing, writing and publishing.
 Stage = Literal["start-up", "tissue", "decode", "wait", "model", "write"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 

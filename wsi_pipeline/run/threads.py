@@ -49,8 +49,10 @@ class ThreadScheduler:
         self._runs: set[_Run] = set()
         self._closed = False
         self._lock = threading.Lock()
+        # A program that forgets to close it must still be able to end.
         self._threads = [
-            threading.Thread(target=self._work, name=f"region_{index}") for index in range(workers)
+            threading.Thread(target=self._work, name=f"region_{index}", daemon=True)
+            for index in range(workers)
         ]
         for thread in self._threads:
             thread.start()
