@@ -46,6 +46,7 @@ class Gates:
     def __init__(self) -> None:
         self.begun: list[int] = []
         self.open = threading.Event()
+        self.steps = threading.Semaphore(0)
 
 
 GATES: dict[str, Gates] = {}
@@ -85,6 +86,13 @@ def wait(task: Any) -> Any:
     gates = GATES[task.gate]
     gates.begun.append(task.number)
     assert gates.open.wait(60)
+    return task.number
+
+
+def step(task: Any) -> Any:
+    gates = GATES[task.gate]
+    gates.begun.append(task.number)
+    assert gates.steps.acquire(timeout=60)
     return task.number
 
 
@@ -128,7 +136,8 @@ def test_the_error_of_a_task_is_raised_and_the_rest_dropped(
     with pytest.raises(ZeroDivisionError):
         results(scheduler, taken, inverse)
     assert len(list(taken)) >= 6
-    assert [record for record in caplog.records if record.name.startswith("wsi")] == []
+    if not scheduler.remote:
+        assert caplog.records == []  # a worker of Dask logs it where it is, which is here
     assert results(scheduler, iter(tasks(3)), number) == [0, 1, 2]
 
 
@@ -149,14 +158,26 @@ def test_what_is_cancelled_ends_for_who_waits(
 def test_the_run_that_began_first_comes_first(
     scheduler: Scheduler, gates: Gates, request: pytest.FixtureRequest
 ) -> None:
+    """Also with tasks that it asks for after another one's wait."""
     name = request.node.name
+    taken: list[int] = []
+
+    def coming() -> Iterator[RegionTask]:
+        for one in tasks(4, name):
+            taken.append(len(taken))
+            yield one
+
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(results, scheduler, iter(tasks(6, name)), wait)
-        until(lambda: gates.begun)
-        second = threads.submit(results, scheduler, iter(tasks(3, name, 100)), wait)
-        time.sleep(0.2)  # until the second run's tasks wait, too
-        gates.open.set()
-        assert len(first.result(60)) == 6
-        assert len(second.result(60)) == 3
-    # Those that were asked for when the second run's were.
-    assert gates.begun[:2] == [0, 1]
+        first = threads.submit(results, scheduler, coming(), step)
+        until(lambda: gates.begun == [0])
+        second = threads.submit(results, scheduler, iter(tasks(2, name, 100)), step)
+        time.sleep(0.3)  # until the second run's tasks wait
+        gates.steps.release()
+        until(lambda: gates.begun == [0, 1] and len(taken) == 3)
+        time.sleep(0.3)  # until the task that was taken waits, behind them in time
+        for _ in range(5):
+            gates.steps.release()
+        assert sorted(first.result(60)) == [0, 1, 2, 3]
+        assert sorted(second.result(60)) == [100, 101]
+    # One of the second run's may be with the worker already: Dask gives it one ahead.
+    assert gates.begun.index(2) < gates.begun.index(101)
