@@ -32,10 +32,11 @@ from wsi_pipeline.metrics.bootstrap import interval
 from wsi_pipeline.metrics.ranking import roc_auc
 from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.scheduler import connect
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.settings import Settings
 from wsi_pipeline.slide import open_slide
 from wsi_pipeline.slide.resolution import choose_resolution

@@ -24,10 +24,11 @@ from wsi_pipeline.export.findings import find
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import RuntimeInfo
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.regions import RegionResult, RegionTask, run_region
 from wsi_pipeline.run.tile_values import RegionValues
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.service.database import Database
 from wsi_pipeline.service.jobs.queue import JobQueue
 from wsi_pipeline.service.jobs.requests import JobRequests

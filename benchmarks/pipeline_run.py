@@ -105,9 +105,10 @@ def _analyse(
         import psutil  # noqa: PLC0415 - while the model loads
 
         from benchmarks.memory import PeakMemory  # noqa: PLC0415
-        from wsi_pipeline.pipeline import Work, analyse_slide  # noqa: PLC0415
+        from wsi_pipeline.pipeline import analyse_slide  # noqa: PLC0415
         from wsi_pipeline.run.preparation import prepare  # noqa: PLC0415
         from wsi_pipeline.run.scheduler import connect, default_workers  # noqa: PLC0415
+        from wsi_pipeline.run.work import Work  # noqa: PLC0415
         from wsi_pipeline.screen.loaded import screen_of  # noqa: PLC0415
         from wsi_pipeline.slide.probe import Prober  # noqa: PLC0415
 

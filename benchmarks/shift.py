@@ -28,9 +28,10 @@ from wsi_pipeline.metrics.ranking import roc_auc
 from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.scheduler import connect
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.stitch.shift_record import ShiftRecord
 from wsi_pipeline.synth import SynthSpec, parse_size, truth_paths, write_slide
 from wsi_pipeline.training.command import train_cohort, train_images

@@ -26,11 +26,11 @@ from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.batch import run_batch
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.pipeline import Work
 from wsi_pipeline.run.inputs import Entry
 from wsi_pipeline.run.observer import Observer, SilentObserver
 from wsi_pipeline.run.scheduler import connect
 from wsi_pipeline.run.summary import Outcome
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR, make_package
 from wsi_pipeline.testing.slides import write_pyramid
 from wsi_pipeline.training.slide_level.fit import Kind, SlideOrder, fit_package

@@ -30,12 +30,14 @@ from wsi_pipeline.export.findings import find
 from wsi_pipeline.model.catalogue import ModelCatalogue
 from wsi_pipeline.model.loaded import model_loading
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run.preparation import Preparation, prepare
 from wsi_pipeline.run.scheduler import Scheduler, connect, default_workers
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.service.problem import problem_of
 from wsi_pipeline.slide.probe import ProbeLimits, Prober
-from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.storage import open_storage
 from wsi_pipeline.tiles.plan import Plan
 

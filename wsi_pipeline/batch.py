@@ -26,13 +26,14 @@ from wsi_pipeline.errors import (
     UsageError,
     WsiError,
 )
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run.checkpoint import partial_folder
 from wsi_pipeline.run.inputs import Entry
 from wsi_pipeline.run.journal import NOT_KEPT, Journal
 from wsi_pipeline.run.observer import Observer, Stoppable
 from wsi_pipeline.run.preparation import Preparation, prepare
 from wsi_pipeline.run.summary import Outcome, Status, outcome_of
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.slide.files import slide_files, slide_sha256
 from wsi_pipeline.slide.probe import Probe, probe
 from wsi_pipeline.stitch.checksums import check_files

@@ -13,7 +13,7 @@ from wsi_pipeline.grid import Grid
 from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run.observer import Observer
 from wsi_pipeline.run.preparation import (
     fit_slide_stain,
@@ -24,6 +24,7 @@ from wsi_pipeline.run.preparation import (
 )
 from wsi_pipeline.run.regions import RESOURCES, classify_region
 from wsi_pipeline.run.scheduler import connect
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.settings import Settings
 from wsi_pipeline.slide import open_slide
 from wsi_pipeline.stain.normalisation import StainNormalisation

@@ -1,85 +1,38 @@
 """The whole flow for one slide, on one screen: check, plan, classify, stitch, publish."""
 
+import functools
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from wsi_pipeline.analysis_settings import AnalysisSettings
+import numpy as np
+from numpy.typing import NDArray
+
 from wsi_pipeline.errors import ResultExistsError, UsageError
-from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import RuntimeInfo
-from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.run.checkpoint import Checkpoint
-from wsi_pipeline.run.completed import complete
+from wsi_pipeline.run.completed import Completed, complete
 from wsi_pipeline.run.finished import Finished
+from wsi_pipeline.run.hashing import MaskHashing
 from wsi_pipeline.run.losses import Losses
 from wsi_pipeline.run.observer import Observer, SilentObserver
 from wsi_pipeline.run.preparation import Preparation
-from wsi_pipeline.run.profile import NOT_PROFILED, Recorder
 from wsi_pipeline.run.provenance import describe
 from wsi_pipeline.run.regions import RESOURCES, Region, RegionResult, RegionTask, cut_regions
-from wsi_pipeline.run.scheduler import Scheduler
 from wsi_pipeline.run.shift import extras_of
 from wsi_pipeline.run.slide_attention import look
 from wsi_pipeline.run.spread import spread_extras
 from wsi_pipeline.run.tile_probabilities import TileProbabilities
 from wsi_pipeline.run.tile_values import TileValues
 from wsi_pipeline.run.turn import Alone, Turn
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.stitch.feature_array import FeatureArray
+from wsi_pipeline.stitch.mask import LevelHash
 from wsi_pipeline.stitch.record import TimingsRecord
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.stitch.writer import publish, write_store
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What all slides of a run share.
-
-    Attributes:
-        package: The model.
-        analysis: The settings.
-        runtime: What to compute with.
-        scheduler: Where regions run.
-        profile: Told what was done when.
-    """
-
-    package: ModelPackage
-    analysis: AnalysisSettings
-    runtime: RuntimeRequest
-    scheduler: Scheduler
-    profile: Recorder = NOT_PROFILED
-
-    def __post_init__(self) -> None:
-        # The settings say what is computed; frozen, but not yet anybody's.
-        object.__setattr__(self, "runtime", replace(self.runtime, tta=self.analysis.tta))
-
-    @property
-    def keeps_features(self) -> bool:
-        """Whether features are kept until all tiles have theirs."""
-        return self.analysis.features != "off" or self.package.needs_features
-
-    @property
-    def request(self) -> RuntimeRequest:
-        """What to compute with, and what is asked of the model."""
-        return replace(self.runtime, head=self.package.head(features=self.keeps_features))
-
-    @property
-    def threshold(self) -> float:
-        """Probability at and above which a cell is tumour."""
-        return self.analysis.threshold or self.package.description.threshold.value
-
-    @property
-    def fingerprint(self) -> str:
-        """Identifies the settings, with what they leave to the package filled in."""
-        description = self.package.description
-        return self.analysis.fingerprint(
-            mpp=description.mpp,
-            level=description.level,
-            stride=description.tile_px,
-            threshold=description.threshold.value,
-        )
 
 
 def analyse_slide(
@@ -181,13 +134,17 @@ def _analyse(
         observer.stage("classifying")
         read = wait = 0.0
         wanted = list(missing.values())
-        for done in _classify(prepared, work, wanted, runtime, kept, turn.handed_over):
-            region = missing[done.index]
-            losses.add(answers.take(region, done.values), done.unreadable)
-            with work.profile.span("write", "keep a region", prepared.name):
-                checkpoint.save(done.index, done.values)
-            read, wait = read + done.read_seconds, wait + done.wait_seconds
-            observer.advanced(region.tiles, done.bytes_read)
+        finished = Finished(checkpoint, regions, kept)
+        with _hashing(prepared, work, finished, answers, wanted) as hashing:
+            for done in _classify(prepared, work, wanted, runtime, kept, turn.handed_over):
+                region = missing[done.index]
+                losses.add(answers.take(region, done.values), done.unreadable)
+                with work.profile.span("write", "keep a region", prepared.name):
+                    checkpoint.save(done.index, done.values)
+                read, wait = read + done.read_seconds, wait + done.wait_seconds
+                observer.advanced(region.tiles, done.bytes_read)
+                hashing.answered(done.index)
+            hashed = hashing.done()
         _check_screen(prepared, answers, work.threshold)
         classified = time.perf_counter()
         with turn.writing():
@@ -198,8 +155,7 @@ def _analyse(
                 model_wait_seconds=round(wait, 3),
                 resumed_tiles=resumed,
             )
-            finished = Finished(checkpoint, regions, kept)
-            _write(prepared, work, finished, answers, runtime, timings)
+            _write(prepared, work, finished, answers, runtime, timings, hashed)
             with work.profile.span("write", "publish", prepared.name):
                 publish(checkpoint.store, final, overwrite=overwrite)
                 checkpoint.discard()
@@ -213,12 +169,12 @@ def _write(
     answers: TileProbabilities,
     runtime: RuntimeInfo,
     timings: TimingsRecord,
+    hashed: LevelHash,
 ) -> None:
     """Write the store of a slide beside its final name."""
     plan, kept, checkpoint = prepared.plan, finished.kept, finished.checkpoint
     with work.profile.span("write", "stitch", prepared.name):
-        stitched = finished.stitched(plan, answers, work.package.classes)
-        completed = complete(prepared.screening, stitched, answers)
+        completed = _completed(prepared, work, finished, answers)
         cells = completed.cells
         record = describe(
             prepared,
@@ -252,7 +208,35 @@ def _write(
             levels=prepared.info.levels,
             attributes=record.to_json(),
             quality=None if prepared.marks is None else prepared.marks.grid,
+            hashed=hashed,
         )
+
+
+def _hashing(
+    prepared: Preparation,
+    work: Work,
+    finished: Finished,
+    answers: TileProbabilities,
+    wanted: list[Region],
+) -> MaskHashing:
+    """Hashes the mask while the wanted regions are computed."""
+
+    def decide() -> NDArray[np.uint8]:
+        return _completed(prepared, work, finished, answers).cells.decision(work.threshold)
+
+    grid, classes = prepared.plan.grid, work.package.classes
+    # Maps are stitched from what is on disk, an encoder has no mask.
+    ahead = wanted if classes.members and finished.kept.answer == classes.shape else []
+    timed = functools.partial(work.profile.span, "write", "hash the mask", prepared.name)
+    return MaskHashing(grid, prepared.info.levels[grid.level], ahead, decide, timed)
+
+
+def _completed(
+    prepared: Preparation, work: Work, finished: Finished, answers: TileProbabilities
+) -> Completed:
+    """The answers of model and screen, stitched; tiles without one count as unreadable."""
+    stitched = finished.stitched(prepared.plan, answers, work.package.classes)
+    return complete(prepared.screening, stitched, answers)
 
 
 def _check_screen(prepared: Preparation, answers: TileProbabilities, threshold: float) -> None:

@@ -11,10 +11,11 @@ from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import RuntimeInfo
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run.observer import SilentObserver
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.scheduler import connect, default_workers
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.slide.probe import Prober
 
 

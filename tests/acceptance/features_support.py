@@ -11,7 +11,8 @@ from wsi_pipeline.slide.resolution import choose_resolution
 from wsi_pipeline.stitch.cells import stitch_tissue
 from wsi_pipeline.stitch.feature_array import FeatureArray
 from wsi_pipeline.stitch.features_record import FeaturesRecord
-from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.stitch.writer import write_store
 from wsi_pipeline.testing import ArraySlide
 from wsi_pipeline.testing.models import NORMAL_COLOUR

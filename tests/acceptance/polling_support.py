@@ -9,7 +9,8 @@ from pathlib import Path
 
 import httpx
 
-from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.verification import verify
 
 ROOT = "zarr.json"
 

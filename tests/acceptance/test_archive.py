@@ -18,7 +18,7 @@ from acceptance_support import Wsi, assert_same_arrays
 
 from wsi_pipeline.run.checkpoint import partial_folder
 from wsi_pipeline.run.profile import STAGES
-from wsi_pipeline.stitch.result import verify
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
 from wsi_pipeline.testing.slides import write_pyramid
 

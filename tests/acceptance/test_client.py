@@ -22,7 +22,7 @@ from service_process_support import TOKEN, Site
 from wsi_pipeline.client import Client, RefusedError
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.model.package import ModelPackage
-from wsi_pipeline.stitch.result import verify
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
 from wsi_pipeline.testing.slides import write_pyramid
 

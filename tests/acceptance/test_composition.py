@@ -25,7 +25,8 @@ from wsi_pipeline.client.event_stream import read_events
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.service.database import Database
 from wsi_pipeline.service.tables import jobs, uploads, workers
-from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.verification import verify
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2700)]
 behind_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")

@@ -12,7 +12,7 @@ from acceptance_support import Wsi
 from tiff_support import liars
 from uploads_support import write_slide
 
-from wsi_pipeline.stitch.result import verify
+from wsi_pipeline.stitch.verification import verify
 
 #: Names of files whose directories lie, by what is wrong with them.
 LIARS = {

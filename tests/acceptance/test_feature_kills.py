@@ -15,7 +15,7 @@ from acceptance_support import Wsi, arrays, assert_same_arrays
 
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.run.checkpoint import partial_folder
-from wsi_pipeline.stitch.result import verify
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.testing.encoders import FEATURES, make_encoder_package
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,7 @@ from workers_support import crew, draw_slide
 
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.service.jobs.job import JobState
-from wsi_pipeline.stitch.result import verify
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.testing.encoders import make_encoder_package
 
 

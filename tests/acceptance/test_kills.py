@@ -23,7 +23,8 @@ from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.service import audit
 from wsi_pipeline.service.jobs.job import Job, JobState
 from wsi_pipeline.service.tables import jobs
-from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.verification import verify
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(2700)]
 

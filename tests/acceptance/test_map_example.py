@@ -20,7 +20,7 @@ from PIL import Image
 
 from wsi_pipeline.geometry import Region
 from wsi_pipeline.slide import open_slide
-from wsi_pipeline.stitch.result import verify
+from wsi_pipeline.stitch.verification import verify
 
 SLIDE = Path(__file__).parents[3] / "shared" / "data" / "slides" / "cmu-1-small-region.svs"
 #: Coarser than the network was made for, so that one small patch covers the slide.

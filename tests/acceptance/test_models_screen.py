@@ -10,7 +10,8 @@ import pytest
 from acceptance_support import Wsi
 from numpy.typing import NDArray
 
-from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
 from wsi_pipeline.testing.slides import write_pyramid
 from wsi_pipeline.tiles.plan import Coverage

@@ -19,7 +19,7 @@ from workers_support import Crew, crew, draw_slide
 from wsi_pipeline.export.findings import find
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.service.jobs.job import Job, JobState
-from wsi_pipeline.stitch.result import verify
+from wsi_pipeline.stitch.verification import verify
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 

@@ -11,7 +11,7 @@ import pytest
 from acceptance_support import Wsi, assert_same_arrays
 
 from wsi_pipeline.run.checkpoint import Checkpoint, partial_folder
-from wsi_pipeline.stitch.result import verify
+from wsi_pipeline.stitch.verification import verify
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,8 @@ from workers_support import LEASE_SECONDS, Crew, WorkerProcess, crew, draw_slide
 
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.service.jobs.job import Job, JobState
-from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.verification import verify
 
 pytestmark = pytest.mark.slow
 

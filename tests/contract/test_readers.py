@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 
 from wsi_pipeline.geometry import Region
@@ -67,6 +69,27 @@ def test_levels_that_were_compared_before_are_not_compared_again(tmp_path: Path)
     assert plain.reads == 0
     assert reader.path_of(1) == "tiles"
     assert plain.reads > 0
+
+
+def test_where_a_tile_is_absent_nothing_was_scanned(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.tiff"
+    tile = bytes(imagecodecs.jpeg8_encode(smooth(128, 128), level=90))
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(
+            iter([tile, b"", tile, tile]),
+            shape=(256, 256, 3),
+            dtype=np.uint8,
+            tile=(128, 128),
+            photometric="ycbcr",
+            compression="jpeg",
+        )
+    plain = OpenSlideReader(path)
+    reader = TileReader(plain)
+    assert reader.path_of(0) == "tiles"
+    pixels, scanned = reader.read_scanned(Region(0, 0, 0, 256, 256))
+    assert not scanned[:128, 128:].any()
+    assert scanned.sum() == 3 * 128 * 128
+    assert np.array_equal(pixels, plain.read(Region(0, 0, 0, 256, 256)))
 
 
 def test_a_level_without_tiles_is_not_trusted(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from wsi_pipeline.cli import app
 from wsi_pipeline.model.package import load_package
-from wsi_pipeline.stitch.result import verify
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.testing.encoders import ENCODER_PX, make_encoder_package
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
 from wsi_pipeline.testing.slides import write_pyramid

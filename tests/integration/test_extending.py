@@ -20,9 +20,10 @@ from wsi_pipeline.model.description import Precision
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.predictor import Predictor, predict_all
 from wsi_pipeline.model.runtime import Runtime, RuntimeRequest
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.scheduler import connect
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.testing import FakePredictor, check_predictor, write_pyramid
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR

@@ -27,12 +27,14 @@ from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.reference_check import least_cosine
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run import regions
 from wsi_pipeline.run.observer import SilentObserver
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.scheduler import Scheduler, connect
-from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.run.work import Work
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.testing import write_pyramid
 from wsi_pipeline.testing.encoders import ENCODER_PX, FEATURES, make_encoder_package
 

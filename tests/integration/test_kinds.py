@@ -27,10 +27,12 @@ from wsi_pipeline.model.linear_probe import as_pixels
 from wsi_pipeline.model.network import load_classifier
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.scheduler import connect
-from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.run.work import Work
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.synth import CLASSES, labelled_patches
 from wsi_pipeline.synth.planting import parse_plants
 from wsi_pipeline.synth.spec import SynthSpec

@@ -23,13 +23,15 @@ from wsi_pipeline.export.tile_means import tissue_cells
 from wsi_pipeline.geometry import Region
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run import preparation, regions
 from wsi_pipeline.run.observer import SilentObserver
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.scheduler import connect
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.slide import open_slide
-from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.testing.maps import MAP_CLASSES, answer_map, make_map_network, make_map_package
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
 from wsi_pipeline.testing.slides import write_pyramid

@@ -10,7 +10,7 @@ from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.errors import ResultError, UnsupportedSlideError
 from wsi_pipeline.geometry import Size
 from wsi_pipeline.model.package import ModelPackage
-from wsi_pipeline.stitch.result import verify
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.synth import SynthSpec, write_slide
 from wsi_pipeline.tiles.plan import Coverage
 

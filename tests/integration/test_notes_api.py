@@ -17,9 +17,10 @@ from wsi_pipeline.export.findings import find
 from wsi_pipeline.model import loaded
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.scheduler import connect
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.service.access import Scope
 from wsi_pipeline.service.jobs.queue import JobQueue
 from wsi_pipeline.service.keys import ApiKeys

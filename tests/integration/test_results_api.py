@@ -39,9 +39,10 @@ from wsi_pipeline.export.mask_tiff import write_tiff
 from wsi_pipeline.export.table import write_csv
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.scheduler import connect
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.service.access import Scope
 from wsi_pipeline.service.jobs.job import Job
 from wsi_pipeline.service.jobs.queue import JobQueue

@@ -22,14 +22,16 @@ from wsi_pipeline.model.network import load_classifier
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import Predictor
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run import regions
 from wsi_pipeline.run.observer import SilentObserver
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.scheduler import connect
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.slide_level.attention.answer import ranked
 from wsi_pipeline.slide_level.attention.forward import forward
-from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.synth import SynthSpec, write_slide
 from wsi_pipeline.tiles.patches import read_input
 

@@ -13,7 +13,8 @@ from wsi_pipeline.grid import Grid, make_grid
 from wsi_pipeline.run.regions import classify_region
 from wsi_pipeline.slide.resolution import choose_resolution
 from wsi_pipeline.stitch.cells import stitch_cells
-from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.stitch.writer import write_store
 from wsi_pipeline.testing import ArraySlide, FakePredictor
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR

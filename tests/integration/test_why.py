@@ -23,9 +23,10 @@ from wsi_pipeline.export.findings import find
 from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.scheduler import connect
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.service.access import Scope
 from wsi_pipeline.service.image_files import new_answer_key
 from wsi_pipeline.service.image_tables import questions

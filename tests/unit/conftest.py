@@ -10,8 +10,8 @@ from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.model import loaded
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.pipeline import Work
 from wsi_pipeline.run.scheduler import Scheduler, connect
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.testing import FakePredictor, write_pyramid
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.batch import run_batch
 from wsi_pipeline.errors import ResultError
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run import regions
 from wsi_pipeline.run.checkpoint import Checkpoint, partial_folder
 from wsi_pipeline.run.inputs import Entry, expand
@@ -17,7 +17,9 @@ from wsi_pipeline.run.journal import Evidence, FileJournal
 from wsi_pipeline.run.observer import Observer, SilentObserver
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.summary import Outcome
-from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.run.work import Work
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.testing import FakePredictor
 
 MakeSlide = Callable[..., Path]

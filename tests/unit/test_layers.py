@@ -183,7 +183,7 @@ ONLY_IN = {
     "h5py": {"features/hdf5.py", "features/hdf5_bag.py", "features/origin.py"},
     "anndata": {"features/annotated.py"},
     "pandas": {"features/annotated.py"},
-    "zarr": {"stitch/result.py"},
+    "zarr": {"stitch/result.py", "stitch/verification.py"},
     "pydicom": {"slide/dicom.py"},
     "obstore": {"storage/objects.py"},
     "typer": {f"cli/{path.name}" for path in (ROOT / "cli").glob("*.py")},

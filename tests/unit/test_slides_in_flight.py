@@ -10,14 +10,15 @@ import pytest
 
 from wsi_pipeline import pipeline
 from wsi_pipeline.batch import run_batch
-from wsi_pipeline.pipeline import Work
 from wsi_pipeline.run import regions
 from wsi_pipeline.run.checkpoint import partial_folder
 from wsi_pipeline.run.inputs import Entry, expand
 from wsi_pipeline.run.observer import Observer, SilentObserver
 from wsi_pipeline.run.summary import Outcome
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.slide.probe import Probe, probe
-from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.stitch.writer import write_store
 from wsi_pipeline.testing import FakePredictor
 from wsi_pipeline.tiles.plan import Plan

@@ -22,12 +22,12 @@ from wsi_pipeline.cli.quick_imports import quick_imports
 from wsi_pipeline.model.description import ModelDescription
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
-from wsi_pipeline.pipeline import Work
 from wsi_pipeline.run.inputs import expand
 from wsi_pipeline.run.journal import NOT_KEPT, Journal
 from wsi_pipeline.run.profile import NOT_PROFILED, Recorder
 from wsi_pipeline.run.scheduler import connect, default_workers
 from wsi_pipeline.run.summary import Outcome, summary_json, write_summary
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.slide.probe import Prober
 
 

@@ -23,10 +23,10 @@ from wsi_pipeline.export.table import write_csv
 from wsi_pipeline.lymph_node import LYMPH_NODE
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.pipeline import Work
 from wsi_pipeline.provided import find_or_build
 from wsi_pipeline.run.inputs import Entry
 from wsi_pipeline.run.scheduler import connect
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.settings import Settings
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.synth import SynthSpec, parse_size, truth_paths, write_slide

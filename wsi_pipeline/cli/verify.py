@@ -10,7 +10,7 @@ import typer
 from wsi_pipeline.cli import EXIT_BAD, EXIT_OK
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.errors import ResultError
-from wsi_pipeline.stitch.result import verify as verify_result
+from wsi_pipeline.stitch.verification import verify as verify_result
 
 
 def verify(

@@ -22,7 +22,7 @@ def unpack_store(packed: Path, target: Path) -> None:
     with durable.replacing_folder(target, replace=False) as new:
         unpack(packed, new)
         # Imported here: it brings NumPy and Zarr, which nothing else of the client needs.
-        from wsi_pipeline.stitch.result import verify  # noqa: PLC0415
+        from wsi_pipeline.stitch.verification import verify  # noqa: PLC0415
 
         try:
             verify(new)

@@ -8,7 +8,8 @@ from wsi_pipeline.errors import ResultError, TrainingError
 from wsi_pipeline.features.bag import EncoderMark, FeatureBag, TileMark, readable
 from wsi_pipeline.stitch.checksums import is_unaltered
 from wsi_pipeline.stitch.layout import FEATURE_VALUES
-from wsi_pipeline.stitch.result import Result, decoded_sha256
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.verification import decoded_sha256
 
 
 class ResultBag:

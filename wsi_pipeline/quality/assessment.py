@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import DamagedSlideError
-from wsi_pipeline.geometry import PerAxis
+from wsi_pipeline.geometry import Mpp, PerAxis
 from wsi_pipeline.quality import bubbles, focus, folds, gaps, pen
 from wsi_pipeline.quality.reasons import (
     FACTS,
@@ -80,42 +80,71 @@ def thresholds() -> dict[str, Any]:
     }
 
 
-def assess(reader: SlideReader, plan: Plan, *, threads: int = 2) -> Assessment:
+@dataclass(frozen=True)
+class CoarseMarks:
+    """What is seen in the coarse picture, wherever tiles are.
+
+    Attributes:
+        masks: Where each reason is, as of :class:`Assessment`.
+        view: The picture; None where there is none.
+        note: What was not looked for, and why, in words; empty if all was.
+    """
+
+    masks: dict[Reason, tuple[NDArray[np.bool_], PerAxis]]
+    view: CoarseView | None
+    note: str = ""
+
+
+def look_coarsely(reader: SlideReader, mpp_0: Mpp, *, threads: int = 2) -> CoarseMarks:
+    """Look for pen, folds, bubbles and gaps; needs no plan.
+
+    Memory: about 45 bytes per px of the coarse picture, at most 6 million.
+
+    Args:
+        reader: The slide.
+        mpp_0: µm per level-0 px.
+        threads: Threads that read.
+    """
+    try:
+        view = read_coarse(reader, mpp_0, threads)
+    except DamagedSlideError as error:
+        view = f"the coarse level cannot be decoded ({error.cause})"
+    if isinstance(view, str):
+        note = f"pen, folds, bubbles and gaps were not looked for: {view}"
+        return CoarseMarks({}, None, note)
+    return CoarseMarks({reason: (mask, view.px_0) for reason, mask in _find(view)}, view)
+
+
+def assess(
+    reader: SlideReader, plan: Plan, *, threads: int = 2, coarse: CoarseMarks | None = None
+) -> Assessment:
     """Look at every tile of a plan.
 
     The coarse level is read as a whole, the finer one where tiles are. What cannot be looked at
     is said in the notes; nothing but a broken machine makes this fail.
 
-    Memory: about 45 bytes per px of the coarse picture, at most 6 million, and some MB a thread.
+    Memory: that of :func:`look_coarsely`, and some MB a thread.
 
     Args:
         reader: The slide.
         plan: Its tiles.
         threads: Threads that read.
+        coarse: What :func:`look_coarsely` found; None: it is asked here.
     """
-    masks: dict[Reason, tuple[NDArray[np.bool_], PerAxis]] = {}
-    notes: list[str] = []
-    view = None
-    if len(plan):
-        seen = _coarse(reader, plan, threads)
-        if isinstance(seen, str):
-            notes.append(f"pen, folds, bubbles and gaps were not looked for: {seen}")
-        else:
-            view = seen
-            for reason, mask in _find(view):
-                masks[reason] = (mask, view.px_0)
-    found = _focus(reader, plan, threads) if len(plan) else "there is no tissue"
-    median = None
+    if not len(plan):
+        return Assessment(np.zeros(0, np.uint8), None, (), {})
+    coarse = coarse or look_coarsely(reader, plan.grid.mpp_0, threads=threads)
+    masks, notes, median = dict(coarse.masks), [coarse.note] if coarse.note else [], None
+    found = _focus(reader, plan, threads)
     if isinstance(found, str):
-        if len(plan):
-            notes.append(f"focus was not looked at: {found}")
+        notes.append(f"focus was not looked at: {found}")
     else:
         masks[Reason.BLUR] = (found.blurred & ~found.wide, found.px_0)
         masks[Reason.OUT_OF_FOCUS] = (found.wide, found.px_0)
         median = found.median
         if found.unreadable:
             notes.append(f"focus of {found.unreadable} parts of the slide cannot be decoded")
-    return Assessment(_reasons(plan, masks), median, tuple(notes), masks, view)
+    return Assessment(_reasons(plan, masks), median, tuple(notes), masks, coarse.view)
 
 
 def _find(view: CoarseView) -> Iterator[tuple[Reason, NDArray[np.bool_]]]:
@@ -130,13 +159,6 @@ def _find(view: CoarseView) -> Iterator[tuple[Reason, NDArray[np.bool_]]]:
     view.forget_means()
     yield Reason.BUBBLE, bubbles.find_bubbles(view, ink)
     yield Reason.GAP, gaps.find_gaps(view) & ~ink
-
-
-def _coarse(reader: SlideReader, plan: Plan, threads: int) -> CoarseView | str:
-    try:
-        return read_coarse(reader, plan.grid.mpp_0, threads)
-    except DamagedSlideError as error:
-        return f"the coarse level cannot be decoded ({error.cause})"
 
 
 def _focus(reader: SlideReader, plan: Plan, threads: int) -> focus.Focus | str:

@@ -14,6 +14,7 @@ from wsi_pipeline.errors import SlideMetadataError, UsageError
 from wsi_pipeline.geometry import Mpp
 from wsi_pipeline.grid import MAX_CELLS, Grid, make_grid
 from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.quality.assessment import look_coarsely
 from wsi_pipeline.run.profile import NOT_PROFILED, Recorder
 from wsi_pipeline.run.quality import Marks, mark, without_rejected
 from wsi_pipeline.run.screening import Screening, screen_tiles
@@ -270,6 +271,11 @@ def prepare(
     sha256 = functools.partial(timed, "hash the slide", lambda: slide_sha256(slide_files(path)))
     hashing = _in_background("hash", sha256)
     threads = threads or len(os.sched_getaffinity(0))
+    coarse = marking = None
+    if analysis.qc != "off":
+        # Needs no plan: it takes what finding tissue leaves of the cores.
+        see = functools.partial(look_coarsely, reader, grid.mpp_0, threads=threads)
+        coarse = _in_background("marks", functools.partial(timed, "look for marks", see))
     kept = KeptPatches()
     plan = timed(
         "find tissue", lambda: plan_tiles(reader, grid, analysis, threads=threads, kept=kept)
@@ -277,9 +283,8 @@ def prepare(
     warnings = checked.warnings
     if len(plan) == 0:
         warnings += (_NOTHING if grid.cell is None else f"{_NOTHING}; {_LARGE_TILES}",)
-    marking = None
-    if analysis.qc != "off":
-        look = functools.partial(mark, reader, plan, analysis, threads=threads)
+    if coarse is not None:
+        look = functools.partial(mark, reader, plan, analysis, threads=threads, coarse=coarse)
         marking = _in_background("quality", functools.partial(timed, "quality control", look))
         if analysis.qc == "reject":
             plan = without_rejected(plan, marking.result())

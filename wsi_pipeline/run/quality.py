@@ -1,12 +1,13 @@
 """Quality control in a run: tiles are marked, or left out where that does not go too far."""
 
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.analysis_settings import AnalysisSettings
-from wsi_pipeline.quality.assessment import METHOD, assess, thresholds
+from wsi_pipeline.quality.assessment import METHOD, CoarseMarks, assess, thresholds
 from wsi_pipeline.quality.reasons import NOT_LOOKED_AT, is_marked
 from wsi_pipeline.slide.reader import SlideReader
 from wsi_pipeline.stitch.quality_record import QualityRecord
@@ -27,7 +28,14 @@ class Marks:
     record: QualityRecord
 
 
-def mark(reader: SlideReader, plan: Plan, analysis: AnalysisSettings, *, threads: int) -> Marks:
+def mark(
+    reader: SlideReader,
+    plan: Plan,
+    analysis: AnalysisSettings,
+    *,
+    threads: int,
+    coarse: "Future[CoarseMarks] | None" = None,
+) -> Marks:
     """Look at every tile of a plan, and settle what is left out.
 
     Args:
@@ -35,8 +43,10 @@ def mark(reader: SlideReader, plan: Plan, analysis: AnalysisSettings, *, threads
         plan: All tiles of tissue.
         analysis: Says whether tiles are marked or rejected, and up to which share.
         threads: Threads that read.
+        coarse: Where marks are, which does not depend on the plan; None: it is asked here.
     """
-    found = assess(reader, plan, threads=threads)
+    seen = None if coarse is None else coarse.result()
+    found = assess(reader, plan, threads=threads, coarse=seen)
     marked = is_marked(found.reasons)
     rejecting = analysis.qc == "reject" and bool(marked.any())
     withheld = rejecting and found.share > analysis.qc_limit

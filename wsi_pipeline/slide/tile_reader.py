@@ -88,7 +88,9 @@ class TileReader:
         return self._reader.read(region)
 
     def read_scanned(self, region: Region) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """See :meth:`SlideReader.read_scanned`; through OpenSlide, which knows transparency."""
+        """See :meth:`SlideReader.read_scanned`; through OpenSlide where tiles are absent."""
+        if self._proves(region.level) and self._levels[region.level].is_whole:
+            return self._levels[region.level].read_scanned(region)
         return self._reader.read_scanned(region)
 
     def close(self) -> None:

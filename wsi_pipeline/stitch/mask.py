@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,20 +44,62 @@ class DrawnLevel:
         first = values[0, 0]
         return int(first) if (values == first).all() else None
 
-    def sha256(self) -> str:
-        """SHA-256 (hex) of the level's px in row order, computed row of cells by row of cells."""
-        digest = hashlib.sha256()
-        widths, heights = np.diff(self.column_edges), np.diff(self.row_edges)
-        for row, height in zip(self.values, heights, strict=True):
-            line = np.repeat(row, widths).tobytes()
+    def sha256(self, hashed: "LevelHash | None" = None) -> str:
+        """SHA-256 (hex) of the level's px in row order, computed row of cells by row of cells.
+
+        Args:
+            hashed: What was hashed ahead of it; None: nothing.
+        """
+        return (hashed or LevelHash(self.column_edges, self.row_edges)).sha256(self.values)
+
+
+class LevelHash:
+    """Hashes a level from the top while the cells below are not known yet.
+
+    What was hashed too early costs time alone: in the end it is compared with the level as drawn.
+
+    Args:
+        column_edges: Where columns begin and end in level px, ``(columns + 1,)``.
+        row_edges: Where rows begin and end in level px, ``(rows + 1,)``.
+    """
+
+    def __init__(self, column_edges: NDArray[np.int64], row_edges: NDArray[np.int64]) -> None:
+        self._widths, self._heights = np.diff(column_edges), np.diff(row_edges)
+        self._rows: list[NDArray[np.uint8]] = []
+        #: Before each row and behind the last one.
+        self._states = [hashlib.sha256()]
+
+    def add(self, values: NDArray[np.uint8]) -> None:
+        """Hash the rows that follow those hashed before.
+
+        Args:
+            values: One per cell, uint8 ``(n, columns)``.
+        """
+        start = len(self._rows)
+        for row, height in zip(values, self._heights[start : start + len(values)], strict=True):
+            state = self._states[-1].copy()
+            line = np.repeat(row, self._widths).tobytes()
             # A few long updates, not many short ones: each hands the interpreter over and back.
             lines = max(1, _HASHED_AT_ONCE // len(line))
             whole, rest = divmod(int(height), lines)
             block = line * lines if whole else b""
             for _ in range(whole):
-                digest.update(block)
-            digest.update(line * rest)
-        return digest.hexdigest()
+                state.update(block)
+            state.update(line * rest)
+            self._rows.append(row)
+            self._states.append(state)
+
+    def sha256(self, values: NDArray[np.uint8]) -> str:
+        """SHA-256 (hex) of the whole level in row order; rows that differ are hashed again.
+
+        Args:
+            values: One per cell, uint8 ``(rows, columns)``.
+        """
+        pairs = zip(self._rows, values, strict=False)
+        same = sum(1 for _ in takewhile(lambda pair: np.array_equal(*pair), pairs))
+        del self._rows[same:], self._states[same + 1 :]
+        self.add(values[same:])
+        return self._states[-1].hexdigest()
 
 
 def _cut(edges: NDArray[np.int64], start: int, length: int) -> tuple[slice, NDArray[np.int64]]:

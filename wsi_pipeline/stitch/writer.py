@@ -21,6 +21,7 @@ from wsi_pipeline.stitch.grid_images import (
     write_probability,
     write_quality,
 )
+from wsi_pipeline.stitch.mask import LevelHash
 from wsi_pipeline.stitch.mask_image import draw_mask, write_mask
 from wsi_pipeline.stitch.small_array import write_small
 from wsi_pipeline.stitch.store_writer import StoreWriter
@@ -41,6 +42,7 @@ def write_store(
     features: FeatureArray | None = None,
     quality: NDArray[np.uint8] | None = None,
     attention: NDArray[np.float32] | None = None,
+    hashed: LevelHash | None = None,
 ) -> None:
     """Write a complete result store into a new folder and make it durable.
 
@@ -62,6 +64,7 @@ def write_store(
         quality: Reasons of every tile of the grid, uint8 ``(rows, columns)`` of tiles; None
             where nobody looked.
         attention: Rank of each tile, ``(n,)`` in plan order; NaN = unreadable; None: there is none.
+        hashed: What was hashed ahead of the mask's finest level; None: nothing.
     """
     if attention is not None:
         extras = {**extras, layout.ATTENTION: attention}
@@ -69,11 +72,12 @@ def write_store(
     files = StoreWriter(folder)
     drawn = draw_mask(plan, cells, threshold, levels) if masks else []
     depth = len(levels) - plan.grid.level
-    # Hashing the mask takes longest: it goes on beside all writing. Level 0 has three quarters of
-    # the px, the second thread does the others.
-    with ThreadPoolExecutor(2) as hasher:
+    # Hashing the mask takes longest, its finest level most of all: it goes on beside all writing.
+    with ThreadPoolExecutor(1, thread_name_prefix="hash-mask") as hasher:
         pending = {
-            f"{layout.LABELS}/{masks[0]}/{index}": hasher.submit(level.sha256)
+            f"{layout.LABELS}/{masks[0]}/{index}": hasher.submit(
+                level.sha256, hashed if index == 0 else None
+            )
             for index, level in enumerate(drawn)
         }
         # OME-Zarr wants an image and its labels to have equally many levels.
@@ -90,7 +94,13 @@ def write_store(
             features.write(files)
         if attention is not None:
             write_attention(files, plan, attention, depth)
-        files.arrays.update({path: future.result() for path, future in pending.items()})
+        # What has not been begun is hashed here, the smallest first.
+        left = zip(reversed(pending.items()), reversed(drawn), strict=True)
+        hashes = {
+            path: level.sha256() if future.cancel() else future.result()
+            for (path, future), level in left
+        }
+        files.arrays.update(reversed(hashes.items()))
     metadata = {**dict(sorted(files.metadata.items())), "ome": attributes_digest({"ome": ome})}
     ours = {
         "format": layout.FORMAT_VERSION,

@@ -3,22 +3,19 @@
 import enum
 import hashlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.errors import DamagedSlideError
-from wsi_pipeline.geometry import Region
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.slide.reader import SlideReader
 from wsi_pipeline.tiles.kept_patches import KeptPatches
-from wsi_pipeline.tiles.patches import read_patch
+from wsi_pipeline.tiles.settling import Settling
+from wsi_pipeline.tissue.closer_look import closer_look
 from wsi_pipeline.tissue.overview import overview_level, read_overview, tile_tissue
-from wsi_pipeline.tissue.rule import is_black, tissue_fraction
 
-#: Width of a strip of the plan in level px: two tile rows of it stay decoded in every cache.
+#: Width of a strip of the plan in level px, at most: two tile rows of it stay decoded in caches.
 STRIP_PX = 8192
 #: Glass tiles classified as a control.
 CONTROLS = 8
@@ -53,7 +50,7 @@ class Plan:
         grid: The grid the tiles are cells of.
         cells: Column and row of each tile to classify, in order, shape ``(n, 2)`` int64.
         tissue: Tissue fraction of each, float32 ``(n,)``: its own px' where it was settled from
-            them, else the overview's estimate.
+            them, else the estimate of the level that decided.
         coverage: :class:`Coverage` of every cell's own patch, uint8 ``(rows, columns)``;
             planned tiles are CLASSIFIED.
         settled: How many tiles' own px were read to decide.
@@ -134,32 +131,40 @@ def make_plan(
     Raises:
         DamagedSlideError: the coarse level cannot be read.
     """
-    level = overview_level(reader, grid)
+    level, closer = overview_level(reader, grid), None
     if level is None:
         everywhere = np.ones((grid.size.height, grid.size.width))
         tissue, empty = everywhere * 0, everywhere * 0
         keep, unsettled = everywhere < 0, everywhere > 0
+        whole = keep
     else:
-        tiles = tile_tissue(read_overview(reader, level, grid.patch_0), grid)
-        tissue, empty = tiles.estimate, tiles.empty
+        overview = read_overview(reader, level, grid.patch_0)
+        tiles = tile_tissue(overview, grid)
+        tissue, empty, whole = tiles.estimate, tiles.empty, tiles.whole
+        if not exact:
+            closer = closer_look(reader, grid, overview)
         keep = tiles.at_least >= min_tissue
         unsettled = ~keep & (tiles.at_most >= min_tissue)
         if exact:
             keep, unsettled = keep & False, keep | True
     if grid.kind == "wsinfer":
         keep, unsettled = keep & grid.with_centre, unsettled & grid.with_centre
-    settle = _in_order(grid, unsettled)
-    enough = None if kept is None or grid.margin else min_tissue
-    own = _own_shares(
-        reader, grid, settle, threads, progress, emptiness=level is None, kept=kept, enough=enough
-    )
-    columns, rows = settle[:, 0], settle[:, 1]
-    tissue[rows, columns] = own[:, 0]
-    keep[rows, columns] = own[:, 0] >= min_tissue  # NaN, for unreadable, compares false
+    open_ = _in_order(grid, unsettled)
+    columns, rows = open_[:, 0], open_[:, 1]
+    settled = Settling(
+        reader,
+        grid,
+        min_tissue,
+        # An overview tells of empty cells as well.
+        emptiness=level is None,
+        closer=closer,
+        kept=None if grid.margin else kept,
+    ).settle(open_, whole[rows, columns], threads, progress)
+    tissue[rows, columns], keep[rows, columns] = settled.tissue, settled.keep
     if level is None:
-        empty[rows, columns] = own[:, 1]
+        empty[rows, columns] = settled.empty
     coverage = np.where(empty > 0.5, Coverage.EMPTY, Coverage.GLASS).astype(np.uint8)
-    unreadable = settle[np.isnan(own[:, 0])]
+    unreadable = open_[np.isnan(settled.tissue)]
     coverage[unreadable[:, 1], unreadable[:, 0]] = Coverage.UNREADABLE
     coverage[keep] = Coverage.CLASSIFIED
     cells = _in_order(grid, keep)
@@ -170,7 +175,7 @@ def make_plan(
         cells=cells,
         tissue=tissue[cells[:, 1], cells[:, 0]].astype(np.float32),
         coverage=coverage,
-        settled=len(settle),
+        settled=settled.read,
         unreadable=unreadable,
         # Where nothing is classified there is nothing to vouch for.
         controls=clean[spread(len(clean), CONTROLS if len(cells) else 0)],
@@ -190,7 +195,10 @@ def _in_order(grid: Grid, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
     still decoded when the next of them asks for it, however wide the slide.
     """
     rows, columns = np.nonzero(chosen)
-    strip = columns // max(1, int(STRIP_PX / grid.step.x))
+    width = grid.size.width
+    # Equally wide, or the last ones would be hardly a strip.
+    strips = -(-width // max(1, int(STRIP_PX / grid.step.x)))
+    strip = columns * strips // width
     order = np.lexsort((columns, rows, strip))
     return np.stack([columns[order], rows[order]], axis=1).astype(np.int64)
 
@@ -201,75 +209,3 @@ def _inside(grid: Grid) -> NDArray[np.bool_]:
     columns = np.arange(grid.size.width) * step.x + side.x <= level.width
     rows = np.arange(grid.size.height) * step.y + side.y <= level.height
     return rows[:, None] & columns
-
-
-def _own_shares(
-    reader: SlideReader,
-    grid: Grid,
-    cells: NDArray[np.int64],
-    threads: int,
-    progress: Callable[[int, int], None] | None,
-    *,
-    emptiness: bool,
-    kept: KeptPatches | None,
-    enough: float | None,
-) -> NDArray[np.float64]:
-    """Tissue share of patches from their own px and, if wanted, empty share of their cells.
-
-    Shape ``(n, 2)``; NaN where unreadable. Patches of at least ``enough`` tissue are kept.
-    """
-    shares = np.full((len(cells), 2), np.nan)
-
-    def settle(index: int) -> None:
-        column, row = int(cells[index, 0]), int(cells[index, 1])
-        try:
-            patch = whole = read_patch(reader, grid, column, row)
-            inside = _within_bounds(reader, grid, column, row)
-            if not inside.all():
-                patch = np.where(inside[..., None], patch, np.uint8(255))
-            shares[index] = tissue_fraction(patch), 0
-            if kept is not None and enough is not None and shares[index, 0] >= enough:
-                kept.keep(column, row, whole)
-            if emptiness:
-                shares[index, 1] = _empty_share(reader, grid, column, row)
-        except DamagedSlideError:
-            shares[index] = np.nan
-
-    # Backwards: what was decoded last is then what the first tiles are made of.
-    with ThreadPoolExecutor(threads) as pool:
-        for done, _ in enumerate(pool.map(settle, reversed(range(len(cells)))), start=1):
-            if progress is not None and (done % 64 == 0 or done == len(cells)):
-                progress(done, len(cells))
-    return shares
-
-
-def _within_bounds(reader: SlideReader, grid: Grid, column: int, row: int) -> NDArray[np.bool_]:
-    """Where a patch's px have their centre inside the scanned bounds, ``(patch, patch)``."""
-    bounds = reader.info.bounds
-    if bounds is None:
-        return np.ones((grid.patch, grid.patch), bool)
-    x, y = grid.corner(column, row)
-    centres = np.arange(grid.patch) + 0.5
-    side = grid.patch_side
-    x_0 = (x + centres * (side.x / grid.patch)) * grid.downsample
-    y_0 = (y + centres * (side.y / grid.patch)) * grid.downsample
-    inside: NDArray[np.bool_] = ((bounds.y <= y_0) & (y_0 < bounds.bottom))[:, None] & (
-        (bounds.x <= x_0) & (x_0 < bounds.right)
-    )
-    return inside
-
-
-def _empty_share(reader: SlideReader, grid: Grid, column: int, row: int) -> float:
-    """Share of a cell's px inside the slide that were not scanned, or are black."""
-    x, y = (int(corner) for corner in grid.corner(column, row))
-    width = min(max(1, round(grid.step.x)), grid.level_size.width - x)
-    height = min(max(1, round(grid.step.y)), grid.level_size.height - y)
-    rgb, scanned = reader.read_scanned(Region(grid.level, x, y, width, height))
-    empty = ~scanned | is_black(rgb)
-    bounds = reader.info.bounds
-    if bounds is not None:
-        x_0 = (x + np.arange(width) + 0.5) * grid.downsample
-        y_0 = (y + np.arange(height) + 0.5) * grid.downsample
-        empty |= ~((bounds.y <= y_0) & (y_0 < bounds.bottom))[:, None]
-        empty |= ~((bounds.x <= x_0) & (x_0 < bounds.right))
-    return float(empty.mean())

@@ -48,7 +48,7 @@ class Overview:
     """Per overview px (row, column): bounds on the tissue share, its estimate, and emptiness.
 
     All arrays have shape ``(height, width)``, values 0-1; ``downsample`` is level-0 px per
-    overview px along x and y.
+    overview px along x and y; ``glass`` is the luminance of the slide's clear glass, 0-1.
     """
 
     downsample: PerAxis
@@ -56,19 +56,22 @@ class Overview:
     at_most: NDArray[np.float32]
     estimate: NDArray[np.float32]
     empty: NDArray[np.float32]
+    glass: float
 
 
 @dataclass(frozen=True, slots=True)
 class TileTissue:
     """Tissue of each tile as the overview tells it, shape ``(rows, columns)``, values 0-1.
 
-    ``empty`` is the share of the cell's part inside the slide that was not scanned or is black.
+    ``empty`` is the share of the cell's part inside the slide that was not scanned or is black;
+    ``whole`` says of which patches no px is, and none beside them, nor lies over the slide's edge.
     """
 
     at_least: NDArray[np.float64]
     at_most: NDArray[np.float64]
     estimate: NDArray[np.float64]
     empty: NDArray[np.float64]
+    whole: NDArray[np.bool_]
 
 
 def overview_level(reader: SlideReader, grid: Grid) -> int | None:
@@ -118,7 +121,7 @@ def read_overview(reader: SlideReader, level: int, patch_0: PerAxis) -> Overview
         strips.append(_block_means(_bounds(rgb, scanned, glass), across, down))
     at_least, at_most, estimate, empty = np.concatenate(strips, axis=1)
     # A px that is part padding, part slide has a mean of neither: leave its tiles to their own px.
-    border = ndimage.binary_dilation(empty > 0, np.ones((3, 3))) & (empty < 1)
+    border = _near(empty) & (empty < 1)
     at_least[border] = 0
     at_most[border] = 1
     px_0 = PerAxis(downsample * across, downsample * down)
@@ -131,7 +134,7 @@ def read_overview(reader: SlideReader, level: int, patch_0: PerAxis) -> Overview
         ] = False
         empty[outside] = 1
         at_least[outside] = at_most[outside] = estimate[outside] = 0
-    return Overview(px_0, at_least, at_most, estimate, empty)
+    return Overview(px_0, at_least, at_most, estimate, empty, glass)
 
 
 def tile_tissue(overview: Overview, grid: Grid) -> TileTissue:
@@ -150,12 +153,15 @@ def tile_tissue(overview: Overview, grid: Grid) -> TileTissue:
     area = side.x * side.y
     cell_area = (cell_bottom - top)[:, None] * (cell_right - left)
     estimate = _fitted(overview.estimate, height, width, 0)
+    inside = (bottom >= top + side.y)[:, None] & (right >= left + side.x)
+    near = _fitted(_near(overview.empty).astype(np.float32), height, width, 1)
     empty = _fitted(overview.empty, height, width, 0)
     return TileTissue(
         at_least=_box_sums(_fitted(overview.at_least, height, width, 0), *inner) / area,
         at_most=_box_sums(_fitted(overview.at_most, height, width, 1), *outer) / area,
         estimate=_box_sums(estimate, left, right, top, bottom) / area,
         empty=_box_sums(empty, left, cell_right, top, cell_bottom) / np.maximum(cell_area, 1e-9),
+        whole=inside & (_box_sums(near, *outer) == 0),
     )
 
 
@@ -206,17 +212,36 @@ def _glass_luminance(rgb: NDArray[np.uint8], scanned: NDArray[np.bool_]) -> floa
     return float(np.median(bright)) / WHITE_LUMINANCE if bright.size else 0.95
 
 
+def bounds_of(
+    grey: NDArray[np.float32], glass: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Bounds on the share of tissue in coarse px: at least, at most.
+
+    Args:
+        grey: Their mean luminance, 0-1.
+        glass: That of the slide's clear glass.
+    """
+    at_least = np.clip((TISSUE_LUMINANCE - grey) / (TISSUE_LUMINANCE - _DARKEST), 0, 1)
+    return at_least, np.clip((glass - grey) / (glass - TISSUE_LUMINANCE), 0, 1)
+
+
+def _near(empty: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Overview px that are empty in part, and those beside them."""
+    if not empty.any():  # of most slides
+        return np.zeros(empty.shape, np.bool_)
+    near: NDArray[np.bool_] = ndimage.binary_dilation(empty > 0, np.ones((3, 3)))
+    return near
+
+
 def _bounds(
     rgb: NDArray[np.uint8], scanned: NDArray[np.bool_], glass: float
 ) -> NDArray[np.float32]:
     """Stack of at_least, at_most, estimate and empty, shape ``(4, height, width)``."""
-    grey = luminance(rgb) / WHITE_LUMINANCE
+    grey = luminance(rgb)
+    grey /= WHITE_LUMINANCE
     empty = ~scanned | is_black(rgb)
     out = np.empty((4, *grey.shape), np.float32)
-    out[0] = np.clip((TISSUE_LUMINANCE - grey) / (TISSUE_LUMINANCE - _DARKEST), 0, 1)
-    out[1] = np.where(
-        grey <= TISSUE_LUMINANCE, 1, np.clip((glass - grey) / (glass - TISSUE_LUMINANCE), 0, 1)
-    )
+    out[0], out[1] = bounds_of(grey, glass)
     out[2] = grey <= TISSUE_LUMINANCE
     out[:3, empty] = 0
     out[3] = empty

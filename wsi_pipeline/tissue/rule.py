@@ -10,7 +10,8 @@ TISSUE_LUMINANCE = 0.8
 _TISSUE_BOUND = round(TISSUE_LUMINANCE * 255 * 10_000)
 #: A px with no channel above this is scanner padding or void; ink and nuclei are lighter.
 BLACK_BOUND = 10
-_BLACK_LUMINANCE = BLACK_BOUND * 10_000
+#: What :func:`luminance` gives for the brightest px that may be black.
+BLACK_LUMINANCE = BLACK_BOUND * 10_000
 
 
 def luminance(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -45,7 +46,7 @@ def tissue_mask(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
     grey = luminance(rgb)
     tissue: NDArray[np.bool_] = grey <= _TISSUE_BOUND
     # Most patches have no px dark enough to be black: it need not be asked of each.
-    if grey.size and grey.min() <= _BLACK_LUMINANCE:
+    if grey.size and grey.min() <= BLACK_LUMINANCE:
         tissue &= ~is_black(rgb)
     return tissue
 

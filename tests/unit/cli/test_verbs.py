@@ -10,7 +10,7 @@ import pytest
 from wsi_pipeline import cli
 from wsi_pipeline.model import loaded
 from wsi_pipeline.model.package import ModelPackage
-from wsi_pipeline.stitch.result import verify
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.testing import FakePredictor, write_pyramid
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
 from wsi_pipeline.testing.sections import draw_section, write_labelled_jpeg

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from wsi_pipeline.geometry import Mpp
 from wsi_pipeline.model import loaded
 from wsi_pipeline.model.package import ModelPackage
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run import regions
 from wsi_pipeline.run.alarms import LEAST_AREA_MM2, find_alarms
 from wsi_pipeline.run.checkpoint import Checkpoint
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.shift_alarms import FAR_COLOURS
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.stitch.record import CountsRecord, read_record
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.testing import FakePredictor, make_stub_package, red_share, write_pyramid

@@ -24,8 +24,9 @@ from wsi_pipeline.export.heatmap import draw_heatmap
 from wsi_pipeline.export.mask_tiff import write_tiff
 from wsi_pipeline.export.table import write_csv
 from wsi_pipeline.geometry import NO_STRETCH, Mpp, PerAxis
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run.preparation import prepare
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.slide import open_slide
 from wsi_pipeline.slide.openslide_reader import OpenSlideReader
 from wsi_pipeline.stitch.record import read_record

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wsi_pipeline.batch import run_batch
-from wsi_pipeline.pipeline import Work
 from wsi_pipeline.run.inputs import Entry, expand
 from wsi_pipeline.run.observer import Observer, SilentObserver
 from wsi_pipeline.run.summary import Outcome
-from wsi_pipeline.stitch.result import verify
+from wsi_pipeline.run.work import Work
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
 
 MakeWork = Callable[..., Work]

@@ -13,8 +13,9 @@ from wsi_pipeline.model.slide_level_section import (
     SlideLevelSection,
     SlideRule,
 )
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run.preparation import prepare
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.slide_level.calibration import SlideCalibration
 from wsi_pipeline.slide_level.features import feature_names
 from wsi_pipeline.slide_level.region_fit import LogisticScorer, RegionFit

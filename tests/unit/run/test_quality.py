@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.quality.reasons import NOT_LOOKED_AT, Reason
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.summary import outcome_of
-from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.run.work import Work
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.synth.inks import PEN_COLOURS
 from wsi_pipeline.testing import FakePredictor, write_pyramid
 from wsi_pipeline.testing.models import NORMAL_COLOUR

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from wsi_pipeline.analysis_settings import AnalysisSettings
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.screening import Screening, screen_tiles
 from wsi_pipeline.run.summary import outcome_of
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.slide import open_slide
-from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.testing import FakePredictor, write_pyramid
 from wsi_pipeline.testing.models import NORMAL_COLOUR, TUMOUR_COLOUR
 from wsi_pipeline.testing.screens import screened

@@ -16,11 +16,12 @@ from wsi_pipeline.images.collection import LabelledImage
 from wsi_pipeline.model import loaded
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run import regions
 from wsi_pipeline.run.alarms import find_alarms
 from wsi_pipeline.run.checkpoint import Checkpoint
 from wsi_pipeline.run.preparation import prepare
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.stitch.result import Result
 from wsi_pipeline.testing import FakePredictor, make_stub_package, red_share, write_pyramid
 

@@ -13,12 +13,14 @@ from wsi_pipeline.model import loaded
 from wsi_pipeline.model.orientations import OrientedPredictor
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run.checkpoint import Checkpoint
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.scheduler import Scheduler
 from wsi_pipeline.run.summary import outcome_of
-from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.run.work import Work
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.testing import FakePredictor
 
 

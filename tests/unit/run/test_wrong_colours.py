@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from wsi_pipeline.grid import make_grid
-from wsi_pipeline.pipeline import Work, analyse_slide
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.summary import outcome_of, write_summary
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.slide import open_slide
 from wsi_pipeline.slide.resolution import choose_resolution
 from wsi_pipeline.stitch.result import Result

@@ -12,7 +12,8 @@ from ome_zarr_models.v05.image_label import ImageLabel
 
 from wsi_pipeline.classes import Classes, ModelClass, Task
 from wsi_pipeline.errors import ResultError
-from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.tiles.plan import Coverage
 
 KINDS = (ModelClass("normal", "#4caf50"), ModelClass("tumour", "#d50000"), ModelClass("mucin"))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from wsi_pipeline.geometry import Size
-from wsi_pipeline.stitch.mask import DrawnLevel
+from wsi_pipeline.stitch.mask import DrawnLevel, LevelHash
 
 
 @st.composite
@@ -71,3 +71,17 @@ def test_the_hash_is_that_of_the_px(drawn: DrawnLevel) -> None:
 def test_the_size_is_where_the_edges_end() -> None:
     drawn = DrawnLevel(np.zeros((1, 2), np.uint8), np.array([0, 3, 5]), np.array([0, 4]))
     assert drawn.size == Size(5, 4)
+
+
+@given(drawn_levels(), st.data())
+def test_rows_hashed_ahead_give_the_same_hash(drawn: DrawnLevel, data: st.DataObject) -> None:
+    rows = len(drawn.values)
+    first = data.draw(st.integers(0, rows))
+    second = data.draw(st.integers(first, rows))
+    foreseen = drawn.values.copy()
+    # Some of them may have become others since.
+    foreseen[data.draw(st.integers(0, rows - 1)), 0] ^= data.draw(st.integers(0, 1))
+    ahead = LevelHash(drawn.column_edges, drawn.row_edges)
+    ahead.add(foreseen[:first])
+    ahead.add(foreseen[first:second])
+    assert drawn.sha256(ahead) == drawn.sha256()

@@ -16,7 +16,8 @@ from wsi_pipeline.grid import Grid
 from wsi_pipeline.slide.info import Level
 from wsi_pipeline.stitch import layout
 from wsi_pipeline.stitch.cells import stitch_cells
-from wsi_pipeline.stitch.result import Result, verify
+from wsi_pipeline.stitch.result import Result
+from wsi_pipeline.stitch.verification import verify
 from wsi_pipeline.stitch.writer import publish, write_store
 from wsi_pipeline.tiles.plan import Coverage, Plan
 

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,13 @@ class TiffLevel(SegmentedLevel):
     def is_jpeg(self) -> bool:
         """Whether the level is stored in tiles of JPEG."""
         return bool(self._page.is_tiled) and self._page.compression == _JPEG
+
+    @cached_property
+    def is_whole(self) -> bool:
+        """Whether the file holds every segment: all px were scanned, unless it says otherwise."""
+        segments = self._columns * -(-self.size.height // self.segment.height)
+        counts = [page.databytecounts for page in self._pages]
+        return all(len(each) >= segments and all(each) for each in counts)
 
     @property
     def encoding(self) -> Encoding:
