@@ -144,7 +144,6 @@ def _analyse(
                 read, wait = read + done.read_seconds, wait + done.wait_seconds
                 observer.advanced(region.tiles, done.bytes_read)
                 hashing.answered(done.index)
-            hashed = hashing.done()
         _check_screen(prepared, answers, work.threshold)
         classified = time.perf_counter()
         with turn.writing():
@@ -155,7 +154,7 @@ def _analyse(
                 model_wait_seconds=round(wait, 3),
                 resumed_tiles=resumed,
             )
-            _write(prepared, work, finished, answers, runtime, timings, hashed)
+            _write(prepared, work, finished, answers, runtime, timings, hashing.done)
             with work.profile.span("write", "publish", prepared.name):
                 publish(checkpoint.store, final, overwrite=overwrite)
                 checkpoint.discard()
@@ -169,7 +168,7 @@ def _write(
     answers: TileProbabilities,
     runtime: RuntimeInfo,
     timings: TimingsRecord,
-    hashed: LevelHash,
+    hashed: Callable[[], LevelHash],
 ) -> None:
     """Write the store of a slide beside its final name."""
     plan, kept, checkpoint = prepared.plan, finished.kept, finished.checkpoint

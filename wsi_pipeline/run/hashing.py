@@ -13,8 +13,8 @@ from wsi_pipeline.run.regions import Region
 from wsi_pipeline.slide.info import Level
 from wsi_pipeline.stitch.mask import LevelHash
 
-#: Px of the level from which rows are hashed ahead; stitching them takes time as well.
-_LEAST_PX = 2**25
+#: Px of the level, and share of it, from which rows are hashed ahead; stitching takes time as well.
+_LEAST_PX, _LEAST_SHARE = 2**25, 1 / 16
 
 
 class MaskHashing:
@@ -40,6 +40,7 @@ class MaskHashing:
         cells, self._per_tile, self._decide = grid.cells, grid.cells_per_tile, decide
         self._edges = cells.row_edges(level.downsample, level.size.height)
         self._width = level.size.width
+        self._least = max(_LEAST_PX, level.size.area * _LEAST_SHARE)
         self._hash = LevelHash(cells.column_edges(level.downsample, level.size.width), self._edges)
         self._first = {
             region.index: int(region.cells[:, 1].min())
@@ -53,8 +54,9 @@ class MaskHashing:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._thread.shutdown(wait=True, cancel_futures=True)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Take no more; what was given is still hashed, unless an error ends all."""
+        self._thread.shutdown(wait=False, cancel_futures=kind is not None)
 
     def answered(self, region: int) -> None:
         """A region has its answers: hash what is settled now, unless that is little.
@@ -66,13 +68,13 @@ class MaskHashing:
             return  # the rest is hashed by whoever writes
         settled = min(min(self._first.values()) * self._per_tile, len(self._edges) - 1)
         px = int(self._edges[settled] - self._edges[self._given]) * self._width
-        if settled > self._given and px >= _LEAST_PX:
+        if settled > self._given and px >= self._least:
             rows = self._decide()[self._given : settled]
             self._pending.append(self._thread.submit(self._add, rows))
             self._given = settled
 
     def done(self) -> LevelHash:
-        """What was hashed."""
+        """What was hashed, once it is."""
         for one in self._pending:
             one.result()
         return self._hash

@@ -1,6 +1,7 @@
 """Cells drawn as px of a level, block by block and row by row, without ever holding the level."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -44,13 +45,14 @@ class DrawnLevel:
         first = values[0, 0]
         return int(first) if (values == first).all() else None
 
-    def sha256(self, hashed: "LevelHash | None" = None) -> str:
+    def sha256(self, hashed: "Callable[[], LevelHash] | None" = None) -> str:
         """SHA-256 (hex) of the level's px in row order, computed row of cells by row of cells.
 
         Args:
-            hashed: What was hashed ahead of it; None: nothing.
+            hashed: Gives what was hashed ahead of it; None: nothing was.
         """
-        return (hashed or LevelHash(self.column_edges, self.row_edges)).sha256(self.values)
+        ahead = hashed() if hashed else LevelHash(self.column_edges, self.row_edges)
+        return ahead.sha256(self.values)
 
 
 class LevelHash:

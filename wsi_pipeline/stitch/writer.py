@@ -1,6 +1,6 @@
 """Writing a result: beside its final name, made durable, then moved into place as a whole."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def write_store(
     features: FeatureArray | None = None,
     quality: NDArray[np.uint8] | None = None,
     attention: NDArray[np.float32] | None = None,
-    hashed: LevelHash | None = None,
+    hashed: Callable[[], LevelHash] | None = None,
 ) -> None:
     """Write a complete result store into a new folder and make it durable.
 
@@ -64,7 +64,7 @@ def write_store(
         quality: Reasons of every tile of the grid, uint8 ``(rows, columns)`` of tiles; None
             where nobody looked.
         attention: Rank of each tile, ``(n,)`` in plan order; NaN = unreadable; None: there is none.
-        hashed: What was hashed ahead of the mask's finest level; None: nothing.
+        hashed: Gives what was hashed ahead of the mask's finest level; None: nothing was.
     """
     if attention is not None:
         extras = {**extras, layout.ATTENTION: attention}

@@ -1,16 +1,25 @@
 """The mask is hashed from the top as far as no tile waits, while others are classified."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from wsi_pipeline.geometry import Mpp, Size
 from wsi_pipeline.grid import Grid
+from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run import hashing as module
+from wsi_pipeline.run import regions
 from wsi_pipeline.run.hashing import MaskHashing
+from wsi_pipeline.run.preparation import prepare
+from wsi_pipeline.run.profile import Profile
 from wsi_pipeline.run.regions import Region
+from wsi_pipeline.run.work import Work
 from wsi_pipeline.slide.info import Level
 from wsi_pipeline.stitch.mask import DrawnLevel, LevelHash
+from wsi_pipeline.stitch.verification import verify
 
 PATCH = 10
 LEVEL = Level(Size(55, 78), 1.0)
@@ -20,6 +29,7 @@ GRID = Grid(0, LEVEL.size, 1.0, 1.0, PATCH, PATCH, Mpp(0.5, 0.5))
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LEAST_PX", 1)
+    monkeypatch.setattr(module, "_LEAST_SHARE", 0)
 
 
 def region(index: int, *rows: int) -> Region:
@@ -55,7 +65,7 @@ def test_rows_above_the_first_that_waits_are_hashed() -> None:
         hashing.answered(0)
         ahead = hashing.done()
     assert hashed_rows(ahead) == 5
-    assert drawn(labels).sha256(ahead) == drawn(labels).sha256()
+    assert drawn(labels).sha256(lambda: ahead) == drawn(labels).sha256()
 
 
 def test_controls_and_the_last_region_ask_for_nothing() -> None:
@@ -93,3 +103,23 @@ def test_an_error_while_hashing_is_told(monkeypatch: pytest.MonkeyPatch) -> None
         hashing.answered(0)
         with pytest.raises(MemoryError):
             hashing.done()
+
+
+@pytest.mark.parametrize("stride", [64, 40])
+def test_a_result_hashed_ahead_is_sound(
+    make_slide: Callable[..., Path],
+    make_work: Callable[..., Work],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stride: int,
+) -> None:
+    monkeypatch.setattr(regions, "REGION_TILES", 8)
+    profile = Profile()
+    work = make_work(mpp=0.5, stride=stride)
+    work = Work(work.package, work.analysis, work.runtime, work.scheduler, profile)
+    prepared = prepare(make_slide(), work.package, work.analysis)
+    final = tmp_path / "a.zarr"
+    analyse_slide(prepared, final, work)
+    assert any(span.name == "hash the mask" for span in profile.spans)
+    labels = np.unique(np.asarray(verify(final).mask(0)[...]))
+    assert len(labels) == 2  # tumour and not
