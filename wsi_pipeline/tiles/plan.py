@@ -149,8 +149,8 @@ def make_plan(
             keep, unsettled = keep & False, keep | True
     if grid.kind == "wsinfer":
         keep, unsettled = keep & grid.with_centre, unsettled & grid.with_centre
-    open_ = _in_order(grid, unsettled)
-    columns, rows = open_[:, 0], open_[:, 1]
+    undecided = _in_order(grid, unsettled)
+    columns, rows = undecided[:, 0], undecided[:, 1]
     settled = Settling(
         reader,
         grid,
@@ -159,12 +159,12 @@ def make_plan(
         emptiness=level is None,
         closer=closer,
         kept=None if grid.margin else kept,
-    ).settle(open_, whole[rows, columns], threads, progress)
+    ).settle(undecided, whole[rows, columns], threads, progress)
     tissue[rows, columns], keep[rows, columns] = settled.tissue, settled.keep
     if level is None:
         empty[rows, columns] = settled.empty
     coverage = np.where(empty > 0.5, Coverage.EMPTY, Coverage.GLASS).astype(np.uint8)
-    unreadable = open_[np.isnan(settled.tissue)]
+    unreadable = undecided[np.isnan(settled.tissue)]
     coverage[unreadable[:, 1], unreadable[:, 0]] = Coverage.UNREADABLE
     coverage[keep] = Coverage.CLASSIFIED
     cells = _in_order(grid, keep)

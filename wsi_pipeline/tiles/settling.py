@@ -72,25 +72,25 @@ class Settling:
             progress: Called with tiles settled so far and in all.
         """
         count = len(cells)
-        found = Settled(np.full(count, np.nan), np.zeros(count, np.bool_), np.zeros(count), 0)
-        own = np.zeros(count, np.bool_)
+        tissue, empty = np.full(count, np.nan), np.zeros(count)
+        keep, own = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
 
         def one(index: int) -> None:
             column, row = int(cells[index, 0]), int(cells[index, 1])
             closer = self._closer(column, row) if whole[index] else None
             if closer is None:
                 own[index] = True
-                found.tissue[index], found.empty[index] = self._own(column, row)
-                found.keep[index] = found.tissue[index] >= self.min_tissue
+                tissue[index], empty[index] = self._own(column, row)
+                keep[index] = tissue[index] >= self.min_tissue  # false for NaN
             else:
-                found.tissue[index], found.keep[index] = closer
+                tissue[index], keep[index] = closer
 
         # Backwards: what was decoded last is then what the first tiles are made of.
         with ThreadPoolExecutor(threads) as pool:
             for done, _ in enumerate(pool.map(one, reversed(range(count))), start=1):
                 if progress is not None and (done % 64 == 0 or done == count):
                     progress(done, count)
-        return Settled(found.tissue, found.keep, found.empty, int(np.count_nonzero(own)))
+        return Settled(tissue, keep, empty, int(np.count_nonzero(own)))
 
     def _closer(self, column: int, row: int) -> tuple[float, bool] | None:
         """Tissue of a patch and whether it is enough; None where a closer look does not tell."""
