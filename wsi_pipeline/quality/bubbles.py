@@ -18,6 +18,7 @@ from wsi_pipeline.quality.morphology import (
     labelled,
     local_mean,
     part_sizes,
+    shrunk,
 )
 from wsi_pipeline.quality.view import CoarseView
 
@@ -100,8 +101,7 @@ def _long(line: Mask, sure: Mask, view: CoarseView, limits: BubbleLimits) -> Mas
     um = max(view.um)
     areas = part_sizes(labels, joined, count)
     dark = part_sizes(labels, sure, count)
-    inner = ndimage.minimum_filter(joined.view(np.uint8), 3, mode="nearest").view(np.bool_)
-    borders = areas - part_sizes(labels, inner, count)
+    borders = areas - part_sizes(labels, shrunk(joined, 1), count)
     keep = np.zeros(count + 1, np.bool_)
     boxes = ndimage.find_objects(labels)
     for index in np.flatnonzero(areas[1:] >= limits.least_um / um) + 1:

@@ -24,7 +24,7 @@ from scipy import ndimage
 
 from wsi_pipeline.errors import DamagedSlideError
 from wsi_pipeline.geometry import PerAxis, Region
-from wsi_pipeline.quality.morphology import Mask
+from wsi_pipeline.quality.morphology import Mask, Plane
 from wsi_pipeline.quality.view import Source, block_means
 from wsi_pipeline.slide.reader import SlideReader
 
@@ -202,22 +202,42 @@ def block_energies(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
         if min(values.shape) < 3:  # one block alone has no second differences of so coarse px
             out.append(np.full(shape, _UNKNOWN))
             continue
-        twice = 2 * values[1:-1, 1:-1]
-        across = values[1:-1, 2:] + values[1:-1, :-2]
-        across -= twice
-        down = values[2:, 1:-1] + values[:-2, 1:-1]
-        down -= twice
-        across *= across
-        down *= down
-        across += down
+        # A row of blocks at a time: that stays in a core's cache.
+        lines = [_differences(values, top, top + side) for top in range(0, len(values), side)]
         # The border has no neighbours: it repeats the px beside it.
-        full = np.pad(across, 1, mode="edge")
-        sums = full.reshape(shape[0], side, shape[1], side).sum(axis=(1, 3))
+        full = np.pad(np.stack(lines), ((0, 0), (1, 1)), mode="edge")
+        sums = full.reshape(*shape, side).sum(axis=2)
         out.append(np.log2(sums / (2 * side * side) + 0.01))
-        values = (
-            values[::2, ::2] + values[1::2, ::2] + values[::2, 1::2] + values[1::2, 1::2]
-        ) * np.float32(0.25)
+        pairs = values[::2] + values[1::2]
+        values = (pairs[:, ::2] + pairs[:, 1::2]) * np.float32(0.25)
     return np.stack(out).astype(np.float32)
+
+
+def _differences(values: Plane, top: int, bottom: int) -> Plane:
+    """Sums over rows of squared second differences along both axes, ``(width - 2,)``.
+
+    Args:
+        values: At least three rows and columns; the first and the last row have no neighbours and
+            count as those beside them.
+        top: First row.
+        bottom: Row behind the last one.
+    """
+    first, last = max(top, 1), min(bottom, len(values) - 1)
+    middle = values[first:last, 1:-1]
+    twice = middle + middle
+    across = values[first:last, 2:] + values[first:last, :-2]
+    across -= twice
+    down = values[first + 1 : last + 1, 1:-1] + values[first - 1 : last - 1, 1:-1]
+    down -= twice
+    across *= across
+    down *= down
+    across += down
+    sums: Plane = across.sum(axis=0)
+    if top < first:
+        sums += across[0]
+    if bottom > last:
+        sums += across[-1]
+    return sums
 
 
 def _judge(

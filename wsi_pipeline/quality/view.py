@@ -1,5 +1,6 @@
 """A slide at the resolution a detector needs: the level it is read from, and the coarse picture."""
 
+import functools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -99,12 +100,12 @@ class CoarseView:
     def glass(self) -> tuple[int, int, int]:
         """Colour of clear glass, 0-255: the median of the palest scanned px of this slide."""
         every = max(1, int((self.scanned.size / 250_000) ** 0.5))
-        rgb = self.rgb[::every, ::every][self.scanned[::every, ::every]]
-        grey = np.minimum(np.minimum(rgb[:, 0], rgb[:, 1]), rgb[:, 2])
-        bright = rgb[grey >= _GLASS_RANGE[0]]
-        if len(bright) < 50:
+        scanned = self.scanned[::every, ::every]
+        planes = [self.rgb[::every, ::every, channel][scanned] for channel in range(3)]
+        bright = functools.reduce(np.minimum, planes) >= _GLASS_RANGE[0]
+        if np.count_nonzero(bright) < 50:
             return 240, 240, 240
-        red, green, blue = (int(value) for value in np.median(bright, axis=0))
+        red, green, blue = (_median(plane[bright]) for plane in planes)
         return red, green, blue
 
     @cached_property
@@ -173,6 +174,13 @@ def read_coarse(reader: SlideReader, mpp_0: Mpp, threads: int) -> CoarseView | s
         um=source.um,
         px_0=PerAxis(downsample * across, downsample * down),
     )
+
+
+def _median(values: NDArray[np.uint8]) -> int:
+    """The median, rounded down: by counting, a fifth of the time of sorting."""
+    counts = np.cumsum(np.bincount(values, minlength=256))
+    middle = np.searchsorted(counts, [(len(values) - 1) // 2, len(values) // 2], side="right")
+    return int(middle.sum()) // 2
 
 
 def block_means(rgb: NDArray[np.uint8], across: int, down: int) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Parts of masks are counted and chosen some rows at a time, as they would be at once."""
+"""Parts of masks are counted and chosen by rows; shapes are what their definitions say."""
 
 from collections.abc import Iterator
 
@@ -14,10 +14,14 @@ from wsi_pipeline.quality.morphology import (
     Mask,
     bands,
     chosen,
+    grown,
     labelled,
     large,
+    opened,
     part_sizes,
     reached,
+    shrunk,
+    solid,
 )
 
 EIGHT = np.ones((3, 3))
@@ -62,6 +66,33 @@ def test_what_is_reached_is_connected_with_a_seed(weak: Mask, seeds: Mask) -> No
     seeds = np.resize(seeds, weak.shape)
     expected = ndimage.binary_propagation(seeds, EIGHT, weak | seeds)
     assert np.array_equal(reached(weak, seeds), expected)
+
+
+@given(masks(), st.integers(0, 9), st.floats(0.05, 1))
+def test_solid_is_where_enough_of_the_square_is_set(mask: Mask, half: int, share: float) -> None:
+    side = 2 * half + 1
+    whole = np.pad(mask, half, mode="edge").astype(np.int64)
+    squares = np.lib.stride_tricks.sliding_window_view(whole, (side, side))
+    enough = squares.sum(axis=(2, 3)) >= share * side * side
+    assert np.array_equal(solid(mask, side, share), enough)
+
+
+@given(masks(), st.integers(1, 8), st.integers(1, 8))
+def test_opened_is_what_a_rectangle_inside_covers(mask: Mask, rows: int, columns: int) -> None:
+    covered = np.zeros_like(mask)
+    for y in range(len(mask) - rows + 1):
+        for x in range(mask.shape[1] - columns + 1):
+            place = (slice(y, y + rows), slice(x, x + columns))
+            covered[place] |= mask[place].all()
+    assert np.array_equal(opened(mask, rows, columns), covered)
+
+
+@given(masks(), st.integers(0, 9))
+def test_grown_and_shrunk_reach_a_square_far(mask: Mask, px: int) -> None:
+    square = np.ones((2 * px + 1, 2 * px + 1))
+    assert np.array_equal(grown(mask, px), ndimage.binary_dilation(mask, square))
+    inner = ndimage.binary_erosion(mask, square, border_value=1)
+    assert np.array_equal(shrunk(mask, px), inner)
 
 
 @given(masks())
