@@ -1,6 +1,7 @@
 """Admitting a package's predictor: no precision or compiler is trusted without the reference."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -107,27 +108,34 @@ def _cascade(
     """
     stages: list[Stage] = []
 
-    def load(precision: Precision) -> tuple[Predictor, NDArray[np.float32]]:
-        batch = runtime.refine_batch if stages else None
+    def load(precision: Precision, batch: int | None) -> tuple[Predictor, NDArray[np.float32]]:
         return admitted(
             partial(_load, package, runtime, request, device, precision, batch),
             lambda loaded: admit(package, loaded, request.cache, request.head),
         )
 
-    tried = _tried(package, runtime, "auto") if package.description.map is None else ("fp32",)
-    for precision in tried[:-1]:
-        try:
-            predictor, values = load(precision)
-        except RuntimeRejectedError as error:
-            log.warning("%s; continuing without it", error)
-            continue
-        band = _band(package, precision, values, threshold)
-        stages.append(Stage(_as_wanted(package, request, predictor), band))
-    predictor, _ = load("fp32")
-    predictor = _as_wanted(package, request, predictor)
+    *fast, _ = _tried(package, runtime, "auto") if package.description.map is None else ("fp32",)
+    with ThreadPoolExecutor(1, thread_name_prefix="load") as beside:
+        # Neither loading nor comparing a model has work for every core. A GPU may record its
+        # graph of one model only while nobody uses it for another.
+        last = None
+        if fast and device == "cpu":
+            last = beside.submit(load, "fp32", runtime.refine_batch)
+        for precision in fast:
+            try:
+                predictor, values = load(precision, runtime.refine_batch if stages else None)
+            except RuntimeRejectedError as error:
+                log.warning("%s; continuing without it", error)
+                continue
+            band = _band(package, precision, values, threshold)
+            stages.append(Stage(_as_wanted(package, request, predictor), band))
     if not stages:
-        return predictor
-    return CascadePredictor([*stages, Stage(predictor, 0.0)], package.classes, threshold)
+        if last is not None and last.exception() is None:
+            last.result()[0].close()  # its batches are those of a stage that has little work
+        return _as_wanted(package, request, load("fp32", None)[0])
+    predictor, _ = last.result() if last else load("fp32", runtime.refine_batch)
+    final = Stage(_as_wanted(package, request, predictor), 0.0)
+    return CascadePredictor([*stages, final], package.classes, threshold)
 
 
 def _as_wanted(package: ModelPackage, request: RuntimeRequest, predictor: Predictor) -> Predictor:
