@@ -19,6 +19,8 @@ from wsi_pipeline.model.loaded import LOADED, model_loading
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
 from wsi_pipeline.run.profile import Profile, stage_times
+from wsi_pipeline.slide.probe import Prober
+from wsi_pipeline.slide.sandbox import PROBING, Sandbox
 
 
 def main() -> None:
@@ -47,16 +49,18 @@ def main() -> None:
     return_large_blocks()  # as the program does
     profile = Profile()
     profile.started()
-    with profile.span("start-up", "find the model"):
-        package = load_package(arguments.package)
-    head = package.head(features=analysis.features != "off")
-    request = RuntimeRequest(arguments.device, arguments.precision, arguments.cache, head=head)
-    loading = profile.span("start-up", "load the model")
-    with model_loading(package, request, package.description.threshold.value, loading):
-        if arguments.bare:
-            figures: dict[str, object] = {**_bare(arguments, package, analysis, request)}
-        else:
-            figures = _analyse(arguments, package, analysis, request, profile)
+    # As the program does, too: it has imports of its own to do.
+    with Sandbox(PROBING).start() as sandbox, Prober(sandbox=sandbox) as prober:
+        with profile.span("start-up", "find the model"):
+            package = load_package(arguments.package)
+        head = package.head(features=analysis.features != "off")
+        request = RuntimeRequest(arguments.device, arguments.precision, arguments.cache, head=head)
+        loading = profile.span("start-up", "load the model")
+        with model_loading(package, request, package.description.threshold.value, loading):
+            if arguments.bare:
+                figures: dict[str, object] = {**_bare(arguments, package, analysis, request)}
+            else:
+                figures = _analyse(arguments, package, analysis, request, profile, prober)
     print(json.dumps(figures))
 
 
@@ -100,6 +104,7 @@ def _analyse(
     analysis: AnalysisSettings,
     request: RuntimeRequest,
     profile: Profile,
+    prober: Prober,
 ) -> dict[str, object]:
     with profile.span("start-up", "import the pipeline"):
         import psutil  # noqa: PLC0415 - while the model loads
@@ -110,11 +115,9 @@ def _analyse(
         from wsi_pipeline.run.scheduler import connect, default_workers  # noqa: PLC0415
         from wsi_pipeline.run.work import Work  # noqa: PLC0415
         from wsi_pipeline.screen.loaded import screen_of  # noqa: PLC0415
-        from wsi_pipeline.slide.probe import Prober  # noqa: PLC0415
 
     with (
         PeakMemory(psutil.Process()) as memory,
-        Prober() as prober,
         connect(None, default_workers(resolve_device(arguments.device))) as scheduler,
     ):
         work = Work(package, analysis, request, scheduler, profile)
