@@ -1,5 +1,6 @@
 """Every runtime keeps one contract, whatever the batch a patch happens to share."""
 
+import locale
 import shutil
 import warnings
 from collections.abc import Callable
@@ -50,6 +51,20 @@ def test_torch_on_the_cpu(package: ModelPackage) -> None:
     predictor = TorchCpuPredictor(package, batch_size=5)
     check_predictor(predictor, patches[::2], expected[::2], 1e-5, anywhere=False)
     predictor.close()
+
+
+def test_stages_loaded_beside_each_other_leave_the_locale(
+    package: ModelPackage, model_cache: Path
+) -> None:
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        locale.setlocale(locale.LC_ALL, "C.UTF-8")
+        for _ in range(6):
+            request = RuntimeRequest("cpu", "auto", model_cache)
+            load_predictor(package, request, threshold=THRESHOLD).close()
+            assert locale.setlocale(locale.LC_ALL) == "C.UTF-8"
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
 
 
 def test_the_cascade_auto_makes(package: ModelPackage, model_cache: Path) -> None:

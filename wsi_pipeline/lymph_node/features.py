@@ -22,7 +22,7 @@ from wsi_pipeline.errors import PackageError, UsageError
 from wsi_pipeline.lymph_node import LYMPH_NODE
 from wsi_pipeline.lymph_node.network import MEAN, PATCH_PX, PLACES, STD, Trunk, inner
 from wsi_pipeline.lymph_node.patches import RealPatches, placed, varied
-from wsi_pipeline.model.openvino_library import ov
+from wsi_pipeline.model.openvino_library import COMPILING, ov
 from wsi_pipeline.training.initial_weights import lite0_weights
 
 _BATCH = 8
@@ -121,9 +121,10 @@ class _Inner(nn.Module):
 def _compiled() -> Any:
     shape = (_BATCH, 3, PATCH_PX, PATCH_PX)
     module = _Inner(new_trunk())
-    with warnings.catch_warnings(), torch.inference_mode():
+    with COMPILING, warnings.catch_warnings(), torch.inference_mode():
         # OpenVINO's own way of tracing is deprecated by torch.
         warnings.simplefilter("ignore")
         graph = ov.convert_model(module, example_input=torch.zeros(shape), input=[list(shape)])
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": _THREADS}
-    return ov.Core().compile_model(graph, "CPU", {**settings, "NUM_STREAMS": 1})
+    with COMPILING:
+        return ov.Core().compile_model(graph, "CPU", {**settings, "NUM_STREAMS": 1})

@@ -8,10 +8,15 @@ Two threads that use them first at the same time can wait for each other for eve
 interpreter, the other for the preparation, during which the interpreter may change threads. So
 they are used once here, while the import system lets no other thread past.
 
+While OpenVINO reads or compiles a model it sets the locale of the process to ``C``, and then to
+what it was before. Two threads at once would leave it at ``C``, where text files are ASCII: so
+:data:`COMPILING` is held for that.
+
 Every use of either library goes through this module.
 """
 
 import sys
+import threading
 
 import numpy as np
 
@@ -19,7 +24,10 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # 
 
 import openvino as ov  # noqa: E402 - after the line that keeps it quiet
 
-__all__ = ["ov"]
+__all__ = ["COMPILING", "ov"]
+
+#: Held while models are read, converted or compiled.
+COMPILING = threading.RLock()
 
 
 def _use_once() -> None:

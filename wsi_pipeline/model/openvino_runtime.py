@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from wsi_pipeline.model.conversion import Conversion, converted_model
 from wsi_pipeline.model.description import Precision
 from wsi_pipeline.model.inference_pool import SlotPredictor
-from wsi_pipeline.model.openvino_library import ov
+from wsi_pipeline.model.openvino_library import COMPILING, ov
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import Head, RuntimeInfo
 from wsi_pipeline.model.preprocessing import Preparer
@@ -59,9 +59,7 @@ class OpenVinoPredictor(SlotPredictor[ov.InferRequest]):
         batch_size = max(1, min(batch_size, _BATCH_PX // px))
         core = ov.Core()
         core.set_property({"CACHE_DIR": str(cache / "openvino" / "compiled")})
-        # By its path: a model compiled before is then loaded without reading the original.
         wanted = Conversion(precision == "int8", batch_size, head)
-        path = converted_model(package, wanted, cache)
         threads = threads or len(os.sched_getaffinity(0))
         config: dict[str, str | int] = {
             "PERFORMANCE_HINT": "THROUGHPUT",
@@ -73,14 +71,17 @@ class OpenVinoPredictor(SlotPredictor[ov.InferRequest]):
             config["NUM_STREAMS"] = 1
         elif threads <= _STREAMS_BY_CORE:
             config["NUM_STREAMS"] = threads
-        try:
-            compiled = core.compile_model(path, "CPU", config)
-        except RuntimeError:
-            # A damaged cache is no reason to fail: it is only a cache.
-            for suffix in (".xml", ".bin"):
-                path.with_suffix(suffix).unlink(missing_ok=True)
+        with COMPILING:
+            # By its path: a model compiled before is then loaded without reading the original.
             path = converted_model(package, wanted, cache)
-            compiled = core.compile_model(path, "CPU", config)
+            try:
+                compiled = core.compile_model(path, "CPU", config)
+            except RuntimeError:
+                # A damaged cache is no reason to fail: it is only a cache.
+                for suffix in (".xml", ".bin"):
+                    path.with_suffix(suffix).unlink(missing_ok=True)
+                path = converted_model(package, wanted, cache)
+                compiled = core.compile_model(path, "CPU", config)
         requests = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")) + more
         slots = [compiled.create_infer_request() for _ in range(requests)]
         count = 0

@@ -53,7 +53,7 @@ class Screen:
 
     def __init__(self, arrays: Arrays, package: Path) -> None:
         # Here: it takes a moment that most packages need not spend.
-        from wsi_pipeline.model.openvino_library import ov  # noqa: PLC0415
+        from wsi_pipeline.model.openvino_library import COMPILING, ov  # noqa: PLC0415
 
         for name, shape in shapes().items():
             found = arrays.get(name)
@@ -72,7 +72,8 @@ class Screen:
             "INFERENCE_NUM_THREADS": cores,
             "NUM_STREAMS": cores,
         }
-        self._compiled = ov.Core().compile_model(_graph(arrays), "CPU", config)
+        with COMPILING:
+            self._compiled = ov.Core().compile_model(_graph(arrays), "CPU", config)
         self._requests = threading.local()
 
     def logits(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
