@@ -166,7 +166,7 @@ def run(
         with recorder.span("start-up", "import what reads slides"), quick_imports():
             from wsi_pipeline.slide.probe import Prober  # noqa: PLC0415
         prober = stack.enter_context(Prober(sandbox=guard.sandbox))
-        # Beside the hashing of the model's files, and its loading.
+        # Imports go on while the model's files are hashed, and while it loads.
         importing = ThreadPoolExecutor(1, thread_name_prefix="import")
         stack.callback(importing.shutdown)
         alone = guard.sandbox is not None

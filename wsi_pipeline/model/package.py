@@ -41,7 +41,7 @@ MIN_REFERENCE_PATCHES = 16
 _MOST_TEXT = 40_000
 #: Of a model that answers with maps, each of which is many numbers.
 MIN_REFERENCE_MAPS = 3
-#: Bytes of a file.
+#: Bytes of a file that are hashed at a time.
 _HASHED_AT_ONCE = 2**23
 #: Cells along a side of a map that a reference keeps, at most.
 _KEPT_CELLS = 64
