@@ -49,7 +49,7 @@ def main() -> None:
     return_large_blocks()  # as the program does
     profile = Profile()
     profile.started()
-    # As the program does, too: it has imports of its own to do.
+    # Before the model is found, as in the program: it has imports of its own to do.
     with Sandbox(PROBING).start() as sandbox, Prober(sandbox=sandbox) as prober:
         with profile.span("start-up", "find the model"):
             package = load_package(arguments.package)
@@ -58,7 +58,9 @@ def main() -> None:
         loading = profile.span("start-up", "load the model")
         with model_loading(package, request, package.description.threshold.value, loading):
             if arguments.bare:
-                figures: dict[str, object] = {**_bare(arguments, package, analysis, request)}
+                figures: dict[str, object] = {
+                    **_bare(arguments, package, analysis, request, prober)
+                }
             else:
                 figures = _analyse(arguments, package, analysis, request, profile, prober)
     print(json.dumps(figures))
@@ -69,6 +71,7 @@ def _bare(
     package: ModelPackage,
     analysis: AnalysisSettings,
     request: RuntimeRequest,
+    prober: Prober,
 ) -> dict[str, float]:
     """Patches per second of the model alone, and CPU seconds to read all the plan's patches."""
     import numpy as np  # noqa: PLC0415 - while the model loads
@@ -79,7 +82,7 @@ def _bare(
     predictor = LOADED.predictor(
         package.folder.resolve(), package.sha256, request, package.description.threshold.value
     )
-    prepared = prepare(arguments.slide, package, analysis)
+    prepared = prepare(arguments.slide, package, analysis, prober=prober)
     plan, grid = prepared.plan, prepared.plan.grid
     began = time.thread_time()
     for x, y in plan.cells:

@@ -1,7 +1,6 @@
 """``wsi run``: one slide or thousands, resumable, with one table at the end."""
 
 import functools
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -43,7 +42,6 @@ from wsi_pipeline.cli.quick_imports import quick_imports
 from wsi_pipeline.model.loaded import model_loading
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
-from wsi_pipeline.run.profile import Recorder
 from wsi_pipeline.settings import Settings
 
 
@@ -166,11 +164,6 @@ def run(
         with recorder.span("start-up", "import what reads slides"), quick_imports():
             from wsi_pipeline.slide.probe import Prober  # noqa: PLC0415
         prober = stack.enter_context(Prober(sandbox=guard.sandbox))
-        # Imports go on while the model's files are hashed, and while it loads.
-        importing = ThreadPoolExecutor(1, thread_name_prefix="import")
-        stack.callback(importing.shutdown)
-        alone = guard.sandbox is not None
-        imported = importing.submit(_import_pipeline, recorder, alone=alone)
         with recorder.span("start-up", "find the model"):
             package = find_model(model, settings, quiet=quiet)
         check_classes(package)
@@ -183,9 +176,10 @@ def run(
             loading = recorder.span("start-up", "load the model")
             beside = functools.partial(_load_screen, package, analysis)
             stack.enter_context(model_loading(package, request, threshold, loading, beside))
-        imported.result()
-        from wsi_pipeline.cli.batch import run_slides  # noqa: PLC0415 - imported by now
-
+        # While the model loads: each takes most of a second.
+        alone = guard.sandbox is not None
+        with recorder.span("start-up", "import the pipeline"), quick_imports(for_good=alone):
+            from wsi_pipeline.cli.batch import run_slides  # noqa: PLC0415
         run_slides(
             slides,
             out,
@@ -201,17 +195,6 @@ def run(
             prober=prober,
             journal=guard.journal,
         )
-
-
-def _import_pipeline(recorder: Recorder, *, alone: bool) -> None:
-    """Import what analyses slides, which takes a third of a second.
-
-    Args:
-        recorder: Told of it.
-        alone: Whether the process ends with the command.
-    """
-    with recorder.span("start-up", "import the pipeline"), quick_imports(for_good=alone):
-        import wsi_pipeline.cli.batch  # noqa: F401, PLC0415 - while the model is found
 
 
 def _load_screen(package: ModelPackage, analysis: AnalysisSettings) -> None:

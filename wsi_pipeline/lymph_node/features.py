@@ -121,10 +121,10 @@ class _Inner(nn.Module):
 def _compiled() -> Any:
     shape = (_BATCH, 3, PATCH_PX, PATCH_PX)
     module = _Inner(new_trunk())
-    with COMPILING, warnings.catch_warnings(), torch.inference_mode():
-        # OpenVINO's own way of tracing is deprecated by torch.
-        warnings.simplefilter("ignore")
-        graph = ov.convert_model(module, example_input=torch.zeros(shape), input=[list(shape)])
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": _THREADS}
     with COMPILING:
+        with warnings.catch_warnings(), torch.inference_mode():
+            # OpenVINO's own way of tracing is deprecated by torch.
+            warnings.simplefilter("ignore")
+            graph = ov.convert_model(module, example_input=torch.zeros(shape), input=[list(shape)])
         return ov.Core().compile_model(graph, "CPU", {**settings, "NUM_STREAMS": 1})

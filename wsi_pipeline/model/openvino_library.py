@@ -26,7 +26,7 @@ import openvino as ov  # noqa: E402 - after the line that keeps it quiet
 
 __all__ = ["COMPILING", "ov"]
 
-#: Held while models are read, converted or compiled.
+#: Held by whoever compiles a model in a process that may load another one at the same time.
 COMPILING = threading.RLock()
 
 

@@ -16,7 +16,6 @@ import io
 import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +40,6 @@ MIN_REFERENCE_PATCHES = 16
 _MOST_TEXT = 40_000
 #: Of a model that answers with maps, each of which is many numbers.
 MIN_REFERENCE_MAPS = 3
-#: Bytes of a file that are hashed at a time.
-_HASHED_AT_ONCE = 2**23
 #: Cells along a side of a map that a reference keeps, at most.
 _KEPT_CELLS = 64
 
@@ -258,8 +255,8 @@ def load_package(
         if only is not None and name not in only:
             continue
         try:
-            with (folder / name).open("rb", buffering=0) as file:
-                actual = _sha256(file)
+            with (folder / name).open("rb") as file:
+                actual = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise PackageError(folder, f"cannot read {name}: {error.strerror}") from error
         if actual != stated:
@@ -272,14 +269,6 @@ def load_package(
         package.conformal_scores()
         package.seen()
     return package
-
-
-def _sha256(file: FileIO) -> str:
-    """SHA-256 (hex) of a file, in few long steps: between two of them, imports take over."""
-    digest, block = hashlib.sha256(), memoryview(bytearray(_HASHED_AT_ONCE))
-    while count := file.readinto(block):
-        digest.update(block[:count])
-    return digest.hexdigest()
 
 
 def write_description(folder: Path, description: Mapping[str, Any]) -> ModelPackage:
