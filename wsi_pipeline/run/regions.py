@@ -24,7 +24,7 @@ from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.run.profile import Span
 from wsi_pipeline.run.region_clock import RegionClock
 from wsi_pipeline.run.samples import Samples
-from wsi_pipeline.run.tile_values import RegionValues, TileValues
+from wsi_pipeline.run.tile_values import AnswerCollector, RegionValues, TileValues
 from wsi_pipeline.shift.sampling import SAMPLE_VALUES
 from wsi_pipeline.slide import SlideReader, open_slide
 from wsi_pipeline.stain.normalisation import Recolouring, StainNormalisation
@@ -229,14 +229,13 @@ def classify_region(
     lost: list[int] = []
     samples = Samples(sampled, grid.mpp_0.side * grid.downsample * grid.scale)
     beside = samples.beside(cells)
-    kept = kept or TileValues()
     recolour = Recolouring(None) if stain is None else stain.recolouring()
 
     def read(column: int, row: int) -> NDArray[np.uint8]:
         return recolour(read_input(reader, grid, column, row))
 
-    flying: deque[tuple[NDArray[np.uint8], Future[NDArray[np.float32]]]] = deque()
-    parts: list[RegionValues] = []
+    flying: deque[Future[NDArray[np.float32]]] = deque()
+    answers = AnswerCollector(kept or TileValues())
     step = predictor.batch_size
     for start in range(0, len(cells), step):
         if stopped():
@@ -255,10 +254,10 @@ def classify_region(
                     unreadable.append(error.cause)
                 samples.offer((column, row), batch[i])
         with clock.waiting():
-            answers = predictor.submit(batch)
-        flying.append((batch, clock.computing(answers)))
-        while flying and flying[0][1].done():
-            parts.append(_taken(kept, *flying.popleft()))
+            computed = predictor.submit(batch)
+        flying.append(clock.computing(computed))
+        while flying and flying[0].done():
+            answers.add(flying.popleft().result())
         if beside:
             # While the model has work.
             with clock.reading():
@@ -267,8 +266,9 @@ def classify_region(
         with clock.reading():
             samples.read(one, read)
     with clock.waiting():
-        parts.extend(_taken(kept, *one) for one in flying)
-    tiles = RegionValues.joined(parts)
+        for computed in flying:
+            answers.add(computed.result())
+    tiles = answers.values()
     tiles.forget(lost)
     return RegionResult(
         index=index,
@@ -280,12 +280,6 @@ def classify_region(
         unreadable=unreadable[0] if unreadable else "",
         spans=tuple(clock.spans),
     )
-
-
-def _taken(
-    kept: TileValues, batch: NDArray[np.uint8], answers: "Future[NDArray[np.float32]]"
-) -> RegionValues:
-    return kept.take(batch, answers.result())
 
 
 def run_region(task: RegionTask) -> RegionResult:

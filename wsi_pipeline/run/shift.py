@@ -56,18 +56,14 @@ class TrainingDistance:
         """See :class:`~wsi_pipeline.run.tile_values.TileExtra`."""
         return DISTANCE, NEAREST
 
-    def compute(
-        self,
-        patches: NDArray[np.uint8],  # noqa: ARG002 - others look at px
-        answers: NDArray[np.float32],
-    ) -> NDArray[np.float32]:
+    def compute(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
         """Distance from the nearest class, and from the nearest training patch, ``(n, 2)``."""
         statistics = _statistics(self.package, self.sha256)
         assert statistics is not None  # or nobody would ask
         assert statistics.features is not None
         density = statistics.features.density
         features = answers[:, self.planes : self.planes + self.features]
-        return np.stack([density.distances(features), density.nearest(features)], axis=1)
+        return np.stack(density.distances_and_nearest(features), axis=1)
 
 
 def extras_of(package: ModelPackage, features: int) -> tuple[TileExtra, ...]:

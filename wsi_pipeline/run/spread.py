@@ -27,11 +27,7 @@ class OrientationSpread:
         """See :class:`~wsi_pipeline.run.tile_values.TileExtra`."""
         return (SPREAD,)
 
-    def compute(
-        self,
-        patches: NDArray[np.uint8],  # noqa: ARG002 - others look at px
-        answers: NDArray[np.float32],
-    ) -> NDArray[np.float32]:
+    def compute(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :class:`~wsi_pipeline.run.tile_values.TileExtra`."""
         return answers[:, -1:]
 

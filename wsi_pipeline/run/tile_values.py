@@ -7,6 +7,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+#: Bytes of answers from which they are taken apart.
+_TAKEN_AT_ONCE = 2**20
+
 
 class TileExtra(Protocol):
     """Computes numbers of each tile beside its classes, ``tiles/NAME`` of a result.
@@ -20,16 +23,13 @@ class TileExtra(Protocol):
         """Of its columns, as the result's arrays are called."""
         ...
 
-    def compute(
-        self, patches: NDArray[np.uint8], answers: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def compute(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
         """The columns, float32 ``(n, len(names))``.
 
         Args:
-            patches: ``(n, patch, patch, 3)`` RGB; white where a tile cannot be read, whose numbers
-                become NaN.
             answers: All that the predictor answers: classes ``(n, …)``; with features
-                ``(n, planes + features)``.
+                ``(n, planes + features)``. Those of a tile that cannot be read, which are a white
+                patch's, become NaN.
         """
         ...
 
@@ -63,16 +63,15 @@ class TileValues:
         """How many numbers a tile has."""
         return self.classes + len(self.names) + self.features
 
-    def take(self, patches: NDArray[np.uint8], answers: NDArray[np.float32]) -> "RegionValues":
-        """What is kept of a batch.
+    def take(self, answers: NDArray[np.float32]) -> "RegionValues":
+        """What is kept of some tiles.
 
         Args:
-            patches: ``(n, patch, patch, 3)`` RGB.
             answers: As the predictor gives them; columns beyond classes and features are for
                 extras.
         """
         n = len(answers)
-        computed = [one.compute(patches, answers).reshape(n, -1) for one in self.extras]
+        computed = [one.compute(answers).reshape(n, -1) for one in self.extras]
         extras = np.concatenate([np.empty((n, 0), np.float32), *computed], axis=1)
         if answers.shape[1:] == self.answer and not self.features:
             return RegionValues(answers, extras, np.empty((n, 0), np.float32))
@@ -99,7 +98,7 @@ class RegionValues:
 
     @staticmethod
     def joined(parts: "list[RegionValues]") -> "RegionValues":
-        """Batches of a region, one after another."""
+        """Parts of a region, one after another."""
         return RegionValues(
             np.concatenate([one.probabilities for one in parts]),
             np.concatenate([one.extras for one in parts]),
@@ -118,3 +117,37 @@ class RegionValues:
         """Make the numbers of tiles NaN."""
         for values in (self.probabilities, self.extras, self.features):
             values[tiles] = np.nan
+
+
+class AnswerCollector:
+    """Takes what is kept out of a region's answers, of many batches at a time.
+
+    What is computed beside an answer takes as long for four tiles as for a hundred. Batches are
+    always put together alike, so that no number depends on when they are answered.
+
+    Memory: 1 MiB of answers and the next batch.
+
+    Args:
+        kept: What is kept.
+    """
+
+    def __init__(self, kept: TileValues) -> None:
+        self._kept = kept
+        self._waiting: list[NDArray[np.float32]] = []
+        self._taken: list[RegionValues] = []
+
+    def add(self, answers: NDArray[np.float32]) -> None:
+        """Add the answers of the next batch."""
+        self._waiting.append(answers)
+        if sum(one.nbytes for one in self._waiting) >= _TAKEN_AT_ONCE:
+            self._take()
+
+    def values(self) -> RegionValues:
+        """Of all tiles, in the order in which they came; at least one."""
+        if self._waiting:
+            self._take()
+        return RegionValues.joined(self._taken)
+
+    def _take(self) -> None:
+        self._taken.append(self._kept.take(np.concatenate(self._waiting)))
+        self._waiting.clear()

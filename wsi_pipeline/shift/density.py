@@ -62,19 +62,7 @@ class Density:
         Returns:
             float32 ``(n,)``.
         """
-        away = features - self._centre
-        projected = _products(away, self._directions)
-        along, square = projected[:, : len(self.basis)], np.einsum("ij,ij->i", away, away)
-        nearest = np.full(len(features), np.inf, np.float32)
-        for index, (mean, place) in enumerate(self._class_means):
-            inner = along - place
-            whole = square - 2 * projected[:, len(self.basis) + index] + mean @ mean
-            rest = np.maximum(whole - np.einsum("ij,ij->i", inner, inner), 0)
-            scaled = inner / self.deviations
-            found = np.einsum("ij,ij->i", scaled, scaled) + rest / self.residual**2
-            nearest = np.minimum(nearest, found)
-        distance: Features = np.sqrt(nearest / self.features).astype(np.float32)
-        return distance
+        return self._distances(*self._projected(features))
 
     def nearest(self, features: Features) -> Features:
         """Distance from the nearest training patch that is kept, along the leading components.
@@ -88,7 +76,40 @@ class Density:
         Returns:
             float32 ``(n,)``.
         """
-        places, kept = self.places(features), self._kept
+        return self._nearest(self.places(features))
+
+    def distances_and_nearest(self, features: Features) -> tuple[Features, Features]:
+        """:meth:`distances` and :meth:`nearest`, in half the time of one after the other."""
+        away, projected = self._projected(features)
+        places = projected[:, : len(self.basis)] / self.deviations
+        return self._distances(away, projected), self._nearest(places)
+
+    def places(self, features: Features) -> Features:
+        """Where patches lie along the components, in standard deviations, ``(n, r)``."""
+        away = features - self._centre
+        places: Features = _products(away, self._directions[: len(self.basis)]) / self.deviations
+        return places
+
+    def _projected(self, features: Features) -> tuple[Features, Features]:
+        """From the centre, ``(n, d)``, and along :attr:`_directions`, ``(n, r + classes)``."""
+        away: Features = features - self._centre
+        return away, _products(away, self._directions)
+
+    def _distances(self, away: Features, projected: Features) -> Features:
+        along, square = projected[:, : len(self.basis)], np.einsum("ij,ij->i", away, away)
+        nearest = np.full(len(away), np.inf, np.float32)
+        for index, (mean, place) in enumerate(self._class_means):
+            inner = along - place
+            whole = square - 2 * projected[:, len(self.basis) + index] + mean @ mean
+            rest = np.maximum(whole - np.einsum("ij,ij->i", inner, inner), 0)
+            scaled = inner / self.deviations
+            found = np.einsum("ij,ij->i", scaled, scaled) + rest / self.residual**2
+            nearest = np.minimum(nearest, found)
+        distance: Features = np.sqrt(nearest / self.features).astype(np.float32)
+        return distance
+
+    def _nearest(self, places: Features) -> Features:
+        kept = self._kept
         squares = (
             np.einsum("ij,ij->i", places, places)[:, None]
             + np.einsum("ij,ij->i", kept, kept)[None]
@@ -98,13 +119,7 @@ class Density:
         found: Features = np.sqrt(least / (2 * len(self.deviations))).astype(np.float32)
         return found
 
-    def places(self, features: Features) -> Features:
-        """Where patches lie along the components, in standard deviations, ``(n, r)``."""
-        away = features - self._centre
-        places: Features = _products(away, self._directions[: len(self.basis)]) / self.deviations
-        return places
-
-    # Asked for with every batch: what does not change is computed once.
+    # Asked for again and again: what does not change is computed once.
 
     @cached_property
     def _centre(self) -> Features:

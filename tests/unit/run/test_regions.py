@@ -151,16 +151,13 @@ def test_every_sample_is_looked_at_in_one_region() -> None:
 
 
 @dataclass(frozen=True)
-class Darkest:
-    """The least value of a tile's px, and the sum of its features."""
+class OfFeatures:
+    """The largest feature of a tile, and their sum."""
 
-    names: tuple[str, ...] = ("darkest", "sum")
+    names: tuple[str, ...] = ("largest", "sum")
 
-    def compute(
-        self, patches: NDArray[np.uint8], answers: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        darkest = patches.min(axis=(1, 2, 3)).astype(np.float32)
-        return np.stack([darkest, answers[:, 1:].sum(axis=1)], axis=1)
+    def compute(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.stack([answers[:, 1:].max(axis=1), answers[:, 1:].sum(axis=1)], axis=1)
 
 
 @pytest.mark.parametrize("features", [0, 2])
@@ -169,7 +166,7 @@ def test_extras_and_features_are_kept_beside_the_answers(features: int) -> None:
         share = red_share(patches)
         return np.stack([share, share + 1, -share], axis=1)
 
-    kept = TileValues((), (Darkest(),), features)
+    kept = TileValues((), (OfFeatures(),), features)
     slide = ArraySlide([image()], unreadable=[Region(0, 70, 5, 1, 1)])
     predictor = FakePredictor(answer, patch_px=32, batch_size=8, features=2)
     region = Part(0, CELLS, CELLS[[0, 2]], 0, 0)
@@ -180,7 +177,7 @@ def test_extras_and_features_are_kept_beside_the_answers(features: int) -> None:
     assert answers.take(region, done.values) == 1
     known = np.arange(50) != 2
     assert np.array_equal(answers.probabilities[known], expected()[known])
-    assert (answers.extras["darkest"][known] == 0).all()
+    assert np.array_equal(answers.extras["largest"][known], expected()[known] + 1)
     assert np.allclose(answers.extras["sum"][known], 1)
     tiles, samples = region.split(done.values, kept)
     assert np.array_equal(tiles.features[known], answer_of(expected()[known])[:, :features])

@@ -77,3 +77,10 @@ def test_a_tile_does_not_depend_on_its_batch(density: Density) -> None:
     values, _ = drawn(64, 8)
     alone = np.concatenate([density.distances(one[None]) for one in values])
     assert np.allclose(density.distances(values), alone, rtol=1e-5)
+
+
+def test_both_distances_together_are_those_of_each(density: Density) -> None:
+    values, _ = drawn(50, 9)
+    distances, nearest = density.distances_and_nearest(values)
+    assert np.array_equal(distances, density.distances(values))
+    assert np.array_equal(nearest, density.nearest(values))
