@@ -57,16 +57,17 @@ def patch_appearance(patch: NDArray[np.uint8]) -> NDArray[np.float32]:
 def _energies(patch: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Logarithms of the variance within blocks of 2 × 2 of ever larger px, ``(5,)``."""
     plane = patch @ _LUMINANCE
-    found = np.empty(_BANDS, np.float32)
+    found = np.empty(_BANDS)
     for band in range(_BANDS):
         height, width = (side // 2 * 2 for side in plane.shape)
-        inner = plane[:height, :width]
-        rows = inner[::2] + inner[1::2]
-        coarser = (rows[:, ::2] + rows[:, 1::2]) / 4
-        spread = float(np.square(inner).mean() - np.square(coarser).mean())
-        found[band] = np.log(max(spread, 0.0) + _NOISE)
-        plane = coarser
-    return found
+        upper, lower = plane[:height:2, :width], plane[1:height:2, :width]
+        rows = upper + lower
+        left, right = rows[:, ::2], rows[:, 1::2]
+        # Of differences, so that nothing is lost where they are small beside the mean.
+        down, across = (upper - lower).ravel(), (left - right).ravel()
+        found[band] = (2 * (down @ down) + across @ across) / (4 * height * width)
+        plane = (left + right) * np.float32(0.25)
+    return np.log(found + _NOISE).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)

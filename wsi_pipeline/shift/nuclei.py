@@ -9,6 +9,7 @@ compared with those of training patches, or with wide limits.
 """
 
 import functools
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,9 @@ from scipy import fft
 
 #: Of R, G and B in haematoxylin, in eosin, and what is left.
 _STAINS = np.array([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.570, 0.776]])
-_UNMIX = np.linalg.inv(_STAINS / np.linalg.norm(_STAINS, axis=1, keepdims=True))[:, 0].astype(
-    np.float32
-)
-_DENSITY = -np.log10((np.arange(256) + 1) / 256).astype(np.float32)
+_UNMIX = np.linalg.inv(_STAINS / np.linalg.norm(_STAINS, axis=1, keepdims=True))[:, 0]
+#: What each value of R, G and B adds to a px's haematoxylin, ``(3, 256)``.
+_HAEMATOXYLIN = np.outer(_UNMIX, -np.log10((np.arange(256) + 1) / 256)).astype(np.float32)
 #: µm per px that nuclei are looked at with, and beyond which they are too few px wide.
 _SOUGHT_MPP, _COARSEST_MPP = 0.5, 1.1
 #: Px of the window that is looked at.
@@ -50,8 +50,11 @@ def nuclei_diameter(patch: NDArray[np.uint8], mpp: float) -> float:
     top, left = (max(0, (length - side) // 2) for length in patch.shape[:2])
     inner = patch[top : top + side, left : left + side]
     height, width = (length // step for length in inner.shape[:2])
-    density = _DENSITY[inner[: height * step, : width * step]] @ _UNMIX
-    plane = density.reshape(height, step, width, step).mean(axis=(1, 3))
+    whole = inner[: height * step, : width * step]
+    density = _added(_HAEMATOXYLIN[channel].take(whole[..., channel]) for channel in range(3))
+    # Row by row and column by column: NumPy's means over short axes take three times as long.
+    rows = _added(density[at::step] for at in range(step))
+    plane = _added(rows[:, at::step] for at in range(step)) / np.float32(step**2)
     sigmas = _DIAMETERS / (mpp * step) / (2 * np.sqrt(2))
     usable = np.flatnonzero(
         (sigmas >= _LEAST_SIGMA) & (_SIGMAS_IN_WINDOW * sigmas <= min(plane.shape))
@@ -65,6 +68,10 @@ def nuclei_diameter(patch: NDArray[np.uint8], mpp: float) -> float:
     return float(_DIAMETERS[usable[best]] * _STEP ** _beside(answers, best))
 
 
+def _added(parts: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return functools.reduce(np.add, parts)
+
+
 def _answers(plane: NDArray[np.float32], sigmas: NDArray[np.float64]) -> NDArray[np.float64]:
     """Strongest answers to a scale-normalised Laplacian of Gaussian of each sigma, ``(n,)``.
 
@@ -74,8 +81,22 @@ def _answers(plane: NDArray[np.float32], sigmas: NDArray[np.float64]) -> NDArray
     height, width = plane.shape
     responses = np.stack([_response(height, width, float(sigma)) for sigma in sigmas])
     found = fft.idctn(fft.dctn(plane) * responses, axes=(1, 2))
-    strongest: NDArray[np.float64] = np.percentile(found, _STRONGEST, axis=(1, 2))
-    return strongest
+    return _percentile(found.reshape(len(found), -1), _STRONGEST)
+
+
+def _percentile(rows: NDArray[np.float32], share: float) -> NDArray[np.float64]:
+    """What ``np.percentile`` gives of each row, ``(n,)``, below 100 %, in a fifth of its time.
+
+    That looks for both neighbours at once, which NumPy does far more slowly than for one.
+    """
+    place = (rows.shape[1] - 1) * share / 100
+    low = int(place)
+    parted = np.partition(rows, low, axis=1)
+    below, above = (
+        part.astype(np.float64) for part in (parted[:, low], parted[:, low + 1 :].min(axis=1))
+    )
+    found: NDArray[np.float64] = below + (above - below) * (place - low)
+    return found
 
 
 @functools.lru_cache(maxsize=64)

@@ -31,11 +31,16 @@ def patch_colours(patch: NDArray[np.uint8]) -> NDArray[np.float32]:
         tissue.
     """
     pixels = patch[::_EVERY, ::_EVERY]
-    tissue = pixels[tissue_mask(pixels)]
-    if len(tissue) < _LEAST_PX:
+    tissue = tissue_mask(pixels)
+    count = int(np.count_nonzero(tissue))
+    if count < _LEAST_PX:
         return np.full((2, 3), np.nan, np.float32)
-    density = DENSITY[tissue]
-    return np.stack([density.mean(axis=0), density.std(axis=0)]).astype(np.float32)
+    # To count how often each value occurs takes a third of the time of a density for each px.
+    values = (pixels[..., channel][tissue] for channel in range(3))
+    counts = np.stack([np.bincount(of_channel, minlength=256) for of_channel in values])
+    mean = counts @ DENSITY / count
+    squares = counts * np.square(DENSITY - mean[:, None])
+    return np.stack([mean, np.sqrt(squares.sum(axis=1) / count)]).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)

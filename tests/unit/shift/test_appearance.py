@@ -34,6 +34,23 @@ def blurred(patch: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(gaussian_filter(patch.astype(float), (1.5, 1.5, 0)), np.uint8)
 
 
+@pytest.mark.parametrize("smooth", [False, True])
+def test_bands_are_variances_within_blocks(*, smooth: bool) -> None:
+    patch = tissue(50)[:, :91]
+    if smooth:  # where variances are tiny beside the mean
+        patch = np.asarray(gaussian_filter(patch.astype(float), (6, 6, 0)), np.uint8)
+    plane = patch.astype(np.float64) @ [0.2125, 0.7154, 0.0721]
+    bands = []
+    for _ in range(5):
+        height, width = plane.shape[0] // 2, plane.shape[1] // 2
+        blocks = plane[: 2 * height, : 2 * width].reshape(height, 2, width, 2)
+        bands.append(np.log(blocks.var(axis=(1, 3)).mean() + 0.1))
+        plane = blocks.mean(axis=(1, 3))
+    found = patch_appearance(patch)
+    assert found[PARTS["texture"]] == pytest.approx(bands[1:], abs=1e-4)
+    assert found[PARTS["focus"]] == pytest.approx(bands[0] - bands[1], abs=1e-4)
+
+
 def test_colours_are_those_of_the_tissue_rule() -> None:
     found = patch_appearance(TRAINING[0])
     assert found.shape == (APPEARANCE,)

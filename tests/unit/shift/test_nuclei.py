@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from wsi_pipeline.shift import nuclei
 from wsi_pipeline.shift.nuclei import nuclei_diameter
 from wsi_pipeline.synth import CLASSES, labelled_patches
 
@@ -35,3 +36,28 @@ def test_without_nuclei_there_is_no_size() -> None:
     assert np.isnan(nuclei_diameter(noise.astype(np.uint8), 0.5))
     assert np.isnan(nuclei_diameter(np.zeros((128, 128, 3), np.uint8), 4.0))
     assert np.isnan(nuclei_diameter(np.zeros((8, 8, 3), np.uint8), 0.5))
+
+
+def test_the_strongest_answers_are_a_percentile() -> None:
+    rng = np.random.default_rng(5)
+    for width in (25, 36, 101, 9216):
+        rows = rng.normal(size=(3, width)).astype(np.float32)
+        expected = np.percentile(rows.astype(np.float64), 98, axis=1)
+        assert np.allclose(nuclei._percentile(rows, 98), expected, rtol=0, atol=1e-7)
+
+
+def test_px_are_unmixed_and_averaged(patches: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    planes: list[np.ndarray] = []
+
+    def answers(plane: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
+        planes.append(plane)
+        return np.zeros(len(sigmas))
+
+    monkeypatch.setattr(nuclei, "_answers", answers)
+    nuclei_diameter(patches[0], 0.25)
+    # Of the definition: optical densities, the first row of what undoes the mixture of stains.
+    density = -np.log10((patches[0].astype(np.float64) + 1) / 256)
+    stains = nuclei._STAINS / np.linalg.norm(nuclei._STAINS, axis=1, keepdims=True)
+    haematoxylin = np.linalg.solve(stains.T, density[..., None])[..., 0, 0]
+    middle = haematoxylin[32:-32, 32:-32].reshape(96, 2, 96, 2).mean(axis=(1, 3))
+    assert np.allclose(planes[0], middle, atol=1e-5)

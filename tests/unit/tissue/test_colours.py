@@ -34,6 +34,14 @@ def test_a_texture_has_a_deviation() -> None:
     assert std[1:] == pytest.approx([0, 0], abs=1e-6)
 
 
+def test_every_value_counts_as_often_as_it_is_there() -> None:
+    pixels = np.random.default_rng(3).integers(30, 200, (64, 48, 3)).astype(np.uint8)
+    looked = -np.log10((pixels[::4, ::4].reshape(-1, 3) + 1.0) / 256)
+    mean, std = patch_colours(pixels)
+    assert mean == pytest.approx(looked.mean(axis=0), abs=1e-6)
+    assert std == pytest.approx(looked.std(axis=0), abs=1e-6)
+
+
 def test_what_patches_have_in_common() -> None:
     rng = np.random.default_rng(2)
     measured = rng.normal(0.3, 0.05, (40, 2, 3)).astype(np.float32)
