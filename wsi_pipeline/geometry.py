@@ -13,6 +13,7 @@ converts silently into another.
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 #: µm per px that a person may state. Finest: light microscopes resolve 0.2 µm (Abbe: 550 nm at an
@@ -72,6 +73,26 @@ class Region:
     def bottom(self) -> int:
         """First row (level px) below the region."""
         return self.y + self.height
+
+    @property
+    def area(self) -> int:
+        """Number of px."""
+        return self.width * self.height
+
+    def cut(self, along: Size) -> "list[Region]":
+        """Its parts in the boxes of this size that begin at the level's corner, row by row."""
+        columns, rows = (
+            [start, *range(start - start % side + side, end, side), end]
+            for start, end, side in (
+                (self.x, self.right, along.width),
+                (self.y, self.bottom, along.height),
+            )
+        )
+        return [
+            Region(self.level, left, top, right - left, bottom - top)
+            for top, bottom in pairwise(rows)
+            for left, right in pairwise(columns)
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
-from wsi_pipeline.geometry import Region
+from wsi_pipeline.geometry import Region, Size
 from wsi_pipeline.slide import open_slide
 from wsi_pipeline.slide.openslide_reader import OpenSlideReader
 from wsi_pipeline.slide.tiff.reader import TiffReader
@@ -31,7 +31,9 @@ IMAGE = smooth(404, 300)
 
 def test_openslide_reader(tmp_path: Path) -> None:
     levels = write_pyramid(tmp_path / "a.tiff", IMAGE)
-    check_reader(OpenSlideReader(tmp_path / "a.tiff"), levels)
+    reader = OpenSlideReader(tmp_path / "a.tiff")
+    check_reader(reader, levels)
+    assert reader.segment_of(0) is None
 
 
 @pytest.mark.parametrize("how", ["tifffile", "vips"])
@@ -48,6 +50,7 @@ def test_tile_reader(tmp_path: Path, how: str) -> None:
     ]
     reader = TileReader(plain)
     assert {reader.path_of(index) for index in range(len(levels))} == {"tiles"}
+    assert {reader.segment_of(index) for index in range(len(levels))} == {Size(128, 128)}
     check_reader(reader, levels)
 
 

@@ -2,7 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wsi_pipeline.geometry import Mpp, Region, Size
 
@@ -19,6 +22,26 @@ def test_a_region_may_reach_over_the_edge_but_not_be_empty() -> None:
     for level, width, height in ((-1, 1, 1), (0, 0, 1), (0, 1, 0)):
         with pytest.raises(ValueError, match="not a region"):
             Region(level, 0, 0, width, height)
+
+
+@given(
+    st.integers(0, 200), st.integers(-50, 200), st.integers(1, 90), st.integers(1, 90), st.data()
+)
+def test_a_region_is_cut_along_boxes(
+    x: int, y: int, width: int, height: int, data: st.DataObject
+) -> None:
+    side = Size(data.draw(st.integers(1, 120)), data.draw(st.integers(1, 120)))
+    region = Region(2, x, y, width, height)
+    parts = region.cut(side)
+    covered = np.zeros((height, width), np.int64)
+    for part in parts:
+        assert part.level == 2
+        covered[part.y - y : part.bottom - y, part.x - x : part.right - x] += 1
+        assert part.x // side.width == (part.right - 1) // side.width
+        assert part.y // side.height == (part.bottom - 1) // side.height
+    assert (covered == 1).all()
+    assert parts == sorted(parts, key=lambda part: (part.y, part.x))
+    assert len(parts) == len({(part.x // side.width, part.y // side.height) for part in parts})
 
 
 @pytest.mark.parametrize("value", [0.0, -0.5, math.nan, math.inf])

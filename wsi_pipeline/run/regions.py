@@ -247,7 +247,9 @@ def classify_region(
                 column, row = (int(place) for place in cell)
                 try:
                     patch = None if at_hand is None else at_hand.take(column, row)
-                    batch[i] = read(column, row) if patch is None else recolour(patch)
+                    batch[i] = (
+                        read(column, row) if patch is None else recolour(patch.completed(reader))
+                    )
                 except DamagedSlideError as error:
                     batch[i] = 255
                     lost.append(start + i)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import DamagedSlideError, SlideContentError
-from wsi_pipeline.geometry import Region
+from wsi_pipeline.geometry import Region, Size
 from wsi_pipeline.slide.colour_statistics import (
     clearly_better,
     impossible_colours,
@@ -113,6 +113,10 @@ class CorrectedSlide:
     def path_of(self, level: int) -> str:
         """As the reader decodes it."""
         return self._reader.path_of(level)
+
+    def segment_of(self, level: int) -> Size | None:
+        """See :meth:`SlideReader.segment_of`."""
+        return self._reader.segment_of(level)
 
     def read(self, region: Region) -> NDArray[np.uint8]:
         """See :meth:`SlideReader.read`."""

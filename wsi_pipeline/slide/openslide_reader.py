@@ -73,6 +73,10 @@ class OpenSlideReader:
         """Always ``"openslide"``."""
         return "openslide"
 
+    def segment_of(self, level: int) -> Size | None:  # noqa: ARG002 - the interface asks per level
+        """None: OpenSlide moves what it reads by parts of a px on coarser levels."""
+        return None
+
     def stated_downsample(self, level: int) -> float:
         """The downsample OpenSlide itself computes with, which rounding makes inexact."""
         return self._stated_downsamples[level]

@@ -5,7 +5,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.geometry import Region
+from wsi_pipeline.geometry import Region, Size
 from wsi_pipeline.slide.info import SlideInfo
 
 WHITE = 255
@@ -29,6 +29,14 @@ class SlideReader(Protocol):
 
         ``"openslide"``, ``"tiles"``, ``"tiff"``,
         ``"picture"`` (PNG, JPEG) or ``"computed"`` (a mean of a finer level).
+        """
+        ...
+
+    def segment_of(self, level: int) -> Size | None:
+        """Width and height of what is decoded together of ``level``, in its px.
+
+        Segments begin at the corner of the level. Regions along their edges can be read one by one
+        and give the pixels that a larger region gives. None where that is not known.
         """
         ...
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.geometry import Region
+from wsi_pipeline.geometry import Region, Size
 from wsi_pipeline.slide.computed_levels import ComputedLevels
 from wsi_pipeline.slide.info import SlideInfo
 from wsi_pipeline.slide.segmented_level import SegmentedLevel
@@ -59,6 +59,10 @@ class StoredReader:
     def path_of(self, level: int) -> str:
         """``"tiff"`` or ``"picture"`` for a stored level, else ``"computed"``."""
         return self._name if level < len(self._levels) else COMPUTED
+
+    def segment_of(self, level: int) -> Size | None:
+        """See :meth:`SlideReader.segment_of`; None of a computed level."""
+        return self._levels[level].segment if level < len(self._levels) else None
 
     def read(self, region: Region) -> NDArray[np.uint8]:
         """See :meth:`SlideReader.read`."""

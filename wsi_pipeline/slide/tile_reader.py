@@ -68,6 +68,10 @@ class TileReader:
         """``"tiles"`` where the level's tiles were proven equal, else ``"openslide"``."""
         return DIRECT if self._proves(level) else "openslide"
 
+    def segment_of(self, level: int) -> Size | None:
+        """See :meth:`SlideReader.segment_of`; None where OpenSlide reads."""
+        return self._levels[level].segment if self._proves(level) else None
+
     def trust(self, levels: Iterable[int]) -> None:
         """Take levels for proven equal that were compared before, in another reader of the file.
 

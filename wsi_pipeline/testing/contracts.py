@@ -56,6 +56,11 @@ def check_reader(
         order = np.random.default_rng(seed + 1).permutation(len(regions))
         for _ in pool.map(check, [regions[i] for i in order]):
             pass
+    for index, pixels in enumerate(levels):
+        segment = reader.segment_of(index)
+        every = Region(index, 0, 0, pixels.shape[1], pixels.shape[0])
+        for part in [] if segment is None else every.cut(segment):
+            _check_pixels(reader.read(part), cut(pixels, part, WHITE), part)
     region = regions[0]
     if (mine := reader.read(region)).flags.writeable:
         mine[:] = 7

@@ -31,6 +31,7 @@ class ArraySlide:
             it looked everywhere.
         unreadable: Boxes in px of their level; a read that touches one fails.
         bounds: The scanned area in level-0 px, where the slide limits it.
+        segment: What it says is decoded together of every level.
         path: What the slide calls itself.
 
     Attributes:
@@ -45,6 +46,7 @@ class ArraySlide:
         scanned: Sequence[NDArray[np.bool_]] | None = None,
         unreadable: Sequence[Region] = (),
         bounds: Region | None = None,
+        segment: Size | None = None,
         path: Path = Path("array-slide"),
     ) -> None:
         sizes = [Size(pixels.shape[1], pixels.shape[0]) for pixels in levels]
@@ -52,6 +54,7 @@ class ArraySlide:
         self._levels = tuple(levels)
         self._scanned = tuple(scanned or (np.ones(p.shape[:2], np.bool_) for p in levels))
         self._unreadable = tuple(unreadable)
+        self._segment = segment
         self._lock = threading.Lock()
         self.reads: list[Region] = []
         self._info = SlideInfo(
@@ -78,6 +81,10 @@ class ArraySlide:
     def path_of(self, level: int) -> str:  # noqa: ARG002 - the interface asks per level
         """Always ``"array"``."""
         return "array"
+
+    def segment_of(self, level: int) -> Size | None:  # noqa: ARG002 - the interface asks per level
+        """Always the same."""
+        return self._segment
 
     def read(self, region: Region) -> Pixels:
         """See :meth:`SlideReader.read`."""

@@ -50,10 +50,10 @@ class Plan:
         grid: The grid the tiles are cells of.
         cells: Column and row of each tile to classify, in order, shape ``(n, 2)`` int64.
         tissue: Tissue fraction of each, float32 ``(n,)``: its own px' where it was settled from
-            them, else the estimate of the level that decided.
+            all of them, else with the estimate of the level that decided.
         coverage: :class:`Coverage` of every cell's own patch, uint8 ``(rows, columns)``;
             planned tiles are CLASSIFIED.
-        settled: How many tiles' own px were read to decide.
+        settled: How many tiles' own px were read to decide, all or some.
         unreadable: Cells whose px were needed to decide and could not be decoded, ``(m, 2)``.
         controls: Clean glass the model is asked about as a control, ``(k, 2)``: at most
             :data:`CONTROLS`, spread over the slide. They are no tiles and count nowhere.
@@ -157,6 +157,7 @@ def make_plan(
         min_tissue,
         # An overview tells of empty cells as well.
         emptiness=level is None,
+        exact=exact,
         closer=closer,
         kept=None if grid.margin else kept,
     ).settle(undecided, whole[rows, columns], threads, progress)

@@ -9,8 +9,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from wsi_pipeline.geometry import Region
+from wsi_pipeline.geometry import PerAxis, Region
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.slide.reader import SlideReader
 from wsi_pipeline.tissue.overview import Overview, bounds_of
@@ -22,12 +23,60 @@ _COARSER, _FINER = 3.9, 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class PatchTissue:
-    """Tissue of a patch as a level tells it, 0-1: bounds and an estimate."""
+class TissueBounds:
+    """Tissue of a box as a level tells it, 0-1: bounds and an estimate."""
 
     at_least: float
     at_most: float
     estimate: float
+
+
+@dataclass(frozen=True, slots=True)
+class PatchTissue:
+    """Tissue of a patch as a level tells it, px by px.
+
+    Attributes:
+        at_least: Bound on the share of tissue of each px of the level, 0-1, ``(height, width)``.
+        at_most: The other bound.
+        tissue: Whether it is tissue itself.
+        x: Column of the first px in the level.
+        y: Row of it.
+        px: Px of it per px of the analysed level.
+    """
+
+    at_least: NDArray[np.float32]
+    at_most: NDArray[np.float32]
+    tissue: NDArray[np.bool_]
+    x: int
+    y: int
+    px: float
+
+    def of(self, x: float, y: float, side: PerAxis) -> TissueBounds:
+        """Tissue of a box inside the patch.
+
+        Args:
+            x: Its left edge in px of the analysed level.
+            y: Its top edge.
+            side: Its width and height.
+        """
+        left, top = x * self.px - self.x, y * self.px - self.y
+        right, bottom = left + side.x * self.px, top + side.y * self.px
+        # A px that the box cuts may have all its tissue inside the box, or none of it.
+        inner = (
+            slice(math.ceil(top), math.floor(bottom)),
+            slice(math.ceil(left), math.floor(right)),
+        )
+        outer = (
+            slice(math.floor(top), math.ceil(bottom)),
+            slice(math.floor(left), math.ceil(right)),
+        )
+        area = (right - left) * (bottom - top)
+        tissue = self.tissue[outer]
+        return TissueBounds(
+            float(self.at_least[inner].sum()) / area,
+            min(1.0, float(self.at_most[outer].sum()) / area),
+            float(np.count_nonzero(tissue)) / tissue.size,
+        )
 
 
 class CloserLook:
@@ -53,25 +102,14 @@ class CloserLook:
         """
         left, top = (place * self._px for place in self._grid.corner(column, row))
         side = self._grid.patch_side * self._px
-        width, height = side.x, side.y
         x, y = math.floor(left), math.floor(top)
-        right, bottom = math.ceil(left + width), math.ceil(top + height)
+        right, bottom = math.ceil(left + side.x), math.ceil(top + side.y)
         grey = luminance(self._reader.read(Region(self._level, x, y, right - x, bottom - y)))
         if grey.min() <= BLACK_LUMINANCE:
             return None  # padding is no tissue, and what is mixed with it cannot be told
         grey /= WHITE_LUMINANCE
         at_least, at_most = bounds_of(grey, self._glass)
-        # A px that the patch cuts may have all its tissue inside the patch, or none of it.
-        inner = (
-            slice(math.ceil(top) - y, math.floor(top + height) - y),
-            slice(math.ceil(left) - x, math.floor(left + width) - x),
-        )
-        area = width * height
-        return PatchTissue(
-            float(at_least[inner].sum()) / area,
-            float(at_most.sum()) / area,
-            float(np.count_nonzero(grey <= TISSUE_LUMINANCE)) / grey.size,
-        )
+        return PatchTissue(at_least, at_most, grey <= TISSUE_LUMINANCE, x, y, self._px)
 
 
 def closer_look(reader: SlideReader, grid: Grid, overview: Overview) -> CloserLook | None:

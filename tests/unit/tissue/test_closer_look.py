@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from wsi_pipeline.geometry import Mpp, Region
+from wsi_pipeline.geometry import Mpp, PerAxis, Region, Size
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.testing import ArraySlide
 from wsi_pipeline.testing.slides import reduced
@@ -47,6 +47,12 @@ def look_of(slide: ArraySlide, grid: Grid) -> CloserLook:
     return look
 
 
+def part_of(x: int, y: int, seed: int) -> list[Region]:
+    """Parts of a patch, cut at a place that the seed tells."""
+    side = 40 + seed % 100
+    return Region(0, x, y, PATCH, PATCH).cut(Size(side, 3 * side // 2))
+
+
 @given(st.integers(0, 2**32 - 1), st.sampled_from([PATCH, 100]))
 @settings(max_examples=20, deadline=None)
 def test_the_bounds_hold(seed: int, stride: int) -> None:
@@ -56,13 +62,15 @@ def test_the_bounds_hold(seed: int, stride: int) -> None:
     for row in range(grid.size.height - 1):
         for column in range(grid.size.width - 1):
             x, y = (int(place) for place in grid.corner(column, row))
-            own = tissue_fraction(slide.read(Region(0, x, y, PATCH, PATCH)))
-            seen = look(column, row)
-            assert seen is not None
-            # Grey values of a coarse px are whole: half of one moves its bound a little.
-            assert seen.at_least <= own + 0.02
-            assert seen.at_most >= own - 0.02
-            assert 0 <= seen.estimate <= 1
+            patch = look(column, row)
+            assert patch is not None
+            for part in (Region(0, x, y, PATCH, PATCH), *part_of(x, y, seed)):
+                own = tissue_fraction(slide.read(part))
+                seen = patch.of(part.x, part.y, PerAxis(part.width, part.height))
+                # Grey values of a coarse px are whole: half of one moves its bound a little.
+                assert seen.at_least <= own + 0.02
+                assert seen.at_most >= own - 0.02
+                assert 0 <= seen.estimate <= 1
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -70,6 +78,8 @@ def test_the_bounds_hold(seed: int, stride: int) -> None:
 def test_decisions_are_those_of_the_own_px(seed: int) -> None:
     image = edges_of_tissue(seed)
     with_level, without = ArraySlide(pyramid(image, 4, 16)), ArraySlide(pyramid(image, 16))
+    # Of a file whose tiles are decoded one by one.
+    parted = ArraySlide(pyramid(image, 4, 16), segment=Size(40 + seed % 200, 64))
     grid = grid_of(with_level)
     exact = make_plan(with_level, grid, min_tissue=0.3, exact=True)
     fast = make_plan(with_level, grid, min_tissue=0.3, exact=False)
@@ -77,6 +87,9 @@ def test_decisions_are_those_of_the_own_px(seed: int) -> None:
     assert np.array_equal(fast.cells, exact.cells)
     assert np.array_equal(fast.coverage, exact.coverage)
     assert fast.sha256 == slow.sha256
+    by_parts = make_plan(parted, grid, min_tissue=0.3, exact=False)
+    assert by_parts.sha256 == fast.sha256
+    assert (by_parts.tissue >= np.float32(0.3)).all()
     assert fast.settled <= slow.settled
 
 
