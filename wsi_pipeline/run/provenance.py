@@ -1,5 +1,6 @@
 """What a result says of itself: slide, model, settings, software, counts and figures."""
 
+import functools
 import platform
 from dataclasses import asdict, replace
 from importlib import metadata
@@ -177,7 +178,9 @@ def _stain(prepared: Preparation) -> StainRecord | None:
     )
 
 
+@functools.cache
 def _software() -> dict[str, str]:
+    # Reading the metadata of installed packages takes several ms.
     return {
         "wsi-pipeline": metadata.version("wsi-pipeline"),
         "python": platform.python_version(),
