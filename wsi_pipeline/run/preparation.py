@@ -3,6 +3,7 @@
 import functools
 import math
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from wsi_pipeline.run.quality import Marks, mark, without_rejected
 from wsi_pipeline.run.screening import Screening, screen_tiles
 from wsi_pipeline.run.trained_tiles import check_tiles
 from wsi_pipeline.slide import SlideInfo, SlideReader, open_slide
-from wsi_pipeline.slide.files import slide_files, slide_sha256
+from wsi_pipeline.slide.files import is_one_file, slide_files, slide_sha256
 from wsi_pipeline.slide.probe import Probe, probe
 from wsi_pipeline.slide.resolution import (
     Resolution,
@@ -265,11 +266,22 @@ def prepare(
         with profile.span("tissue", what, name):
             return work()
 
-    checked = timed("check", lambda: check_slide(path, package, analysis, prober=prober))
+    refused = threading.Event()
+
+    def sha256() -> str:
+        with profile.span("tissue", "hash the slide", name):
+            return slide_sha256(slide_files(path), refused.is_set)
+
+    # Bytes harm nobody. Which files belong to a slide of several is asked once it has been checked.
+    hashing = _in_background("hash", sha256) if is_one_file(path) else None
+    try:
+        checked = timed("check", lambda: check_slide(path, package, analysis, prober=prober))
+    except BaseException:
+        refused.set()
+        raise
     assert checked.chosen is not None  # there is a model
     reader, (resolution, grid) = checked.reader, checked.chosen
-    sha256 = functools.partial(timed, "hash the slide", lambda: slide_sha256(slide_files(path)))
-    hashing = _in_background("hash", sha256)
+    hashing = hashing or _in_background("hash", sha256)
     threads = threads or len(os.sched_getaffinity(0))
     coarse = marking = None
     if analysis.qc != "off":

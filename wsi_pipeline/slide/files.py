@@ -1,13 +1,14 @@
 """Which files make up one slide, and the hash that identifies it."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from wsi_pipeline.errors import UnsupportedSlideError
+from wsi_pipeline.errors import StoppedError, UnsupportedSlideError
 from wsi_pipeline.slide.integrity import is_dicom
 
-_BLOCK = 8 * 2**20
+#: Bytes read at a time, into the same memory: they stay in a core's cache until they are hashed.
+_BLOCK = 2**20
 #: Suffixes of whole slides; in folders only these are taken for slides.
 SLIDE_SUFFIXES = frozenset(
     {".svs", ".tif", ".tiff", ".btf", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide"}
@@ -53,6 +54,15 @@ def slide_files(path: Path) -> tuple[Path, ...]:
     return (path,)
 
 
+def is_one_file(path: Path) -> bool:
+    """Whether a slide is certainly this file alone, as far as its name and first bytes tell."""
+    try:
+        several = path.suffix.lower() in _COMPANION_FOLDER_SUFFIXES
+        return path.is_file() and not several and not is_dicom(path)
+    except OSError:
+        return False
+
+
 def dicom_series(path: Path) -> str | None:
     """The series a DICOM file belongs to, None if it cannot be told."""
     from wsi_pipeline.slide import dicom  # noqa: PLC0415 - see there
@@ -60,25 +70,34 @@ def dicom_series(path: Path) -> str | None:
     return dicom.series_of(path)
 
 
-def slide_sha256(files: Iterable[Path]) -> str:
+def slide_sha256(files: Iterable[Path], stopped: Callable[[], bool] = lambda: False) -> str:
     """SHA-256 (hex) that identifies a slide.
 
     Of one file: of its bytes. Of several: of the lines ``<sha256>  <name>`` of each, sorted by
     name, with the names relative to the common folder.
+
+    Args:
+        files: Of the slide.
+        stopped: Asked between blocks.
+
+    Raises:
+        StoppedError: ``stopped`` became true.
     """
     several = sorted(files)
     if len(several) == 1:
-        return _file_sha256(several[0])
+        return _file_sha256(several[0], stopped)
     folder = min((file.parent for file in several), key=lambda parent: len(parent.parts))
-    lines = (f"{_file_sha256(file)}  {file.relative_to(folder)}\n" for file in several)
+    lines = (f"{_file_sha256(file, stopped)}  {file.relative_to(folder)}\n" for file in several)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _file_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
+def _file_sha256(path: Path, stopped: Callable[[], bool]) -> str:
+    digest, block = hashlib.sha256(), memoryview(bytearray(_BLOCK))
     with path.open("rb", buffering=0) as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
+        while count := file.readinto(block):
+            if stopped():
+                raise StoppedError("stopped; the slide was not hashed to its end")
+            digest.update(block[:count])
     return digest.hexdigest()
 
 

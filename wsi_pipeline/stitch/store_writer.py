@@ -22,7 +22,7 @@ from wsi_pipeline.stitch.checksums import METADATA, with_checksum
 
 
 class StoreWriter:
-    """Writes groups, arrays and chunks; :func:`wsi_pipeline.durable.sync_tree` makes them durable.
+    """Writes groups, arrays and chunks; :mod:`wsi_pipeline.durable` makes them durable.
 
     Args:
         folder: Of the store; made here.
@@ -43,9 +43,9 @@ class StoreWriter:
         self.metadata: dict[str, str] = {}
         self._made = {folder}
 
-    def root(self, attributes: Mapping[str, Any]) -> None:
-        """Write the root group, of which readers know a complete store: last."""
-        self._write(METADATA, _as_bytes(group_metadata(attributes)))
+    def root(self, attributes: Mapping[str, Any]) -> Path:
+        """Write the root group, of which readers know a complete store: last. Gives its file."""
+        return self._write(METADATA, _as_bytes(group_metadata(attributes)))
 
     def group(self, path: str, attributes: Mapping[str, Any] | None = None) -> None:
         """Write a group; those above it are written by calls of their own."""
@@ -109,12 +109,13 @@ class StoreWriter:
         self._write(name, data)
         self.metadata[name] = hashlib.sha256(data).hexdigest()
 
-    def _write(self, name: str, data: bytes) -> None:
+    def _write(self, name: str, data: bytes) -> Path:
         path = self.folder / name
         if path.parent not in self._made:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._made.add(path.parent)
         path.write_bytes(data)
+        return path
 
 
 def encode_chunk(values: NDArray[Any], metadata: ArrayMetadata) -> bytes:

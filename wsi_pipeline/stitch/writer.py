@@ -73,7 +73,10 @@ def write_store(
     drawn = draw_mask(plan, cells, threshold, levels) if masks else []
     depth = len(levels) - plan.grid.level
     # Hashing the mask takes longest, its finest level most of all: it goes on beside all writing.
-    with ThreadPoolExecutor(1, thread_name_prefix="hash-mask") as hasher:
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="hash-mask") as hasher,
+        ThreadPoolExecutor(1, thread_name_prefix="flush") as flusher,
+    ):
         pending = {
             f"{layout.LABELS}/{masks[0]}/{index}": hasher.submit(
                 level.sha256, hashed if index == 0 else None
@@ -94,6 +97,7 @@ def write_store(
             features.write(files)
         if attention is not None:
             write_attention(files, plan, attention, depth)
+        flushed = flusher.submit(durable.sync_tree, folder)
         # What has not been begun is hashed here, the smallest first.
         left = zip(reversed(pending.items()), reversed(drawn), strict=True)
         hashes = {
@@ -101,6 +105,7 @@ def write_store(
             for (path, future), level in left
         }
         files.arrays.update(reversed(hashes.items()))
+        flushed.result()
     metadata = {**dict(sorted(files.metadata.items())), "ome": attributes_digest({"ome": ome})}
     ours = {
         "format": layout.FORMAT_VERSION,
@@ -108,8 +113,9 @@ def write_store(
         "arrays": files.arrays,
         "metadata": metadata,
     }
-    files.root({"ome": ome, layout.ATTRIBUTES: {**ours, "digest": attributes_digest(ours)}})
-    durable.sync_tree(folder)
+    root = files.root({"ome": ome, layout.ATTRIBUTES: {**ours, "digest": attributes_digest(ours)}})
+    durable.sync(root)
+    durable.sync(folder)
 
 
 def publish(folder: Path, final: Path, *, overwrite: bool = False) -> None:

@@ -12,8 +12,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from wsi_pipeline.errors import UnsupportedSlideError
-from wsi_pipeline.slide.files import dicom_series, slide_files, slide_sha256
+from wsi_pipeline.errors import StoppedError, UnsupportedSlideError
+from wsi_pipeline.slide.files import dicom_series, is_one_file, slide_files, slide_sha256
 
 
 def write_dicom(path: Path, series: str) -> None:
@@ -60,6 +60,23 @@ def test_a_single_file_is_identified_by_its_bytes(tmp_path: Path) -> None:
     (tmp_path / "a.svs").write_bytes(b"II*\0 some bytes")
     expected = hashlib.sha256(b"II*\0 some bytes").hexdigest()
     assert slide_sha256(slide_files(tmp_path / "a.svs")) == expected
+
+
+def test_hashing_can_be_stopped_between_blocks(tmp_path: Path) -> None:
+    path, asked = tmp_path / "a.svs", iter([False, False, True])
+    with path.open("wb") as file:
+        file.truncate(5 * 2**20)
+    with pytest.raises(StoppedError):
+        slide_sha256([path], lambda: next(asked))
+    assert slide_sha256([path]) == hashlib.sha256(bytes(5 * 2**20)).hexdigest()
+
+
+def test_which_slides_are_one_file_for_certain(tmp_path: Path) -> None:
+    for name, data in (("a.svs", b"II*\0"), ("a.mrxs", b""), ("a.dcm", bytes(128) + b"DICM")):
+        (tmp_path / name).write_bytes(data)
+    found = {name: is_one_file(tmp_path / name) for name in ("a.svs", "a.mrxs", "a.dcm", "b.svs")}
+    assert found == {"a.svs": True, "a.mrxs": False, "a.dcm": False, "b.svs": False}
+    assert not is_one_file(tmp_path)
 
 
 def test_an_mrxs_slide_is_its_index_and_its_folder(tmp_path: Path) -> None:
