@@ -25,8 +25,9 @@ from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import RuntimeInfo
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.pipeline import analyse_slide
+from wsi_pipeline.run.classification import run_region
 from wsi_pipeline.run.preparation import prepare
-from wsi_pipeline.run.regions import RegionResult, RegionTask, run_region
+from wsi_pipeline.run.regions import RegionResult, RegionTask
 from wsi_pipeline.run.tile_values import RegionValues
 from wsi_pipeline.run.work import Work
 from wsi_pipeline.service.database import Database

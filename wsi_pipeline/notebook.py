@@ -14,6 +14,7 @@ from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.pipeline import analyse_slide
+from wsi_pipeline.run.classification import classify_region
 from wsi_pipeline.run.observer import Observer
 from wsi_pipeline.run.preparation import (
     fit_slide_stain,
@@ -22,7 +23,7 @@ from wsi_pipeline.run.preparation import (
     resolve_grid,
     slide_name,
 )
-from wsi_pipeline.run.regions import RESOURCES, classify_region
+from wsi_pipeline.run.resources import RESOURCES
 from wsi_pipeline.run.scheduler import connect
 from wsi_pipeline.run.work import Work
 from wsi_pipeline.settings import Settings

@@ -20,7 +20,8 @@ from wsi_pipeline.run.losses import Losses
 from wsi_pipeline.run.observer import Observer, SilentObserver
 from wsi_pipeline.run.preparation import Preparation
 from wsi_pipeline.run.provenance import describe
-from wsi_pipeline.run.regions import RESOURCES, Region, RegionResult, RegionTask, cut_regions
+from wsi_pipeline.run.regions import Region, RegionResult, RegionTask, cut_regions
+from wsi_pipeline.run.resources import RESOURCES
 from wsi_pipeline.run.shift import extras_of
 from wsi_pipeline.run.slide_attention import look
 from wsi_pipeline.run.spread import spread_extras

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.geometry import Region
 from wsi_pipeline.grid import Grid, make_grid
-from wsi_pipeline.run.regions import classify_region
+from wsi_pipeline.run.classification import classify_region
 from wsi_pipeline.slide.resolution import choose_resolution
 from wsi_pipeline.stitch.cells import stitch_cells
 from wsi_pipeline.stitch.result import Result

@@ -2,34 +2,21 @@
 
 The plan's controls are a region of their own, after the others. A region task opens the slide and
 loads the model where it runs, keeps both for the next region, and returns only probabilities and
-the colours of a few tiles. Reading overlaps with the model because a runtime takes batches
-ahead of those it computes and several regions run at once.
+the colours of a few tiles.
 """
 
-import threading
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.errors import DamagedSlideError, StoppedError
 from wsi_pipeline.grid import Grid
-from wsi_pipeline.model.loaded import LOADED
-from wsi_pipeline.model.predictor import Predictor
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.run.profile import Span
-from wsi_pipeline.run.region_clock import RegionClock
-from wsi_pipeline.run.samples import Samples
-from wsi_pipeline.run.tile_values import AnswerCollector, RegionValues, TileValues
+from wsi_pipeline.run.tile_values import RegionValues, TileValues
 from wsi_pipeline.shift.sampling import SAMPLE_VALUES
-from wsi_pipeline.slide import SlideReader, open_slide
-from wsi_pipeline.stain.normalisation import Recolouring, StainNormalisation
-from wsi_pipeline.tiles.kept_patches import KeptPatches
-from wsi_pipeline.tiles.patches import read_input
+from wsi_pipeline.stain.normalisation import StainNormalisation
 from wsi_pipeline.tiles.plan import SAMPLED_TILES, Plan, spread
 
 #: Tiles in a region: some seconds of work, so that little is lost and little overhead paid. A
@@ -188,197 +175,3 @@ def _samples_until(plan: Plan, end: int) -> int:
     if plan.sampled is None:
         return int(np.searchsorted(spread(len(plan), SAMPLED_TILES), end))
     return len(plan.sampled) * end // len(plan)
-
-
-def classify_region(
-    reader: SlideReader,
-    predictor: Predictor,
-    grid: Grid,
-    cells: NDArray[np.int64],
-    *,
-    index: int = 0,
-    sampled: NDArray[np.int64] | None = None,
-    kept: TileValues | None = None,
-    stain: StainNormalisation | None = None,
-    stopped: Callable[[], bool] = lambda: False,
-    clock: RegionClock | None = None,
-    at_hand: KeptPatches | None = None,
-) -> RegionResult:
-    """Read and classify the tiles of a region.
-
-    Memory: the patches of the batches in flight.
-
-    Args:
-        reader: The slide.
-        predictor: The model.
-        grid: The grid.
-        cells: Column and row of the tiles, ``(n, 2)``.
-        index: Of the region.
-        sampled: Cells that are looked at closely, ``(k, 2)``; None: none.
-        kept: What is kept of each tile; None: the number of a binary model.
-        stain: How px are normalised; None: not at all.
-        stopped: Asked before each batch.
-        clock: Times it; None: one that keeps sums alone.
-        at_hand: Patches that were read before; None: there are none.
-
-    Raises:
-        StoppedError: ``stopped`` became true.
-    """
-    clock = clock or RegionClock()
-    unreadable: list[str] = []
-    lost: list[int] = []
-    samples = Samples(sampled, grid.mpp_0.side * grid.downsample * grid.scale)
-    beside = samples.beside(cells)
-    recolour = Recolouring(None) if stain is None else stain.recolouring()
-
-    def read(column: int, row: int) -> NDArray[np.uint8]:
-        return recolour(read_input(reader, grid, column, row))
-
-    flying: deque[Future[NDArray[np.float32]]] = deque()
-    answers = AnswerCollector(kept or TileValues())
-    step = predictor.batch_size
-    for start in range(0, len(cells), step):
-        if stopped():
-            raise StoppedError("stopped; what was finished is kept")
-        with clock.reading():
-            part = cells[start : start + step]
-            batch = np.empty((len(part), grid.read_px, grid.read_px, 3), np.uint8)
-            for i, cell in enumerate(part):
-                column, row = (int(place) for place in cell)
-                try:
-                    patch = None if at_hand is None else at_hand.take(column, row)
-                    batch[i] = (
-                        read(column, row) if patch is None else recolour(patch.completed(reader))
-                    )
-                except DamagedSlideError as error:
-                    batch[i] = 255
-                    lost.append(start + i)
-                    unreadable.append(error.cause)
-                samples.offer((column, row), batch[i])
-        with clock.waiting():
-            computed = predictor.submit(batch)
-        flying.append(clock.computing(computed))
-        while flying and flying[0].done():
-            answers.add(flying.popleft().result())
-        if beside:
-            # While the model has work.
-            with clock.reading():
-                samples.read(beside.pop(), read)
-    for one in beside:
-        with clock.reading():
-            samples.read(one, read)
-    with clock.waiting():
-        for computed in flying:
-            answers.add(computed.result())
-    tiles = answers.values()
-    tiles.forget(lost)
-    return RegionResult(
-        index=index,
-        tiles=tiles,
-        samples=samples.values,
-        runtime_kind=predictor.info.kind,
-        read_seconds=clock.read_seconds,
-        wait_seconds=clock.wait_seconds,
-        unreadable=unreadable[0] if unreadable else "",
-        spans=tuple(clock.spans),
-    )
-
-
-def run_region(task: RegionTask) -> RegionResult:
-    """Compute a region with this process's readers and predictors; what Dask workers call."""
-    reader = RESOURCES.reader(task.slide)
-    predictor = LOADED.predictor(task.package, task.package_sha256, task.runtime, task.threshold)
-    result = classify_region(
-        reader,
-        predictor,
-        task.grid,
-        task.region.cells,
-        index=task.region.index,
-        sampled=task.region.sampled,
-        kept=task.kept,
-        stain=task.stain,
-        stopped=lambda: RESOURCES.is_stopped(task.stop),
-        clock=RegionClock(spans=task.profiled),
-        at_hand=RESOURCES.lent(task.stop),
-    )
-    return replace(result, bytes_read=RESOURCES.newly_read(task.slide))
-
-
-@dataclass(slots=True)
-class _Held:
-    """A slide that regions read, and how many bytes they have told of."""
-
-    reader: SlideReader
-    told: int
-
-
-class Resources:
-    """What a worker process keeps between regions beside the model: the last few slides.
-
-    Also patches that this process has read before, where it is the one that plans.
-    """
-
-    _SLIDES = 4
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._slides: dict[Path, _Held] = {}
-        self._stopped: set[str] = set()
-        self._lent: dict[str, KeptPatches] = {}
-
-    def reader(self, path: Path) -> SlideReader:
-        """The open slide at ``path``."""
-        with self._lock:
-            slide = self._slides.pop(path, None) or _Held(open_slide(path), 0)
-            self._keep(path, slide)
-            return slide.reader
-
-    def hold(self, path: Path, reader: SlideReader) -> None:
-        """Let the regions of this process read a slide that is open already.
-
-        What it knows of its levels and holds decoded is then of use to them.
-        """
-        with self._lock:
-            self._keep(path, _Held(reader, reader.bytes_read))
-
-    def newly_read(self, path: Path) -> int:
-        """Bytes fetched from a slide since this was asked last."""
-        with self._lock:
-            slide = self._slides.get(path)
-            if slide is None:
-                return 0
-            before, slide.told = slide.told, slide.reader.bytes_read
-            return slide.told - before
-
-    def forget(self, path: Path) -> None:
-        """Let go of a slide."""
-        with self._lock:
-            self._slides.pop(path, None)
-
-    def _keep(self, path: Path, slide: _Held) -> None:
-        self._slides[path] = slide
-        while len(self._slides) > self._SLIDES:
-            # Not closed: a region may still read it. It is freed with its last user.
-            self._slides.pop(next(iter(self._slides)))
-
-    def lend(self, key: str, patches: KeptPatches | None) -> None:
-        """Give patches to the regions of ``key`` in this process, until they are stopped."""
-        if patches is not None:
-            self._lent[key] = patches
-
-    def lent(self, key: str) -> KeptPatches | None:
-        """What was lent to the regions of ``key``; None in any other process."""
-        return self._lent.get(key)
-
-    def stop(self, key: str) -> None:
-        """Make the regions of ``key`` in this process stop at their next batch."""
-        self._stopped.add(key)
-        self._lent.pop(key, None)
-
-    def is_stopped(self, key: str) -> bool:
-        """Whether :meth:`stop` was called for ``key``."""
-        return key in self._stopped
-
-
-#: Of this process. A Dask task has no other place to keep a slide from one call to the next.
-RESOURCES = Resources()

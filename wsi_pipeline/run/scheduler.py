@@ -8,7 +8,8 @@ from typing import Protocol
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import RuntimeInfo
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.run.regions import RegionResult, RegionTask, run_region
+from wsi_pipeline.run.classification import run_region
+from wsi_pipeline.run.regions import RegionResult, RegionTask
 from wsi_pipeline.run.threads import ThreadScheduler
 
 

@@ -12,7 +12,8 @@ from wsi_pipeline.model.loaded import describe_runtime
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import RuntimeInfo
 from wsi_pipeline.model.runtime import RuntimeRequest
-from wsi_pipeline.run.regions import RegionResult, RegionTask, run_region
+from wsi_pipeline.run.classification import run_region
+from wsi_pipeline.run.regions import RegionResult, RegionTask
 
 #: Tasks of a run that are taken ahead for each thread, the one under way among them.
 _AHEAD = 2

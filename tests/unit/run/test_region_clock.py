@@ -7,8 +7,8 @@ import pytest
 
 from wsi_pipeline.geometry import Mpp, Size
 from wsi_pipeline.grid import Grid
+from wsi_pipeline.run.classification import classify_region
 from wsi_pipeline.run.region_clock import RegionClock
-from wsi_pipeline.run.regions import classify_region
 from wsi_pipeline.testing import ArraySlide, FakePredictor
 
 GRID = Grid(0, Size(320, 160), 1.0, 1.0, 32, 32, Mpp(0.5, 0.5))

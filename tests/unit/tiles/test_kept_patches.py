@@ -5,7 +5,7 @@ import pytest
 
 from wsi_pipeline.geometry import Mpp, Region, Size
 from wsi_pipeline.grid import Grid
-from wsi_pipeline.run.regions import classify_region
+from wsi_pipeline.run.classification import classify_region
 from wsi_pipeline.testing import ArraySlide, FakePredictor
 from wsi_pipeline.testing.slides import reduced
 from wsi_pipeline.tiles.kept_patches import KeptPatch, KeptPatches
