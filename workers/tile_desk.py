@@ -13,7 +13,8 @@ from wsi_pipeline.errors import DamagedSlideError, PackageError, SlideError
 from wsi_pipeline.grid import Grid
 from wsi_pipeline.images.placement import Placement
 from wsi_pipeline.model.package import ModelPackage
-from wsi_pipeline.run.preparation import check_slide, fit_slide_stain, plan_tiles
+from wsi_pipeline.run.checked_slide import check_slide
+from wsi_pipeline.run.preparation import fit_slide_stain, plan_tiles
 from wsi_pipeline.service.problem import problem_of
 from wsi_pipeline.service.slides import LINKED
 from wsi_pipeline.slide import SlideReader

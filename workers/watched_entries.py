@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workers.watched_files import FAILURE_SUFFIX, Look
 from wsi_pipeline.run.inputs import Entry, expand
-from wsi_pipeline.run.preparation import slide_name
+from wsi_pipeline.slide.files import slide_name
 from wsi_pipeline.stitch.layout import SUFFIX
 
 _MRXS = ".mrxs"

@@ -14,20 +14,16 @@ from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.pipeline import analyse_slide
+from wsi_pipeline.run.checked_slide import resolve_grid
 from wsi_pipeline.run.classification import classify_region
 from wsi_pipeline.run.observer import Observer
-from wsi_pipeline.run.preparation import (
-    fit_slide_stain,
-    plan_tiles,
-    prepare,
-    resolve_grid,
-    slide_name,
-)
+from wsi_pipeline.run.preparation import fit_slide_stain, plan_tiles, prepare
 from wsi_pipeline.run.resources import RESOURCES
 from wsi_pipeline.run.scheduler import connect
 from wsi_pipeline.run.work import Work
 from wsi_pipeline.settings import Settings
 from wsi_pipeline.slide import open_slide
+from wsi_pipeline.slide.files import slide_name
 from wsi_pipeline.stain.normalisation import StainNormalisation
 from wsi_pipeline.stitch.layout import SUFFIX
 from wsi_pipeline.stitch.result import Result

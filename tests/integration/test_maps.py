@@ -24,7 +24,7 @@ from wsi_pipeline.geometry import Region
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.pipeline import analyse_slide
-from wsi_pipeline.run import preparation, regions
+from wsi_pipeline.run import checked_slide, regions
 from wsi_pipeline.run.observer import SilentObserver
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.run.scheduler import connect
@@ -195,7 +195,7 @@ def test_a_map_that_is_too_large_is_refused_before_the_run(
     slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = make_map_package(tmp_path / "package", units=3, patch_px=96)
-    monkeypatch.setattr(preparation, "MAX_CELLS", 10_000)
+    monkeypatch.setattr(checked_slide, "MAX_CELLS", 10_000)
     monkeypatch.setattr(grid, "MAX_CELLS", 10_000)
     with pytest.raises(SlideMetadataError, match=r"116 × 97 cells for 3 .* --pool 2 "):
         prepare(slide, package, AnalysisSettings())

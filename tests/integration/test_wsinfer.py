@@ -11,7 +11,8 @@ import tifffile
 
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.errors import SlideMetadataError
-from wsi_pipeline.run.preparation import prepare, resolve_grid
+from wsi_pipeline.run.checked_slide import resolve_grid
+from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.slide import open_slide
 from wsi_pipeline.testing import make_stub_package
 from wsi_pipeline.tiles.patches import read_patch

@@ -21,7 +21,7 @@ from wsi_pipeline.cli.analysis_options import (
 from wsi_pipeline.errors import SlideError
 from wsi_pipeline.geometry import Mpp
 from wsi_pipeline.provided import find_or_build
-from wsi_pipeline.run.preparation import CheckedSlide, check_slide
+from wsi_pipeline.run.checked_slide import CheckedSlide, check_slide
 from wsi_pipeline.settings import Settings
 from wsi_pipeline.slide.files import slide_files
 from wsi_pipeline.slide.probe import Probe, probe

@@ -22,8 +22,8 @@ from wsi_pipeline.errors import WsiError
 from wsi_pipeline.quality.assessment import METHOD, thresholds
 from wsi_pipeline.quality.sheet import SHEET, TABLE, write_sheet, write_tables
 from wsi_pipeline.quality.survey import SlideQuality, survey
+from wsi_pipeline.run.checked_slide import check_slide
 from wsi_pipeline.run.inputs import Entry, expand
-from wsi_pipeline.run.preparation import check_slide
 from wsi_pipeline.slide.files import slide_files
 from wsi_pipeline.slide.probe import Prober
 

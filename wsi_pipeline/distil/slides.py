@@ -16,9 +16,10 @@ from wsi_pipeline.errors import DamagedSlideError, SlideMetadataError
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.predictor import Predictor
 from wsi_pipeline.run.classification import classify_region
-from wsi_pipeline.run.preparation import prepare, slide_name
+from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.screen.colour import tissue_colour
 from wsi_pipeline.screen.view import coarse_level, read_view
+from wsi_pipeline.slide.files import slide_name
 from wsi_pipeline.slide.reader import SlideReader
 from wsi_pipeline.tiles.plan import Plan
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wsi_pipeline.run.preparation import slide_name
 from wsi_pipeline.slide.files import (
     DICOM_SUFFIXES,
     PICTURE_SUFFIXES,
     SLIDE_SUFFIXES,
     dicom_series,
+    slide_name,
 )
 from wsi_pipeline.slide.integrity import is_dicom
 from wsi_pipeline.stitch.layout import SUFFIX

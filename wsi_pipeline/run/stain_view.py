@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.geometry import PerAxis
 from wsi_pipeline.grid import make_grid
-from wsi_pipeline.run.preparation import check_slide, plan_tiles
+from wsi_pipeline.run.checked_slide import check_slide
+from wsi_pipeline.run.preparation import plan_tiles
 from wsi_pipeline.slide.resolution import choose_resolution
 from wsi_pipeline.stain.appearance import Method, StainFit
 from wsi_pipeline.tiles.patches import read_box

@@ -21,6 +21,11 @@ DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
 _COMPANION_FOLDER_SUFFIXES = {".mrxs"}
 
 
+def slide_name(path: Path) -> str:
+    """What a slide is called: its file's name without suffix, or its folder's."""
+    return path.name if path.is_dir() else path.stem
+
+
 def slide_files(path: Path) -> tuple[Path, ...]:
     """The files of a slide, the one to open first.
 

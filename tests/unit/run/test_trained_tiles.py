@@ -10,7 +10,7 @@ from networks_support import with_networks
 from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.errors import SlideMetadataError
 from wsi_pipeline.model.package import ModelPackage
-from wsi_pipeline.run.preparation import check_slide
+from wsi_pipeline.run.checked_slide import check_slide
 from wsi_pipeline.testing import write_pyramid
 from wsi_pipeline.testing.copies import copy_package
 from wsi_pipeline.testing.models import NORMAL_COLOUR
