@@ -20,7 +20,8 @@ from wsi_pipeline.tiles.patches import read_patch
 from wsi_pipeline.tissue.closer_look import CloserLook, PatchTissue, TissueBounds
 from wsi_pipeline.tissue.rule import is_black, tissue_fraction, tissue_mask
 
-#: Parts of a patch, at most, that are read one by one: of more, each is decoded in no time.
+#: Parts of a patch, at most, that are read one by one: with more, segments are so small that to
+#: read each by itself takes longer than it saves.
 _MOST_PARTS = 9
 #: What is known of a part of a patch that no level tells of.
 _ANYTHING = TissueBounds(0.0, 1.0, 0.5)
