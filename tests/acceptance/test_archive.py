@@ -199,11 +199,11 @@ def _crashing(
     while process.poll() is None:
         if partial.exists() and crashes != most:
             for child in program.children():
-                child.send_signal(signal.SIGSTOP)
-                # What tells that the next process is at this slide.
-                shutil.rmtree(partial)
                 child.send_signal(signal.SIGSEGV)
-                child.send_signal(signal.SIGCONT)
+                child.wait(60)
+                # It tells that the next process is at this slide. Not before this one has ended:
+                # while its stack is printed its other threads go on, and would find the loss.
+                shutil.rmtree(partial)
                 crashes += 1
         time.sleep(0.005)
     return process.returncode, crashes
