@@ -47,7 +47,7 @@ def look_of(slide: ArraySlide, grid: Grid) -> CloserLook:
     return look
 
 
-def part_of(x: int, y: int, seed: int) -> list[Region]:
+def parts_of(x: int, y: int, seed: int) -> list[Region]:
     """Parts of a patch, cut at a place that the seed tells."""
     side = 40 + seed % 100
     return Region(0, x, y, PATCH, PATCH).cut(Size(side, 3 * side // 2))
@@ -64,7 +64,7 @@ def test_the_bounds_hold(seed: int, stride: int) -> None:
             x, y = (int(place) for place in grid.corner(column, row))
             patch = look(column, row)
             assert patch is not None
-            for part in (Region(0, x, y, PATCH, PATCH), *part_of(x, y, seed)):
+            for part in (Region(0, x, y, PATCH, PATCH), *parts_of(x, y, seed)):
                 own = tissue_fraction(slide.read(part))
                 seen = patch.of(part.x, part.y, PerAxis(part.width, part.height))
                 # Grey values of a coarse px are whole: half of one moves its bound a little.
