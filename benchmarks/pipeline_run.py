@@ -14,10 +14,10 @@ from pathlib import Path
 
 from benchmarks.process import set_aside
 from wsi_pipeline.analysis_settings import AnalysisSettings
-from wsi_pipeline.cli.native import return_large_blocks
 from wsi_pipeline.model.loaded import LOADED, model_loading
 from wsi_pipeline.model.package import ModelPackage, load_package
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
+from wsi_pipeline.native import return_large_blocks
 from wsi_pipeline.run.profile import Profile, stage_times
 from wsi_pipeline.slide.probe import Prober
 from wsi_pipeline.slide.sandbox import PROBING, Sandbox

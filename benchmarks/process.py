@@ -9,13 +9,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from wsi_pipeline.cli.native import ONE_BLAS_THREAD
+from wsi_pipeline.native import ONE_BLAS_THREAD, SHORT_WAITS
 
 _ASIDE = "set-aside"
 
 
 def run_module(module: str, *arguments: object) -> dict[str, Any]:
-    """Run a module and wait for it, with linear algebra on one thread, as `wsi run` has it.
+    """Run a module and wait for it, with the threads that `wsi run` has.
 
     Args:
         module: Prints one JSON object, in its last line.
@@ -28,7 +28,7 @@ def run_module(module: str, *arguments: object) -> dict[str, Any]:
         subprocess.CalledProcessError: it failed.
     """
     command = [sys.executable, "-m", module, *(str(one) for one in arguments)]
-    environment = {**os.environ, **ONE_BLAS_THREAD}
+    environment = {**os.environ, **ONE_BLAS_THREAD, **SHORT_WAITS}
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env=environment)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result

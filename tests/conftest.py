@@ -16,8 +16,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from wsi_pipeline.model.package import ModelPackage, load_package
+from wsi_pipeline.native import leave_cores_to_others
 from wsi_pipeline.testing import make_package, make_stub_package
 from wsi_pipeline.testing.kinds import make_kinds_package
+
+# Before torch is imported, here and in what tests start: they run two at a time.
+leave_cores_to_others()
 
 # No deadline: the machine may be busy. Derandomised: a red run is the same run again.
 settings.register_profile(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from workers.messages import Message, Order, Query, WorkerSetup, parse_message
+from wsi_pipeline.native import ONE_BLAS_THREAD, SHORT_WAITS
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +73,9 @@ class ChildProcess:
             # A group of its own, to be killed with the processes it starts; and Ctrl-C in a
             # terminal reaches the worker alone.
             start_new_session=True,
-            # What computes is the model: threads of numpy's own would keep its cores busy waiting.
-            # What the host's environment says stays.
-            env={"OPENBLAS_NUM_THREADS": "1", **os.environ},
+            # What computes is the model: threads of numpy's own would keep its cores busy waiting,
+            # and torch's those of the other processes. What the host's environment says stays.
+            env={**ONE_BLAS_THREAD, **SHORT_WAITS, **os.environ},
         )
         assert child.stdout is not None
         assert child.stderr is not None

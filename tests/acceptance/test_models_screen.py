@@ -50,7 +50,7 @@ def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def screened(wsi: Wsi, slides: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package with a screen; its making was killed once."""
     out = tmp_path_factory.mktemp("made") / "screened"
-    command = ("models", "screen", wsi.package.folder, slides, "-o", out, "--json")
+    command = ("models", "screen", wsi.package.folder, slides, "-o", out, "--steps", 250, "--json")
     answers = out.with_name("screened.answers")
     process = wsi.start(*command)
     while process.poll() is None and len(list(answers.glob("*.npy"))) < 2:

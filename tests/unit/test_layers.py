@@ -24,9 +24,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "notice": set(),
     "page": set(),
     "durable": set(),
+    "native": set(),
     "settings": set(),
     "analysis_settings": {"geometry"},
-    "slide": BASICS,
+    "slide": BASICS | {"native"},
     "grid": BASICS | {"slide"},
     "stain": set(),
     "tissue": BASICS | {"slide", "grid", "stain"},
@@ -89,6 +90,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": {"errors", "durable", "analysis_settings", "stitch"},
     "cli": BASICS
     | {
+        "native",
         "analysis_settings",
         "settings",
         "slide",
@@ -197,7 +199,7 @@ SERVICE = {
     | {"annotation", "classes", "notice", "images", "quality"},
     "workers": BASICS
     | {"analysis_settings", "slide", "tiles", "model", "stitch", "export", "storage", "service"}
-    | {"run", "pipeline", "grid", "images", "stain"},
+    | {"run", "pipeline", "grid", "images", "stain", "native"},
 }
 
 #: What each part of the pages may import, likewise.

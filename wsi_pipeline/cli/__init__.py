@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from wsi_pipeline import native
 from wsi_pipeline.cli.optional_value import OptionalValueCommand
 from wsi_pipeline.cli.quick_imports import quick_imports
 from wsi_pipeline.errors import CohortError, PackageError, UsageError, WsiError
@@ -118,19 +119,16 @@ def _root(
 
 def program() -> None:
     """Be the program ``wsi``: :func:`main` in a process that is its own."""
+    native.leave_cores_to_others()
     if not (sys.argv[1:2] and sys.argv[1] in _LONG):
         main()
         return
     # Imported here: they are of no use to the others.
     from wsi_pipeline.cli.crash_guard import guarded  # noqa: PLC0415
     from wsi_pipeline.cli.leaving import leaving  # noqa: PLC0415
-    from wsi_pipeline.cli.native import (  # noqa: PLC0415
-        leave_cores_to_the_model,
-        return_large_blocks,
-    )
 
-    return_large_blocks()
-    leave_cores_to_the_model()
+    native.return_large_blocks()
+    native.leave_cores_to_the_model()
     guard = guarded()
     with leaving():
         with quick_imports():

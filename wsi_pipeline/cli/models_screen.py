@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from wsi_pipeline.cli.screen_options import PromiseOption, ValidationOption
+from wsi_pipeline.cli.screen_options import PromiseOption, StepsOption, ValidationOption
 
 
 def screen_package(
@@ -23,6 +23,7 @@ def screen_package(
     ],
     validation: ValidationOption = None,
     promise: PromiseOption = 0.001,
+    steps: StepsOption = 1_000,
     seed: Annotated[int, typer.Option(help="Decides everything that is drawn.", min=0)] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a package.")] = False,
@@ -58,6 +59,7 @@ def screen_package(
         output,
         validation=find_slides(validation or []),
         promise=promise,
+        steps=steps,
         seed=seed,
         device=device,
         overwrite=overwrite,

@@ -66,6 +66,7 @@ def make_package_screen(
     validation: Sequence[Path],
     promise: float,
     seed: int,
+    steps: int = 1_000,
     device: str,
     overwrite: bool,
     json: bool,
@@ -80,6 +81,7 @@ def make_package_screen(
         validation: To choose limits on; none: half of the others.
         promise: Share that may be lost.
         seed: Decides everything that is drawn.
+        steps: Batches that each network learns from.
         device: To compute on.
         overwrite: Whether a package there may be replaced.
         json: Print the result as JSON.
@@ -91,7 +93,9 @@ def make_package_screen(
     settings = Settings()
     with nullcontext() if quiet else console.status("loading the model"):
         found = find_or_build(package, settings, lambda _: None)
-    order = ScreenOrder(slides, out, validation, promise=promise, seed=seed, overwrite=overwrite)
+    order = ScreenOrder(
+        slides, out, validation, promise=promise, steps=steps, seed=seed, overwrite=overwrite
+    )
     request = RuntimeRequest(device, "auto", settings.cache_dir)
     with TrainingDisplay(quiet=quiet or json) as display:
         made = make_screen(found, order, request, _Shown(display))

@@ -24,6 +24,15 @@ ValidationOption = Annotated[
         rich_help_panel=SCREEN,
     ),
 ]
+StepsOption = Annotated[
+    int,
+    typer.Option(
+        help="Batches of 64 tiles that each of four networks learns from. With fewer the "
+        "screen is made sooner and may pass more tiles on to the model; the promise is the same.",
+        min=10,
+        rich_help_panel=SCREEN,
+    ),
+]
 PromiseOption = Annotated[
     float,
     typer.Option(

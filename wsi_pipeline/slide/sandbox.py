@@ -28,10 +28,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, NoReturn, Self
 
 from wsi_pipeline.errors import WsiError
+from wsi_pipeline.native import ONE_BLAS_THREAD
 
-#: Threads of a maths library nobody uses here would each reserve address space, and a process of
-#: several threads is not to be forked.
-_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
 #: Of glibc, unless the user says otherwise: a call takes tens of megabytes, which come in larger
 #: pieces and pages than of 4 kB. That is a fifth of the processor time of a look at a slide.
 _MEMORY = {"MALLOC_TOP_PAD_": str(16 * 2**20), "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
@@ -172,7 +170,9 @@ class Sandbox:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={**_MEMORY, **os.environ, **_ENVIRONMENT},
+                # Threads of a maths library nobody uses here would each reserve address space, and
+                # a process of several threads is not to be forked.
+                env={**_MEMORY, **os.environ, **ONE_BLAS_THREAD},
             )
         return ours
 
