@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from wsi_pipeline.cli.screen_options import PromiseOption, StepsOption, ValidationOption
+from wsi_pipeline.distil import STEPS
 
 
 def screen_package(
@@ -23,7 +24,7 @@ def screen_package(
     ],
     validation: ValidationOption = None,
     promise: PromiseOption = 0.001,
-    steps: StepsOption = 1_000,
+    steps: StepsOption = STEPS,
     seed: Annotated[int, typer.Option(help="Decides everything that is drawn.", min=0)] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a package.")] = False,

@@ -10,6 +10,7 @@ from typing import Any
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.training_progress import TrainingDisplay
 from wsi_pipeline.cohort.table import read_cohort
+from wsi_pipeline.distil import STEPS
 from wsi_pipeline.distil.making import MadeScreen, ScreenOrder, make_screen
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.model.runtime import RuntimeRequest
@@ -66,7 +67,7 @@ def make_package_screen(
     validation: Sequence[Path],
     promise: float,
     seed: int,
-    steps: int = 1_000,
+    steps: int = STEPS,
     device: str,
     overwrite: bool,
     json: bool,

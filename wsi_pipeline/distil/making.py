@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi_pipeline.distil import STEPS
 from wsi_pipeline.distil.candidates import choose, fit_candidates
 from wsi_pipeline.distil.network import Examples
 from wsi_pipeline.distil.slides import AnsweredSlide, answer_slide, views_of
@@ -28,8 +29,6 @@ _VALIDATION_SHARE = 0.5
 _TILES_OF_A_SLIDE = 2_000
 #: Pictures held in memory; 12 kB each.
 _MOST_TILES = 60_000
-#: Batches of 64 tiles. Of drawn slides 2,000 and 4,000 gave no better screens.
-_STEPS = 1_000
 _LEAST_SLIDES = 4
 
 
@@ -53,7 +52,7 @@ class ScreenOrder:
     validation: Sequence[Path] = ()
     promise: float = 0.001
     confidence: float = 0.95
-    steps: int = _STEPS
+    steps: int = STEPS
     seed: int = 1
     overwrite: bool = False
 

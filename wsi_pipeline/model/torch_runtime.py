@@ -216,6 +216,6 @@ def _replay(slot: _CudaSlot, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def _forward(model: Answering, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
     with torch.inference_mode():
-        pixels = torch.from_numpy(patches).permute(0, 3, 1, 2).float()
+        pixels = torch.from_numpy(np.require(patches, requirements="W")).permute(0, 3, 1, 2).float()
         values: NDArray[np.float32] = as_rows(model(pixels.contiguous())).numpy()
     return values

@@ -136,6 +136,11 @@ def check_predictor(
     largest = float(np.abs(values - expected).max())
     assert largest <= tolerance, f"probabilities differ by {largest:.3g}"
     assert np.array_equal(patches, before), "it changed its input"
+    locked = patches[:batch].copy()
+    locked.flags.writeable = False
+    assert np.array_equal(predictor.submit(locked).result(), values[:batch]), (
+        "patches that nobody may write to have other answers"
+    )
     for part in predictor.each(patches[:batch]):
         assert np.array_equal(part, values[:batch]), "a part of it answers differently"
     for index in range(count):
