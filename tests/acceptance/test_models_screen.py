@@ -69,6 +69,7 @@ def screened(wsi: Wsi, slides: Path, tmp_path: Path) -> Path:
     assert stain["lost"] == 0
     assert stain["positives"] >= 3 * (_TUMOUR - 1) ** 2
     assert stain["screened"] > 0.5
+    assert made["screen"]["fitted"] == "3 slides, 250 batches; limits on 3 others"
     assert len(made["validation"]) == 3
     assert not answers.exists(), "of no use once the package is there"
     return out

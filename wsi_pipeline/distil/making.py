@@ -170,7 +170,7 @@ def make_screen(
         promise=order.promise,
         confidence=order.confidence,
         threshold=about.threshold.value,
-        fitted=f"{len(learn)} slides; limits on {len(used)} others",
+        fitted=f"{len(learn)} slides, {order.steps:,} batches; limits on {len(used)} others",
         stains=chosen.stains,
     )
     made = write_copy(

@@ -105,11 +105,8 @@ def cpu_precisions() -> frozenset[Precision]:
 
 def _infer(request: ov.InferRequest, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
     # Shared, not copied: the pool keeps the batch alive until the call returns, and copies what it
-    # returns before the request is used again. `infer` does the same, and more of its own.
-    shareable = np.require(patches, requirements=("C_CONTIGUOUS", "WRITEABLE"))
-    request.set_input_tensor(0, ov.Tensor(shareable, shared_memory=True))
-    request.start_async()
-    request.wait()
+    # returns before the request is used again.
+    request.infer({0: np.ascontiguousarray(patches)}, share_inputs=True, share_outputs=True)
     values: NDArray[np.float32] = request.get_output_tensor(0).data
     if len(request.model_outputs) > 1:
         beside = request.get_output_tensor(1).data

@@ -18,9 +18,7 @@ all_there, answers = threading.Barrier(3), []
 def ask():
     request, numbers = compiled.create_infer_request(), np.full((1, 3), 7, np.uint8)
     all_there.wait()
-    request.set_input_tensor(0, ov.Tensor(numbers, shared_memory=True))
-    request.start_async()
-    request.wait()
+    request.infer({0: numbers})
     answers.append(request.get_output_tensor(0).data.tolist())
 
 threads = [threading.Thread(target=ask, daemon=True) for _ in range(3)]
