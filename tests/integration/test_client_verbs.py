@@ -133,6 +133,26 @@ def test_waiting_quietly_still_names_a_job_that_did_not_succeed(
     assert err == f"✗ {job.id} cancelled\n"
 
 
+def test_the_state_of_jobs_is_readable_in_a_narrow_terminal(
+    verb: ClientVerb,
+    service: Service,
+    small: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Client(service.url, TOKEN, state_dir=tmp_path / "state") as client:
+        slide = client.upload(small).id
+        waiting, given_up = (client.submit(slide, "stub", level=level) for level in (0, None))
+        client.cancel(given_up.id)
+        place = client.status(waiting.id).position
+        assert place is not None
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = verb("status", waiting.id, given_up.id)
+    heading, *rows = (line.split() for line in out.splitlines())
+    assert (code, heading) == (0, ["job", "state", "stage"]), "what no job has is left out"
+    assert rows == [[waiting.id, "queued", "place", str(place)], [given_up.id, "cancelled"]]
+
+
 def test_a_job_in_eight_orientations_is_asked_for_as_such(
     verb: ClientVerb, service: Service, small: Path, tmp_path: Path
 ) -> None:

@@ -1,7 +1,6 @@
 """``wsi client``: the service from the command line."""
 
 import sys
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -14,8 +13,8 @@ from wsi_pipeline.analysis_settings import DEFAULT_MODEL
 from wsi_pipeline.cli import EXIT_BAD
 from wsi_pipeline.cli.analysis_options import TtaOption
 from wsi_pipeline.cli.client_images import app as images
-from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.display import BAR_WIDTH, bars
+from wsi_pipeline.cli.jobs_display import say_ended, show_jobs
 from wsi_pipeline.cli.remote import Remote, with_remote
 from wsi_pipeline.cli.transfers import fetch, upload
 from wsi_pipeline.client import JobRecord
@@ -139,7 +138,9 @@ def status(
     *,
     remote: Remote,
 ) -> None:
-    """Show the state of jobs.
+    """Show the state of jobs: what they are at, or their place in the queue; tiles done of all.
+
+    Below the table is why jobs failed, or are tried again.
 
     [bold]Examples[/]
 
@@ -155,14 +156,7 @@ def status(
     if not remote.json and not found:
         Console().print("There are no jobs yet.", highlight=False)
     elif not remote.json:
-        table = Table(box=None, pad_edge=False)
-        table.add_column("job", no_wrap=True)  # to be copied
-        for column in ("state", "stage", "tiles", "place", "expected", "reason"):
-            whole = column in ("state", "tiles")
-            table.add_column(column, overflow="fold", no_wrap=whole)
-        for job in found:
-            table.add_row(*_cells(job))
-        Console().print(table, highlight=False)
+        show_jobs(found)
 
 
 @app.command()
@@ -212,7 +206,7 @@ def wait(
 
             ended.append(client.wait(job_id, progress=show, timeout_seconds=timeout))
             if ended[-1].state != "succeeded" or not (remote.quiet or remote.json):
-                _say(ended[-1])
+                say_ended(ended[-1])
     remote.print_json(ended)
     if any(job.state != "succeeded" for job in ended):
         raise typer.Exit(EXIT_BAD)
@@ -269,27 +263,3 @@ def share(
 
 
 app.command()(fetch)
-
-
-def _cells(job: JobRecord) -> Sequence[str]:
-    total = "–" if job.tiles_total is None else f"{job.tiles_total:,}"
-    expected = "" if job.expected_at is None else f"{job.expected_at.astimezone():%H:%M:%S}"
-    return (
-        job.id,
-        job.state,
-        job.stage or "",
-        f"{job.tiles_done:,} of {total}",
-        "" if job.position is None else str(job.position),
-        expected,
-        "" if job.problem is None else str(job.problem["detail"]),
-    )
-
-
-def _say(job: JobRecord) -> None:
-    if job.state == "succeeded":
-        console.print(f"[green]✓[/] {job.id}", highlight=False)
-        return
-    reason = "" if job.problem is None else f": {job.problem['detail']}"
-    console.print(
-        f"[red]✗[/] {job.id} {job.state}{escape(reason)}", highlight=False, soft_wrap=True
-    )
