@@ -126,6 +126,10 @@ PositiveArea = Annotated[
 PositivePercent = Annotated[
     float | None, Field(description="Share of the positive class in the tissue, %")
 ]
+Exports = Annotated[
+    list[str] | None,
+    Field(description="Names of the formats it can be exported as; null in older results"),
+]
 RegionCount = Annotated[int, Field(description="How many regions of the positive class there are")]
 
 
@@ -158,6 +162,7 @@ class FindingsOut(BaseModel):
     classes: ClassesOut = ClassOut.all_of(TUMOUR_OR_NORMAL)
     positive: Positive = TUMOUR_OR_NORMAL.positive
     class_areas_mm2: ClassAreas = {}
+    exports: Exports = None
     controls: ControlsOut | None
     colours: ColoursOut | None
     alarms: list[AlarmOut]
@@ -186,6 +191,7 @@ class JobFindings(BaseModel):
     task: TaskOut = TUMOUR_OR_NORMAL.task
     classes: ClassesOut = ClassOut.all_of(TUMOUR_OR_NORMAL)
     class_areas_mm2: ClassAreas = {}
+    exports: Exports = None
     tumour_area_mm2: PositiveArea
     tumour_percent: PositivePercent
     regions: RegionCount

@@ -32,10 +32,13 @@ def analysed(service: Site, tmp_path_factory: pytest.TempPathFactory) -> Site:
     return service
 
 
-def test_the_viewer_says_that_there_is_nothing_to_show_and_has_the_answer(
-    analysed: Site, page: Page
-) -> None:
+def test_there_is_nothing_to_show_on_the_slide_and_an_answer(analysed: Site, page: Page) -> None:
     page.goto(analysed.url)
+    page.get_by_role("button", name="Download results of drawn.tiff").click()
+    offered = page.get_by_role("group", name="Downloads of drawn.tiff").get_by_role("link")
+    expect(offered).to_have_count(1)
+    expect(offered).to_contain_text("Whole result")
+    page.keyboard.press("Escape")
     page.get_by_role("link", name="drawn.tiff").click()
     layer = page.locator("section.layer")
     expect(layer.get_by_text("Nothing to show on the slide")).to_be_visible()

@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from wsi_pipeline.classes import Task
 from wsi_pipeline.export.decision import Decision, decide
+from wsi_pipeline.export.formats import FORMATS
 from wsi_pipeline.export.regions import Regions, find_regions
 from wsi_pipeline.geometry import Mpp
 from wsi_pipeline.stitch.alarm import Alarm
@@ -108,6 +109,7 @@ class Findings:
         classes: What the labels of the mask stand for.
         positive: The class that score, tumour area, regions and histogram are of.
         class_areas_mm2: Area of every label by its name; empty in results older than classes.
+        exports: Names of the formats that the result can be exported as.
         alarms: What a person has to look at before this is believed.
         warnings: Oddities of the slide, in words.
         notice: What everybody must know of the model; empty where there is nothing.
@@ -133,6 +135,7 @@ class Findings:
     classes: tuple[ClassLabel, ...]
     positive: str
     class_areas_mm2: dict[str, float]
+    exports: tuple[str, ...]
     alarms: tuple[Alarm, ...]
     warnings: tuple[str, ...]
     notice: str
@@ -181,6 +184,7 @@ def find(result: Result) -> Findings:
         ),
         positive=record.classes.positive,
         class_areas_mm2=record.class_areas_mm2,
+        exports=tuple(name for name, one in FORMATS.items() if one.fits(result)),
         alarms=result.alarms,
         warnings=record.warnings,
         notice=record.model.notice,

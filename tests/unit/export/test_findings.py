@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from features_support import feature_result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -148,6 +149,14 @@ def test_a_slide_without_tumour_or_tissue(make_result: MakeResult) -> None:
     nothing = np.full((7, 10), Coverage.GLASS, np.uint8)
     found = find(make_result(np.zeros((7, 10), np.float32), coverage=nothing, name="b"))
     assert (found.slide_score, found.tumour_percent, sum(found.histogram)) == (None, None, 0)
+
+
+def test_it_says_what_the_result_can_be_exported_as(
+    make_result: MakeResult, tmp_path: Path
+) -> None:
+    of_classes = ("heatmap", "geojson", "csv", "wsinfer-csv", "parquet", "tiff", "zip")
+    assert find(make_result(GRID)).exports == of_classes
+    assert find(feature_result(tmp_path / "features.zarr")).exports == ("h5", "h5ad", "zip")
 
 
 def test_it_is_json_and_names_no_slide(make_result: MakeResult) -> None:

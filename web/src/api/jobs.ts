@@ -43,6 +43,8 @@ export interface JobFindings {
   readonly classes: readonly ClassLabel[];
   /** Area of every label by its name; empty in older results. */
   readonly class_areas_mm2: Readonly<Record<string, number>>;
+  /** What the result can be exported as; null in older results. */
+  readonly exports: readonly string[] | null;
   /** Of the positive class. */
   readonly tumour_area_mm2: number;
   /** The same, of the tissue. */

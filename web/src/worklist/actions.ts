@@ -17,12 +17,13 @@ import type { WorklistData } from "./data";
 import { openJobDialog } from "./job_dialog";
 import { isActive } from "./lines";
 
+/** Text, format of the export, file, and what kind of file that is. */
 const DOWNLOADS = [
-  ["Outlines for QuPath", "regions.geojson?notes=true", "GeoJSON"],
-  ["Heatmap picture", "heatmap.png", "PNG"],
-  ["Tile table", "tiles.csv", "CSV"],
-  ["Mask as a pyramid", "mask.tiff", "TIFF"],
-  ["Whole result", "mask.zarr.zip", "Zarr"],
+  ["Outlines for QuPath", "geojson", "regions.geojson?notes=true", "GeoJSON"],
+  ["Heatmap picture", "heatmap", "heatmap.png", "PNG"],
+  ["Tile table", "csv", "tiles.csv", "CSV"],
+  ["Mask as a pyramid", "tiff", "mask.tiff", "TIFF"],
+  ["Whole result", "zip", "mask.zarr.zip", "Zarr"],
 ] as const;
 
 export class Actions {
@@ -163,7 +164,8 @@ export class Actions {
 }
 
 function downloads(job: Job): Child[] {
-  const items = DOWNLOADS.map(([text, file, hint]) =>
+  const able = job.findings?.exports ?? DOWNLOADS.map(([, format]) => format);
+  const items = DOWNLOADS.filter(([, format]) => able.includes(format)).map(([text, , file, hint]) =>
     menuItem({ text, hint, href: `/v1/jobs/${job.id}/${file}`, download: true }),
   );
   return [...items, menuItem({ text: "Copy the address of the Zarr store", act: () => void copyMask(job) })];

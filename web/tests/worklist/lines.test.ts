@@ -11,6 +11,7 @@ const PLAIN_FINDINGS: JobFindings = {
   task: "binary",
   classes: [],
   class_areas_mm2: {},
+  exports: null,
   tumour_area_mm2: 1,
   tumour_percent: 10,
   regions: 1,

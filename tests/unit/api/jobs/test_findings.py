@@ -23,5 +23,12 @@ def test_what_was_kept_before_notices_is_shown() -> None:
     assert (drawn.notice, real.notice, now.notice) == (SYNTHETIC, "", "Research preview")
 
 
+def test_what_was_kept_before_exports_does_not_say_what_it_can_be() -> None:
+    old, now = JobFindings.of(KEPT), JobFindings.of({**KEPT, "exports": ["zip"]})
+    assert old is not None
+    assert now is not None
+    assert (old.exports, now.exports) == (None, ["zip"])
+
+
 def test_nothing_is_made_up() -> None:
     assert JobFindings.of({"slide_score": 0.9}) is None
