@@ -23,6 +23,7 @@ from wsi_pipeline.cli import EXIT_BAD, EXIT_OK
 from wsi_pipeline.cli.console import console
 from wsi_pipeline.cli.display import BAR_WIDTH, Display
 from wsi_pipeline.images.collection import read_collection
+from wsi_pipeline.images.familiarity import unlike_in_words
 from wsi_pipeline.images.run import ImageSettings, run_images
 from wsi_pipeline.images.table import CSV
 from wsi_pipeline.model.package import ModelPackage
@@ -121,8 +122,8 @@ def _tell(summary: dict[str, Any], out: Path) -> None:
         console.print(Text(words, "yellow"), soft_wrap=True)
     unlike = summary.get("unlike_training")
     if unlike is not None and unlike["unlike"]:
-        words = f"! {unlike['unlike']:,} of {unlike['compared']:,} are unlike the training images"
-        console.print(Text(words, "yellow"), soft_wrap=True)
+        words = unlike_in_words(unlike["unlike"], unlike["compared"])
+        console.print(Text(f"! {words}", "yellow"), soft_wrap=True)
     if summary["seen"] and summary["seen"]["told"]:
         console.print(Text(f"! {summary['seen']['told']}", "yellow"), soft_wrap=True)
 

@@ -30,6 +30,12 @@ class Unlikeness:
     words: str
 
 
+def unlike_in_words(unlike: int, compared: int) -> str:
+    """How many of the images that were compared are unlike the training images, in words."""
+    of = f"{unlike:,} of {compared:,} {'image' if compared == 1 else 'images'}"
+    return f"{of} {'is' if unlike == 1 else 'are'} unlike the training images"
+
+
 class Familiarity:
     """Compares images with what a package keeps of its training.
 

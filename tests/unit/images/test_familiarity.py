@@ -9,7 +9,7 @@ from PIL import Image
 
 from wsi_pipeline.images.classification import Answer, classify
 from wsi_pipeline.images.collection import LabelledImage
-from wsi_pipeline.images.familiarity import Familiarity
+from wsi_pipeline.images.familiarity import Familiarity, unlike_in_words
 from wsi_pipeline.images.table import Row, earlier_answers, write_tables
 from wsi_pipeline.images.verdict import Judge
 from wsi_pipeline.model.package import ModelPackage, write_description
@@ -90,3 +90,15 @@ def test_without_statistics_nothing_is_said(stub_package: ModelPackage) -> None:
     familiarity = Familiarity(stub_package, FakePredictor(patch_px=SIDE))
     assert not familiarity.known
     assert familiarity.compare([square(1)], np.zeros(1, np.float32)) == [None]
+
+
+@pytest.mark.parametrize(
+    ("unlike", "compared", "words"),
+    [
+        (1, 1, "1 of 1 image is"),
+        (1, 80, "1 of 80 images is"),
+        (1_200, 12_000, "1,200 of 12,000 images are"),
+    ],
+)
+def test_the_count_is_a_sentence(unlike: int, compared: int, words: str) -> None:
+    assert unlike_in_words(unlike, compared) == f"{words} unlike the training images"

@@ -93,6 +93,14 @@ def test_names_are_words_and_everything_is_in_the_page(rows: list[Row]) -> None:
     assert "http" not in page.replace("http-equiv", "")
 
 
+def test_images_unlike_the_training_are_counted(rows: list[Row]) -> None:
+    unlike = {"compared": 80, "unlike": 1, "level": 0.01}
+    page = report_page({**summary_of(rows), "unlike_training": unlike}, rows, CLASSES)
+    assert "1 of 80 images is unlike the training images: fewer than 1% of" in page
+    none = {**summary_of(rows), "unlike_training": {**unlike, "unlike": 0}}
+    assert "unlike the training images" not in report_page(none, rows, CLASSES)
+
+
 def test_figures_leave_out_what_the_model_cannot_know(rows: list[Row]) -> None:
     found = evaluate(rows, CLASSES, 0.9)
     assert found is not None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from wsi_pipeline.classes import Classes
+from wsi_pipeline.images.familiarity import unlike_in_words
 from wsi_pipeline.images.report.figures import METHOD, figures_section, sources_section
 from wsi_pipeline.images.report.galleries import errors_section, review_section
 from wsi_pipeline.images.table import Row
@@ -67,8 +68,8 @@ def _warnings(summary: Json) -> str:
     unlike = summary.get("unlike_training")
     if unlike is not None and unlike["unlike"]:
         told.append(
-            f"{counted(unlike['unlike'], 'image')} of {unlike['compared']:,} are unlike the "
-            f"training images: fewer than {unlike['level']:.0%} of images like those are as far. "
+            f"{unlike_in_words(unlike['unlike'], unlike['compared'])}: fewer than "
+            f"{unlike['level']:.0%} of images like those are as far. "
             "Their answers are less reliable than the model's figures say. The column "
             "unlike_training of images.csv says in what."
         )
