@@ -72,7 +72,8 @@ def features(
         PrecisionChoice,
         typer.Option(
             help="auto: the fastest whose features are as near to fp32 as the package allows. bf16 "
-            "anywhere, int8 on CPUs, fp16 on GPUs.",
+            "anywhere, but never faster than fp32 on CPUs without instructions for it; int8 on "
+            "CPUs, fp16 on GPUs.",
             rich_help_panel=HOW,
         ),
     ] = "auto",

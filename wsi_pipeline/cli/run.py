@@ -77,7 +77,8 @@ def run(
         PrecisionChoice,
         typer.Option(
             help="auto: fast, with the same decision of each tile at the threshold as fp32. bf16 "
-            "anywhere, int8 on CPUs, fp16 on GPUs.",
+            "anywhere, but never faster than fp32 on CPUs without instructions for it; int8 on "
+            "CPUs, fp16 on GPUs.",
             rich_help_panel=HOW,
         ),
     ] = "auto",
