@@ -33,14 +33,8 @@ from wsi_pipeline.analysis_settings import AnalysisSettings
 from wsi_pipeline.model.description import REFERENCE, WEIGHTS, ModelDescription
 from wsi_pipeline.model.linear_probe import pooled_features
 from wsi_pipeline.model.network import Classifier, load_classifier, save_weights
-from wsi_pipeline.model.package import (
-    CALIBRATION,
-    DESCRIPTION,
-    ModelPackage,
-    load_package,
-    write_description,
-    write_npz,
-)
+from wsi_pipeline.model.package import CALIBRATION, DESCRIPTION, ModelPackage, load_package
+from wsi_pipeline.model.pinning import write_description, write_npz
 from wsi_pipeline.model.reference_check import FEATURE_TOLERANCE, least_cosine
 from wsi_pipeline.run.preparation import prepare
 from wsi_pipeline.settings import Settings

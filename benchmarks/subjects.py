@@ -22,14 +22,8 @@ from wsi_pipeline.model.linear_probe import (
     set_head,
 )
 from wsi_pipeline.model.network import Classifier, save_weights
-from wsi_pipeline.model.package import (
-    CALIBRATION,
-    DESCRIPTION,
-    ModelPackage,
-    load_package,
-    write_description,
-    write_npz,
-)
+from wsi_pipeline.model.package import CALIBRATION, DESCRIPTION, ModelPackage, load_package
+from wsi_pipeline.model.pinning import write_description, write_npz
 from wsi_pipeline.synth import render_patches
 
 _PATCH_PX, _MPP, _SEED = 224, 0.25, 50

@@ -2,7 +2,7 @@
 
 import sys
 
-from workers.worker import main
+from workers.main import main
 from wsi_pipeline.service.settings import ServiceSettings
 
 if __name__ == "__main__":

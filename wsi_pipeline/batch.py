@@ -20,7 +20,6 @@ from typing import Protocol
 from wsi_pipeline.errors import (
     DamagedSlideError,
     PackageError,
-    ResultError,
     ResultExistsError,
     SlideError,
     UsageError,
@@ -28,15 +27,14 @@ from wsi_pipeline.errors import (
 )
 from wsi_pipeline.pipeline import analyse_slide
 from wsi_pipeline.run.checkpoint import partial_folder
+from wsi_pipeline.run.earlier import earlier_result
 from wsi_pipeline.run.inputs import Entry
 from wsi_pipeline.run.journal import NOT_KEPT, Journal
 from wsi_pipeline.run.observer import Observer, Stoppable
 from wsi_pipeline.run.preparation import Preparation, prepare
 from wsi_pipeline.run.summary import Outcome, Status, outcome_of
 from wsi_pipeline.run.work import Work
-from wsi_pipeline.slide.files import slide_files, slide_sha256
 from wsi_pipeline.slide.probe import Probe, probe
-from wsi_pipeline.stitch.checksums import check_files
 from wsi_pipeline.stitch.result import Result
 
 log = logging.getLogger(__name__)
@@ -44,7 +42,6 @@ log = logging.getLogger(__name__)
 _SKIPPED: Status = "skipped"
 #: Slides on their way: one is being written, one has its last regions computed, one begins.
 _IN_FLIGHT = 3
-_CHOICE = "use another -o, or --overwrite to replace it"
 
 
 class BatchObserver(Protocol):
@@ -175,7 +172,7 @@ class _Run:
         self.journal.begins(entry.path)
         final, work = entry.result(self.out), self.work
         if final.exists() and self.keeps(entry):
-            finished = _finished(entry, final, work)
+            finished = earlier_result(entry, final, work)
             if finished is not None:
                 return finished
         return prepare(
@@ -274,7 +271,7 @@ class _Flight:
             )
         except ResultExistsError:
             # Another run was faster.
-            finished = _finished(self._entry, final, work)
+            finished = earlier_result(self._entry, final, work)
             if finished is None:
                 raise
             return finished, _SKIPPED
@@ -289,35 +286,6 @@ def _may_begin(flying: Sequence[_Flight], *, alone: bool) -> bool:
     computed = sum(not flight.is_classified for flight in under_way)
     written = len(under_way) - computed
     return not any(flight.asks for flight in under_way) and computed < 2 and written < 2
-
-
-def _finished(entry: Entry, final: Path, work: Work) -> Result | None:
-    """The result at ``final`` if it is this analysis, whole; None if it is damaged.
-
-    Raises:
-        ResultError: it is sound but of another slide, model or configuration.
-    """
-    try:
-        result = Result(final)
-        check_files(final)
-    except ResultError as error:
-        log.warning("%s; it is computed again", error)
-        damaged = partial_folder(final) / "damaged"
-        damaged.parent.mkdir(exist_ok=True)
-        shutil.rmtree(damaged, ignore_errors=True)
-        final.rename(damaged)
-        return None
-    record = result.record
-    if record.model.sha256 != work.package.sha256:
-        other = record.model.name
-        raise ResultError(final, f"was made with another model ({other}); {_CHOICE}")
-    if record.fingerprint != work.fingerprint:
-        raise ResultError(final, f"was made with other settings; {_CHOICE}")
-    if record.slide.sha256 != slide_sha256(slide_files(entry.path)):
-        raise ResultError(final, f"is of another slide of this name; {_CHOICE}")
-    # A run may have been killed between publishing and tidying up.
-    shutil.rmtree(partial_folder(final), ignore_errors=True)
-    return result
 
 
 def _failure(entry: Entry, error: Exception, seconds: float) -> Outcome:

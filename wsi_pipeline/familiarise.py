@@ -22,7 +22,8 @@ from wsi_pipeline.images.classification import intake_of
 from wsi_pipeline.images.collection import LabelledImage
 from wsi_pipeline.images.reading import read_ahead
 from wsi_pipeline.model.admission import load_predictor
-from wsi_pipeline.model.package import TRAINING_FEATURES, ModelPackage, write_description
+from wsi_pipeline.model.package import TRAINING_FEATURES, ModelPackage
+from wsi_pipeline.model.pinning import write_description
 from wsi_pipeline.model.predictor import Predictor, predict_all
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.run.preparation import prepare

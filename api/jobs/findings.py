@@ -128,7 +128,10 @@ PositivePercent = Annotated[
 ]
 Exports = Annotated[
     list[str] | None,
-    Field(description="Names of the formats it can be exported as; null in older results"),
+    Field(
+        description="Formats of `wsi export` that fit it, of which the service serves heatmap, "
+        "geojson, csv, tiff and zip; null in older results"
+    ),
 ]
 RegionCount = Annotated[int, Field(description="How many regions of the positive class there are")]
 

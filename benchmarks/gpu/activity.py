@@ -11,7 +11,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -32,6 +33,28 @@ def covered(intervals: Iterable[Interval], begin: float, end: float) -> float:
     return total
 
 
+@contextmanager
+def watching_replays(starts: Callable[[], None], ends: Callable[[], None]) -> Iterator[None]:
+    """While it lasts, call one before and one behind each CUDA graph's replay, on its thread.
+
+    torch has hooks for this only since a version later than the oldest that is supported.
+    """
+    from torch.cuda import CUDAGraph  # noqa: PLC0415 - takes seconds
+
+    usual = CUDAGraph.replay
+
+    def replay(graph: CUDAGraph) -> None:
+        starts()
+        usual(graph)
+        ends()
+
+    CUDAGraph.replay = replay  # type: ignore[assignment, method-assign]  # put back below
+    try:
+        yield
+    finally:
+        CUDAGraph.replay = usual  # type: ignore[method-assign]  # as it was
+
+
 class GraphActivity:
     """Notes when the GPU computes graphs, while it is entered.
 
@@ -46,12 +69,11 @@ class GraphActivity:
         self._device = device
         self._running: dict[int, Any] = {}
         self._events: list[tuple[Any, Any]] = []
-        self._hooks: list[Any] = []
+        self._watching = ExitStack()
         self.intervals: list[Interval] = []
 
     def __enter__(self) -> Self:
         import torch  # noqa: PLC0415 - takes seconds
-        from torch.cuda import graphs  # noqa: PLC0415
 
         self._torch = torch
         torch.cuda.set_device(self._device)
@@ -59,15 +81,13 @@ class GraphActivity:
         self._origin.record()
         self._origin.synchronize()
         self._began = time.perf_counter()
-        self._hooks = [
-            graphs.register_graph_replay_start_hook(self._starts),
-            graphs.register_graph_replay_end_hook(self._ends),
-        ]
+        self._watching.enter_context(watching_replays(self._starts, self._ends))
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for hook in self._hooks:
-            hook.remove()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._watching.close()
+        if kind is not None:
+            return  # after an error of the GPU, all that is asked of it fails with the same
         self._torch.cuda.synchronize()
         self.intervals = [
             tuple(self._began + self._origin.elapsed_time(event) / 1000 for event in both)
@@ -86,10 +106,10 @@ class GraphActivity:
         event.record()  # on the stream of this thread, where the graph is put too
         return event
 
-    def _starts(self, _: object) -> None:
+    def _starts(self) -> None:
         self._running[threading.get_ident()] = self._recorded()
 
-    def _ends(self, _: object) -> None:
+    def _ends(self) -> None:
         self._events.append((self._running.pop(threading.get_ident()), self._recorded()))
 
 
@@ -128,10 +148,12 @@ class DriverUtilisation:
 
 
 def driver_facts() -> dict[str, str] | None:
-    """Name of the card and version of the driver; None without NVIDIA's driver."""
+    """Name of the card and version of the driver; None where NVIDIA's driver does not say."""
     if not shutil.which("nvidia-smi") or not any(Path("/dev").glob("nvidia[0-9]*")):
         return None
     query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-    done = subprocess.run(query, capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(query, capture_output=True, text=True, check=False, timeout=30)
+    if done.returncode != 0:
+        return None
     name, driver, memory = (part.strip() for part in done.stdout.splitlines()[0].split(","))
     return {"card": name, "driver": driver, "memory": memory}

@@ -121,6 +121,7 @@ def _decoded_by_gpu(tiles: Sequence[bytes]) -> dict[str, Any]:
 
     # Without these it would silently decode on the CPU where its nvJPEG is not installed.
     kinds = (nvimgcodec.HW_GPU_ONLY, nvimgcodec.GPU_ONLY, nvimgcodec.HYBRID_CPU_GPU)
+    torch.cuda.init()  # type: ignore[no-untyped-call]  # torch types it not; before the time counts
     decoder = nvimgcodec.Decoder(backends=[nvimgcodec.Backend(kind) for kind in kinds])
     first = np.asarray(decoder.decode(list(tiles[:_AT_ONCE]))[0].cpu())  # starts the decoder
     difference = np.abs(first.astype(int) - _rgb(tiles[0])).max()
@@ -142,6 +143,7 @@ def _read_by_gpu(setting: Setting, prepared: Preparation, cores: int) -> dict[st
     grid, side = prepared.plan.grid, prepared.plan.grid.read_px
     corners = [grid.read_corner(int(x), int(y)) for x, y in prepared.plan.cells]
     places = [(int(x * grid.downsample), int(y * grid.downsample)) for x, y in corners]
+    torch.cuda.init()  # type: ignore[no-untyped-call]  # torch types it not; before the time counts
     slide = cucim.CuImage(str(setting.slide))
 
     def regions() -> Iterator[Any]:

@@ -14,10 +14,10 @@ from wsi_pipeline.synth import SynthSpec, parse_size, write_slide
 
 
 def measure(setting: Setting, rows: Rows) -> None:
-    """Rows ``machine``, ``model``, ``slide``."""
+    """Rows ``machine``, ``slide``, ``model``: building the demo model may take all of the time."""
     rows.measure("machine", lambda: _machine(setting))
-    rows.measure("model", lambda: _timed(lambda: setting.package.name))
     rows.measure("slide", lambda: _timed(lambda: _draw(setting)))
+    rows.measure("model", lambda: _timed(lambda: setting.package.name))
 
 
 def _machine(setting: Setting) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def _machine(setting: Setting) -> dict[str, Any]:
     facts |= {
         "card": about.name,
         "cuda": torch.version.cuda,
-        "driver": (driver_facts() or {}).get("driver", "nvidia-smi is not there"),
+        "driver": (driver_facts() or {}).get("driver", "nvidia-smi does not say"),
         "gpu_memory_gib": round(about.total_memory / 2**30, 1),
         "compute_capability": f"{about.major}.{about.minor}",
         "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]  # torch types it not

@@ -58,7 +58,7 @@ class Fleet:
 
 @contextmanager
 def fleet(made: Crew, names: tuple[str, ...] = ALL) -> Iterator[Fleet]:
-    modules = ("api.app", "api.server", "workers.worker", "wsi_pipeline.storage.local")
+    modules = ("api.app", "api.server", "workers.main", "wsi_pipeline.storage.local")
     with (
         listen("127.0.0.1", 0) as sock,
         nursery(*modules, inherit=[sock.fileno()]) as started_by,

@@ -23,7 +23,8 @@ from wsi_pipeline.model.network import load_classifier
 from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.model.openvino_runtime import OpenVinoPredictor, cpu_precisions
 from wsi_pipeline.model.orientations import ORIENTATIONS, oriented
-from wsi_pipeline.model.package import ModelPackage, write_description
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.pinning import write_description
 from wsi_pipeline.model.predictor import predict_all
 from wsi_pipeline.model.reference_check import FEATURE_TOLERANCE, least_cosine
 from wsi_pipeline.model.runtime import RuntimeRequest
@@ -283,3 +284,24 @@ def test_torch_on_a_gpu(package: ModelPackage, precision: Precision) -> None:
         answers = predict_all(predictor, patches)[:, -predictor.feature_count :]
         assert least_cosine(answers, wanted) >= 1 - FEATURE_TOLERANCE[precision]
         predictor.close()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["auto", "fp32", "bf16", "fp16"])
+def test_the_weights_of_a_gpu_stay_where_they_are(
+    package: ModelPackage, precision: PrecisionChoice, tmp_path: Path
+) -> None:
+    """Also of the first stage of a cascade, while the second is loaded."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+    request = RuntimeRequest("cuda:0", precision, tmp_path, "torch")
+    threshold = package.description.threshold.value
+    patches, expected = package.reference()
+    predictor = load_predictor(package, request, threshold=threshold)
+    torch.cuda.empty_cache()
+    # What was given back would now be overwritten.
+    others = [torch.full((2**26,), torch.nan, device="cuda:0") for _ in range(8)]
+    found = predict_all(predictor, patches)
+    assert np.abs(found - expected).max() <= max(package.description.tolerance.values())
+    assert len(others) == 8
+    predictor.close()

@@ -30,7 +30,8 @@ from wsi_pipeline.model.linear_probe import as_pixels, pooled
 from wsi_pipeline.model.loaded import LOADED
 from wsi_pipeline.model.network import load_classifier
 from wsi_pipeline.model.orientations import ORIENTATIONS, oriented
-from wsi_pipeline.model.package import ModelPackage, write_description
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.pinning import write_description
 from wsi_pipeline.model.predictor import predict_all
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.stain.fit import fit_stain

@@ -12,9 +12,9 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from torch.cuda import graphs
+from torch.cuda import CUDAGraph
 
-from benchmarks.gpu.activity import UNSEEN, GraphActivity, covered
+from benchmarks.gpu.activity import UNSEEN, GraphActivity, covered, watching_replays
 from benchmarks.gpu.decoding import whole_jpeg
 from benchmarks.gpu.rows import Rows, read_json
 from wsi_pipeline.geometry import Size
@@ -154,15 +154,16 @@ def test_no_graph_is_no_busy_share() -> None:
     assert active.share(0.0, 1.0) == 0.5
 
 
-def test_torch_tells_when_graphs_are_replayed() -> None:
+def test_replays_of_graphs_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the busy share rests on; here there is no graph to replay."""
-    heard: list[object] = []
-    for register in (
-        graphs.register_graph_replay_start_hook,
-        graphs.register_graph_replay_end_hook,
-    ):
-        register(heard.append).remove()
-    assert not heard
+    heard: list[str] = []
+    usual = lambda _: heard.append("replay")  # noqa: E731 - compared below
+    monkeypatch.setattr(CUDAGraph, "replay", usual)
+    graph = CUDAGraph.__new__(CUDAGraph)
+    with watching_replays(lambda: heard.append("before"), lambda: heard.append("behind")):
+        graph.replay()
+    assert heard == ["before", "replay", "behind"]
+    assert CUDAGraph.replay is usual
 
 
 def test_rows_are_on_disk_one_by_one(tmp_path: Path) -> None:

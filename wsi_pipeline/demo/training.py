@@ -38,7 +38,8 @@ from wsi_pipeline.model.linear_probe import (
     set_head,
 )
 from wsi_pipeline.model.network import Classifier, save_weights
-from wsi_pipeline.model.package import CALIBRATION, ModelPackage, write_description, write_npz
+from wsi_pipeline.model.package import CALIBRATION, ModelPackage
+from wsi_pipeline.model.pinning import write_description, write_npz
 from wsi_pipeline.shift.measuring import measure
 from wsi_pipeline.shift.statistics import write_statistics
 

@@ -16,8 +16,9 @@ from wsi_pipeline.distil.network import Examples
 from wsi_pipeline.distil.slides import AnsweredSlide, answer_slide, views_of
 from wsi_pipeline.errors import DamagedSlideError, SlideError, UsageError
 from wsi_pipeline.model.admission import load_predictor
-from wsi_pipeline.model.package import ModelPackage, write_npz
+from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.package_copy import check_place, write_copy
+from wsi_pipeline.model.pinning import write_npz
 from wsi_pipeline.model.predictor import Predictor
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.model.screen_section import SCREEN, ScreenSection

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wsi_pipeline.classes import Classes
-from wsi_pipeline.model.package import CONFORMAL, ModelPackage, write_npz
+from wsi_pipeline.model.package import CONFORMAL, ModelPackage
+from wsi_pipeline.model.pinning import write_npz
 
 #: The share of images whose set shall hold the true class, where nobody asks for another.
 USUAL_COVERAGE = 0.9

@@ -15,7 +15,8 @@ from wsi_pipeline.images.reading import read_ahead
 from wsi_pipeline.images.table import EMBEDDINGS, Row
 from wsi_pipeline.model.linear_probe import as_pixels, pooled
 from wsi_pipeline.model.network import load_classifier
-from wsi_pipeline.model.package import ModelPackage, write_npz
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.pinning import write_npz
 from wsi_pipeline.model.preprocessing import Preparer
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.model.package import SEEN, ModelPackage, write_npz
+from wsi_pipeline.model.package import SEEN, ModelPackage
+from wsi_pipeline.model.pinning import write_npz
 
 #: Hexadecimal digits that are kept, 64 bits: of 40,000 images and as many others two are taken for
 #: the same by chance once in ten thousand million collections.

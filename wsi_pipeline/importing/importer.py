@@ -36,13 +36,8 @@ from wsi_pipeline.model.description import (
 from wsi_pipeline.model.input_description import Preprocessing
 from wsi_pipeline.model.onnx_runtime import OnnxPredictor
 from wsi_pipeline.model.openvino_runtime import OpenVinoPredictor, cpu_precisions
-from wsi_pipeline.model.package import (
-    MIN_REFERENCE_PATCHES,
-    ModelPackage,
-    load_package,
-    write_description,
-    write_npz,
-)
+from wsi_pipeline.model.package import MIN_REFERENCE_PATCHES, ModelPackage, load_package
+from wsi_pipeline.model.pinning import write_description, write_npz
 from wsi_pipeline.model.predictor import Predictor
 from wsi_pipeline.model.preprocessing import Preparer
 from wsi_pipeline.model.reference_check import (

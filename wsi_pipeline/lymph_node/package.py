@@ -15,7 +15,8 @@ from wsi_pipeline.lymph_node.head_file import FITTED, load_head, load_metrics
 from wsi_pipeline.lymph_node.network import CELL_PX, MEAN, MPP, PATCH_PX, STD, LymphNodeNetwork
 from wsi_pipeline.model.description import GRAPH, GRAPH_WEIGHTS, REFERENCE
 from wsi_pipeline.model.openvino_library import ov
-from wsi_pipeline.model.package import ModelPackage, write_description, write_npz
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.pinning import write_description, write_npz
 from wsi_pipeline.synth import render_patches
 
 #: Stains and seeds of the drawn slides that reference patches are cut from. Real ones are not ours

@@ -12,9 +12,8 @@ prediction sets are made with, ``seen.npz`` which images the model was made from
 
 import functools
 import hashlib
-import io
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -248,7 +247,7 @@ def load_package(
     try:
         description = ModelDescription.model_validate(yaml.safe_load(text))
     except (yaml.YAMLError, ValidationError) as error:
-        raise PackageError(folder, f"{DESCRIPTION} is not valid: {_first_line(error)}") from error
+        raise PackageError(folder, f"{DESCRIPTION} is not valid: {first_line(error)}") from error
     for name, stated in description.files.items():
         if Path(name).name != name:
             raise PackageError(folder, f"{name!r} is not a file of the package's own folder")
@@ -269,41 +268,6 @@ def load_package(
         package.conformal_scores()
         package.seen()
     return package
-
-
-def write_description(folder: Path, description: Mapping[str, Any]) -> ModelPackage:
-    """Pin the files of a new package and describe it; the last step of building one.
-
-    Args:
-        folder: Holds the weights and the reference.
-        description: The fields of :class:`ModelDescription` but ``files``.
-
-    Raises:
-        PackageError: the description or the files are not valid.
-    """
-    files = {
-        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in sorted(folder.iterdir())
-        if file.name != DESCRIPTION
-    }
-    try:
-        checked = ModelDescription.model_validate({**description, "files": files})
-    except ValidationError as error:
-        raise PackageError(folder, _first_line(error)) from error
-    text = yaml.safe_dump(checked.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    (folder / DESCRIPTION).write_text(text, encoding="utf-8")
-    return load_package(folder)
-
-
-def write_npz(path: Path, **arrays: NDArray[Any]) -> None:
-    """An npz without time stamps: the same arrays give the same bytes."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in arrays.items():
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
-            entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, buffer.getvalue())
 
 
 def _check_reference(package: ModelPackage) -> None:
@@ -336,7 +300,8 @@ def _of_maps(shape: tuple[int, ...]) -> str:
     return f", {' × '.join(str(side) for side in shape)} numbers of its map"
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What is wrong with a description, in one line, with the field."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

@@ -10,7 +10,8 @@ from wsi_pipeline import durable
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.model.graph import find_graph, keep_graph
 from wsi_pipeline.model.onnx_file import find_onnx, keep_onnx
-from wsi_pipeline.model.package import DESCRIPTION, ModelPackage, load_package, write_description
+from wsi_pipeline.model.package import DESCRIPTION, ModelPackage, load_package
+from wsi_pipeline.model.pinning import write_description
 
 
 def write_copy(

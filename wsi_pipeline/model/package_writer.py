@@ -23,9 +23,8 @@ from wsi_pipeline.model.package import (
     MIN_REFERENCE_PATCHES,
     ModelPackage,
     load_package,
-    write_description,
-    write_npz,
 )
+from wsi_pipeline.model.pinning import write_description, write_npz
 from wsi_pipeline.model.preprocessing import Preparer
 
 #: Largest difference from the reference allowed to a runtime, where the description names none.

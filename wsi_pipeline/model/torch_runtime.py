@@ -110,8 +110,13 @@ class TorchCudaPredictor(SlotPredictor["_CudaSlot"]):
 
 @dataclass(frozen=True, slots=True)
 class _CudaSlot:
-    """Buffers and a captured graph for one batch in flight."""
+    """Buffers and a captured graph for one batch in flight.
 
+    A graph knows its weights by their addresses only: the slot keeps the model, or the memory would
+    be given to others.
+    """
+
+    model: Answering
     stream: torch.cuda.Stream
     graph: torch.cuda.CUDAGraph
     fetched: torch.cuda.Event
@@ -145,7 +150,7 @@ class _CudaSlot:
         host_out = torch.zeros(device_out.shape, dtype=torch.float32).pin_memory()
         # Waiting for a blocking event leaves the core to those who read.
         fetched = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # torch types it not
-        return cls(stream, graph, fetched, host_in, device_in, device_out, host_out)
+        return cls(model, stream, graph, fetched, host_in, device_in, device_out, host_out)
 
 
 @contextmanager
@@ -155,12 +160,17 @@ def exact_fp32() -> Iterator[None]:
     Algorithms are chosen by rule, not by stopwatch, and give the same bits every time. A graph
     that is captured meanwhile stays so.
     """
-    # Without `enabled` it would switch cuDNN off.
-    flags = torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False, fp32_precision="ieee"
-    )
-    with flags:
+    # Not by `cudnn.flags`: it also asks for `allow_tf32`, of which some versions of torch warn.
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    convolution = cudnn.conv  # type: ignore[attr-defined]  # torch types it not
+    kept = convolution.fp32_precision, matmul.fp32_precision, cudnn.benchmark, cudnn.deterministic
+    convolution.fp32_precision = matmul.fp32_precision = "ieee"
+    cudnn.benchmark, cudnn.deterministic = False, True
+    try:
         yield
+    finally:
+        convolution.fp32_precision, matmul.fp32_precision, *others = kept
+        cudnn.benchmark, cudnn.deterministic = others
 
 
 def lower(classifier: Classifier, dtype: torch.dtype) -> None:

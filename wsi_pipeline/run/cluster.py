@@ -22,6 +22,9 @@ _dask: Any = distributed
 _CONNECT_SECONDS = 20
 #: Tasks of a run that are taken ahead for each of the cluster's threads.
 _AHEAD = 2
+#: What workers with a GPU declare, and how much of it a task takes: so little that a worker's
+#: number of threads says how many regions it works on at once.
+_GPU, _LITTLE = "GPU", 2.0**-10
 
 
 class ClusterScheduler:
@@ -79,20 +82,40 @@ class ClusterScheduler:
         self, package: ModelPackage, runtime: RuntimeRequest, threshold: float
     ) -> RuntimeInfo:
         """See :meth:`Scheduler.describe`."""
+        needed = self._needed(runtime)
         facts = (package.folder.resolve(), package.sha256, runtime, threshold)
         info: RuntimeInfo = self._client.submit(
-            describe_runtime, *facts, pure=False, priority=1
+            describe_runtime, *facts, pure=False, priority=1, resources=needed
         ).result()
         return info
 
     def _submit(
         self, run: Callable[[RegionTask], RegionResult], task: RegionTask, priority: int
     ) -> Any:
-        # One worker per GPU declares the resource; on CPUs nothing is asked for.
-        resources = {"GPU": 1} if task.runtime.device.startswith("cuda") else None
+        needed = {_GPU: _LITTLE} if _is_of_gpus(task.runtime) else None
         return self._client.submit(
-            run, task, pure=False, retries=0, resources=resources, priority=priority
+            run, task, pure=False, retries=0, resources=needed, priority=priority
         )
+
+    def _needed(self, runtime: RuntimeRequest) -> dict[str, float] | None:
+        """What a worker must have for a task; None: nothing.
+
+        Raises:
+            UsageError: no worker has it, and the task would wait for ever.
+        """
+        if not _is_of_gpus(runtime):
+            return None
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        if not any(worker["resources"].get(_GPU, 0) >= _LITTLE for worker in workers):
+            raise UsageError(
+                f"no worker of the Dask cluster says that it has a GPU; start one worker for each "
+                f'GPU with --resources "{_GPU}=1"'
+            )
+        return {_GPU: _LITTLE}
+
+
+def _is_of_gpus(runtime: RuntimeRequest) -> bool:
+    return runtime.device.startswith("cuda")
 
 
 @contextlib.contextmanager

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import PackageError
-from wsi_pipeline.model.package import TRAINING_FEATURES, ModelPackage, write_npz
+from wsi_pipeline.model.package import TRAINING_FEATURES, ModelPackage
+from wsi_pipeline.model.pinning import write_npz
 from wsi_pipeline.shift.appearance import APPEARANCE, PARTS, Looks, Part
 from wsi_pipeline.shift.density import Density
 from wsi_pipeline.shift.yardstick import Yardstick

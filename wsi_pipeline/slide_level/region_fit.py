@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import PackageError
-from wsi_pipeline.model.package import ModelPackage, write_npz
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.pinning import write_npz
 from wsi_pipeline.model.slide_level_section import SLIDE_LEVEL
 from wsi_pipeline.slide_level.calibration import SlideCalibration
 from wsi_pipeline.slide_level.forest import ForestArrays

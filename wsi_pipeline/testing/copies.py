@@ -8,13 +8,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from wsi_pipeline.model.package import (
-    CONFORMAL,
-    DESCRIPTION,
-    ModelPackage,
-    write_description,
-    write_npz,
-)
+from wsi_pipeline.model.package import CONFORMAL, DESCRIPTION, ModelPackage
+from wsi_pipeline.model.pinning import write_description, write_npz
 
 
 def copy_package(

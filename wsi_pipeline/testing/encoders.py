@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.model.description import REFERENCE, WEIGHTS, ModelDescription
-from wsi_pipeline.model.package import ModelPackage, write_description, write_npz
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.pinning import write_description, write_npz
 from wsi_pipeline.testing.models import colour_patches, model_fields
 
 #: Side of a patch, and numbers that the encoder answers with.

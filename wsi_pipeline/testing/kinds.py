@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.classes import Task
 from wsi_pipeline.model.description import REFERENCE, WEIGHTS, ModelDescription
-from wsi_pipeline.model.package import ModelPackage, write_description
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.pinning import write_description
 from wsi_pipeline.synth import CLASSES, KINDS, labelled_patches
 from wsi_pipeline.testing.models import model_fields
 

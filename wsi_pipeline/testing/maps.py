@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.model.description import GRAPH, GRAPH_WEIGHTS, REFERENCE, ModelDescription
-from wsi_pipeline.model.package import ModelPackage, thinned, write_description
+from wsi_pipeline.model.package import ModelPackage, thinned
+from wsi_pipeline.model.pinning import write_description
 from wsi_pipeline.testing.models import Patches, colour_patches, model_fields
 
 #: Px at each side of its input that its padding reaches; the farthest, at stride 16.

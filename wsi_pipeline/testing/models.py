@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi_pipeline.model.description import REFERENCE, WEIGHTS, ModelDescription
-from wsi_pipeline.model.package import MIN_REFERENCE_PATCHES, ModelPackage, write_description
+from wsi_pipeline.model.package import MIN_REFERENCE_PATCHES, ModelPackage
+from wsi_pipeline.model.pinning import write_description
 from wsi_pipeline.model.predictor import PredictorBase, RuntimeInfo
 
 Patches = NDArray[np.uint8]

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi_pipeline.model.package import ModelPackage, write_npz
+from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.package_copy import write_copy
+from wsi_pipeline.model.pinning import write_npz
 from wsi_pipeline.model.screen_section import SCREEN, ScreenedStain, ScreenSection
 from wsi_pipeline.screen.network import SCALE, shapes
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from wsi_pipeline.errors import StoppedError, TrainingError, UsageError
 from wsi_pipeline.model.linear_probe import fit_statistics, pooled
+from wsi_pipeline.model.torch_runtime import exact_fp32
 from wsi_pipeline.training.checkpoint import CHECKPOINT, State, save, write_whole
 from wsi_pipeline.training.initial_weights import first_weights
 from wsi_pipeline.training.patch_source import PatchSource
@@ -90,7 +91,8 @@ class FrozenTrunk:
         for part in run.loader.batches(source, epoch, groups):
             if run.stopped():
                 raise StoppedError("stopped; the features so far are kept")
-            values = pooled(self.classifier, run.pixels(part, epoch))
+            with exact_fp32():  # as the answers that the fitted head will be used on
+                values = pooled(self.classifier, run.pixels(part, epoch))
             run.observer.advanced(len(part.places))
             yield values.float().cpu().numpy()
 

@@ -21,9 +21,8 @@ from wsi_pipeline.model.package import (
     MIN_REFERENCE_PATCHES,
     ModelPackage,
     load_package,
-    write_description,
-    write_npz,
 )
+from wsi_pipeline.model.pinning import write_description, write_npz
 from wsi_pipeline.stain.normalisation import StainTarget
 from wsi_pipeline.tissue.colours import patch_colours, summarise
 from wsi_pipeline.training.conclusion import Conclusion

@@ -16,6 +16,7 @@ from wsi_pipeline.model.architecture import Architecture
 from wsi_pipeline.model.head_shape import HeadShape
 from wsi_pipeline.model.linear_probe import as_pixels
 from wsi_pipeline.model.network import Classifier
+from wsi_pipeline.model.torch_runtime import exact_fp32
 from wsi_pipeline.stain.perturbation import three_stains
 from wsi_pipeline.training.augment import placed, recolour
 from wsi_pipeline.training.checkpoint import CHECKPOINT, State, load
@@ -202,7 +203,8 @@ def score(
     was_training = classifier.training
     classifier.eval()
     found: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
-    with torch.inference_mode():
+    # The threshold is fitted to these, and used on answers in fp32 that are not of TF32 either.
+    with torch.inference_mode(), exact_fp32():
         for batch in run.loader.batches(source, epoch, groups):
             logits = classifier.logits(run.pixels(batch, epoch))
             found.append((batch.places, logits.double().cpu().numpy()))

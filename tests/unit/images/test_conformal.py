@@ -17,7 +17,8 @@ from wsi_pipeline.images.conformal import (
     scores_of,
     write_conformal,
 )
-from wsi_pipeline.model.package import ModelPackage, write_description
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.pinning import write_description
 
 
 def test_the_limit_is_the_score_of_the_rank_in_the_paper() -> None:

@@ -12,7 +12,8 @@ from wsi_pipeline.images.collection import LabelledImage
 from wsi_pipeline.images.familiarity import Familiarity, unlike_in_words
 from wsi_pipeline.images.table import Row, earlier_answers, write_tables
 from wsi_pipeline.images.verdict import Judge
-from wsi_pipeline.model.package import ModelPackage, write_description
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.pinning import write_description
 from wsi_pipeline.shift.measuring import Measured, measure
 from wsi_pipeline.shift.sampling import sample_patch
 from wsi_pipeline.shift.statistics import write_statistics

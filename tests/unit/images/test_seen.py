@@ -9,7 +9,8 @@ import yaml
 
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.images.seen import Seen, seen_of, write_seen
-from wsi_pipeline.model.package import SEEN, ModelPackage, write_description
+from wsi_pipeline.model.package import SEEN, ModelPackage
+from wsi_pipeline.model.pinning import write_description
 from wsi_pipeline.testing.models import make_stub_package
 
 FILES = [hashlib.sha256(bytes([number])).hexdigest() for number in range(9)]

@@ -9,7 +9,8 @@ import pytest
 from wsi_pipeline.images.conformal import write_conformal
 from wsi_pipeline.images.verdict import Judge
 from wsi_pipeline.model.description import REFERENCE, WEIGHTS
-from wsi_pipeline.model.package import ModelPackage, write_description
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.pinning import write_description
 from wsi_pipeline.testing.models import model_fields
 
 SCORES = np.linspace(0, 0.5, 99)  # at a coverage of 0.9 classes of p >= 0.5408 are in the set

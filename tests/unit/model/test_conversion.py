@@ -19,7 +19,8 @@ from wsi_pipeline.model.description import GRAPH, REFERENCE
 from wsi_pipeline.model.network import load_classifier
 from wsi_pipeline.model.openvino_library import ov
 from wsi_pipeline.model.openvino_runtime import BATCH_SIZE
-from wsi_pipeline.model.package import ModelPackage, load_package, write_description, write_npz
+from wsi_pipeline.model.package import ModelPackage, load_package
+from wsi_pipeline.model.pinning import write_description, write_npz
 from wsi_pipeline.model.predictor import predict_all
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.testing import make_package

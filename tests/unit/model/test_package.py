@@ -12,12 +12,8 @@ import yaml
 
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.model.description import REFERENCE, WEIGHTS
-from wsi_pipeline.model.package import (
-    MIN_REFERENCE_PATCHES,
-    ModelPackage,
-    load_package,
-    write_description,
-)
+from wsi_pipeline.model.package import MIN_REFERENCE_PATCHES, ModelPackage, load_package
+from wsi_pipeline.model.pinning import write_description
 from wsi_pipeline.testing import make_stub_package
 
 

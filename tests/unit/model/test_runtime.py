@@ -15,7 +15,8 @@ from wsi_pipeline.errors import PackageError, RuntimeRejectedError, UsageError
 from wsi_pipeline.model import runtime as module
 from wsi_pipeline.model.admission import load_predictor
 from wsi_pipeline.model.cascade import CascadePredictor
-from wsi_pipeline.model.package import ModelPackage, write_description
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.pinning import write_description
 from wsi_pipeline.model.predictor import Predictor, RuntimeInfo, predict_all
 from wsi_pipeline.model.runtime import RuntimeRequest, resolve_device
 from wsi_pipeline.testing import FakePredictor, make_stub_package, red_share

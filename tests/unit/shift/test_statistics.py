@@ -8,13 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from wsi_pipeline.errors import PackageError
-from wsi_pipeline.model.package import (
-    TRAINING_FEATURES,
-    ModelPackage,
-    load_package,
-    write_description,
-    write_npz,
-)
+from wsi_pipeline.model.package import TRAINING_FEATURES, ModelPackage, load_package
+from wsi_pipeline.model.pinning import write_description, write_npz
 from wsi_pipeline.shift.comparison import FEATURES, LEVEL, compare
 from wsi_pipeline.shift.measuring import Measured, measure
 from wsi_pipeline.shift.sampling import SAMPLE_VALUES

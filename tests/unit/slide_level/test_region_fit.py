@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 
 from wsi_pipeline.errors import PackageError
 from wsi_pipeline.model.heads import Forest
-from wsi_pipeline.model.package import ModelPackage, write_npz
+from wsi_pipeline.model.package import ModelPackage
+from wsi_pipeline.model.pinning import write_npz
 from wsi_pipeline.model.slide_level_section import SLIDE_LEVEL, SlideLevelSection, SlideRule
 from wsi_pipeline.slide_level.region_fit import read_fit, write_fit
 from wsi_pipeline.testing.models import make_stub_package

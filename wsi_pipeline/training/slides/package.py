@@ -8,7 +8,8 @@ from typing import Any
 from wsi_pipeline import durable
 from wsi_pipeline.errors import TrainingError
 from wsi_pipeline.features.bag import TileMark
-from wsi_pipeline.model.package import DESCRIPTION, ModelPackage, write_description
+from wsi_pipeline.model.package import DESCRIPTION, ModelPackage
+from wsi_pipeline.model.pinning import write_description
 from wsi_pipeline.model.slide_level_section import SlideFigure
 from wsi_pipeline.slide_level.attention.head_file import HEADS, Heads, save_heads
 from wsi_pipeline.training.slides.conclusion import SlideConclusion, fitted_on
