@@ -24,8 +24,6 @@ from wsi_pipeline.model.reference_check import answer_reference
 
 _ROOT = Path(__file__).parents[2]
 _PRECISIONS = ("fp32", "bf16", "fp16")
-#: Before the step's limit, seconds: the suite is ended and its row kept.
-_FOR_KEEPING = 3.0
 
 
 def measure(setting: Setting, rows: Rows) -> None:
@@ -108,8 +106,7 @@ def _contract_suite(setting: Setting, began: float) -> dict[str, Any]:
     tests = "tests/contract/test_predictors.py"
     command = [sys.executable, "-m", "pytest", tests, "-m", "gpu", "-n", "0", "-q"]
     command += ["-p", "no:cacheprovider", f"--junitxml={report}"]
-    left = setting.limit - (time.monotonic() - began) - _FOR_KEEPING
-    subprocess.run(command, cwd=_ROOT, check=False, timeout=max(left, 1.0))
+    subprocess.run(command, cwd=_ROOT, check=False, timeout=setting.seconds_left(began))
     suite = ET.parse(report).getroot().find("testsuite")  # noqa: S314 - of our own making
     if suite is None:
         raise ValueError(f"{report} has no suite")

@@ -1,5 +1,6 @@
 """What is measured, and where: shared by all steps, each of which is a process of its own."""
 
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,9 @@ from wsi_pipeline.run.preparation import Preparation, prepare
 from wsi_pipeline.settings import Settings
 from wsi_pipeline.tiles.patches import read_input
 from wsi_pipeline.tiles.plan import spread
+
+#: Before a step's limit, seconds: what it started is ended and its row kept.
+_FOR_KEEPING = 3.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,14 @@ class Setting:
     training_size: str
     training_steps: int
     limit: float
+
+    def seconds_left(self, began: float) -> float:
+        """For a program that a step starts, so that its row is kept before the step's limit.
+
+        Args:
+            began: When the step did, on the clock of ``time.monotonic``.
+        """
+        return max(self.limit - (time.monotonic() - began) - _FOR_KEEPING, 1.0)
 
     @property
     def on_gpu(self) -> bool:

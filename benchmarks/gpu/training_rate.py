@@ -11,8 +11,6 @@ from benchmarks.gpu.rows import NOT_MEASURED, Rows
 from benchmarks.gpu.setting import Setting
 
 _ROOT = Path(__file__).parents[2]
-#: Before the step's limit, seconds: the test is ended and its row kept.
-_FOR_KEEPING = 3.0
 
 
 def measure(setting: Setting, rows: Rows) -> None:
@@ -44,14 +42,13 @@ def _repeats(setting: Setting, began: float) -> dict[str, Any]:
     """The test that trains twice on a GPU and compares the weights."""
     tests = "tests/acceptance/test_training.py"
     command = [sys.executable, "-m", "pytest", tests, "-m", "gpu", "-n", "0", "-q"]
-    left = setting.limit - (time.monotonic() - began) - _FOR_KEEPING
     done = subprocess.run(
         [*command, "-p", "no:cacheprovider"],
         cwd=_ROOT,
         check=False,
         capture_output=True,
         text=True,
-        timeout=max(left, 1.0),
+        timeout=setting.seconds_left(began),
     )
     print(done.stdout)
     return {"passed": done.returncode == 0, "said": done.stdout.splitlines()[-1:]}

@@ -80,8 +80,9 @@ def classifying(service: Crew, job: Job, tiles: int = 0) -> Job:
     return found
 
 
-def gone(processes: list[psutil.Process], seconds: float) -> bool:
-    _, alive = psutil.wait_procs(processes, timeout=seconds)
+def gone(processes: list[psutil.Process]) -> bool:
+    """Whether they end; those of a worker only do when they are killed."""
+    _, alive = psutil.wait_procs(processes, timeout=30)
     return not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
@@ -179,7 +180,7 @@ def test_a_stopped_worker_gives_its_job_back(
     children = worker.children()
     worker.send(how)
     assert worker.process.wait(timeout=30) == 0
-    assert gone(children, 2)
+    assert gone(children)
     (given,) = service.states([job])
     assert (given.state, given.worker_id, given.losses) == (JobState.QUEUED, None, 0)
     assert service.enlisted() == []
@@ -198,7 +199,7 @@ def test_cancelling_stops_the_computing(service: Crew, slides: list[Path]) -> No
     service.store.requests.cancel(service.access, job.id)
     (found,) = service.wait([job])
     assert found.state is JobState.CANCELLED
-    assert gone(children, 0.5), "it still computes"
+    assert gone(children), "it still computes"
     wait_for(lambda: list(service.analyses.iterdir()) == [])
     # The worker goes on with the next.
     service.succeeded(service.submit([service.add(slides[1])], **BRIEF))
@@ -215,7 +216,7 @@ def test_a_killed_worker_takes_its_process_along(service: Crew, slides: list[Pat
     children = worker.children()
     assert children
     worker.kill()
-    assert gone(children, 2)
+    assert gone(children)
 
 
 def test_after_a_kill_another_goes_on_and_readers_see_nothing_or_all(

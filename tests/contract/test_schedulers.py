@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
-import distributed
 import pytest
+from cluster_support import cluster
 
 from wsi_pipeline.run.regions import RegionResult, RegionTask
 from wsi_pipeline.run.scheduler import Scheduler, connect
@@ -22,21 +22,7 @@ def scheduler(request: pytest.FixtureRequest) -> Iterator[Scheduler]:
         with connect(None, 1) as threads:
             yield threads
         return
-    dask: Any = distributed
-    nowhere = "127.0.0.1:0"
-    # Its worker is in this process: so tasks can wait for what the tests do.
-    with (
-        dask.LocalCluster(
-            n_workers=1,
-            threads_per_worker=1,
-            processes=False,
-            protocol="tcp",
-            host="127.0.0.1",
-            dashboard_address=nowhere,
-            worker_dashboard_address=nowhere,
-        ) as cluster,
-        connect(cluster.scheduler_address, 1) as connected,
-    ):
+    with cluster(1) as connected:
         yield connected
 
 

@@ -157,7 +157,10 @@ def test_no_graph_is_no_busy_share() -> None:
 def test_replays_of_graphs_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the busy share rests on; here there is no graph to replay."""
     heard: list[str] = []
-    usual = lambda _: heard.append("replay")  # noqa: E731 - compared below
+
+    def usual(_: CUDAGraph) -> None:
+        heard.append("replay")
+
     monkeypatch.setattr(CUDAGraph, "replay", usual)
     graph = CUDAGraph.__new__(CUDAGraph)
     with watching_replays(lambda: heard.append("before"), lambda: heard.append("behind")):

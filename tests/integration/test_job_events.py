@@ -124,7 +124,7 @@ def test_a_job_is_followed_to_its_end(service: Service, store: Store, access: Ac
         assert listener.next() is None
 
 
-def test_news_come_within_a_second_or_so(service: Service, store: Store, access: Access) -> None:
+def test_news_come_without_being_asked_for(service: Service, store: Store, access: Access) -> None:
     job = store.job(access, priority=50)
     with listening(service, path_of(job)) as listener:
         listener.event()
@@ -270,7 +270,7 @@ def test_listeners_cost_no_threads(service: Service, store: Store, access: Acces
     assert not feed._listeners
 
 
-def test_a_stop_ends_streams_at_once(tmp_path: Path) -> None:
+def test_a_stop_ends_streams(tmp_path: Path) -> None:
     with running(settings_in(tmp_path)) as service:
         store = Store(service.database)
         job = store.job(service.access())

@@ -82,36 +82,39 @@ class ClusterScheduler:
         self, package: ModelPackage, runtime: RuntimeRequest, threshold: float
     ) -> RuntimeInfo:
         """See :meth:`Scheduler.describe`."""
-        needed = self._needed(runtime)
+        if _is_of_gpus(runtime):
+            self._check_gpus()
         facts = (package.folder.resolve(), package.sha256, runtime, threshold)
         info: RuntimeInfo = self._client.submit(
-            describe_runtime, *facts, pure=False, priority=1, resources=needed
+            describe_runtime, *facts, pure=False, priority=1, resources=_needed(runtime)
         ).result()
         return info
 
     def _submit(
         self, run: Callable[[RegionTask], RegionResult], task: RegionTask, priority: int
     ) -> Any:
-        needed = {_GPU: _LITTLE} if _is_of_gpus(task.runtime) else None
+        needed = _needed(task.runtime)
         return self._client.submit(
             run, task, pure=False, retries=0, resources=needed, priority=priority
         )
 
-    def _needed(self, runtime: RuntimeRequest) -> dict[str, float] | None:
-        """What a worker must have for a task; None: nothing.
+    def _check_gpus(self) -> None:
+        """See that a worker has a GPU: without one, Dask lets its tasks wait for ever.
 
         Raises:
-            UsageError: no worker has it, and the task would wait for ever.
+            UsageError: none has.
         """
-        if not _is_of_gpus(runtime):
-            return None
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         if not any(worker["resources"].get(_GPU, 0) >= _LITTLE for worker in workers):
             raise UsageError(
                 f"no worker of the Dask cluster says that it has a GPU; start one worker for each "
                 f'GPU with --resources "{_GPU}=1"'
             )
-        return {_GPU: _LITTLE}
+
+
+def _needed(runtime: RuntimeRequest) -> dict[str, float] | None:
+    """What a worker must have for a task; None: nothing."""
+    return {_GPU: _LITTLE} if _is_of_gpus(runtime) else None
 
 
 def _is_of_gpus(runtime: RuntimeRequest) -> bool:

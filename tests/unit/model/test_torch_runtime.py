@@ -75,4 +75,6 @@ def test_fp32_is_not_tf32_while_a_graph_is_captured() -> None:
         assert torch.backends.cuda.matmul.fp32_precision == "ieee"
         assert torch.backends.cudnn.enabled
         assert not torch.backends.cudnn.benchmark
+        assert CUDNN.deterministic
+    assert not CUDNN.deterministic
     assert CUDNN.conv.fp32_precision == before

@@ -1,21 +1,18 @@
 """Tasks for GPUs go to workers that say they have one."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-import distributed
 import pytest
+from cluster_support import cluster
 
 from wsi_pipeline.errors import UsageError
 from wsi_pipeline.model.package import ModelPackage
 from wsi_pipeline.model.runtime import RuntimeRequest
 from wsi_pipeline.run.regions import RegionTask
-from wsi_pipeline.run.scheduler import Scheduler, connect
 
-#: The worker is in this process: so its tasks can wait for each other.
+#: Where two tasks wait for each other.
 TOGETHER = threading.Barrier(2)
 
 
@@ -26,27 +23,6 @@ class Task:
         device = "cuda:0"
 
 
-@contextmanager
-def cluster(**resources: float) -> Iterator[Scheduler]:
-    """One worker with two threads."""
-    dask: Any = distributed
-    nowhere = "127.0.0.1:0"
-    with (
-        dask.LocalCluster(
-            n_workers=1,
-            threads_per_worker=2,
-            processes=False,
-            protocol="tcp",
-            host="127.0.0.1",
-            dashboard_address=nowhere,
-            worker_dashboard_address=nowhere,
-            resources=resources,
-        ) as started,
-        connect(started.scheduler_address, 1) as connected,
-    ):
-        yield connected
-
-
 def meet(_: object) -> Any:
     TOGETHER.wait(60)
     return "met"
@@ -54,7 +30,7 @@ def meet(_: object) -> Any:
 
 def test_a_worker_with_a_gpu_works_on_as_many_regions_as_it_has_threads() -> None:
     tasks = [cast("RegionTask", Task()) for _ in range(2)]
-    with cluster(GPU=1) as scheduler:
+    with cluster(2, GPU=1) as scheduler:
         met: list[Any] = list(scheduler.run(iter(tasks), meet))
     assert met == ["met"] * 2
 
@@ -62,5 +38,5 @@ def test_a_worker_with_a_gpu_works_on_as_many_regions_as_it_has_threads() -> Non
 def test_a_cluster_without_gpus_says_so(package: ModelPackage, tmp_path: Path) -> None:
     """Dask would wait for ever for a worker that has one."""
     request = RuntimeRequest("cuda:0", "fp32", tmp_path, "torch")
-    with cluster() as scheduler, pytest.raises(UsageError, match=r"--resources \"GPU=1\""):
+    with cluster(2) as scheduler, pytest.raises(UsageError, match=r"--resources \"GPU=1\""):
         scheduler.describe(package, request, 0.5)

@@ -186,7 +186,7 @@ def test_entries_that_share_their_bytes_count_each(tmp_path: Path) -> None:
         unpack(archive, tmp_path / "two", BundleLimits(free_bytes=2**30))
 
 
-def test_ten_thousand_entries_are_no_burden(tmp_path: Path) -> None:
+def test_of_ten_thousand_entries_none_is_unpacked(tmp_path: Path) -> None:
     names = [f"part-{number}" for number in range(10_000)]
     assert "10,000 files that are no slide" in refusal(tmp_path, dict.fromkeys(names, b""))
     (tmp_path / "b").mkdir()

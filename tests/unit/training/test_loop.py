@@ -16,6 +16,8 @@ from wsi_pipeline.training.recipe_sections import Optimiser
 from wsi_pipeline.training.run import Trained
 from wsi_pipeline.training.schedule import make_optimiser
 
+CUDNN: Any = torch.backends.cudnn
+
 
 def weights(trained: Trained) -> dict[str, torch.Tensor]:
     return trained.classifier.network.state_dict()
@@ -45,6 +47,22 @@ def test_it_learns_and_tells(make_run: Any, small: Any) -> None:
     assert trained.state.steps == 4 * 6
     assert not trained.classifier.training
     assert len(trained.logits) == len(trained.labels) == len(trained.validation)
+
+
+def test_what_a_threshold_is_fitted_to_is_not_tf32(
+    make_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of torch's two settings for fp32 on a GPU; there is none here."""
+    asked: set[tuple[bool, str]] = set()
+    logits = Classifier.logits
+
+    def told(classifier: Classifier, pixels: torch.Tensor) -> torch.Tensor:
+        asked.add((classifier.training, CUDNN.conv.fp32_precision))
+        return logits(classifier, pixels)
+
+    monkeypatch.setattr(Classifier, "logits", told)
+    Training(make_run()).train()
+    assert asked == {(True, "tf32"), (False, "ieee")}
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(make_run: Any) -> None:
